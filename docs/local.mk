@@ -1,0 +1,1 @@
+# docs/: user guide, generated CLI reference, man pages, design notes.

@@ -1,0 +1,2 @@
+# Headers that two programs share.
+noinst_HEADERS += include/rtr/version.h

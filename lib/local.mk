@@ -1,0 +1,8 @@
+# lib/: what every program stands on. No netlink, no libevent, no sockets, no logging.
+noinst_LIBRARIES += librtr.a
+librtr_a_SOURCES = \
+	lib/banned.h \
+	lib/hash.h \
+	lib/prefix.c lib/prefix.h \
+	lib/strbuf.c lib/strbuf.h \
+	lib/util.c lib/util.h

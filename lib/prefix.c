@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "prefix.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+int rtr_addr_parse(const char *s, int family, struct rtr_addr *ret)
+{
+	struct rtr_addr a = { 0 };
+
+	if (family != AF_INET6 && inet_pton(AF_INET, s, a.b) == 1)
+		a.family = AF_INET;
+	else if (family != AF_INET && inet_pton(AF_INET6, s, a.b) == 1)
+		a.family = AF_INET6;
+	else
+		return -EINVAL;
+	*ret = a;
+	return 0;
+}
+
+int rtr_prefix_parse(const char *s, int family, struct rtr_prefix *ret)
+{
+	struct rtr_prefix p = { 0 };
+	char buf[RTR_ADDR_STRLEN];
+	const char *slash = strchr(s, '/');
+	size_t n = slash ? (size_t)(slash - s) : strlen(s);
+	uint64_t len;
+
+	if (n >= sizeof(buf))
+		return -EINVAL;
+	memcpy(buf, s, n);
+	buf[n] = '\0';
+	if (rtr_addr_parse(buf, family, &p.addr))
+		return -EINVAL;
+	len = rtr_family_bits(p.addr.family);
+	if (slash && rtr_parse_u64(slash + 1, 0, len, &len))
+		return -EINVAL;
+	p.len = (uint8_t)len;
+	*ret = p;
+	return 0;
+}
+
+struct rtr_addr rtr_mask_of_len(uint8_t family, unsigned len)
+{
+	struct rtr_addr m = { .family = family };
+
+	for (unsigned i = 0; i < rtr_family_size(family); i++, len -= MIN(len, 8u))
+		m.b[i] = (uint8_t)(0xff00u >> MIN(len, 8u));
+	return m;
+}
+
+int rtr_mask_to_len(const struct rtr_addr *mask, uint8_t *ret)
+{
+	for (unsigned len = 0; len <= rtr_family_bits(mask->family); len++) {
+		struct rtr_addr m = rtr_mask_of_len(mask->family, len);
+
+		if (!memcmp(m.b, mask->b, sizeof(m.b))) {
+			*ret = (uint8_t)len;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+char *rtr_addr_str(const struct rtr_addr *a, char buf[RTR_ADDR_STRLEN])
+{
+	if (!a->family || !inet_ntop(a->family, a->b, buf, RTR_ADDR_STRLEN))
+		rtr_strlcpy(buf, "unassigned", RTR_ADDR_STRLEN);
+	return buf;
+}
+
+char *rtr_prefix_str(const struct rtr_prefix *p, char buf[RTR_PREFIX_STRLEN])
+{
+	char a[RTR_ADDR_STRLEN];
+
+	snprintf(buf, RTR_PREFIX_STRLEN, "%s/%u", rtr_addr_str(&p->addr, a), p->len);
+	return buf;
+}
+
+struct rtr_prefix rtr_prefix_network(struct rtr_prefix p)
+{
+	struct rtr_addr m = rtr_mask_of_len(p.addr.family, p.len);
+
+	for (unsigned i = 0; i < 16; i++)
+		p.addr.b[i] &= m.b[i];
+	return p;
+}
+
+bool rtr_prefix_has_host_bits(const struct rtr_prefix *p)
+{
+	struct rtr_prefix net = rtr_prefix_network(*p);
+
+	return memcmp(&net.addr, &p->addr, sizeof(net.addr)) != 0;
+}
+
+bool rtr_prefix_contains(const struct rtr_prefix *net, const struct rtr_addr *a)
+{
+	struct rtr_prefix p = { .addr = *a, .len = net->len };
+	struct rtr_prefix n = rtr_prefix_network(*net);
+
+	if (net->addr.family != a->family)
+		return false;
+	p = rtr_prefix_network(p);
+	return !memcmp(p.addr.b, n.addr.b, 16);
+}
+
+bool rtr_prefix_overlap(const struct rtr_prefix *a, const struct rtr_prefix *b)
+{
+	return a->len <= b->len ? rtr_prefix_contains(a, &b->addr) :
+				  rtr_prefix_contains(b, &a->addr);
+}
+
+int rtr_addr_cmp(const struct rtr_addr *a, const struct rtr_addr *b)
+{
+	if (a->family != b->family)
+		return a->family < b->family ? -1 : 1;
+	return memcmp(a->b, b->b, 16);
+}
+
+int rtr_prefix_cmp(const struct rtr_prefix *a, const struct rtr_prefix *b)
+{
+	int c = rtr_addr_cmp(&a->addr, &b->addr);
+
+	return c ? c : (int)a->len - (int)b->len;
+}
+
+bool rtr_addr_is_multicast(const struct rtr_addr *a)
+{
+	return a->family == AF_INET6 ? a->b[0] == 0xff : a->b[0] >= 224 && a->b[0] <= 239;
+}
+
+bool rtr_addr_is_loopback(const struct rtr_addr *a)
+{
+	return a->family == AF_INET6 ? IN6_IS_ADDR_LOOPBACK(&a->v6) : a->b[0] == 127;
+}
+
+bool rtr_addr_is_linklocal(const struct rtr_addr *a)
+{
+	return a->family == AF_INET6 ? IN6_IS_ADDR_LINKLOCAL(&a->v6) :
+				       a->b[0] == 169 && a->b[1] == 254;
+}
+
+bool rtr_addr_is_any(const struct rtr_addr *a)
+{
+	static const uint8_t zero[16];
+
+	return !memcmp(a->b, zero, sizeof(zero));
+}
+
+bool rtr_prefix_host_is_special(const struct rtr_prefix *p)
+{
+	struct rtr_addr m = rtr_mask_of_len(p->addr.family, p->len);
+
+	if (p->addr.family != AF_INET || p->len >= 31)
+		return false;
+	return !(p->addr.v4_be & ~m.v4_be) || (p->addr.v4_be | m.v4_be) == 0xffffffffu;
+}

@@ -1,0 +1,8 @@
+# libFuzzer targets: built with --enable-fuzz, one program and one folder of seeds a parser:
+# tests/fuzz/fuzz_NAME.c and tests/fuzz/corpus/NAME/. tools/test replays each corpus; `tools/test
+# long` explores. Add the program to fuzz_progs.
+fuzz_progs =
+EXTRA_PROGRAMS = $(fuzz_progs)
+if FUZZ
+noinst_PROGRAMS += $(fuzz_progs)
+endif

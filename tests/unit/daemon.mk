@@ -1,0 +1,1 @@
+# Check programs of daemon/.
