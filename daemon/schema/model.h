@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What: the model: a tree of records, each a plain struct that starts with struct rec.
+ * Design: records and the sorted vectors that hold them are reference-counted and never changed
+ * once shared: an edit copies the spine from the root to the changed record, everything else is
+ * shared. So keeping an old model is free, and what differs between two models is found by
+ * comparing pointers (model_diff), at the cost of the change.
+ * Owns: a reference keeps the whole tree below it. Threads: rtrd's loop only.
+ * Failure: aborts on memory exhaustion (util.h).
+ */
+#ifndef RTR_MODEL_H
+#define RTR_MODEL_H
+
+#include "schema.h"
+
+#include <jansson.h>
+
+struct recvec {
+	unsigned refs;
+	size_t len, room;
+	struct rec *v[];
+};
+
+struct rec {
+	const struct sch_type *type;
+	unsigned refs;
+	uint64_t present; /* bit i: field i of the type was configured */
+	struct recvec **kids; /* by kid_no of the type; NULL when the type has no children */
+};
+
+/* Fields that hold text (types WORD, LINE, ...) are char *, owned by their record. */
+
+struct rec *rec_new(const struct sch_type *t);
+struct rec *rec_ref(struct rec *r);
+struct rec *rec_unref(struct rec *r);
+
+/* The root: one record of global_type. */
+struct rec *model_new(void);
+
+/* Children of one type, in order; never NULL (an empty vector when there are none). */
+const struct recvec *rec_kids(const struct rec *r, const struct sch_type *kid);
+
+/* The child with the key fields of `like`; NULL when there is none. */
+const struct rec *rec_find(const struct rec *parent, const struct sch_type *kid,
+			   const struct rec *like);
+
+#define recvec_foreach(vec, var) \
+	for (size_t var##_i = 0; var##_i < (vec)->len && ((var) = (const void *)(vec)->v[var##_i], 1); var##_i++)
+
+/* True when the operator configured the field (SCH_HAS(iface, i, mtu)). */
+bool rec_has(const struct rec *r, const char *field);
+#define SCH_HAS(rec_ptr, field) rec_has(&(rec_ptr)->rec, #field)
+
+/* One difference between two models, deepest record that changed. */
+struct model_change {
+	const struct rec *old, *new;               /* NULL: added, removed */
+	const struct rec *old_parent, *new_parent; /* of the record; NULL for the root */
+};
+typedef void (*model_change_fn)(void *arg, const struct model_change *c);
+void model_diff(const struct rec *old, const struct rec *new, model_change_fn fn, void *arg);
+bool model_equal(const struct rec *a, const struct rec *b); /* by value */
+
+#endif
