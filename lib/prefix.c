@@ -108,8 +108,8 @@ bool rtr_prefix_contains(const struct rtr_prefix *net, const struct rtr_addr *a)
 
 bool rtr_prefix_overlap(const struct rtr_prefix *a, const struct rtr_prefix *b)
 {
-	return a->len <= b->len ? rtr_prefix_contains(a, &b->addr) :
-				  rtr_prefix_contains(b, &a->addr);
+	return a->len <= b->len ? rtr_prefix_contains(a, &b->addr)
+				: rtr_prefix_contains(b, &a->addr);
 }
 
 int rtr_addr_cmp(const struct rtr_addr *a, const struct rtr_addr *b)
@@ -138,8 +138,8 @@ bool rtr_addr_is_loopback(const struct rtr_addr *a)
 
 bool rtr_addr_is_linklocal(const struct rtr_addr *a)
 {
-	return a->family == AF_INET6 ? IN6_IS_ADDR_LINKLOCAL(&a->v6) :
-				       a->b[0] == 169 && a->b[1] == 254;
+	return a->family == AF_INET6 ? IN6_IS_ADDR_LINKLOCAL(&a->v6)
+				     : a->b[0] == 169 && a->b[1] == 254;
 }
 
 bool rtr_addr_is_any(const struct rtr_addr *a)

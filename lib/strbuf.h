@@ -16,7 +16,10 @@ struct strbuf {
 	size_t room;
 };
 
-#define STRBUF_INIT { 0 }
+#define STRBUF_INIT                                                                                \
+	{                                                                                          \
+		0                                                                                  \
+	}
 
 void strbuf_fini(struct strbuf *b);
 void strbuf_reset(struct strbuf *b);

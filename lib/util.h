@@ -13,10 +13,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b)    ((a) < (b) ? (a) : (b))
-#define MAX(a, b)    ((a) > (b) ? (a) : (b))
-#define ROUND_UP(x, to) (((x) + (to)-1) / (to) * (to))
+#define ARRAY_LEN(a)        (sizeof(a) / sizeof((a)[0]))
+#define MIN(a, b)           ((a) < (b) ? (a) : (b))
+#define MAX(a, b)           ((a) > (b) ? (a) : (b))
+#define ROUND_UP(x, to)     (((x) + (to)-1) / (to) * (to))
 #define DIV_ROUND_UP(x, by) (((x) + (by)-1) / (by))
 
 #ifndef container_of
@@ -27,8 +27,8 @@
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
 #define RTR_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
-#define RTR_CACHELINE 64
-#define RTR_CACHE_ALIGNED __attribute__((aligned(RTR_CACHELINE)))
+#define RTR_CACHELINE         64
+#define RTR_CACHE_ALIGNED     __attribute__((aligned(RTR_CACHELINE)))
 
 #define NSEC_PER_SEC  1000000000ull
 #define NSEC_PER_MSEC 1000000ull

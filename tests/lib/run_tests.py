@@ -1,11 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Builds the flavours, runs every test program of the wanted area and adds up the results.
 
-Sources of results: Check programs (TAP), pytest (junit XML), fuzz corpora (exit status).
-A step that cannot run on this machine is one skipped test with its reason.
+Sources of results: Check programs (TAP), pytest (junit XML), fuzz corpora (exit status), the guest
+(lines on its serial console), and checks of the tree itself. A step that cannot run on this machine
+is one skipped test with its reason. A step that overruns its budget is ended and has failed.
+
+Two runs at once, also in one tree, do not disturb each other: temporary files live in a folder of
+the run, build folders are locked (shared while testing, exclusive while building), netns tests run
+in a sandbox (tests/netns/conftest.py). What a killed run left behind is removed by the next one.
 """
+import concurrent.futures
+import fcntl
 import glob
 import os
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,7 +22,11 @@ import time
 import xml.etree.ElementTree as ET
 
 TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
-UNIT_TIMEOUT = 600
+UNIT_TIMEOUT = 300
+FUZZ_SECONDS = 60  # for each target, in `long`
+WORKERS = max(2, os.cpu_count() or 2)
+# A child dies with this process, however it ends.
+BOUND = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
 
 
 class Results:
@@ -21,6 +34,7 @@ class Results:
 
     def __init__(self):
         self.passed, self.failed, self.skipped = 0, [], []
+        self.deadline = float("inf")
 
     def fail(self, name, why):
         self.failed.append(name)
@@ -30,25 +44,72 @@ class Results:
         self.skipped.append(name)
         print(f"SKIP {name}: {why}", flush=True)
 
+    def ok(self, name, problem):
+        """One result: passed when there is no problem to tell."""
+        if problem:
+            self.fail(name, problem)
+        else:
+            self.passed += 1
 
-def build(flavour, *targets):
-    """Builds one flavour; returns its folder, or None after printing what failed."""
-    p = subprocess.run([f"{TOP}/tools/build", flavour, *targets], stdout=subprocess.PIPE, text=True)
-    return p.stdout.strip().splitlines()[-1] if p.returncode == 0 else None
+    def run(self, argv, timeout=float("inf"), **kwargs):
+        """Runs a command within the step's budget: (status, output); status 124 when it overran."""
+        left = max(1.0, min(timeout, self.deadline - time.monotonic()))
+        kwargs.setdefault("stdin", subprocess.DEVNULL)
+        try:
+            p = subprocess.run([*BOUND, *argv], text=True, errors="replace", stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, timeout=left, **kwargs)
+            return p.returncode, p.stdout
+        except subprocess.TimeoutExpired as e:
+            out = e.stdout.decode(errors="replace") if isinstance(e.stdout, bytes) else e.stdout or ""
+            return 124, f"{out[-4000:]}\nstopped after {left:.0f} s"
 
 
-def run_check(res, program, label):
+def own_folder():
+    """A temporary folder that this run owns by a lock; folders whose lock is free are removed."""
+    base = tempfile.gettempdir()
+    for old in glob.glob(f"{base}/rtr-test-*"):
+        try:
+            with open(f"{old}/lock") as f:
+                fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(old, ignore_errors=True)
+        except (BlockingIOError, FileNotFoundError, PermissionError, NotADirectoryError):
+            continue
+    folder = tempfile.mkdtemp(prefix=f"rtr-test-{os.getpid()}-")
+    lock = open(f"{folder}/lock", "w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    os.environ["TMPDIR"] = tempfile.tempdir = folder
+    return folder, lock
+
+
+class Build:
+    """A built flavour, kept from being rebuilt while the `with` block tests it."""
+
+    def __init__(self, res, flavour, *targets):
+        self.res, self.flavour, self.targets = res, flavour, targets
+
+    def __enter__(self):
+        rc, out = self.res.run([f"{TOP}/tools/build", self.flavour, *self.targets])
+        if rc:
+            self.res.fail(f"build {self.flavour}", out[-6000:])
+            self.lock = None
+            return None
+        folder = out.strip().splitlines()[-1]
+        self.lock = open(f"{folder}/.in-use", "a")
+        fcntl.flock(self.lock, fcntl.LOCK_SH)
+        return folder
+
+    def __exit__(self, *exc):
+        if self.lock:
+            self.lock.close()
+
+
+def run_check(res, program, label, wrap=()):
     """Runs one Check program and counts its TAP lines; a crash without TAP is one failure."""
     with tempfile.TemporaryDirectory() as tmp:
         tap = os.path.join(tmp, "tap")
         env = dict(os.environ, CK_TAP_LOG_FILE_NAME=tap, top_srcdir=TOP, CK_VERBOSITY="silent")
-        try:
-            p = subprocess.run([program], env=env, stdin=subprocess.DEVNULL, text=True,
-                               errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                               timeout=UNIT_TIMEOUT)
-            rc, out = p.returncode, p.stdout
-        except subprocess.TimeoutExpired as e:
-            rc, out = 124, f"timed out after {UNIT_TIMEOUT} s\n{e.stdout or ''}"
+        rc, out = res.run([*wrap, program], UNIT_TIMEOUT, env=env)
         lines = open(tap).read().splitlines() if os.path.exists(tap) else []
     if rc == 77:
         res.skip(label, out.strip().splitlines()[-1] if out.strip() else "no reason given")
@@ -68,34 +129,54 @@ def run_check(res, program, label):
         res.fail(label, "the program printed no test result")
 
 
-def check_programs(builddir, area=""):
-    """The Check programs that the build made, by name."""
-    out = subprocess.run(["make", "-s", "-C", builddir, "print-tests"], stdout=subprocess.PIPE,
-                         text=True, check=True).stdout.split()
-    return [t for t in out if area in os.path.basename(t)]
+def programs(res, builddir, target="print-tests"):
+    """The Check programs of a build, by name."""
+    rc, out = res.run(["make", "-s", "-C", builddir, target])
+    if rc:
+        res.fail(f"make {target}", out)
+    return [] if rc else out.split()
+
+
+def run_programs(res, builddir, names, flavour, wrap=()):
+    with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+        for t in names:
+            pool.submit(run_check, res, os.path.join(builddir, t), f"{flavour} {os.path.basename(t)}",
+                        wrap)
 
 
 def run_checks(res, flavour, area=""):
-    builddir = build(flavour, "tests-build")
-    if not builddir:
-        res.fail(f"build {flavour}", "see above")
+    with Build(res, flavour, "all", "tests-build") as builddir:
+        if builddir:
+            names = [t for t in programs(res, builddir) if area in os.path.basename(t)]
+            run_programs(res, builddir, names, flavour)
+
+
+def run_tsan(res):
+    """The programs of TSAN_TESTS: those that test code which threads share."""
+    with Build(res, "release", "all") as builddir:
+        names = programs(res, builddir, "print-tsan-tests") if builddir else []
+    if not names:
         return
-    for t in check_programs(builddir, area):
-        run_check(res, os.path.join(builddir, t), f"{flavour} {os.path.basename(t)}")
+    with Build(res, "tsan", *names) as builddir:
+        if builddir:
+            # TSan of gcc 12 cannot place its shadow under the randomisation of newer kernels.
+            run_programs(res, builddir, names, "tsan", ["setarch", "-R"])
 
 
 def run_pytest(res, folder, *args):
-    """Runs a pytest folder; each test case is one result."""
-    if not glob.glob(f"{TOP}/{folder}/test_*.py"):
+    """Runs a pytest folder or file; each test case is one result."""
+    if not (glob.glob(f"{TOP}/{folder}/test_*.py") or os.path.isfile(f"{TOP}/{folder}")):
         return
     with tempfile.TemporaryDirectory() as tmp:
         xml = os.path.join(tmp, "junit.xml")
-        p = subprocess.run(["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider",
-                            "--tb=short", f"--junitxml={xml}", folder, *args], cwd=TOP,
-                           stdin=subprocess.DEVNULL, text=True, stdout=subprocess.PIPE,
-                           stderr=subprocess.STDOUT)
+        rc, out = res.run(["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider",
+                           "--tb=short", f"--junitxml={xml}", f"--basetemp={tmp}/t", folder, *args],
+                          cwd=TOP)
+        if rc == 77:
+            res.skip(folder, out.strip().splitlines()[-1])
+            return
         if not os.path.exists(xml):
-            res.fail(folder, p.stdout[-4000:])
+            res.fail(folder, f"exit status {rc}\n{out[-4000:]}")
             return
         bad = 0
         for case in ET.parse(xml).getroot().iter("testcase"):
@@ -107,56 +188,164 @@ def run_pytest(res, folder, *args):
                 res.failed.append(name)
             else:
                 res.passed += 1
-        if bad or p.returncode not in (0, 1, 5):
-            print(p.stdout[-12000:], flush=True)
+        if bad or rc not in (0, 1, 5):
+            print(out[-12000:], flush=True)
             if not bad:
-                res.fail(folder, f"pytest exit status {p.returncode}")
+                res.fail(folder, f"pytest exit status {rc}")
 
 
-def run_corpora(res, builddir):
-    """Replays each fuzz target over its seeds: one result a target."""
+def run_netns(res, *names):
+    """netns tests, two at a time: each topology has names of its own, in one sandbox."""
+    if os.geteuid() != 0:
+        res.skip("tests/netns", "needs root")
+        return
+    have_xdist = res.run(["/usr/bin/python3", "-c", "import xdist"])[0] == 0
+    with Build(res, "release", "all") as builddir:
+        for name in (names or ["tests/netns"]) if builddir else []:
+            run_pytest(res, name, *(["-n", "2"] if have_xdist and not names else []))
+
+
+def run_corpora(res, builddir, seconds=0):
+    """Each fuzz target over its seeds, then exploring for a while: one result a target."""
     for src in sorted(glob.glob(f"{TOP}/tests/fuzz/fuzz_*.c")):
         name = os.path.basename(src)[len("fuzz_"):-len(".c")]
         seeds = f"{TOP}/tests/fuzz/corpus/{name}"
-        p = subprocess.run([f"{builddir}/tests/fuzz/fuzz_{name}", "-runs=0", seeds], text=True,
-                           errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        if p.returncode:
-            res.fail(f"fuzz {name}", p.stdout[-4000:])
-        else:
-            res.passed += 1
+        argv = [f"{builddir}/tests/fuzz/fuzz_{name}", "-rss_limit_mb=2048"]
+        with tempfile.TemporaryDirectory() as tmp:
+            # New inputs go to the first folder, crashes below the prefix: never into the tree.
+            argv += [f"-max_total_time={seconds}", f"-artifact_prefix={tmp}/", tmp, seeds] if seconds \
+                else ["-runs=0", seeds]
+            rc, out = res.run(argv, seconds + UNIT_TIMEOUT)
+        res.ok(f"fuzz {name}", out[-4000:] if rc else "")
 
 
-def run_fuzz(res):
+def run_fuzz(res, seconds=0):
     if not glob.glob(f"{TOP}/tests/fuzz/fuzz_*.c"):
         return
-    builddir = build("fuzz")
-    if builddir:
-        run_corpora(res, builddir)
+    with Build(res, "fuzz") as builddir:
+        if builddir:
+            run_corpora(res, builddir, seconds)
+
+
+def tracked(res, *patterns):
+    rc, out = res.run(["git", "-C", TOP, "ls-files", "-z", "--", *patterns])
+    return [f for f in out.split("\0") if f and os.path.isfile(f"{TOP}/{f}")] if rc == 0 else []
+
+
+def run_tree(res):
+    """The tree itself: its format, and nothing in it that belongs to a machine or is unfinished."""
+    if res.run(["git", "-C", TOP, "rev-parse", "HEAD"])[0]:
+        res.skip("tree", "not a git checkout")
+        return
+    sources = tracked(res, "*.c", "*.h")
+    if shutil.which("clang-format"):
+        rc, out = res.run(["clang-format", "--dry-run", "-Werror", *sources], cwd=TOP)
+        res.ok("tree: clang-format", out[-4000:] if rc else "")
     else:
-        res.fail("build fuzz", "see above")
+        res.skip("tree: clang-format", "clang-format is not installed")
+    unfinished = "|".join(("TO" + "DO", "FIX" + "ME", "X" + "XX"))
+    rc, out = res.run(["git", "-C", TOP, "grep", "-nIwE", unfinished, "--", "*.c", "*.h", "*.py", "*.sh",
+                       "*.mk", "*.am", "*.ac", "*.md", "tools", "bench/run", ".ci"])
+    res.ok("tree: nothing unfinished", out[-4000:] if rc == 0 else "")
+    rc, out = res.run(["git", "-C", TOP, "grep", "-nIE", "(^|[^A-Za-z0-9_.$}-])/(wo" + "rk|ro" + "ot)/"])
+    res.ok("tree: no paths of a machine", out[-4000:] if rc == 0 else "")
+    scripts = [f for f in tracked(res, "tools", "bench/run", ".ci") if not os.access(f"{TOP}/{f}", os.X_OK)
+               and open(f"{TOP}/{f}", errors="replace").read(2) == "#!"]
+    res.ok("tree: scripts are executable", "\n".join(scripts))
+
+
+def run_distcheck(res):
+    """A tarball that builds, installs and uninstalls outside the tree. Its tests have run already."""
+    with tempfile.TemporaryDirectory() as tmp, Build(res, "release", "all") as builddir:
+        if not builddir:
+            return
+        rc, out = res.run([f"{TOP}/configure", "-q"], cwd=tmp)
+        if rc == 0:
+            rc, out = res.run(["make", f"-j{WORKERS}", "distcheck", "AM_MAKEFLAGS=TESTS="], cwd=tmp)
+        res.run(["chmod", "-R", "u+w", tmp])
+    res.ok("distcheck", out[-6000:] if rc else "")
+
+
+def run_analysis(res):
+    """Static analysis of what we wrote, in a build folder of its own."""
+    if not shutil.which("scan-build"):
+        res.skip("scan-build", "clang-tools is not installed")
+        return
+    with tempfile.TemporaryDirectory() as tmp:
+        rc, out = res.run([f"{TOP}/configure", "-q", "CC=clang"], cwd=tmp)
+        if rc == 0:
+            rc, out = res.run(["scan-build", "--status-bugs", "-o", f"{tmp}/report", "make",
+                               f"-j{WORKERS}"], cwd=tmp)
+    res.ok("scan-build", out[-8000:] if rc else "")
+
+
+def run_guest(res):
+    sys.path.insert(0, f"{TOP}/tests/guest")
+    import guest
+    guest.run(res, Build)
+
+
+class Runner:
+    def __init__(self):
+        self.res = Results()
+
+    def step(self, name, budget, fn, *args):
+        """One step within its budget of seconds."""
+        start = time.monotonic()
+        self.res.deadline = start + budget
+        try:
+            fn(self.res, *args)
+        except (OSError, subprocess.SubprocessError, RuntimeError) as e:
+            self.res.fail(name, f"{type(e).__name__}: {e}")
+        took = time.monotonic() - start
+        if took > budget:
+            self.res.fail(f"{name}: budget", f"{took:.0f} s of {budget} s")
+        print(f"-- {name}: {took:.0f} s", flush=True)
+
+    def default(self):
+        self.step("tree", 60, run_tree)
+        self.step("unit and replay", 300, run_checks, "release")
+        self.step("unit and replay, clang", 300, run_checks, "clang")
+        self.step("unit and replay, ASan + UBSan", 360, run_checks, "asan")
+        self.step("unit and replay, TSan", 240, run_tsan)
+        self.step("fuzz corpora", 240, run_fuzz)
+        self.step("distcheck", 240, run_distcheck)
+        self.step("netns", 420, run_netns)
+
+    def long(self):
+        self.step("static analysis", 1200, run_analysis)
+        self.step("fuzzing", 3600, run_fuzz, FUZZ_SECONDS)
+        os.environ["RTR_TEST_LONG"] = "1"
+        self.step("unit and replay, long", 3600, run_checks, "release")
+        self.step("netns, long", 3600, run_netns)
+
+    def area(self, area):
+        names = sorted(os.path.relpath(f, TOP) for f in glob.glob(f"{TOP}/tests/netns/test_*.py")
+                       if area in os.path.basename(f))
+        self.step(f"unit and replay: {area}", 600, run_checks, "release", area)
+        if names:
+            self.step(f"netns: {area}", 600, run_netns, *names)
+
+    def main(self, area):
+        start = time.monotonic()
+        {"": self.default, "long": self.long,
+         "tree": lambda: self.step("tree", 60, run_tree),
+         "netns": lambda: self.step("netns", 600, run_netns),
+         "guest": lambda: self.step("guest", 1500, run_guest),
+         }.get(area, lambda: self.area(area))()
+        res = self.res
+        print(f"total {time.monotonic() - start:.0f} s")
+        print(f"{res.passed} passed, {len(res.failed)} failed, {len(res.skipped)} skipped")
+        return 1 if res.failed or not res.passed else 0
 
 
 def main():
-    area = sys.argv[1] if len(sys.argv) > 1 else ""
-    res = Results()
-    start = time.monotonic()
-
-    def step(name, fn, *args):
-        t = time.monotonic()
-        fn(res, *args)
-        print(f"-- {name}: {time.monotonic() - t:.0f} s", flush=True)
-
-    if area == "":
-        step("unit and replay", run_checks, "release")
-        step("unit and replay, clang", run_checks, "clang")
-        step("unit and replay, ASan + UBSan", run_checks, "asan")
-        step("fuzz corpora", run_fuzz)
-        step("netns", run_pytest, "tests/netns")
-    else:
-        step(f"unit and replay: {area}", run_checks, "release", area)
-    print(f"total {time.monotonic() - start:.0f} s")
-    print(f"{res.passed} passed, {len(res.failed)} failed, {len(res.skipped)} skipped")
-    return 1 if res.failed or not res.passed else 0
+    folder, lock = own_folder()
+    try:
+        return Runner().main(sys.argv[1] if len(sys.argv) > 1 else "")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.close()
 
 
 if __name__ == "__main__":
