@@ -240,7 +240,8 @@ def run_tree(res):
     sources = tracked(res, "*.c", "*.h")
     if shutil.which("clang-format"):
         rc, out = res.run(["clang-format", "--dry-run", "-Werror", *sources], cwd=TOP)
-        res.ok("tree: clang-format", out[-4000:] if rc else "")
+        bad = sorted({line.split(":")[0] for line in out.splitlines() if "clang-format-violations" in line})
+        res.ok("tree: clang-format", f"clang-format -i {' '.join(bad)}\n{'' if bad else out}" if rc else "")
     else:
         res.skip("tree: clang-format", "clang-format is not installed")
     unfinished = "|".join(("TO" + "DO", "FIX" + "ME", "X" + "XX"))
