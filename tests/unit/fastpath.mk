@@ -1,1 +1,7 @@
 # Check programs of fastpath/.
+check_PROGRAMS += tests/unit/test_tcp_track
+TESTS += tests/unit/test_tcp_track
+tests_unit_test_tcp_track_SOURCES = tests/unit/test_tcp_track.c tests/unit/tcp_sim.c tests/unit/tcp_sim.h tests/lib/check_main.h
+tests_unit_test_tcp_track_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_tcp_track_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_test_tcp_track_LDADD = libfp.a librtr.a $(CHECK_LIBS)
