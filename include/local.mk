@@ -1,2 +1,3 @@
 # Headers that two programs share.
 noinst_HEADERS += include/rtr/version.h
+noinst_HEADERS += include/rtr/drop.h

@@ -2,6 +2,7 @@
 noinst_LIBRARIES += librtr.a
 librtr_a_SOURCES = \
 	lib/banned.h \
+	lib/drop.c \
 	lib/hash.h \
 	lib/prefix.c lib/prefix.h \
 	lib/strbuf.c lib/strbuf.h \
