@@ -26,6 +26,7 @@
 #ifndef RTR_SCHEMA_H
 #define RTR_SCHEMA_H
 
+#include "schema/syntax.h"
 #include "util.h"
 
 struct rec;
@@ -39,10 +40,10 @@ struct domain;
 struct sch_field {
 	const char *name;
 	size_t off, size;
-	const struct val_type *type; /* filled by schema_init from the rows that capture it */
-	const char *args;            /* the text inside TYPE(...), "" when none */
-	char **words;                /* {field:a|b}: the words by value, NULL-terminated */
-	bool is_key, is_flag;
+	/* filled by schema_init from the rows that set the field */
+	struct val_spec spec;          /* .type NULL: the field is a flag or a choice */
+	const struct syn_node *choice; /* {field:a|b}: the alternatives by value */
+	bool is_flag, secret;
 };
 
 /* A kind of record: what a mode or a list holds. Defined by SCH_TYPE, completed by schema_init. */
@@ -61,7 +62,8 @@ struct sch_type {
 
 enum sch_kind {
 	SCH_K_MODE, /* enters a mode; its records hold leaves and lists */
-	SCH_K_LEAF, /* sets fields of the record it stands in (or, with key captures, of a list's) */
+	SCH_K_LEAF, /* sets fields of the record it stands in (or, with key captures, of a list's)
+		     */
 	SCH_K_LIST, /* makes one record a line */
 };
 
@@ -74,17 +76,21 @@ struct sch_row {
 	const char *key;         /* MODE, LIST: names of the key fields, blank separated */
 	const char *prompt;      /* MODE: "config-if" */
 	const char *flag;        /* LEAF without captures: the bool field it switches */
-	const char *dflt;        /* LEAF: what is in force when not configured ("on"/"off" for a flag) */
-	uint32_t auto_key;       /* LIST: step of a key that may be left out (10, 20, ...) */
-	bool single;             /* MODE: at most one record */
-	bool buffered;           /* MODE: its lines apply together when the mode is left */
-	bool creates;            /* LIST: other lines naming its key need this one first */
-	bool secret;             /* value masked for readers, in logs, JSON and tech-support */
+	const char *dflt;  /* LEAF: what is in force when not configured ("on"/"off" for a flag) */
+	const char *name;  /* MODE, LIST: name in the file and in JSON, when not the struct's */
+	uint32_t auto_key; /* LIST: step of a key that may be left out (10, 20, ...) */
+	bool single;       /* MODE: at most one record */
+	bool buffered;     /* MODE: its lines apply together when the mode is left */
+	bool creates;      /* LIST: other lines naming its key need this one first */
+	bool secret;       /* value masked for readers, in logs, JSON and tech-support */
 	/* Order of printing and of the vector when it is not the order of the key. */
 	int (*cmp)(const struct rec *a, const struct rec *b);
 };
 
-#define SCH_F(st, f) { .name = #f, .off = offsetof(struct st, f), .size = sizeof(((struct st *)0)->f) }
+#define SCH_F(st, f)                                                                               \
+	{                                                                                          \
+		.name = #f, .off = offsetof(struct st, f), .size = sizeof(((struct st *)0)->f)     \
+	}
 #define SCH_TYPE(st, ...)                                                                          \
 	static struct sch_field st##_fields[] = { __VA_ARGS__ };                                   \
 	struct sch_type st##_type = {                                                              \
@@ -93,9 +99,18 @@ struct sch_row {
 		.fields = st##_fields,                                                             \
 		.n_fields = ARRAY_LEN(st##_fields),                                                \
 	}
-#define SCH_MODE(l, st, ...) { .kind = SCH_K_MODE, .line = l, .type = &st##_type, __VA_ARGS__ }
-#define SCH_LEAF(l, st, ...) { .kind = SCH_K_LEAF, .line = l, .type = &st##_type, __VA_ARGS__ }
-#define SCH_LIST(l, st, ...) { .kind = SCH_K_LIST, .line = l, .type = &st##_type, __VA_ARGS__ }
+#define SCH_MODE(l, st, ...)                                                                       \
+	{                                                                                          \
+		.kind = SCH_K_MODE, .line = l, .type = &st##_type, __VA_ARGS__                     \
+	}
+#define SCH_LEAF(l, st, ...)                                                                       \
+	{                                                                                          \
+		.kind = SCH_K_LEAF, .line = l, .type = &st##_type, __VA_ARGS__                     \
+	}
+#define SCH_LIST(l, st, ...)                                                                       \
+	{                                                                                          \
+		.kind = SCH_K_LIST, .line = l, .type = &st##_type, __VA_ARGS__                     \
+	}
 
 /* The record that holds top-level leaves and lists ("hostname", "ip route"); see model.h. */
 extern struct sch_type global_type;
@@ -105,8 +120,36 @@ struct sch_word {
 	const char *word, *help;
 };
 
-/* Links the rows, words and commands of all domains. NULL, or what is wrong (static storage). */
+/* A row made ready. */
+struct sch_line {
+	const struct sch_row *row;
+	struct sch_type *container; /* the record type whose mode the line is typed in */
+	struct syn_prog prog;
+	int value_field[SYN_MAX_VALUES]; /* field numbers of row->type */
+	int set_field[SYN_MAX_SETS];
+};
+
+/* Links the rows and words of all domains. NULL, or what is wrong (valid until schema_fini). */
 const char *schema_init(const struct domain *const *domains, size_t n);
 void schema_fini(void);
+
+/* The lines of a mode, in the order in which they are printed. */
+size_t schema_lines(const struct sch_type *container, struct sch_line *const **ret);
+/* The same as programs to match. */
+const struct syn_set *schema_set(const struct sch_type *container);
+/* The one line that makes records of a type. */
+const struct sch_line *schema_maker(const struct sch_type *t);
+/* Help of a keyword for `?`; NULL when nobody gave one. */
+const char *schema_word_help(const char *word);
+
+int sch_field_find(const struct sch_type *t, const char *name); /* -1 when there is none */
+/* The words of alternative `v` of a choice: "permit", or the name of the value that it takes. */
+const char *sch_choice_word(const struct sch_field *f, unsigned v);
+static inline void *sch_at(const struct rec *r, const struct sch_field *f)
+{
+	return (char *)(uintptr_t)r + f->off;
+}
+uint64_t sch_uint(const struct rec *r, const struct sch_field *f); /* flags and choices too */
+void sch_set_uint(struct rec *r, const struct sch_field *f, uint64_t v);
 
 #endif

@@ -1,0 +1,551 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "schema/edit.h"
+#include "schema/text.h"
+
+#include <errno.h>
+#include <string.h>
+
+void editor_init(struct editor *e, const struct rec *root)
+{
+	*e = (struct editor){ .root = rec_ref(root) };
+}
+
+void editor_fini(struct editor *e)
+{
+	editor_top(e);
+	e->root = rec_unref(e->root);
+}
+
+void edit_error_fini(struct edit_error *err)
+{
+	strbuf_fini(&err->text);
+}
+
+void editor_leave(struct editor *e)
+{
+	if (e->depth)
+		rec_unref(e->at[--e->depth]);
+}
+
+void editor_top(struct editor *e)
+{
+	while (e->depth)
+		editor_leave(e);
+}
+
+const struct sch_type *editor_mode(const struct editor *e)
+{
+	return e->depth ? e->at[e->depth - 1]->type : &global_type;
+}
+
+bool editor_buffered(const struct editor *e)
+{
+	for (unsigned i = 0; i < e->depth; i++) {
+		if (e->at[i]->type->row->buffered)
+			return true;
+	}
+	return false;
+}
+
+void editor_rebase(struct editor *e, const struct rec *root)
+{
+	const struct rec *r = root;
+	unsigned i;
+
+	rec_unref(e->root);
+	e->root = rec_ref(root);
+	for (i = 0; i < e->depth; i++) {
+		r = rec_find(r, e->at[i]->type, e->at[i]);
+		if (!r)
+			break;
+	}
+	while (e->depth > i)
+		editor_leave(e);
+}
+
+/* The record of mode number `depth` for writing; NULL when it is gone. */
+static struct rec *target(struct editor *e, unsigned depth)
+{
+	struct rec *r = rec_mut(&e->root);
+
+	for (unsigned i = 0; i < depth && r; i++)
+		r = rec_mut_kid(r, e->at[i]);
+	return r;
+}
+
+/* The same for looking only. */
+static const struct rec *peek(const struct editor *e, unsigned depth)
+{
+	const struct rec *r = e->root;
+
+	for (unsigned i = 0; i < depth && r; i++)
+		r = rec_find(r, e->at[i]->type, e->at[i]);
+	return r;
+}
+
+static const struct sch_type *type_at(const struct editor *e, unsigned depth)
+{
+	return depth ? e->at[depth - 1]->type : &global_type;
+}
+
+/* ---- one matched line -> fields ---- */
+
+/* Puts what the thread captured into r, a record of the line's type. */
+static void take(const struct sch_line *l, const struct syn_thread *t, const struct syn_words *w,
+		 struct rec *r)
+{
+	for (unsigned i = 0; i < l->prog.n_values; i++) {
+		unsigned n = (unsigned)l->value_field[i];
+		const struct sch_field *f = &r->type->fields[n];
+		bool before = r->present >> n & 1;
+
+		if (before)
+			continue; /* the same field in two alternatives */
+		if (!syn_capture(t, w, i, sch_at(r, f)))
+			rec_set_present(r, n, true);
+	}
+	for (unsigned i = 0; i < l->prog.n_sets; i++) {
+		unsigned n = (unsigned)l->set_field[i];
+
+		if (!(t->set_mask >> i & 1))
+			continue;
+		sch_set_uint(r, &r->type->fields[n], t->set[i]);
+		rec_set_present(r, n, true);
+	}
+}
+
+/* True when leaf field n of r, just set, is what holds without it. */
+static bool is_default(const struct sch_line *l, const struct rec *r, unsigned n)
+{
+	const struct sch_field *f = &r->type->fields[n];
+	struct strbuf b = STRBUF_INIT;
+	bool same;
+
+	if (l->row->flag)
+		return sch_uint(r, f) == (l->row->dflt && !strcmp(l->row->dflt, "on"));
+	if (!l->row->dflt || !f->spec.type)
+		return false;
+	f->spec.type->print(&f->spec, sch_at(r, f), &b);
+	same = !strcmp(strbuf_str(&b), l->row->dflt);
+	strbuf_fini(&b);
+	return same;
+}
+
+static void normalise(const struct sch_line *l, struct rec *r)
+{
+	if (l->row->kind != SCH_K_LEAF || !l->row->dflt)
+		return;
+	if (l->row->flag) {
+		unsigned n = (unsigned)sch_field_find(r->type, l->row->flag);
+
+		if (is_default(l, r, n))
+			rec_clear_field(r, n);
+	} else if (l->prog.n_values == 1 && is_default(l, r, (unsigned)l->value_field[0])) {
+		rec_clear_field(r, (unsigned)l->value_field[0]);
+	}
+}
+
+void edit_normalise(struct rec *r)
+{
+	struct sch_line *const *lines;
+	size_t n = schema_lines(r->type, &lines);
+
+	for (size_t i = 0; i < n; i++) {
+		if (lines[i]->row->type == r->type)
+			normalise(lines[i], r);
+	}
+}
+
+static bool is_key(const struct sch_type *t, unsigned field)
+{
+	for (unsigned i = 0; i < t->n_key; i++) {
+		if (t->key[i] == field)
+			return true;
+	}
+	return false;
+}
+
+/* The fields that a line sets, as a mask; a list's key is not among them. */
+static uint64_t line_fields(const struct sch_line *l)
+{
+	const struct sch_type *t = l->row->type;
+	uint64_t mask = 0;
+
+	for (unsigned i = 0; i < l->prog.n_values; i++) {
+		unsigned n = (unsigned)l->value_field[i];
+
+		if (l->row->type == l->container || !is_key(t, n))
+			mask |= 1ull << n;
+	}
+	for (unsigned i = 0; i < l->prog.n_sets; i++) {
+		if (!is_key(t, (unsigned)l->set_field[i]))
+			mask |= 1ull << l->set_field[i];
+	}
+	if (l->row->flag)
+		mask |= 1ull << sch_field_find(t, l->row->flag);
+	return mask;
+}
+
+static bool equal_on(const struct rec *a, const struct rec *b, uint64_t mask)
+{
+	for (unsigned i = 0; i < a->type->n_fields; i++) {
+		if ((mask >> i & 1) && !rec_field_equal(a, b, i))
+			return false;
+	}
+	return true;
+}
+
+static void copy_on(struct rec *to, const struct rec *from, uint64_t mask)
+{
+	for (unsigned i = 0; i < to->type->n_fields; i++) {
+		if (mask >> i & 1)
+			rec_copy_field(to, from, i);
+	}
+}
+
+/* What an edit came to. Everything that can be refused is found before the first change, so that
+ * no copy of the model has to be kept for going back. */
+enum outcome { REFUSED, SAME, CHANGED };
+
+static enum outcome refuse(struct edit_error *err, const char *why, const struct rec *what)
+{
+	err->status = SYN_OK;
+	strbuf_adds(&err->text, why);
+	if (what) {
+		struct strbuf b = STRBUF_INIT;
+
+		text_rec(what, &b);
+		strbuf_adds(&err->text, strbuf_str(&b));
+		strbuf_fini(&b);
+	}
+	return REFUSED;
+}
+
+static enum outcome gone(struct edit_error *err)
+{
+	return refuse(err, "the mode that this line belongs to no longer exists", NULL);
+}
+
+static enum outcome set_leaf(struct editor *e, unsigned depth, const struct sch_line *l,
+			     struct rec *fields, struct edit_error *err)
+{
+	const struct rec *have = peek(e, depth);
+	bool in_list = l->row->type != l->container;
+	uint64_t mask = line_fields(l);
+	struct rec *r;
+
+	if (!have)
+		return gone(err);
+	if (in_list)
+		have = rec_find(have, fields->type, fields);
+	if (!have && fields->type->row->creates)
+		return refuse(err, "not configured yet: ", fields);
+	if (l->row->flag) {
+		unsigned n = (unsigned)sch_field_find(fields->type, l->row->flag);
+
+		sch_set_uint(fields, &fields->type->fields[n], 1);
+		rec_set_present(fields, n, true);
+	}
+	normalise(l, fields);
+	if (have && equal_on(have, fields, mask))
+		return SAME;
+	r = target(e, depth);
+	if (in_list && have)
+		r = rec_mut_kid(r, fields);
+	else if (in_list)
+		r = rec_put(r, rec_key_copy(fields));
+	copy_on(r, fields, mask);
+	return CHANGED;
+}
+
+bool edit_auto_key(const struct rec *parent, struct rec *r)
+{
+	const struct sch_type *t = r->type;
+	const struct sch_field *f = t->n_key ? &t->fields[t->key[0]] : NULL;
+	const struct recvec *v = rec_kids(parent, t);
+	uint64_t step = t->row->auto_key, next;
+
+	if (!step || (r->present >> t->key[0] & 1))
+		return true;
+	next = ((v->len ? sch_uint(v->v[v->len - 1], f) : 0) / step + 1) * step;
+	if (next > f->spec.hi)
+		return false;
+	sch_set_uint(r, f, next);
+	rec_set_present(r, t->key[0], true);
+	return true;
+}
+
+static enum outcome put_list(struct editor *e, unsigned depth, const struct sch_line *l,
+			     struct rec *fields, struct edit_error *err)
+{
+	const struct rec *parent = peek(e, depth), *have;
+	struct rec *r;
+
+	if (!parent)
+		return gone(err);
+	if (!edit_auto_key(parent, fields))
+		return refuse(err, "no number is left after the last line; resequence", NULL);
+	have = rec_find(parent, fields->type, fields);
+	if (have && equal_on(have, fields, line_fields(l)))
+		return SAME;
+	if (!have) {
+		rec_put(target(e, depth), rec_ref(fields));
+		return CHANGED;
+	}
+	/* The order of a list may hang on any field, so the record is put in its place anew. */
+	r = rec_ref(have);
+	rec_mut(&r);
+	copy_on(r, fields, line_fields(l));
+	rec_put(target(e, depth), r);
+	return CHANGED;
+}
+
+static enum outcome enter_mode(struct editor *e, unsigned depth, struct rec *fields,
+			       struct edit_error *err)
+{
+	const struct sch_type *t = fields->type;
+	const struct rec *parent = peek(e, depth), *only;
+	enum outcome out = SAME;
+
+	if (!parent)
+		return gone(err);
+	only = rec_only(parent, t);
+	if (t->row->single && only && rec_key_cmp(only, fields))
+		return refuse(err, "there can be only one, and there is: ", only);
+	if (!rec_find(parent, t, fields)) {
+		rec_put(target(e, depth), rec_ref(fields));
+		out = CHANGED;
+	}
+	while (e->depth > depth)
+		editor_leave(e);
+	e->at[e->depth++] = rec_key_copy(fields);
+	return out;
+}
+
+/* ---- no, default ---- */
+
+/* True when r agrees with all that `fields` has. */
+static bool agrees(const struct rec *r, const struct rec *fields, bool exact)
+{
+	for (unsigned i = 0; i < r->type->n_fields; i++) {
+		bool has = fields->present >> i & 1;
+
+		if (has && !rec_field_equal(r, fields, i))
+			return false;
+		if (exact && !has && is_key(r->type, i) && (r->present >> i & 1))
+			return false;
+	}
+	return true;
+}
+
+/* `no` takes a prefix of the line: all records that it describes go; one that it names exactly
+ * goes alone. */
+static enum outcome remove_matching(struct editor *e, unsigned depth, const struct rec *fields)
+{
+	const struct recvec *v = rec_kids(peek(e, depth), fields->type);
+	struct rec **doomed = xcalloc(v->len, sizeof(*doomed));
+	size_t n = 0;
+
+	for (size_t i = 0; i < v->len && !n; i++) {
+		if (agrees(v->v[i], fields, true))
+			doomed[n++] = rec_ref(v->v[i]);
+	}
+	for (size_t i = 0, exact = n; i < v->len && !exact; i++) {
+		if (agrees(v->v[i], fields, false))
+			doomed[n++] = rec_ref(v->v[i]);
+	}
+	for (size_t i = n; i-- > 0;) {
+		rec_remove(target(e, depth), doomed[i]);
+		rec_unref(doomed[i]);
+	}
+	free(doomed);
+	return n ? CHANGED : SAME;
+}
+
+static void clear_fields(struct rec *r, const struct sch_line *l, bool is_no)
+{
+	uint64_t mask = line_fields(l);
+
+	for (unsigned i = 0; i < r->type->n_fields; i++) {
+		if (mask >> i & 1)
+			rec_clear_field(r, i);
+	}
+	/* `no` of a flag that is on by default is a setting of its own. */
+	if (l->row->flag && is_no && l->row->dflt && !strcmp(l->row->dflt, "on"))
+		rec_set_present(r, (unsigned)sch_field_find(r->type, l->row->flag), true);
+}
+
+static enum outcome clear_leaf(struct editor *e, unsigned depth, const struct sch_line *l,
+			       const struct rec *fields, bool is_no)
+{
+	const struct rec *have = peek(e, depth);
+	bool in_list = l->row->type != l->container;
+	struct rec *r;
+
+	if (in_list)
+		have = rec_find(have, fields->type, fields);
+	if (!have)
+		return SAME;
+	r = rec_ref(have);
+	rec_mut(&r);
+	clear_fields(r, l, is_no);
+	if (rec_equal_fields(r, have)) {
+		rec_unref(r);
+		return SAME;
+	}
+	rec_unref(r);
+	r = target(e, depth);
+	clear_fields(in_list ? rec_mut_kid(r, fields) : r, l, is_no);
+	return CHANGED;
+}
+
+static enum outcome negate_line(struct editor *e, unsigned depth, const struct sch_line *l,
+				const struct syn_thread *t, const struct syn_words *w, bool is_no)
+{
+	struct rec *fields = rec_new(l->row->type);
+	enum outcome out;
+
+	take(l, t, w, fields);
+	if (l->row->kind == SCH_K_LEAF)
+		out = clear_leaf(e, depth, l, fields, is_no);
+	else
+		out = remove_matching(e, depth, fields);
+	rec_unref(fields);
+	return out;
+}
+
+/* A choice is taken as given only when a word of it was read. */
+static struct syn_thread heed_read_choices(const struct syn_thread *t)
+{
+	struct syn_thread c = *t;
+
+	if (!t->done)
+		c.set_mask = t->set_read;
+	return c;
+}
+
+static bool can_negate(const struct syn_thread *t)
+{
+	if (t->in_value || t->words < t->prog->lead_words)
+		return false;
+	return t->prog->lead_words || t->n_caps || t->words;
+}
+
+static enum outcome negate(struct editor *e, unsigned depth, const struct syn_words *w,
+			   const struct syn_result *res, bool is_no, struct edit_error *err)
+{
+	enum outcome out = REFUSED, one;
+
+	if (!peek(e, depth))
+		return gone(err);
+	for (size_t i = 0; i < res->n_threads; i++) {
+		struct syn_thread t = heed_read_choices(&res->thread[i]);
+		bool seen = false;
+
+		for (size_t k = 0; k < i; k++)
+			seen |= res->thread[k].prog == t.prog && res->thread[k].done;
+		if (seen || !can_negate(&t))
+			continue;
+		one = negate_line(e, depth, t.prog->owner, &t, w, is_no);
+		out = MAX(out, one);
+	}
+	if (out == REFUSED)
+		err->status = SYN_INCOMPLETE;
+	while (e->depth && !peek(e, e->depth))
+		editor_leave(e);
+	return out;
+}
+
+/* ---- a line ---- */
+
+static size_t skip_no(const struct syn_words *w, bool *ret_no, bool *ret_default)
+{
+	*ret_no = w->n && !strcasecmp(w->tok[0], "no");
+	*ret_default = w->n && strlen(w->tok[0]) >= 3 &&
+		       !strncasecmp(w->tok[0], "default", strlen(w->tok[0]));
+	return *ret_no || *ret_default;
+}
+
+/*
+ * Matches at the current mode, then at those around it: a line of an outer mode typed in an inner
+ * one leaves it, as people do on IOS. Returns the depth that understood it.
+ */
+static unsigned match_outwards(const struct editor *e, const struct syn_words *w, size_t from,
+			       size_t to, struct syn_result *ret)
+{
+	unsigned best_depth = e->depth;
+
+	syn_match(schema_set(type_at(e, e->depth)), w, from, to, ret);
+	for (unsigned d = e->depth; d-- > 0 && ret->status != SYN_OK;) {
+		struct syn_result outer;
+
+		syn_match(schema_set(type_at(e, d)), w, from, to, &outer);
+		if (outer.status == SYN_OK ||
+		    (ret->status == SYN_INVALID &&
+		     (outer.status != SYN_INVALID || outer.bad > ret->bad))) {
+			syn_result_fini(ret);
+			*ret = outer;
+			best_depth = d;
+		} else {
+			syn_result_fini(&outer);
+		}
+	}
+	return best_depth;
+}
+
+void editor_match(const struct editor *e, const struct syn_words *w, size_t to, size_t *ret_from,
+		  struct syn_result *ret)
+{
+	bool no, dflt;
+
+	*ret_from = MIN(skip_no(w, &no, &dflt), to);
+	match_outwards(e, w, *ret_from, to, ret);
+}
+
+static enum outcome apply_match(struct editor *e, unsigned depth, const struct syn_words *w,
+				const struct syn_thread *t, struct edit_error *err)
+{
+	const struct sch_line *l = t->prog->owner;
+	struct rec *fields = rec_new(l->row->type);
+	enum outcome out;
+
+	take(l, t, w, fields);
+	if (l->row->kind == SCH_K_MODE)
+		out = enter_mode(e, depth, fields, err);
+	else if (l->row->kind == SCH_K_LIST)
+		out = put_list(e, depth, l, fields, err);
+	else
+		out = set_leaf(e, depth, l, fields, err);
+	while (out != REFUSED && l->row->kind != SCH_K_MODE && e->depth > depth)
+		editor_leave(e);
+	rec_unref(fields);
+	return out;
+}
+
+int editor_line(struct editor *e, const char *line, bool *ret_changed, struct edit_error *err)
+{
+	enum outcome out = REFUSED;
+	struct syn_result res;
+	struct syn_words w;
+	bool no, dflt;
+	unsigned depth;
+	size_t from;
+
+	*err = (struct edit_error){ 0 };
+	syn_words_init(&w, line);
+	from = skip_no(&w, &no, &dflt);
+	depth = match_outwards(e, &w, from, w.n, &res);
+	err->status = from && from == w.n ? SYN_INCOMPLETE : res.status;
+	if (err->status == SYN_INVALID || err->status == SYN_AMBIGUOUS) {
+		err->col = w.col[res.bad];
+		strbuf_adds(&err->text, strbuf_str(&res.why));
+	} else if (from && from < w.n) {
+		out = negate(e, depth, &w, &res, no, err);
+	} else if (!from && res.status == SYN_OK) {
+		out = apply_match(e, depth, &w, &res.thread[0], err);
+	}
+	*ret_changed = out == CHANGED;
+	syn_result_fini(&res);
+	syn_words_fini(&w);
+	return out == REFUSED ? -EINVAL : 0;
+}

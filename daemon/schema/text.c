@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "schema/text.h"
+
+#include <string.h>
+
+#define MASK "********"
+
+struct printer {
+	const struct sch_line *line;
+	const struct rec *rec;
+	unsigned flags;
+	const char *missing;
+};
+
+static bool has(const struct printer *p, int field)
+{
+	return field >= 0 && (p->rec->present >> field & 1);
+}
+
+static bool print_node(struct printer *p, const struct syn_node *n, struct strbuf *b);
+
+static void blank(struct strbuf *b)
+{
+	if (b->len && b->s[b->len - 1] != ' ')
+		strbuf_addc(b, ' ');
+}
+
+/* Prints into b only when all of it can be printed. */
+static bool print_whole(struct printer *p, const struct syn_node *n, struct strbuf *b)
+{
+	size_t len = b->len;
+
+	if (print_node(p, n, b))
+		return true;
+	if (b->s)
+		b->s[len] = '\0';
+	b->len = len;
+	return false;
+}
+
+static bool has_value(const struct syn_node *n)
+{
+	if (n->kind == SYN_VALUE)
+		return true;
+	for (size_t i = 0; i < n->n_kids; i++) {
+		if (has_value(n->kid[i]))
+			return true;
+	}
+	return false;
+}
+
+static bool print_value(struct printer *p, const struct syn_node *n, struct strbuf *b)
+{
+	int i = p->line->value_field[n->index];
+	const struct sch_field *f = &p->rec->type->fields[i];
+
+	if (!has(p, i)) {
+		p->missing = f->name;
+		return false;
+	}
+	blank(b);
+	if (f->secret && (p->flags & TEXT_MASKED))
+		strbuf_adds(b, MASK);
+	else
+		f->spec.type->print(&f->spec, sch_at(p->rec, f), b);
+	return true;
+}
+
+static bool print_alt(struct printer *p, const struct syn_node *n, struct strbuf *b)
+{
+	if (n->has_set) {
+		int i = p->line->set_field[n->index];
+		uint64_t v;
+
+		if (!has(p, i)) {
+			p->missing = n->word;
+			return false;
+		}
+		v = sch_uint(p->rec, &p->rec->type->fields[i]);
+		return v < n->n_kids && print_whole(p, n->kid[v], b);
+	}
+	for (size_t i = 0; i < n->n_kids; i++) {
+		if (has_value(n->kid[i]) && print_whole(p, n->kid[i], b))
+			return true;
+	}
+	return false;
+}
+
+static void print_opt(struct printer *p, const struct syn_node *n, struct strbuf *b)
+{
+	const char *missing = p->missing;
+
+	if (n->has_set) {
+		int i = p->line->set_field[n->index];
+
+		if (has(p, i) && sch_uint(p->rec, &p->rec->type->fields[i]))
+			print_whole(p, n->kid[0], b);
+	} else {
+		print_whole(p, n->kid[0], b);
+	}
+	p->missing = missing;
+}
+
+static bool print_node(struct printer *p, const struct syn_node *n, struct strbuf *b)
+{
+	switch (n->kind) {
+	case SYN_WORD:
+		blank(b);
+		strbuf_adds(b, n->word);
+		return true;
+	case SYN_VALUE:
+		return print_value(p, n, b);
+	case SYN_ALT:
+		return print_alt(p, n, b);
+	case SYN_OPT:
+		print_opt(p, n, b);
+		return true;
+	case SYN_SEQ:
+		for (size_t i = 0; i < n->n_kids; i++) {
+			if (!print_node(p, n->kid[i], b))
+				return false;
+		}
+		return true;
+	}
+	return false;
+}
+
+bool text_line(const struct sch_line *l, const struct rec *r, unsigned flags, struct strbuf *b)
+{
+	struct printer p = { .line = l, .rec = r, .flags = flags };
+	struct strbuf line = STRBUF_INIT;
+	bool ok;
+
+	if (l->row->flag) {
+		int i = sch_field_find(r->type, l->row->flag);
+		bool on = sch_uint(r, &r->type->fields[i]);
+
+		if (!has(&p, i)) {
+			if (!(flags & TEXT_ALL) || !l->row->dflt)
+				return false;
+			on = !strcmp(l->row->dflt, "on");
+		}
+		if (!on)
+			strbuf_adds(&line, "no ");
+	} else if (l->row->kind == SCH_K_LEAF && (flags & TEXT_ALL) && l->row->dflt &&
+		   l->prog.n_values == 1 && !has(&p, l->value_field[0])) {
+		/* "mtu <mtu:...>" with its default in the value's place */
+		for (unsigned i = 0; i < l->prog.lead_words; i++)
+			strbuf_addf(b, "%s ", l->prog.tree->kid[i]->word);
+		strbuf_adds(b, l->row->dflt);
+		return true;
+	}
+	ok = print_node(&p, l->prog.tree, &line);
+	if (ok)
+		strbuf_adds(b, strbuf_str(&line));
+	strbuf_fini(&line);
+	return ok;
+}
+
+const char *text_missing(const struct sch_line *l, const struct rec *r)
+{
+	struct printer p = { .line = l, .rec = r };
+	struct strbuf b = STRBUF_INIT;
+	bool ok = print_node(&p, l->prog.tree, &b);
+
+	strbuf_fini(&b);
+	return ok ? NULL : p.missing ? p.missing : "a value";
+}
+
+void text_rec(const struct rec *r, struct strbuf *b)
+{
+	const struct sch_line *l = r->type->row ? schema_maker(r->type) : NULL;
+
+	if (!l || !text_line(l, r, TEXT_MASKED, b))
+		strbuf_adds(b, r->type->name);
+}
+
+/* ---- the whole configuration ---- */
+
+static void put_line(struct strbuf *b, unsigned indent, const struct strbuf *line)
+{
+	strbuf_addf(b, "%*s%s\n", (int)indent, "", strbuf_str(line));
+}
+
+static void put_mode(const struct rec *r, unsigned flags, unsigned indent, struct strbuf *b);
+
+/* What one line of the schema says about container record r; it may stand for many records. */
+static void put_schema_line(const struct sch_line *l, const struct rec *r, unsigned flags,
+			    unsigned indent, struct strbuf *b)
+{
+	struct strbuf line = STRBUF_INIT;
+
+	if (l->row->type == r->type) {
+		if (text_line(l, r, flags, &line))
+			put_line(b, indent, &line);
+		strbuf_fini(&line);
+		return;
+	}
+	/* Leaves of a list's records are printed by put_kid, right after the line that makes it. */
+	if (l->row->kind == SCH_K_LEAF)
+		return;
+	for (size_t i = 0; i < rec_kids(r, l->row->type)->len; i++) {
+		const struct rec *kid = rec_kids(r, l->row->type)->v[i];
+		struct sch_line *const *lines;
+		size_t n = schema_lines(r->type, &lines);
+
+		strbuf_reset(&line);
+		if (l->row->kind == SCH_K_MODE && indent == 0)
+			strbuf_adds(b, "!\n");
+		if (text_line(l, kid, flags, &line))
+			put_line(b, indent, &line);
+		if (l->row->kind == SCH_K_MODE)
+			put_mode(kid, flags, indent + 1, b);
+		for (size_t k = 0; k < n && l->row->kind == SCH_K_LIST; k++) {
+			strbuf_reset(&line);
+			if (lines[k]->row->kind == SCH_K_LEAF && lines[k]->row->type == kid->type &&
+			    text_line(lines[k], kid, flags, &line))
+				put_line(b, indent, &line);
+		}
+	}
+	strbuf_fini(&line);
+}
+
+static void put_mode(const struct rec *r, unsigned flags, unsigned indent, struct strbuf *b)
+{
+	struct sch_line *const *lines;
+	size_t n = schema_lines(r->type, &lines);
+
+	for (size_t i = 0; i < n; i++)
+		put_schema_line(lines[i], r, flags, indent, b);
+}
+
+void text_config(const struct rec *root, unsigned flags, struct strbuf *b)
+{
+	struct sch_line *const *lines;
+	size_t n = schema_lines(root->type, &lines);
+	bool after_mode = false;
+
+	for (size_t i = 0; i < n; i++) {
+		size_t len = b->len;
+
+		if (after_mode && lines[i]->row->kind != SCH_K_MODE) {
+			strbuf_adds(b, "!\n");
+			len = b->len;
+		}
+		put_schema_line(lines[i], root, flags, 0, b);
+		if (b->len > len)
+			after_mode = lines[i]->row->kind == SCH_K_MODE;
+		else if (after_mode && lines[i]->row->kind != SCH_K_MODE)
+			b->s[b->len -= 2] = '\0'; /* nothing followed the separator */
+	}
+	strbuf_adds(b, "!\nend\n");
+}
+
+/* ---- difference ---- */
+
+struct differ {
+	struct strbuf *b;
+	unsigned flags;
+	const struct rec *mode; /* whose heading was printed last, by identity of its key */
+};
+
+static void diff_heading(struct differ *d, const struct rec *mode)
+{
+	struct strbuf line = STRBUF_INIT;
+
+	if (!mode->type->row ||
+	    (d->mode && d->mode->type == mode->type && !rec_key_cmp(d->mode, mode)))
+		return;
+	text_rec(mode, &line);
+	strbuf_addf(d->b, " %s\n", strbuf_str(&line));
+	strbuf_fini(&line);
+	d->mode = mode;
+}
+
+/* The lines that record r itself prints, each with its sign, unless `other` prints the same. */
+static void diff_lines(struct differ *d, const struct rec *r, const struct rec *other,
+		       const struct rec *container, char sign)
+{
+	struct sch_line *const *lines;
+	bool is_mode = !r->type->row || r->type->row->kind == SCH_K_MODE;
+	size_t n = schema_lines(is_mode ? r->type : container->type, &lines);
+	unsigned indent = container && container->type->row ? 2 : 1;
+
+	for (size_t i = 0; i < n; i++) {
+		struct strbuf mine = STRBUF_INIT, theirs = STRBUF_INIT;
+
+		if (lines[i]->row->type == r->type && text_line(lines[i], r, d->flags, &mine)) {
+			bool same = other && text_line(lines[i], other, d->flags, &theirs) &&
+				    !strcmp(strbuf_str(&mine), strbuf_str(&theirs));
+
+			if (!same) {
+				if (is_mode)
+					diff_heading(d, r);
+				else
+					diff_heading(d, container);
+				strbuf_addf(d->b, "%c%*s%s\n", sign,
+					    (int)(is_mode && r->type->row ? indent + 1 : indent) -
+						    1,
+					    "", strbuf_str(&mine));
+			}
+		}
+		strbuf_fini(&mine);
+		strbuf_fini(&theirs);
+	}
+}
+
+static void diff_one(void *arg, const struct model_change *c)
+{
+	struct differ *d = arg;
+	const struct rec *any = c->new ? c->new : c->old;
+
+	/* A mode that came or went: its own line carries the sign. */
+	if (any->type->row && any->type->row->kind == SCH_K_MODE && (!c->old || !c->new)) {
+		struct strbuf line = STRBUF_INIT;
+
+		text_rec(any, &line);
+		strbuf_addf(d->b, "%c%s\n", c->new ? '+' : '-', strbuf_str(&line));
+		strbuf_fini(&line);
+		d->mode = any;
+	}
+	if (c->old)
+		diff_lines(d, c->old, c->new, c->old_parent, '-');
+	if (c->new)
+		diff_lines(d, c->new, c->old, c->new_parent, '+');
+}
+
+void text_diff(const struct rec *old, const struct rec *new, unsigned flags, struct strbuf *b)
+{
+	struct differ d = { .b = b, .flags = flags };
+
+	model_diff(old, new, diff_one, &d);
+}
+
+/* ---- JSON ---- */
+
+static json_t *field_json(const struct rec *r, const struct sch_field *f, unsigned flags)
+{
+	if (f->spec.type && f->secret && (flags & TEXT_MASKED))
+		return json_string(MASK);
+	if (f->spec.type)
+		return val_to_json(&f->spec, sch_at(r, f));
+	if (f->choice)
+		return json_string(sch_choice_word(f, (unsigned)sch_uint(r, f)));
+	return json_boolean(sch_uint(r, f));
+}
+
+json_t *model_to_json(const struct rec *r, unsigned flags)
+{
+	json_t *o = json_object();
+
+	for (unsigned i = 0; i < r->type->n_fields; i++) {
+		if (r->present >> i & 1)
+			json_object_set_new(o, r->type->fields[i].name,
+					    field_json(r, &r->type->fields[i], flags));
+	}
+	for (unsigned k = 0; k < r->type->n_kids; k++) {
+		const struct recvec *v = rec_kids(r, r->type->kids[k]);
+		json_t *list = v->len ? json_array() : NULL;
+
+		for (size_t i = 0; i < v->len; i++)
+			json_array_append_new(list, model_to_json(v->v[i], flags));
+		if (list)
+			json_object_set_new(o, r->type->kids[k]->name, list);
+	}
+	return o;
+}
