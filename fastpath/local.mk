@@ -6,3 +6,9 @@ libfp_a_SOURCES += \
 	fastpath/csum.c fastpath/csum.h \
 	fastpath/parse.c fastpath/parse.h \
 	fastpath/wire.h
+libfp_a_SOURCES += \
+	fastpath/classify.c fastpath/classify.h \
+	fastpath/classify_core.c \
+	fastpath/classify_impl.h \
+	fastpath/classify_rank.c \
+	fastpath/classify_tree.c

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What: the memory layout that the builder of the classifier writes and its lookups read.
+ *
+ * One family is one arena of 32-bit words, holding cut tables and leaves:
+ *
+ *	ref (64 bits)	[63] leaf  [62:55] leaf: rules, 255 = see its first word
+ *			[54:40] mask  [39:37] key word  [36:32] shift  [31:0] offset in words
+ *	cut table	ref[mask + 1], on an even word; child = (key[word] >> shift) & mask
+ *	leaf		blocks of up to 8 rules in order, each a structure of arrays of its m rules:
+ *			src_lo[m] src_span[m] dst_lo[m] dst_span[m] port_lo[m] port_span[m] meta[m],
+ *			and zone[m] zone_mask[m] when any rule of the family names a zone
+ *	meta		[31:10] order  [9] more to compare: FLAG_EXTRA  [8] any protocol  [7:0]
+ *protocol
+ *
+ * A leaf's mask is 0, so that the address of what is next is the same arithmetic for cuts and
+ * leaves and the descent has no branch on the kind. x is in lo..lo+span when x - lo <= span,
+ * unsigned. Loads of eight lanes may run past a short block: the arena ends in enough slack.
+ */
+#ifndef FP_CLASSIFY_IMPL_H
+#define FP_CLASSIFY_IMPL_H
+
+#include "classify.h"
+
+enum cls_dim {
+	DIM_SRC,
+	DIM_DST,
+	DIM_SPORT,
+	DIM_DPORT,
+	DIM_PROTO,
+	DIM_ZONE_IN,
+	DIM_ZONE_OUT,
+	DIM__MAX
+};
+
+#define REF_LEAF        (1ull << 63)
+#define REF_COUNT_SHIFT 55
+#define REF_COUNT_MAX   255u
+#define REF_MASK_SHIFT  40
+#define REF_WORD_SHIFT  37
+#define REF_SHIFT_SHIFT 32
+#define REF_MAX_BITS    15
+#define REF_COUNT(ref)  ((uint32_t)((ref) >> REF_COUNT_SHIFT) & REF_COUNT_MAX)
+
+#define META_ANY_PROTO   0x100u
+#define META_EXTRA       0x200u
+#define META_ORDER_SHIFT 10
+
+#define BLOCK_RULES  8u
+#define WORDS_A_RULE 7u
+#define WORDS_ZONES  2u
+#define ARENA_SLACK  16u /* words after the last block that its vector loads may touch */
+#define MAX_TREES    4u
+#define BATCH        32u
+#define MISC_FRAG(m) ((m) >> 24)
+
+/* What a leaf does not hold: compared only when META_EXTRA or a fragment asks for it. */
+struct cls_extra {
+	uint32_t misc_value, misc_mask; /* TCP flags and DSCP in their places of key misc */
+	uint8_t frags;
+	bool layer4;
+};
+
+struct cls_tree {
+	uint64_t root;
+	uint32_t first_order; /* of its rules: a better match found before skips the tree */
+};
+
+/* Sorted bounds of one 128-bit field: rank(x) = number of bounds <= x. */
+struct cls_rank {
+	struct fp_cls_addr *bound;
+	uint32_t n;
+};
+
+struct cls_family {
+	uint32_t *arena;
+	size_t n_words;
+	unsigned n_trees;
+	struct cls_tree tree[MAX_TREES];
+	bool zones;
+	unsigned depth, longest;
+};
+
+struct fp_cls {
+	struct cls_family v4, v6;
+	struct cls_rank src6, dst6;
+	uint32_t *id;            /* by order */
+	struct cls_extra *extra; /* by order */
+	size_t n;
+	void (*core)(const struct fp_cls *cls, const struct cls_family *f,
+		     const struct fp_cls_key4 *keys, size_t n, uint32_t *ret_ids);
+};
+
+/* One rule as the tree builder sees it: inclusive ranges, v6 addresses as ranks. */
+struct cls_core_rule {
+	uint32_t lo[DIM__MAX], hi[DIM__MAX];
+	uint32_t order;
+	bool extra;  /* not decided by the ranges alone */
+	bool layer4; /* decided by the ranges, but for later fragments */
+};
+
+/* Rules in order. Fills f; 0 or -ENOMEM with f empty. */
+int cls_trees_build(struct cls_family *f, const struct cls_core_rule *rules, size_t n);
+
+/* Ranges lo[i]..hi[i] -> their bounds; 0 or -ENOMEM. */
+int cls_rank_build(struct cls_rank *rank, const struct fp_cls_addr *lo,
+		   const struct fp_cls_addr *hi, size_t n);
+uint32_t cls_rank(const struct cls_rank *rank, const struct fp_cls_addr *a);
+/* n <= BATCH keys with their addresses replaced by ranks. */
+void cls_rank_keys(const struct fp_cls *cls, const struct fp_cls_key6 *keys, unsigned n,
+		   struct fp_cls_key4 *ret);
+
+bool cls_extra_match(const struct fp_cls *cls, uint32_t order, uint32_t misc);
+
+/* Lookups of at most BATCH keys in one family. */
+void cls_core_portable(const struct fp_cls *cls, const struct cls_family *f,
+		       const struct fp_cls_key4 *keys, size_t n, uint32_t *ret_ids);
+#ifdef __x86_64__
+void cls_core_avx2(const struct fp_cls *cls, const struct cls_family *f,
+		   const struct fp_cls_key4 *keys, size_t n, uint32_t *ret_ids);
+#endif
+
+#endif

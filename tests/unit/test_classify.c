@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Packet classifier against a linear scan of the rules, with each instruction set that the CPU has.
+ */
+#include "classify.h"
+#include "../lib/check_main.h"
+#include "../lib/classify_oracle.h"
+
+#include <errno.h>
+
+#define KEYS 512
+
+static uint64_t rng;
+
+static uint64_t rnd(uint64_t below)
+{
+	return test_rand(&rng) % below;
+}
+
+static struct fp_cls_addr v4(uint32_t a)
+{
+	return (struct fp_cls_addr){ 0, a };
+}
+
+/* Compares KEYS keys in and near the rules, for one family and instruction set. */
+static void compare(const struct fp_cls *cls, const struct fp_cls_rule *rules, size_t n,
+		    uint8_t family)
+{
+	static struct fp_cls_key6 k6[KEYS];
+	static struct fp_cls_key4 k4[KEYS];
+	static uint32_t got[KEYS];
+	size_t m = KEYS - rnd(33); /* batches of all lengths */
+
+	for (size_t i = 0; i < m; i++) {
+		struct fp_cls_rule any = fp_cls_rule_any(family, 0);
+
+		k6[i] = oracle_key(n && rnd(8) ? &rules[rnd(n)] : &any, family, test_rand, &rng);
+		k4[i] = oracle_key4(&k6[i]);
+	}
+	if (family == AF_INET)
+		fp_cls_lookup4(cls, k4, m, got);
+	else
+		fp_cls_lookup6(cls, k6, m, got);
+	for (size_t i = 0; i < m; i++) {
+		uint32_t want = oracle_lookup(rules, n, family, &k6[i]);
+
+		ck_assert_msg(got[i] == want,
+			      "family %u: %#x, not %#x: src %#llx dst %#llx ports %#x "
+			      "zones %#x misc %#x",
+			      family, got[i], want, (unsigned long long)k6[i].src.lo,
+			      (unsigned long long)k6[i].dst.lo, k6[i].ports, k6[i].zones,
+			      k6[i].misc);
+	}
+}
+
+static void build_and_compare(const struct fp_cls_rule *rules, size_t n, unsigned rounds)
+{
+	struct fp_cls *cls;
+	struct fp_cls_stats st;
+
+	ck_assert_int_eq(fp_cls_build(rules, n, &cls), 0);
+	st = fp_cls_stats(cls);
+	ck_assert_uint_le(st.bytes, FP_CLS_BYTES_FIXED + n * FP_CLS_BYTES_PER_RULE);
+	for (enum fp_cls_isa isa = 0; isa < FP_CLS_ISA__MAX; isa++) {
+		if (!fp_cls_use(cls, isa))
+			continue;
+		for (unsigned i = 0; i < rounds; i++) {
+			compare(cls, rules, n, AF_INET);
+			compare(cls, rules, n, AF_INET6);
+		}
+	}
+	ck_assert_ptr_null(fp_cls_free(cls));
+}
+
+/* How wild random rules are. */
+struct shape {
+	unsigned addr_bits; /* addresses are drawn from so many low bits ... */
+	bool prefixes;      /* ... as prefixes, else as ranges */
+	unsigned wild;      /* one field in so many is a wildcard */
+	bool zones, extras;
+};
+
+static void random_range(const struct shape *s, uint8_t family, struct fp_cls_addr *lo,
+			 struct fp_cls_addr *hi)
+{
+	uint64_t mask = s->addr_bits < 64 ? (1ull << s->addr_bits) - 1 : UINT64_MAX;
+	uint64_t a = test_rand(&rng) & mask, b = test_rand(&rng) & mask;
+
+	if (!rnd(s->wild))
+		return;
+	if (s->prefixes) {
+		b = a | (mask >> rnd(s->addr_bits + 1));
+		a &= ~(a ^ b);
+	}
+	lo->lo = MIN(a, b);
+	hi->lo = MAX(a, b);
+	lo->hi = hi->hi = 0;
+	if (family == AF_INET6 && rnd(2)) { /* ranges across the middle of the 128 bits */
+		lo->hi = rnd(4);
+		hi->hi = lo->hi + rnd(3);
+		if (lo->hi == hi->hi && lo->lo > hi->lo)
+			hi->lo = UINT64_MAX;
+	}
+}
+
+static void random_ports(const struct shape *s, uint16_t *lo, uint16_t *hi)
+{
+	uint16_t a = (uint16_t)test_rand(&rng), b = (uint16_t)(a + rnd(3) * rnd(3000));
+
+	if (!rnd(s->wild))
+		return;
+	*lo = MIN(a, b);
+	*hi = rnd(4) ? MAX(a, b) : UINT16_MAX;
+}
+
+static struct fp_cls_rule random_rule(const struct shape *s, uint32_t id)
+{
+	static const uint8_t families[] = { AF_INET, AF_INET, AF_INET6, AF_INET6, AF_UNSPEC };
+	uint8_t family = families[rnd(s->wild > 1 ? 5 : 4)];
+	struct fp_cls_rule r = fp_cls_rule_any(family, id);
+
+	if (family != AF_UNSPEC) {
+		random_range(s, family, &r.src_lo, &r.src_hi);
+		random_range(s, family, &r.dst_lo, &r.dst_hi);
+	}
+	random_ports(s, &r.sport_lo, &r.sport_hi);
+	random_ports(s, &r.dport_lo, &r.dport_hi);
+	if (rnd(s->wild))
+		r.proto = rnd(2) ? 6 : (uint16_t)rnd(256);
+	if (s->zones) {
+		r.zone_in = (uint16_t)(rnd(2) * rnd(9));
+		r.zone_out = (uint16_t)(rnd(2) * rnd(65536));
+	}
+	if (s->extras && !rnd(3)) {
+		r.tcp_flags = (uint8_t)test_rand(&rng);
+		r.tcp_mask = (uint8_t)(rnd(2) * rnd(256));
+		r.dscp = (uint8_t)rnd(64);
+		r.dscp_mask = rnd(2) ? 0x3f : 0;
+		r.frags = (uint8_t)rnd(8);
+	}
+	return r;
+}
+
+static const struct shape shapes[] = {
+	{ 32, true, 8, false, false },   { 32, false, 8, false, false },
+	{ 32, true, 2, true, true },     { 32, false, 2, true, true },
+	{ 8, true, 3, false, true },     { 8, false, 3, true, false },
+	{ 32, false, 1000, true, true }, { 1, true, 2, true, true },
+	{ 32, true, 1, false, true },
+};
+
+START_TEST(random_rules)
+{
+	static const size_t sizes[] = { 1, 2, 7, 8, 9, 17, 60, 300, 2000 };
+	static struct fp_cls_rule rules[2000];
+
+	rng = test_seed + (uint64_t)_i;
+	for (size_t z = 0; z < ARRAY_LEN(sizes); z++) {
+		for (uint32_t i = 0; i < sizes[z]; i++) {
+			rules[i] = random_rule(&shapes[_i], (uint32_t)test_rand(&rng) >> 1);
+			if (i && !rnd(20))
+				rules[i] = rules[rnd(i)]; /* the same rule twice */
+		}
+		build_and_compare(rules, sizes[z], 4);
+	}
+}
+END_TEST
+
+START_TEST(no_rules)
+{
+	rng = test_seed;
+	build_and_compare(NULL, 0, 1);
+}
+END_TEST
+
+START_TEST(only_wildcards)
+{
+	static struct fp_cls_rule rules[1000];
+	struct fp_cls *cls;
+	struct fp_cls_key6 k = { 0 };
+	struct fp_cls_key4 k4 = { 0 };
+	uint32_t id;
+
+	rng = test_seed;
+	for (uint32_t i = 0; i < ARRAY_LEN(rules); i++)
+		rules[i] = fp_cls_rule_any(AF_UNSPEC, i + 7);
+	build_and_compare(rules, ARRAY_LEN(rules), 1);
+	ck_assert_int_eq(fp_cls_build(rules, ARRAY_LEN(rules), &cls), 0);
+	fp_cls_lookup6(cls, &k, 1, &id);
+	ck_assert_uint_eq(id, 7);
+	fp_cls_lookup4(cls, &k4, 1, &id);
+	ck_assert_uint_eq(id, 7);
+	fp_cls_free(cls);
+}
+END_TEST
+
+START_TEST(refused)
+{
+	struct fp_cls *untouched = (void *)&rng, *cls = untouched;
+	struct fp_cls_rule r;
+
+	r = fp_cls_rule_any(AF_INET, 1);
+	r.src_lo = v4(2);
+	r.src_hi = v4(1);
+	ck_assert_int_eq(fp_cls_build(&r, 1, &cls), -EINVAL);
+	r = fp_cls_rule_any(AF_INET, 1);
+	r.dst_hi.lo = 1ull << 32;
+	ck_assert_int_eq(fp_cls_build(&r, 1, &cls), -EINVAL);
+	r = fp_cls_rule_any(AF_INET6, 1);
+	r.sport_lo = 2;
+	r.sport_hi = 1;
+	ck_assert_int_eq(fp_cls_build(&r, 1, &cls), -EINVAL);
+	r = fp_cls_rule_any(AF_INET6, FP_CLS_NONE);
+	ck_assert_int_eq(fp_cls_build(&r, 1, &cls), -EINVAL);
+	r = fp_cls_rule_any(77, 1);
+	ck_assert_int_eq(fp_cls_build(&r, 1, &cls), -EINVAL);
+	ck_assert_int_eq(fp_cls_build(&r, FP_CLS_MAX_RULES + 1, &cls), -E2BIG);
+	ck_assert_ptr_eq(cls, untouched);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+	Suite *s = suite_create("classify");
+	TCase *tc = tcase_create("classify");
+
+	tcase_set_timeout(tc, 120);
+	tcase_add_loop_test(tc, random_rules, 0, (int)ARRAY_LEN(shapes));
+	tcase_add_test(tc, no_rules);
+	tcase_add_test(tc, only_wildcards);
+	tcase_add_test(tc, refused);
+	suite_add_tcase(s, tc);
+	return s;
+}
+
+CHECK_MAIN(suite)
