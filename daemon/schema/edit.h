@@ -10,11 +10,9 @@
 
 #include "schema/model.h"
 
-#define EDIT_MAX_DEPTH 4
-
 struct editor {
-	struct rec *root;               /* exclusive or shared; edits copy as needed */
-	struct rec *at[EDIT_MAX_DEPTH]; /* key-only records of the modes entered; depth of them */
+	struct rec *root;                /* exclusive or shared; edits copy as needed */
+	struct rec *at[MODEL_MAX_DEPTH]; /* key-only records of the modes entered; depth of them */
 	unsigned depth;
 };
 

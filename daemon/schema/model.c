@@ -345,12 +345,12 @@ void rec_copy_field(struct rec *to, const struct rec *from, unsigned field)
 struct differ {
 	model_change_fn fn;
 	void *arg;
+	struct model_change at; /* around, depth: where the walk is */
 };
 
-static void diff_rec(const struct differ *d, const struct rec *op, const struct rec *o,
-		     const struct rec *np, const struct rec *n);
+static void diff_rec(struct differ *d, const struct rec *o, const struct rec *n);
 
-static void diff_kids(const struct differ *d, const struct rec *o, const struct rec *n,
+static void diff_kids(struct differ *d, const struct rec *o, const struct rec *n,
 		      const struct sch_type *kid)
 {
 	const struct recvec *x = o ? rec_kids(o, kid) : &empty_vec;
@@ -368,28 +368,40 @@ static void diff_kids(const struct differ *d, const struct rec *o, const struct 
 		}
 		c = i == x->len ? 1 : j == y->len ? -1 : rec_order_cmp(x->v[i], y->v[j]);
 		if (c < 0)
-			diff_rec(d, o, x->v[i++], n, NULL);
+			diff_rec(d, x->v[i++], NULL);
 		else if (c > 0)
-			diff_rec(d, o, NULL, n, y->v[j++]);
+			diff_rec(d, NULL, y->v[j++]);
 		else
-			diff_rec(d, o, x->v[i++], n, y->v[j++]);
+			diff_rec(d, x->v[i++], y->v[j++]);
 	}
 }
 
-static void diff_rec(const struct differ *d, const struct rec *op, const struct rec *o,
-		     const struct rec *np, const struct rec *n)
+static void diff_rec(struct differ *d, const struct rec *o, const struct rec *n)
 {
-	const struct sch_type *t = o ? o->type : n->type;
+	const struct rec *any = n ? n : o;
 
 	if (o == n)
 		return;
-	if (!o || !n || !rec_equal_fields(o, n))
-		d->fn(d->arg, &(struct model_change){ o, n, op, np });
-	for (unsigned k = 0; k < t->n_kids; k++)
-		diff_kids(d, o, n, t->kids[k]);
+	if (!o || !n || !rec_equal_fields(o, n)) {
+		struct model_change c = d->at;
+
+		c.old = o;
+		c.new = n;
+		d->fn(d->arg, &c);
+	}
+	if (!any->type->n_kids || d->at.depth == MODEL_MAX_DEPTH)
+		return;
+	if (any->type->row)
+		d->at.around[d->at.depth++] = any;
+	for (unsigned k = 0; k < any->type->n_kids; k++)
+		diff_kids(d, o, n, any->type->kids[k]);
+	if (any->type->row)
+		d->at.depth--;
 }
 
 void model_diff(const struct rec *old, const struct rec *new, model_change_fn fn, void *arg)
 {
-	diff_rec(&(struct differ){ fn, arg }, NULL, old, NULL, new);
+	struct differ d = { .fn = fn, .arg = arg };
+
+	diff_rec(&d, old, new);
 }

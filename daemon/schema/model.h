@@ -78,10 +78,16 @@ void rec_set_present(struct rec *r, unsigned field, bool on);
 void rec_copy_field(struct rec *to, const struct rec *from, unsigned field);
 void rec_clear_field(struct rec *r, unsigned field);
 
+/* Modes nest at most this deep below the root. */
+#define MODEL_MAX_DEPTH 4
+
 /* One difference between two models: a record that came, went, or whose own fields changed. */
 struct model_change {
-	const struct rec *old, *new;               /* NULL: came, went */
-	const struct rec *old_parent, *new_parent; /* NULL for the root */
+	const struct rec *old, *new; /* NULL: came, went */
+	/* The records around it, outermost first, without the root; from the new model where it
+	 * has them. */
+	const struct rec *around[MODEL_MAX_DEPTH];
+	unsigned depth;
 };
 typedef void (*model_change_fn)(void *arg, const struct model_change *c);
 /* Calls fn for each difference; of a record that came or went, its children follow it. Costs the

@@ -257,52 +257,89 @@ void text_config(const struct rec *root, unsigned flags, struct strbuf *b)
 struct differ {
 	struct strbuf *b;
 	unsigned flags;
-	const struct rec *mode; /* whose heading was printed last, by identity of its key */
+	const struct rec *mode; /* whose heading was printed last; NULL = the top */
+	const struct rec *gone; /* removed mode: what was in it went with it */
+	bool removals;          /* which half of a delta is written */
 };
 
-static void diff_heading(struct differ *d, const struct rec *mode)
+static bool same_place(const struct rec *a, const struct rec *b)
 {
-	struct strbuf line = STRBUF_INIT;
+	return a && b && a->type == b->type && !rec_key_cmp(a, b);
+}
 
-	if (!mode->type->row ||
-	    (d->mode && d->mode->type == mode->type && !rec_key_cmp(d->mode, mode)))
-		return;
-	text_rec(mode, &line);
-	strbuf_addf(d->b, " %s\n", strbuf_str(&line));
-	strbuf_fini(&line);
+static bool is_mode(const struct rec *r)
+{
+	return r->type->row && r->type->row->kind == SCH_K_MODE;
+}
+
+/* The lines that speak of a record: those of its mode, or those beside it in its list. */
+static size_t lines_of(const struct rec *r, struct sch_line *const **ret)
+{
+	bool list = r->type->row && r->type->row->kind == SCH_K_LIST;
+
+	return schema_lines(list ? r->type->parent : r->type, ret);
+}
+
+/* The depth at which a record's own lines are printed. */
+static unsigned depth_of(const struct model_change *c)
+{
+	const struct rec *r = c->new ? c->new : c->old;
+
+	return c->depth + is_mode(r);
+}
+
+/* fn for each line that the two print differently; either text may be NULL. */
+static void differing_lines(const struct model_change *c, unsigned flags, void *arg,
+			    void (*fn)(void *arg, const struct sch_line *l, const char *old,
+				       const char *new))
+{
+	const struct rec *any = c->new ? c->new : c->old;
+	struct sch_line *const *lines;
+	size_t n = lines_of(any, &lines);
+
+	for (size_t i = 0; i < n; i++) {
+		struct strbuf o = STRBUF_INIT, w = STRBUF_INIT;
+		bool had, has_it;
+
+		if (lines[i]->row->type != any->type)
+			continue;
+		had = c->old && text_line(lines[i], c->old, flags, &o);
+		has_it = c->new &&text_line(lines[i], c->new, flags, &w);
+		if (had != has_it || (had && strcmp(strbuf_str(&o), strbuf_str(&w))))
+			fn(arg, lines[i], had ? strbuf_str(&o) : NULL,
+			   has_it ? strbuf_str(&w) : NULL);
+		strbuf_fini(&o);
+		strbuf_fini(&w);
+	}
+}
+
+struct diff_at {
+	struct differ *d;
+	const struct model_change *c;
+};
+
+static void diff_heading(struct differ *d, const struct model_change *c)
+{
+	const struct rec *any = c->new ? c->new : c->old;
+	const struct rec *mode = is_mode(any) ? any : c->depth ? c->around[c->depth - 1] : NULL;
+
+	if (mode && !same_place(d->mode, mode)) {
+		strbuf_addf(d->b, " %*s", (int)depth_of(c) - 1, "");
+		text_rec(mode, d->b);
+		strbuf_addc(d->b, '\n');
+	}
 	d->mode = mode;
 }
 
-/* The lines that record r itself prints, each with its sign, unless `other` prints the same. */
-static void diff_lines(struct differ *d, const struct rec *r, const struct rec *other,
-		       const struct rec *container, char sign)
+static void diff_print(void *arg, const struct sch_line *l, const char *old, const char *new)
 {
-	struct sch_line *const *lines;
-	bool is_mode = !r->type->row || r->type->row->kind == SCH_K_MODE;
-	size_t n = schema_lines(is_mode ? r->type : container->type, &lines);
-	unsigned indent = container && container->type->row ? 2 : 1;
+	struct diff_at *at = arg;
 
-	for (size_t i = 0; i < n; i++) {
-		struct strbuf mine = STRBUF_INIT, theirs = STRBUF_INIT;
-
-		if (lines[i]->row->type == r->type && text_line(lines[i], r, d->flags, &mine)) {
-			bool same = other && text_line(lines[i], other, d->flags, &theirs) &&
-				    !strcmp(strbuf_str(&mine), strbuf_str(&theirs));
-
-			if (!same) {
-				if (is_mode)
-					diff_heading(d, r);
-				else
-					diff_heading(d, container);
-				strbuf_addf(d->b, "%c%*s%s\n", sign,
-					    (int)(is_mode && r->type->row ? indent + 1 : indent) -
-						    1,
-					    "", strbuf_str(&mine));
-			}
-		}
-		strbuf_fini(&mine);
-		strbuf_fini(&theirs);
-	}
+	diff_heading(at->d, at->c);
+	if (old)
+		strbuf_addf(at->d->b, "-%*s%s\n", (int)depth_of(at->c), "", old);
+	if (new)
+		strbuf_addf(at->d->b, "+%*s%s\n", (int)depth_of(at->c), "", new);
 }
 
 static void diff_one(void *arg, const struct model_change *c)
@@ -311,18 +348,13 @@ static void diff_one(void *arg, const struct model_change *c)
 	const struct rec *any = c->new ? c->new : c->old;
 
 	/* A mode that came or went: its own line carries the sign. */
-	if (any->type->row && any->type->row->kind == SCH_K_MODE && (!c->old || !c->new)) {
-		struct strbuf line = STRBUF_INIT;
-
-		text_rec(any, &line);
-		strbuf_addf(d->b, "%c%s\n", c->new ? '+' : '-', strbuf_str(&line));
-		strbuf_fini(&line);
+	if (is_mode(any) && (!c->old || !c->new)) {
+		strbuf_addf(d->b, "%c%*s", c->new ? '+' : '-', (int)c->depth, "");
+		text_rec(any, d->b);
+		strbuf_addc(d->b, '\n');
 		d->mode = any;
 	}
-	if (c->old)
-		diff_lines(d, c->old, c->new, c->old_parent, '-');
-	if (c->new)
-		diff_lines(d, c->new, c->old, c->new_parent, '+');
+	differing_lines(c, d->flags, &(struct diff_at){ d, c }, diff_print);
 }
 
 void text_diff(const struct rec *old, const struct rec *new, unsigned flags, struct strbuf *b)
@@ -330,6 +362,58 @@ void text_diff(const struct rec *old, const struct rec *new, unsigned flags, str
 	struct differ d = { .b = b, .flags = flags };
 
 	model_diff(old, new, diff_one, &d);
+}
+
+/* ---- difference as lines to type ---- */
+
+static void delta_line(void *arg, const struct sch_line *l, const char *old, const char *new)
+{
+	struct differ *d = arg;
+
+	if (new)
+		strbuf_addf(d->b, "%s\n", new);
+	else
+		strbuf_addf(d->b, "default %s\n", strncmp(old, "no ", 3) ? old : old + 3);
+}
+
+static void delta_one(void *arg, const struct model_change *c)
+{
+	struct differ *d = arg;
+	const struct rec *any = c->new ? c->new : c->old;
+
+	if (!c->new && c->depth && d->gone &&same_place(d->gone, c->around[c->depth - 1])) {
+		if (is_mode(any))
+			d->gone = any;
+		return;
+	}
+	if (d->removals != !c->new)
+		return;
+	for (unsigned i = 0; i < c->depth; i++) {
+		text_line(schema_maker(c->around[i]->type), c->around[i], 0, d->b);
+		strbuf_addc(d->b, '\n');
+	}
+	if (!c->new) {
+		d->gone = is_mode(any) ? any : NULL;
+		strbuf_adds(d->b, "no ");
+		text_line(schema_maker(any->type), any, 0, d->b);
+		strbuf_addc(d->b, '\n');
+		return;
+	}
+	if (is_mode(any)) {
+		text_line(schema_maker(any->type), any, 0, d->b);
+		strbuf_addc(d->b, '\n');
+	}
+	differing_lines(c, 0, d, delta_line);
+}
+
+void text_delta(const struct rec *old, const struct rec *new, struct strbuf *b)
+{
+	struct differ d = { .b = b, .removals = true };
+
+	/* What goes first makes room: a single mode, a key that moves. */
+	model_diff(old, new, delta_one, &d);
+	d.removals = false;
+	model_diff(old, new, delta_one, &d);
 }
 
 /* ---- JSON ---- */

@@ -338,6 +338,44 @@ START_TEST(random_models_survive_text_and_file)
 }
 END_TEST
 
+/* Two random models that share names: the lines between them lead from one to the other. */
+START_TEST(delta_leads_to_the_other)
+{
+	uint64_t rng = test_seed + (uint64_t)_i * 104729 + 3;
+
+	for (int i = 0; i < 100; i++) {
+		struct rec *a = random_rec(&rng, &global_type, NULL, 0);
+		struct rec *b = random_rec(&rng, &global_type, NULL, 0);
+		struct strbuf delta = STRBUF_INIT;
+		char *copy, *save = NULL;
+		struct editor e;
+
+		text_delta(a, b, &delta);
+		copy = strbuf_steal(&delta);
+		editor_init(&e, a);
+		for (char *l = strtok_r(copy, "\n", &save); l; l = strtok_r(NULL, "\n", &save)) {
+			struct edit_error err;
+			bool changed;
+
+			ck_assert_msg(!editor_line(&e, l, &changed, &err), "%s: %s", l,
+				      strbuf_str(&err.text));
+			edit_error_fini(&err);
+		}
+		if (!model_equal(e.root, b)) {
+			char *got = text_of(e.root), *want = text_of(b);
+
+			ck_assert_str_eq(got, want);
+		}
+		editor_fini(&e);
+		text_delta(b, b, &delta);
+		ck_assert_uint_eq(delta.len, 0);
+		rec_unref(a);
+		rec_unref(b);
+		free(copy);
+	}
+}
+END_TEST
+
 static void count_change(void *arg, const struct model_change *c)
 {
 	(*(unsigned *)arg)++;
@@ -427,6 +465,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, defaults);
 	tcase_add_loop_test(tc, refusals, 0, (int)ARRAY_LEN(bad_lines));
 	tcase_add_loop_test(tc, random_models_survive_text_and_file, 0, 10);
+	tcase_add_loop_test(tc, delta_leads_to_the_other, 0, 5);
 	tcase_add_test(tc, diff_costs_the_change);
 	tcase_add_loop_test(tc, wrong_files, 0, (int)ARRAY_LEN(bad_files));
 	suite_add_tcase(s, tc);
