@@ -1,3 +1,4 @@
 # Headers that two programs share.
 noinst_HEADERS += include/rtr/version.h
 noinst_HEADERS += include/rtr/drop.h
+noinst_HEADERS += include/rtr/cliproto.h include/rtr/version.h

@@ -1,6 +1,7 @@
 # lib/: what every program stands on. No netlink, no libevent, no sockets, no logging.
 noinst_LIBRARIES += librtr.a
 librtr_a_SOURCES = \
+	lib/cliproto.c lib/cliproto.h \
 	lib/banned.h \
 	lib/drop.c \
 	lib/hash.h \

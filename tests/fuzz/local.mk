@@ -6,3 +6,7 @@ EXTRA_PROGRAMS = $(fuzz_progs)
 if FUZZ
 noinst_PROGRAMS += $(fuzz_progs)
 endif
+fuzz_progs += tests/fuzz/fuzz_cliproto
+tests_fuzz_fuzz_cliproto_SOURCES = tests/fuzz/fuzz_cliproto.c
+tests_fuzz_fuzz_cliproto_LDADD = librtr.a
+tests_fuzz_fuzz_cliproto_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
