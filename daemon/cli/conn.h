@@ -48,8 +48,37 @@ enum conn_redirect { CONN_REDIRECT, CONN_APPEND, CONN_TEE };
 void conn_redirect(struct conn *c, enum conn_redirect mode, const char *path);
 /* Completions: the words that may replace text[start..cursor). */
 void conn_completions(struct conn *c, unsigned start, const char *const *words, size_t n);
+/* Lines a page of the client's pager: 0 = no pager, CONN_LENGTH_AUTO (the start) = its screen. */
+#define CONN_LENGTH_AUTO 0xffffffffu
+void conn_set_length(struct conn *c, unsigned rows);
 void conn_close(struct conn *c, const char *reason);
 const struct conn_peer *conn_peer(const struct conn *c);
+
+/* ---- the listener, for rtrd.c ---- */
+
+struct event_base;
+struct conn_server;
+
+/* What one client and one user may take; NULL in conn_server_new means conn_limits_default. */
+struct conn_limits {
+	size_t out_high, out_low, out_hard; /* bytes of output not yet taken by the client */
+	unsigned stall_ms;                  /* output waits and the client takes nothing */
+	unsigned hello_ms;                  /* to the first message, or between parts of one */
+	unsigned max_queued;                /* messages that wait for the running command */
+	size_t max_queued_bytes;
+	unsigned max_conns, max_conns_uid;
+	size_t max_exec_reader; /* a reader has no configuration to paste */
+	uint64_t bytes_per_sec, bytes_burst, msgs_per_sec, msgs_burst; /* of all conns of a uid */
+};
+extern const struct conn_limits conn_limits_default;
+
+/* Accepts on listen_fd (not closed by conn_server_free: the parent keeps it too). */
+struct conn_server *conn_server_new(struct event_base *base, int listen_fd,
+				    const struct conn_limits *limits);
+/* Says BYE to all with the reason and closes; NULL. */
+struct conn_server *conn_server_free(struct conn_server *s, const char *reason);
+/* Takes a connected socket, as if accepted; closes it when the peer may not come in. */
+void conn_server_add(struct conn_server *s, int fd);
 
 /* ---- offered by session.c, called by conn.c ---- */
 

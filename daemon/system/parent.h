@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What: the root parent of rtrd and the line between it and the worker child. The parent makes
+ * the instance's folders, holds its lock and the CLI's listening socket, starts the child as user
+ * `rtr` with a few capabilities, starts it again when it crashes, and speaks to systemd.
+ * Owns: the lock, the listening socket, descriptors that the child asked it to hold.
+ * Threads: none; the parent is one poll loop that parses nothing but fixed-size messages.
+ * Failure: a message that is not one of enum parent_request is ignored; a child that dies is
+ * started again (at once, then after 100 ms, growing to 5 s), the kernel's configuration and the
+ * sockets of clients that wait in the backlog live on meanwhile.
+ */
+#ifndef RTR_PARENT_H
+#define RTR_PARENT_H
+
+#include "util.h"
+
+#include <stdio.h>
+
+/* Exit statuses of rtrd. */
+enum rtrd_exit {
+	RTRD_OK = 0,
+	RTRD_FAILED = 1,
+	RTRD_USAGE = 2,
+	RTRD_CONFIG = 3,  /* the configuration is wrong: starting again would not help */
+	RTRD_RUNNING = 4, /* another rtrd has this instance name */
+};
+
+#define PARENT_MAX_HELD 32 /* one listener or pinned object a subsystem; far above what is used */
+
+/* A descriptor that outlives the child. Keys are numbers given out in enum parent_key. */
+struct held_fd {
+	uint32_t key;
+	int fd;
+};
+
+/* What rtrd_main starts from. Strings live as long as the process. */
+struct rtrd_args {
+	const char *name;           /* instance: letters, digits, '-', '_'; at most 32 */
+	const char *config;         /* the startup configuration's path */
+	const char *run_dir;        /* /run/rtr/NAME, writable by us */
+	const char *state_dir;      /* /var/lib/rtr/NAME, writable by us */
+	int listen_fd;              /* the CLI's listening socket, non-blocking */
+	int parent_fd;              /* for the parent_ calls below; -1 without a parent */
+	unsigned n_crashes;         /* how often this parent has had to start the child again */
+	uint64_t beat_ns;           /* call parent_beat this often; 0 = nobody watches */
+	const struct held_fd *held; /* what a former child gave to parent_hold */
+	size_t n_held;
+};
+
+/* ---- daemon/rtrd.c ---- */
+
+/* The worker: runs until SIGTERM or the parent's death; returns an enum rtrd_exit. SIGHUP: load
+ * the startup configuration again. The kernel's configuration is left as it is. */
+int rtrd_main(const struct rtrd_args *args);
+/* rtrd -t FILE: checks without touching anything; complaints go to `out`. enum rtrd_exit. */
+int rtrd_check(const char *path, FILE *out);
+
+/* ---- parent.c: called by main ---- */
+
+struct parent_opts {
+	const char *name, *config;
+	const char *run_base, *state_base; /* /run/rtr and /var/lib/rtr */
+	bool no_parent;                    /* rtrd_main in this process, for tests and debuggers */
+};
+
+bool parent_name_ok(const char *name);
+int parent_main(const struct parent_opts *o);
+
+/* ---- parent_link.c: called by the child; each is quiet without a parent (fd -1) ---- */
+
+/* Up, or again up after SIGHUP: told to systemd. */
+void parent_ready(int parent_fd);
+/* The loop is alive. */
+void parent_beat(int parent_fd);
+/* The parent keeps a copy of fd (the caller may close its own); the next child finds it in
+ * rtrd_args.held. The same key replaces; fd -1 drops. 0 or -errno. */
+int parent_hold(int parent_fd, uint32_t key, int fd);
+
+/* ---- the messages; SOCK_SEQPACKET, one struct each, HOLD with one SCM_RIGHTS descriptor ---- */
+
+enum parent_request { PARENT_READY = 1, PARENT_BEAT, PARENT_HOLD, PARENT_DROP };
+
+struct parent_msg {
+	uint32_t request; /* enum parent_request */
+	uint32_t key;
+};
+
+#endif

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "parent_setup.h"
+
+#include <cap-ng.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* Clients that connect while the child is being restarted wait here; the kernel caps it. */
+#define BACKLOG 64
+
+struct parent_user parent_find_user(void)
+{
+	struct parent_user u = { 0 };
+	struct passwd *pw;
+
+	if (geteuid() != 0) {
+		fprintf(stderr, "rtrd: not started as root: what the kernel refuses to this user "
+				"will fail\n");
+		return u;
+	}
+	pw = getpwnam("rtr");
+	if (!pw) {
+		fprintf(stderr, "rtrd: there is no user rtr: running as root\n");
+		return u;
+	}
+	u.drop = true;
+	u.uid = pw->pw_uid;
+	u.gid = pw->pw_gid;
+	return u;
+}
+
+int parent_folder(const char *base, const char *path, mode_t mode, const struct parent_user *u)
+{
+	int fd, r = 0;
+
+	if (mkdir(base, 0755) < 0 && errno != EEXIST)
+		return -errno;
+	if (mkdir(path, mode) < 0 && errno != EEXIST)
+		return -errno;
+	/* By descriptor and without following links: the folder may be the child's already. */
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (u->drop && fchown(fd, u->uid, u->gid) < 0)
+		r = -errno;
+	if (!r && fchmod(fd, mode) < 0)
+		r = -errno;
+	close(fd);
+	return r;
+}
+
+int parent_lock(const char *run_dir, pid_t *ret_pid)
+{
+	char *path = xasprintf("%s/lock", run_dir), pid[16] = "";
+	int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+	int r;
+
+	free(path);
+	if (fd < 0)
+		return -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		r = -errno;
+		if (pread(fd, pid, sizeof(pid) - 1, 0) > 0)
+			*ret_pid = (pid_t)strtol(pid, NULL, 10);
+		close(fd);
+		return r;
+	}
+	/* Only a hint for the message above: the lock itself decides, so a failure is no matter. */
+	snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+	if (ftruncate(fd, 0) < 0 || pwrite(fd, pid, strlen(pid), 0) < 0)
+		(void)!ftruncate(fd, 0);
+	return fd;
+}
+
+int parent_listen(const char *path)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	mode_t old;
+	int fd, r;
+
+	if (!rtr_strlcpy(sa.sun_path, path, sizeof(sa.sun_path)))
+		return -ENAMETOOLONG;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	/* Whoever held it before is gone: we have the instance's lock. */
+	unlink(path);
+	/* Mode 0666: everybody may connect, and conn_auth.c tells those who may not stay why. By
+	 * umask, because a chmod after bind could be led elsewhere in the child's folder. */
+	old = umask(0111);
+	r = bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 ? -errno : 0;
+	umask(old);
+	if (!r && listen(fd, BACKLOG) < 0)
+		r = -errno;
+	if (r) {
+		close(fd);
+		return r;
+	}
+	return fd;
+}
+
+/* What rtrd needs of root, DESIGN.md section 8. */
+static const struct {
+	int cap;
+	const char *name;
+} wanted[] = {
+	{ CAP_NET_ADMIN, "CAP_NET_ADMIN" },
+	{ CAP_NET_RAW, "CAP_NET_RAW" },
+	{ CAP_BPF, "CAP_BPF" },
+	{ CAP_PERFMON, "CAP_PERFMON" },
+};
+
+int parent_drop(const struct parent_user *u)
+{
+	bool have[ARRAY_LEN(wanted)];
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+	if (!u->drop)
+		return 0;
+	/* A kernel or a container may be without some: the rest is still of use. */
+	capng_get_caps_process();
+	for (size_t i = 0; i < ARRAY_LEN(wanted); i++)
+		have[i] = capng_have_capability(CAPNG_PERMITTED, (unsigned)wanted[i].cap);
+	capng_clear(CAPNG_SELECT_ALL);
+	for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
+		if (!have[i]) {
+			fprintf(stderr, "rtrd: going on without %s: it is not given to us here\n",
+				wanted[i].name);
+			continue;
+		}
+		/* Ambient, so that the programs which rtrd starts have them too. */
+		capng_update(CAPNG_ADD,
+			     CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_INHERITABLE | CAPNG_AMBIENT,
+			     (unsigned)wanted[i].cap);
+	}
+	if (capng_change_id((int)u->uid, (int)u->gid, CAPNG_INIT_SUPP_GRP | CAPNG_CLEAR_BOUNDING))
+		return -EPERM;
+	if (capng_apply(CAPNG_SELECT_AMBIENT))
+		return -EPERM;
+	return 0;
+}
