@@ -16,28 +16,20 @@ librtrd_a_SOURCES += daemon/schema/text.c daemon/schema/text.h
 librtrd_a_SOURCES += daemon/schema/edit.c daemon/schema/edit.h
 librtrd_a_SOURCES += daemon/schema/conffile.c daemon/schema/conffile.h
 librtrd_a_SOURCES += daemon/cli/conn.h daemon/iface/iface.h daemon/route/route.h
-# daemon/: the control plane. Everything but main() is in librtrd.a, for the tests; rtrd takes it
-# whole, because domains register themselves in a linker section and nothing names them.
-noinst_LIBRARIES += librtrd.a
-librtrd_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/daemon
-librtrd_a_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(NL_CFLAGS) $(LIBCONFIG_CFLAGS) $(JANSSON_CFLAGS) \
-	$(CAPNG_CFLAGS)
-librtrd_libs = librtr.a $(EVENT_LIBS) $(NL_LIBS) $(LIBCONFIG_LIBS) $(JANSSON_LIBS) $(CAPNG_LIBS)
-librtrd_a_SOURCES = \
-	daemon/cli/conn.c daemon/cli/conn.h \
-	daemon/cli/conn_allow.c daemon/cli/conn_allow.h \
-	daemon/cli/conn_auth.c daemon/cli/conn_auth.h \
-	daemon/system/parent.c daemon/system/parent.h \
-	daemon/system/parent_link.c \
-	daemon/system/parent_notify.c daemon/system/parent_notify.h \
-	daemon/system/parent_setup.c daemon/system/parent_setup.h \
-	daemon/rtrd.c
+librtrd_a_SOURCES += daemon/cli/conn.c
+librtrd_a_SOURCES += daemon/cli/conn_allow.c daemon/cli/conn_allow.h
+librtrd_a_SOURCES += daemon/cli/conn_auth.c daemon/cli/conn_auth.h
+librtrd_a_SOURCES += daemon/system/parent.c daemon/system/parent.h
+librtrd_a_SOURCES += daemon/system/parent_link.c
+librtrd_a_SOURCES += daemon/system/parent_notify.c daemon/system/parent_notify.h
+librtrd_a_SOURCES += daemon/system/parent_setup.c daemon/system/parent_setup.h
+librtrd_a_SOURCES += daemon/rtrd.c
 # The transport's stub until the session is there.
 librtrd_a_SOURCES += tests/lib/stub_session.c tests/lib/stub_session.h
 
 sbin_PROGRAMS += rtrd
 rtrd_SOURCES = daemon/main.c
-rtrd_CPPFLAGS = $(librtrd_a_CPPFLAGS)
+rtrd_CPPFLAGS = $(DAEMON_CPPFLAGS)
 rtrd_LDFLAGS = $(AM_LDFLAGS) -Wl,--whole-archive,librtrd.a,--no-whole-archive
-rtrd_LDADD = $(librtrd_libs)
+rtrd_LDADD = librtr.a $(DAEMON_LIBS)
 rtrd_DEPENDENCIES = librtrd.a librtr.a
