@@ -30,6 +30,4 @@ librtrd_a_SOURCES += tests/lib/stub_session.c tests/lib/stub_session.h
 sbin_PROGRAMS += rtrd
 rtrd_SOURCES = daemon/main.c
 rtrd_CPPFLAGS = $(DAEMON_CPPFLAGS)
-rtrd_LDFLAGS = $(AM_LDFLAGS) -Wl,--whole-archive,librtrd.a,--no-whole-archive
-rtrd_LDADD = librtr.a $(DAEMON_LIBS)
-rtrd_DEPENDENCIES = librtrd.a librtr.a
+rtrd_LDADD = librtrd.a librtr.a $(DAEMON_LIBS)
