@@ -4,7 +4,10 @@ libfp_a_SOURCES =
 libfp_a_SOURCES += fastpath/tcp_track.c fastpath/tcp_track.h
 libfp_a_SOURCES += \
 	fastpath/csum.c fastpath/csum.h \
+	fastpath/mss.c fastpath/mss.h \
+	fastpath/npt.c fastpath/npt.h \
 	fastpath/parse.c fastpath/parse.h \
+	fastpath/rewrite.c fastpath/rewrite.h \
 	fastpath/wire.h
 libfp_a_SOURCES += \
 	fastpath/classify.c fastpath/classify.h \
