@@ -15,3 +15,6 @@ libfp_a_SOURCES += \
 	fastpath/classify_impl.h \
 	fastpath/classify_rank.c \
 	fastpath/classify_tree.c
+libfp_a_SOURCES += fastpath/lpm_mem.c fastpath/lpm_mem.h fastpath/lpm_node.c fastpath/lpm_node.h \
+	fastpath/lpm_range.h fastpath/lpm_rib.c fastpath/lpm_rib.h
+libfp_a_SOURCES += fastpath/lpm4.c fastpath/lpm4.h fastpath/lpm6.c fastpath/lpm6.h

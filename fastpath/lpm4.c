@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "lpm4.h"
+
+#include <errno.h>
+
+#if defined(__x86_64__) && !defined(LPM_TSAN)
+#define LPM4_X86 1
+#include <immintrin.h>
+#endif
+
+#define ROOT_SHIFT 13 /* 32 - 19 */
+
+/* Hot first: what a lookup reads beside the table itself. */
+struct lpm4 {
+	const uint64_t *root;
+	const uint8_t *base;
+	lpm4_batch_fn *batch;
+	struct lpm_rib rib;
+};
+
+static const struct lpm_shape shape = {
+	.addr_bits = 32,
+	.n_levels = 3,
+	.level = { { 0, 19, LPM_K_ROOT }, { 19, 5, LPM_K_BITMAP }, { 24, 8, LPM_K_RANGE } },
+};
+
+static struct lpm_key key_of(uint32_t addr)
+{
+	return (struct lpm_key){ .hi = (uint64_t)addr << 32 };
+}
+
+static const uint32_t *entries_of(const struct lpm4 *t)
+{
+	return (const uint32_t *)(const void *)t->base;
+}
+
+/* Entries of the runs up to and with the one of addr, less the first: bits 0..slot of the bitmap.
+ */
+static inline uint32_t run_mask(uint32_t addr)
+{
+	return ~0u >> (31 - (addr >> 8 & 31));
+}
+
+static inline uint32_t finish(const struct lpm4 *t, uint32_t addr, uint32_t e)
+{
+	if (unlikely(e & LPM_NODE))
+		e = lpm_range_find(t->base, e, addr & 0xff);
+	return e ? e : lpm_load(&t->rib.dflt);
+}
+
+uint32_t lpm4_lookup(const struct lpm4 *t, uint32_t addr)
+{
+	uint64_t w = __atomic_load_n(&t->root[addr >> ROOT_SHIFT], __ATOMIC_ACQUIRE);
+	uint32_t bitmap = (uint32_t)(w >> 32), e = (uint32_t)w;
+
+	if (bitmap) {
+		e += (uint32_t)__builtin_popcount(bitmap & run_mask(addr));
+		e = lpm_load(entries_of(t) + e);
+	}
+	return finish(t, addr, e);
+}
+
+/* Four passes over a group, so that the loads of one pass overlap; none branches on the data. */
+#define GROUP 16
+static inline __attribute__((always_inline)) void
+group_scalar(const struct lpm4 *t, const uint32_t *addr, uint32_t *nh, unsigned n)
+{
+	uint32_t own[GROUP], special = 0;
+	const uint32_t *p[GROUP];
+
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t w = __atomic_load_n(&t->root[addr[i] >> ROOT_SHIFT], __ATOMIC_ACQUIRE);
+		uint32_t bitmap = (uint32_t)(w >> 32);
+		uint32_t run = (uint32_t)__builtin_popcount(bitmap & run_mask(addr[i]));
+
+		own[i] = (uint32_t)w;
+		p[i] = bitmap ? entries_of(t) + own[i] + run : &own[i];
+	}
+	for (unsigned i = 0; i < n; i++) {
+		nh[i] = lpm_load(p[i]);
+		special |= nh[i] | (nh[i] - 1); /* top bit: a node, or none */
+	}
+	if (unlikely(special & LPM_NODE))
+		for (unsigned i = 0; i < n; i++)
+			nh[i] = finish(t, addr[i], nh[i]);
+}
+
+static inline __attribute__((always_inline)) void
+batch_scalar(const struct lpm4 *t, const uint32_t *addr, uint32_t *nh, unsigned n)
+{
+	for (; n >= GROUP; n -= GROUP, addr += GROUP, nh += GROUP)
+		group_scalar(t, addr, nh, GROUP);
+	group_scalar(t, addr, nh, n);
+}
+
+static void batch_portable(const struct lpm4 *t, const uint32_t *addr, uint32_t *nh, unsigned n)
+{
+	batch_scalar(t, addr, nh, n);
+}
+
+#ifdef LPM4_X86
+__attribute__((target("popcnt"))) static void
+batch_popcnt(const struct lpm4 *t, const uint32_t *addr, uint32_t *nh, unsigned n)
+{
+	batch_scalar(t, addr, nh, n);
+}
+
+#define AVX512 __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx512vpopcntdq,popcnt")))
+
+AVX512 static void fix_lanes(const struct lpm4 *t, const uint32_t *addr, uint32_t *nh,
+			     unsigned lanes)
+{
+	for (; lanes; lanes &= lanes - 1) {
+		unsigned i = (unsigned)__builtin_ctz(lanes);
+
+		nh[i] = finish(t, addr[i], nh[i]);
+	}
+}
+
+AVX512 static inline void group_avx512(const struct lpm4 *t, const uint32_t *addr, uint32_t *nh,
+				       __mmask16 lanes, __m512i dflt)
+{
+	const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26,
+					       28, 30);
+	const __m512i odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29,
+					      31);
+	__m512i a = _mm512_maskz_loadu_epi32(lanes, addr);
+	__m512i slot = _mm512_srli_epi32(a, ROOT_SHIFT);
+	__m512i w0 = _mm512_i32gather_epi64(_mm512_castsi512_si256(slot), t->root, 8);
+	__m512i w1 = _mm512_i32gather_epi64(_mm512_extracti64x4_epi64(slot, 1), t->root, 8);
+	__m512i e = _mm512_permutex2var_epi32(w0, even, w1);
+	__m512i bitmap = _mm512_permutex2var_epi32(w0, odd, w1);
+	__m512i sub = _mm512_and_epi32(_mm512_srli_epi32(a, 8), _mm512_set1_epi32(31));
+	__m512i mask = _mm512_srlv_epi32(_mm512_set1_epi32(-1),
+					 _mm512_sub_epi32(_mm512_set1_epi32(31), sub));
+	__m512i run = _mm512_popcnt_epi32(_mm512_and_epi32(bitmap, mask));
+	__mmask16 split = _mm512_test_epi32_mask(bitmap, bitmap) & lanes;
+	__mmask16 node;
+
+	e = _mm512_mask_i32gather_epi32(e, split, _mm512_add_epi32(e, run), t->base, 4);
+	node = _mm512_movepi32_mask(e) & lanes;
+	e = _mm512_mask_mov_epi32(e, _mm512_testn_epi32_mask(e, e), dflt);
+	_mm512_mask_storeu_epi32(nh, lanes, e);
+	if (unlikely(node))
+		fix_lanes(t, addr, nh, node);
+}
+
+AVX512 static void batch_avx512(const struct lpm4 *t, const uint32_t *addr, uint32_t *nh,
+				unsigned n)
+{
+	__m512i dflt = _mm512_set1_epi32((int)lpm_load(&t->rib.dflt));
+
+	for (; n >= 16; n -= 16, addr += 16, nh += 16)
+		group_avx512(t, addr, nh, 0xffff, dflt);
+	if (n)
+		group_avx512(t, addr, nh, (__mmask16)((1u << n) - 1), dflt);
+}
+#endif
+
+lpm4_batch_fn *lpm4_batch_form(unsigned i, const char **ret_name)
+{
+	static const char *const names[] = { "portable", "popcnt", "avx512" };
+	lpm4_batch_fn *fn[] = { batch_portable, NULL, NULL };
+	unsigned n = 1, which[3] = { 0 };
+
+#ifdef LPM4_X86
+	if (__builtin_cpu_supports("popcnt")) {
+		fn[1] = batch_popcnt;
+		which[n++] = 1;
+	}
+	if (__builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512dq") &&
+	    __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) {
+		fn[2] = batch_avx512;
+		which[n++] = 2;
+	}
+#endif
+	if (i >= n)
+		return NULL;
+	if (ret_name)
+		*ret_name = names[which[i]];
+	return fn[which[i]];
+}
+
+int lpm4_new(const struct lpm_params *p, struct lpm4 **ret)
+{
+	struct lpm4 *t = calloc(1, sizeof(*t));
+	lpm4_batch_fn *fn;
+	int rc = t ? lpm_rib_init(&t->rib, &shape, p) : -ENOMEM;
+
+	if (rc) {
+		free(t);
+		return rc;
+	}
+	t->root = t->rib.root;
+	t->base = t->rib.data.base;
+	for (unsigned i = 0; (fn = lpm4_batch_form(i, NULL)); i++)
+		t->batch = fn;
+	*ret = t;
+	return 0;
+}
+
+struct lpm4 *lpm4_free(struct lpm4 *t)
+{
+	if (t)
+		lpm_rib_fini(&t->rib);
+	free(t);
+	return NULL;
+}
+
+static struct lpm_route route_at(const void *ctx, size_t i)
+{
+	const struct lpm4_route *rt = (const struct lpm4_route *)ctx + i;
+
+	return (struct lpm_route){ .key = key_of(rt->addr), .nh = rt->nh, .len = rt->len };
+}
+
+int lpm4_build(struct lpm4 *t, const struct lpm4_route *routes, size_t n)
+{
+	return lpm_rib_build(&t->rib, route_at, routes, n);
+}
+
+int lpm4_set(struct lpm4 *t, uint32_t addr, unsigned len, uint32_t nh)
+{
+	return lpm_rib_set(&t->rib, key_of(addr), len, nh);
+}
+
+int lpm4_del(struct lpm4 *t, uint32_t addr, unsigned len)
+{
+	return lpm_rib_del(&t->rib, key_of(addr), len);
+}
+
+uint32_t lpm4_get(const struct lpm4 *t, uint32_t addr, unsigned len)
+{
+	return lpm_rib_get(&t->rib, key_of(addr), len);
+}
+
+void lpm4_flush(struct lpm4 *t)
+{
+	lpm_rib_flush(&t->rib);
+}
+
+void lpm4_stats(const struct lpm4 *t, struct lpm_stats *ret)
+{
+	lpm_rib_stats(&t->rib, ret);
+}
+
+void lpm4_lookup_batch(const struct lpm4 *t, const uint32_t *addr, uint32_t *ret_nh, unsigned n)
+{
+	t->batch(t, addr, ret_nh, n);
+}
