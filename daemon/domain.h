@@ -68,9 +68,7 @@ struct nl_msg;
 struct plan {
 	const struct rec *want; /* root of the desired model */
 	unsigned round;         /* 0, 1, ... within one apply */
-	/* private to kernel/apply.c */
-	struct kop *ops;
-	size_t n_ops, room;
+	struct kops *ops;       /* private to kernel/apply.c */
 };
 
 /*

@@ -8,7 +8,9 @@
  * touched them when the line is removed (kernel/baseline.h).
  * Names: Loopback0 is the kernel's lo; LoopbackN a dummy, or a memberless bridge where the kernel
  * has no dummy; BVIN a bridge; NAME.VID a VLAN subinterface; any other name must exist in the
- * kernel, and may come and go at run time.
+ * kernel, and may come and go at run time. Only links that we created are ever deleted.
+ * Files: iface.c (names), iface_schema.c (lines), iface_check.c, iface_link.c and iface_addr.c
+ * (plans), addr_order.c (in which order to add and delete IPv4 addresses).
  */
 #ifndef RTR_IFACE_H
 #define RTR_IFACE_H
@@ -27,8 +29,9 @@ struct iface {
 	bool shutdown;
 	uint16_t dot1q;        /* encapsulation dot1Q */
 	uint16_t bridge_group; /* member of BVI<n> */
-	bool redirects;        /* ip redirects */
+	bool redirects;        /* ip redirects; not configured = on */
 	bool ipv6_enable;
+	struct rtr_addr link_local; /* in place of the one that the kernel makes; family 0 = none */
 };
 
 struct iface_addr4 {
@@ -40,15 +43,45 @@ struct iface_addr4 {
 struct iface_addr6 {
 	struct rec rec;
 	struct rtr_prefix addr;
-	bool link_local; /* "ipv6 address fe80::1 link-local": /64 */
-	bool eui_64;     /* host part from the MAC; addr holds the network */
+	bool eui_64; /* host part from the MAC; addr holds the network */
 };
 
 extern struct sch_type iface_type, iface_addr4_type, iface_addr6_type;
+
+enum iface_kind {
+	IFACE_HARD,      /* must exist in the kernel */
+	IFACE_LOOPBACK0, /* lo */
+	IFACE_LOOPBACK,
+	IFACE_BVI,
+	IFACE_SUB, /* NAME.VID */
+};
 
 /* The kernel's name of an interface: "Loopback0" -> "lo", others as they are. */
 const char *iface_kernel_name(const char *name);
 /* And back, for what the kernel reports. */
 const char *iface_operator_name(const char *kernel_name);
+
+enum iface_kind iface_kind_of(const char *name);
+/* "eth0.100" -> "eth0" (operator's name); false when it is no subinterface's name. */
+bool iface_parent_name(const char *name, char ret[IFNAMSIZ]);
+
+/* The interface of that name in a model; NULL when it has none. */
+const struct iface *iface_find(const struct rec *root, const char *name);
+/* Its link in the kernel now; NULL when there is none. */
+struct shadow_link;
+const struct shadow_link *iface_link(const char *name);
+
+bool iface_redirects(const struct iface *i);
+bool iface_wants_ipv6(const struct iface *i);
+/* The address as the kernel shall hold it: with eui-64 the host part comes from mac (NULL =
+ * unknown). False when it cannot be told. */
+bool iface_addr6_effective(const struct iface_addr6 *a, const uint8_t *mac,
+			   struct rtr_prefix *ret);
+
+struct plan;
+struct check;
+void iface_plan_links(struct plan *p);
+void iface_plan_addrs(struct plan *p);
+void iface_check(struct check *c);
 
 #endif

@@ -70,7 +70,7 @@ struct shadow_link {
 struct shadow_hop {
 	int ifindex;        /* 0: none (blackhole) */
 	uint16_t weight;    /* 1-256 */
-	uint8_t flags;      /* RTNH_F_* */
+	uint8_t flags;      /* RTNH_F_DEAD, RTNH_F_ONLINK */
 	struct rtr_addr gw; /* family 0 = on link */
 };
 
@@ -83,7 +83,7 @@ struct shadow_route {
 	uint32_t seen; /* dump */
 	uint32_t mark; /* free for the planner: shadow_route_mark */
 	struct shadow_route *next;
-	struct shadow_hop hops[];
+	struct shadow_hop hops[]; /* in order of shadow_hop_cmp: the kernel has none for IPv6 */
 };
 
 enum shadow_change {
@@ -101,13 +101,19 @@ struct shadow_stats {
 int shadow_init(struct event_base *base, const char *instance, void (*ready)(void *arg), void *arg);
 void shadow_fini(void);
 
-/* Called from the loop after events were taken in, with the OR of enum shadow_change. One only;
- * NULL for none. Not called for what shadow_drain reads inside an apply: see apply.h. */
+/* Called from the loop after events were taken in, with the OR of enum shadow_change; also for
+ * the echo of our own writes (a plan made then queues nothing). One only; NULL for none. */
 void shadow_on_change(void (*fn)(void *arg, unsigned change), void *arg);
 /* Reads all events (and dumps under way) to their end, now. After an acknowledged write the
  * kernel has already queued its notifications, so that what was written is then seen here.
- * Returns the OR of what changed; the change callback is not called for it. */
+ * Returns the OR of what changed; the change callback is called for it later, from the loop. */
 unsigned shadow_drain(void);
+/* The next drain asks for this link: the kernel sends no event for alias, altname and group of a
+ * link that is down. */
+void shadow_touch_link(int ifindex);
+/* And for its IPv6 addresses: of one that is still tentative the kernel tells nothing until
+ * duplicate address detection has ended. */
+void shadow_touch_addrs(int ifindex);
 /* False from a lost event until the resync is complete. */
 bool shadow_synced(void);
 /* Calls fn(arg) once, from the loop, when synced (soon, when it is now). */
@@ -138,6 +144,8 @@ const struct shadow_route *shadow_route_find(uint32_t table, const struct rtr_pr
 					     uint32_t metric);
 const struct shadow_route *shadow_route_next(const struct shadow_route *r);
 size_t shadow_n_routes(void);
+int shadow_hop_cmp(const struct shadow_hop *a, const struct shadow_hop *b); /* gateway, link */
+void shadow_hops_sort(struct shadow_hop *hops, size_t n);
 void shadow_route_mark(const struct shadow_route *r, uint32_t mark);
 
 #endif
