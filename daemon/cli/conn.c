@@ -181,17 +181,22 @@ static void put_text(struct conn *c, enum clp_type type, uint32_t num, const cha
 	put(c, type, num, s, MIN(strlen(s), (size_t)CLP_OUTPUT_MAX));
 }
 
-void conn_close(struct conn *c, const char *reason)
+static void say_bye(struct conn *c, enum clp_bye kind, const char *reason)
 {
 	if (c->closing)
 		return;
-	put_text(c, CLP_BYE, 0, reason);
+	put_text(c, CLP_BYE, kind, reason);
 	c->closing = true;
 	c->out_due_ns = c->in_due_ns = 0;
 	set_due(c, &c->bye_due_ns, BYE_LINGER_MS);
 	event_del(c->ev_read);
 	event_del(c->ev_resume);
 	event_active(c->ev_run, 0, 0);
+}
+
+void conn_close(struct conn *c, const char *reason)
+{
+	say_bye(c, CLP_BYE_END, reason);
 }
 
 void conn_output(struct conn *c, enum conn_stream stream, const void *buf, size_t size)
@@ -582,7 +587,7 @@ static void refuse(int fd, const char *reason)
 {
 	struct strbuf b = STRBUF_INIT;
 
-	clp_encode1(&b, CLP_BYE, 0, reason, strlen(reason));
+	clp_encode1(&b, CLP_BYE, CLP_BYE_END, reason, strlen(reason));
 	(void)!send(fd, b.s, b.len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	strbuf_fini(&b);
 	close(fd);
@@ -684,7 +689,7 @@ struct conn_server *conn_server_free(struct conn_server *s, const char *reason)
 	if (!s)
 		return NULL;
 	while ((c = TAILQ_FIRST(&s->conns))) {
-		conn_close(c, reason);
+		say_bye(c, CLP_BYE_RESTART, reason);
 		while (evbuffer_get_length(c->out) && !flush(c))
 			;
 		destroy(c);

@@ -51,6 +51,7 @@ void conn_completions(struct conn *c, unsigned start, const char *const *words, 
 /* Lines a page of the client's pager: 0 = no pager, CONN_LENGTH_AUTO (the start) = its screen. */
 #define CONN_LENGTH_AUTO 0xffffffffu
 void conn_set_length(struct conn *c, unsigned rows);
+/* Ends the connection once what was put out is taken; "" = as the user wished (`exit`). */
 void conn_close(struct conn *c, const char *reason);
 const struct conn_peer *conn_peer(const struct conn *c);
 

@@ -352,7 +352,8 @@ static int set_up(struct parent *p)
 	pid_t other = 0;
 	int r;
 
-	p->user = parent_find_user();
+	if (!o->no_parent)
+		p->user = parent_find_user();
 	p->run_dir = xasprintf("%s/%s", o->run_base, o->name);
 	p->state_dir = xasprintf("%s/%s", o->state_base, o->name);
 	p->sock_path = xasprintf("%s/cli.sock", p->run_dir);

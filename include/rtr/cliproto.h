@@ -61,6 +61,7 @@ enum clp_hello_flag { CLP_HELLO_INTERACTIVE = 1 };
 enum clp_exec_flag { CLP_EXEC_JSON = 1 };
 enum clp_stream { CLP_STREAM_OUT, CLP_STREAM_ERR };
 enum clp_redirect { CLP_REDIRECT_TRUNCATE, CLP_REDIRECT_APPEND, CLP_REDIRECT_TEE };
+enum clp_bye { CLP_BYE_END, CLP_BYE_RESTART }; /* RESTART: rtrd goes; another may come */
 #define CLP_LENGTH_AUTO 0xffffffffu
 
 #endif

@@ -195,14 +195,14 @@ def run_pytest(res, folder, *args):
 
 
 def run_netns(res, *names):
-    """netns tests, two at a time: each topology has names of its own, in one sandbox."""
+    """netns tests, two files at a time: each topology has names of its own, in one sandbox."""
     if os.geteuid() != 0:
         res.skip("tests/netns", "needs root")
         return
     have_xdist = res.run(["/usr/bin/python3", "-c", "import xdist"])[0] == 0
     with Build(res, "release", "all") as builddir:
         for name in (names or ["tests/netns"]) if builddir else []:
-            run_pytest(res, name, *(["-n", "2"] if have_xdist and not names else []))
+            run_pytest(res, name, *(["-n", "2", "--dist", "loadfile"] if have_xdist and not names else []))
 
 
 def run_corpora(res, builddir, seconds=0):

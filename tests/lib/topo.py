@@ -432,20 +432,23 @@ class Topology:
         lines += [f"route add {prefix} via {hop}" for prefix, hop in node.spec.routes]
         return lines
 
-    def _host(self, node):
-        node.sysctl(**{"net.ipv6.conf.all.accept_ra": 0, "net.ipv6.conf.default.accept_ra": 0,
-                       "net.ipv6.conf.all.accept_dad": 0, "net.ipv6.conf.default.accept_dad": 0})
+    @staticmethod
+    def _ports(node, **sysctl):
+        """Offloads off; no DAD, which takes effect only where both "all" and the port say so."""
+        scopes = ["all", "default"] + [p.name for p in node.spec.ports]
+        node.sysctl(**{f"net.ipv6.conf.{s}.accept_dad": 0 for s in scopes}, **sysctl)
         for port in node.spec.ports:
             node.run("ethtool", "-K", port.name, *OFFLOADS)
-            node.sysctl(**{f"net.ipv6.conf.{port.name}.accept_dad": 0})
+
+    def _host(self, node):
+        self._ports(node, **{"net.ipv6.conf.all.accept_ra": 0, "net.ipv6.conf.default.accept_ra": 0})
         node.ip_batch(["link set lo up"] + self._addressing(node))
 
     def _router(self, node):
         node.ip_batch(["link set lo up"])
 
     def _bridge(self, node):
-        for port in node.spec.ports:
-            node.run("ethtool", "-K", port.name, *OFFLOADS)
+        self._ports(node)
         node.ip_batch(["link set lo up", "link add br0 type bridge stp_state 0 forward_delay 0",
                        "link set br0 up"] +
                       [f"link set {p.name} master br0 up" for p in node.spec.ports])
@@ -453,10 +456,7 @@ class Topology:
     def kernel_forwarding(self, name):
         """Makes a plain Linux router of a router node: the spec's addresses, no rtrd."""
         node = self.nodes[name]
-        node.sysctl(**{"net.ipv4.ip_forward": 1, "net.ipv6.conf.all.forwarding": 1})
-        for port in node.spec.ports:
-            node.run("ethtool", "-K", port.name, *OFFLOADS)
-            node.sysctl(**{f"net.ipv6.conf.{port.name}.accept_dad": 0})
+        self._ports(node, **{"net.ipv4.ip_forward": 1, "net.ipv6.conf.all.forwarding": 1})
         node.ip_batch(self._addressing(node))
 
     def stop_services(self):

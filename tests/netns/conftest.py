@@ -12,6 +12,7 @@ each test ends by asserting that it leaves neither a process nor a namespace.
 import itertools
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -23,13 +24,34 @@ from router import Router, built, program, remove_runtime  # noqa: E402
 from topo import TOPOLOGIES, Spec, Topology, namespaces  # noqa: E402
 
 SANDBOX = "RTR_NETNS_SANDBOX"
+# Process 1 of the sandbox: it reaps what daemons orphan, which pytest would leave as zombies.
+INIT = ["bash", "-c", '"$@"; exit $?', "init"]
 # The parts of /etc that a test may need changed without changing the machine's.
 USERS = {"/etc/passwd": "rtr:x:64901:64901::/nonexistent:/usr/sbin/nologin\n",
          "/etc/group": "rtr:x:64901:\nrtradmin:x:64902:\n"}
+# rtrd and rtrctl in a few lines that keep the contract, for tests of what stands around them.
+FAKE_RTRD = """#!/usr/bin/python3
+import os, signal, socket, subprocess, sys
+name = sys.argv[sys.argv.index("-N") + 1]
+if os.environ.get("FAKE_RTRD") == "dies":
+    sys.exit("no luck")
+os.makedirs(f"/run/rtr/{name}", exist_ok=True)
+subprocess.Popen(["sleep", "600"], start_new_session=True)
+s = socket.socket(socket.AF_UNIX)
+s.bind(f"/run/rtr/{name}/cli.sock")
+s.listen()
+if os.environ.get("FAKE_RTRD") == "stubborn":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+signal.pause()
+"""
+FAKE_RTRCTL = "#!/bin/sh\nfor a in \"$@\"; do echo \"$a\"; done >>\"$(dirname \"$0\")/typed\"\n"
+# No test needs more; @pytest.mark.seconds(N) says otherwise.
+TEST_SECONDS = 60
 counter = itertools.count(1)
 
 
 def pytest_configure(config):
+    config.addinivalue_line("markers", "seconds(n): the test may take that long")
     if os.environ.get(SANDBOX):
         return
     if os.geteuid() != 0:
@@ -38,7 +60,22 @@ def pytest_configure(config):
     config.pluginmanager.getplugin("capturemanager").stop_global_capturing()
     os.environ[SANDBOX] = "1"
     os.execvp("setpriv", ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--net", "--pid",
-                          "--fork", "--kill-child", "--mount-proc", "--", *sys.orig_argv])
+                          "--fork", "--kill-child", "--mount-proc", "--", *INIT, *sys.orig_argv])
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call(item):
+    """A test that hangs fails by itself; the others still run."""
+    mark = item.get_closest_marker("seconds")
+    limit = mark.args[0] if mark else TEST_SECONDS
+
+    def expired(signum, frame):
+        raise AssertionError(f"not done within {limit} s")
+
+    signal.signal(signal.SIGALRM, expired)
+    signal.alarm(limit)
+    yield
+    signal.alarm(0)
 
 
 def mount(*args):
@@ -128,3 +165,13 @@ def routers(topology):
         return topo
 
     return make
+
+
+@pytest.fixture
+def fake_build(tmp_path, monkeypatch):
+    """A build folder with the stand-ins; the fake rtrctl writes what it was given to `typed`."""
+    for name, text in (("rtrd", FAKE_RTRD), ("rtrctl", FAKE_RTRCTL)):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("RTR_BUILD_DIR", str(tmp_path))
+    return tmp_path

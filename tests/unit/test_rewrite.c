@@ -319,16 +319,16 @@ START_TEST(layer2_room)
 	struct side s = { 0x0a000001, 0xc0000201, 1000, 80 };
 
 	build(&t, false, 17, &s, 64, 20, false);
-	memcpy(room, t.b, t.len);
+	memcpy(room + 8, t.b, t.len);
 	fp_l2_init(&l2, &spec);
 	for (unsigned head = 0; head < 6; head++) {
-		struct fp_buf b = { room, t.len, head, 0 };
+		struct fp_buf b = { room + 8, t.len, head, 0 };
 
 		fp_classify(b.data, b.len, &p);
 		ck_assert_uint_eq(fp_l2_apply(&b, &p, &l2),
 				  head < 4 ? RTR_DROP_HEADROOM : RTR_DROP_NONE);
 		if (head < 4)
-			ck_assert(!memcmp(room, t.b, t.len));
+			ck_assert(!memcmp(room + 8, t.b, t.len));
 		else
 			break;
 	}

@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What: boots Debian's own kernels in qemu and runs tests/guest/test_*.sh inside, as root.
+
+It is for what the machine's kernel lacks. The guest is emulated (TCG): it tells right from wrong,
+never fast from slow. Its root is an initramfs of busybox, iproute2, our programs with their shared
+libraries, and the modules listed in tests/guest/modules with what those need.
+
+Owns: the cache folder (kernels, apt lists), outside of the tree; one qemu at a time.
+Failure: a kernel that cannot be had is a visible skip; a guest that ends without its closing line
+is a failure with the end of its console.
+"""
+import fcntl
+import glob
+import lzma
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+
+TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+HERE = os.path.dirname(os.path.abspath(__file__))
+CACHE = os.environ.get("RTR_GUEST_CACHE", "/var/cache/rtr-guest")
+# Boot to power-off takes 6-10 s on an idle machine; the rest is for a busy one and more tests.
+GUEST_SECONDS = 300
+# Programs of the machine that go into the guest beside busybox, where it has them.
+TOOLS = ["ip", "bash", "tc", "bridge", "ss", "nft", "ethtool", "ping", "setpriv"]
+OURS = ["rtrd", "rtrctl", "rtr-fastpath", "rtr-vrrpd"]
+# Debian suites whose kernels are tried: the release itself, and its backports.
+SUITES = ["", "-backports"]
+
+
+class Unavailable(Exception):
+    """Why a kernel cannot be had here."""
+
+
+def sh(*argv, **kwargs):
+    p = subprocess.run(argv, text=True, errors="replace", stdin=kwargs.pop("stdin", subprocess.DEVNULL),
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **kwargs)
+    if p.returncode:
+        raise Unavailable(f"{' '.join(argv[:6])}: {p.stdout.strip()[-400:]}")
+    return p.stdout
+
+
+def codename():
+    with open("/etc/os-release") as f:
+        return dict(line.rstrip().split("=", 1) for line in f if "=" in line)["VERSION_CODENAME"].strip('"')
+
+
+def apt_sources(suite):
+    """The machine's own sources of its release, pointing at another suite of the same archive."""
+    release = codename()
+    found = []
+    for path in glob.glob("/etc/apt/sources.list.d/*.sources"):
+        with open(path) as f:
+            stanzas = re.split(r"\n\s*\n", "".join(line for line in f if not line.startswith("#")))
+        for stanza in stanzas:
+            fields = dict(re.findall(r"^([A-Za-z-]+):[ \t]*(.*)$", stanza, re.M))
+            if release in fields.get("Suites", "").split() and "main" in fields.get("Components", "").split():
+                keep = {k: v for k, v in fields.items() if k in ("Types", "URIs", "Signed-By")}
+                keep.update({"Suites": suite, "Components": "main"})
+                found.append("\n".join(f"{k}: {v}" for k, v in keep.items()))
+    for path in ["/etc/apt/sources.list", *glob.glob("/etc/apt/sources.list.d/*.list")]:
+        if os.path.exists(path):
+            with open(path) as f:
+                for m in re.finditer(rf"^deb\s+(?:\[(.*?)\]\s+)?(\S+)\s+{release}\s+.*\bmain\b", f.read(), re.M):
+                    signed = re.search(r"signed-by=(\S+)", m[1] or "")
+                    found.append(f"Types: deb\nURIs: {m[2]}\nSuites: {suite}\nComponents: main"
+                                 + (f"\nSigned-By: {signed[1]}" if signed else ""))
+    if not found:
+        raise Unavailable(f"no source of {release} in /etc/apt to derive {suite} from")
+    return "\n\n".join(found) + "\n"
+
+
+def apt_options(suffix):
+    """apt options for a suite: none for the release; lists of our own, made fresh, for another."""
+    if not suffix:
+        return []
+    root = f"{CACHE}/apt{suffix}"
+    for folder in ("parts", "lists/partial"):
+        os.makedirs(f"{root}/{folder}", exist_ok=True)
+    with open(f"{root}/parts/guest.sources", "w") as f:
+        f.write(apt_sources(codename() + suffix))
+    options = ["-o", "Dir::Etc::sourcelist=/dev/null", "-o", f"Dir::Etc::sourceparts={root}/parts",
+               "-o", f"Dir::State::lists={root}/lists", "-o", "Dir::Cache::pkgcache=",
+               "-o", "Dir::Cache::srcpkgcache=", "-o", "APT::Sandbox::User=root"]
+    sh("apt-get", *options, "-qq", "-o", "Acquire::http::Timeout=20", "--error-on=any", "update", timeout=180)
+    return options
+
+
+def kernel(suffix):
+    """The unpacked newest kernel of a suite: its folder; downloads it where the cache lacks it."""
+    options = apt_options(suffix)
+    depends = sh("apt-cache", *options, "depends", "linux-image-amd64")
+    m = re.search(r"Depends: (linux-image-\S+-amd64)$", depends, re.M)
+    if not m:
+        raise Unavailable(f"no linux-image-amd64 in {codename()}{suffix}")
+    folder = f"{CACHE}/{m[1]}"
+    if os.path.isdir(folder):
+        return folder
+    with tempfile.TemporaryDirectory(dir=CACHE) as tmp:
+        sh("apt-get", *options, "-qq", "-o", "APT::Sandbox::User=root", "download", m[1], cwd=tmp, timeout=600)
+        (deb,) = glob.glob(f"{tmp}/*.deb")
+        sh("dpkg", "-x", deb, f"{tmp}/tree")
+        os.rename(f"{tmp}/tree", folder)
+    return folder
+
+
+def wanted_modules():
+    with open(f"{HERE}/modules") as f:
+        return [w for line in f for w in line.split("#")[0].split()]
+
+
+class Initramfs:
+    """A root folder that becomes the guest's initramfs."""
+
+    def __init__(self, root):
+        self.root = root
+        for d in ("bin", "sbin", "proc", "sys", "dev", "run", "tmp", "etc", "var/lib", "tests", "usr/sbin"):
+            os.makedirs(f"{root}/{d}")
+
+    def program(self, source, target):
+        """A program and its shared libraries."""
+        shutil.copy(source, f"{self.root}/{target}")
+        p = subprocess.run(["ldd", source], text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                           check=False)
+        for lib in re.findall(r"(/\S+)", p.stdout):
+            self.file(lib)
+
+    def file(self, path):
+        if not os.path.exists(f"{self.root}{path}"):
+            os.makedirs(os.path.dirname(f"{self.root}{path}"), exist_ok=True)
+            shutil.copy(os.path.realpath(path), f"{self.root}{path}")
+
+    def busybox(self):
+        shutil.copy(shutil.which("busybox"), f"{self.root}/bin/busybox")
+        for applet in sh("busybox", "--list").split():
+            if applet not in ("sh", "modprobe") and not os.path.exists(f"{self.root}/bin/{applet}"):
+                os.symlink("/bin/busybox", f"{self.root}/bin/{applet}")
+        # Tests are bash: busybox's shell would take its own ip and tc before iproute2's.
+        os.symlink("/bin/bash", f"{self.root}/bin/sh")
+        # What the kernel calls when it wants a module by an alias.
+        self.program(shutil.which("kmod"), "sbin/modprobe")
+
+    def modules(self, tree):
+        """The wanted modules and those they need, with the alias tables of a running system."""
+        (base,) = glob.glob(f"{tree}/lib/modules/*") or glob.glob(f"{tree}/usr/lib/modules/*")
+        version = os.path.basename(base)
+        if not os.path.exists(f"{base}/modules.dep"):
+            sh("depmod", "-b", base[:-len(f"/lib/modules/{version}")], version)
+        needs = {}
+        with open(f"{base}/modules.dep") as f:
+            for line in f:
+                path, deps = line.split(":", 1)
+                needs[re.sub(r"\.ko.*", "", os.path.basename(path)).replace("-", "_")] = [path, *deps.split()]
+        with open(f"{base}/modules.builtin") as f:
+            builtin = {os.path.basename(line.strip())[:-3].replace("-", "_") for line in f}
+        missing = []
+        target = f"{self.root}/lib/modules/{version}"
+        for module in (m.replace("-", "_") for m in wanted_modules()):
+            if module not in needs and module not in builtin:
+                missing.append(module)
+            for path in needs.get(module, []):
+                out = f"{target}/{re.sub(r'[.](xz|zst)$', '', path)}"
+                os.makedirs(os.path.dirname(out), exist_ok=True)
+                if path.endswith(".xz"):
+                    with lzma.open(f"{base}/{path}") as src, open(out, "wb") as dst:
+                        shutil.copyfileobj(src, dst)
+                else:
+                    shutil.copy(f"{base}/{path}", out)
+        for table in ("modules.order", "modules.builtin"):
+            shutil.copy(f"{base}/{table}", target)
+        sh("depmod", "-b", self.root, version)
+        return version, missing
+
+    def etc(self):
+        for name, text in {
+            "passwd": "root:x:0:0::/:/bin/sh\nrtr:x:990:990::/:/bin/false\n",
+            "group": "root:x:0:\nrtr:x:990:\nrtradmin:x:991:\n",
+            "hosts": "127.0.0.1 localhost\n::1 localhost\n",
+            "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n"}.items():
+            with open(f"{self.root}/etc/{name}", "w") as f:
+                f.write(text)
+
+    def pack(self, out):
+        with open(out, "wb") as f:
+            find = subprocess.Popen(["find", ".", "-print0"], cwd=self.root, stdout=subprocess.PIPE)
+            cpio = subprocess.Popen(["cpio", "--null", "-o", "-H", "newc", "--quiet"], cwd=self.root,
+                                    stdin=find.stdout, stdout=subprocess.PIPE)
+            subprocess.run(["gzip", "-1"], stdin=cpio.stdout, stdout=f, check=True)
+            if find.wait() or cpio.wait():
+                raise RuntimeError("the initramfs could not be packed")
+
+
+def make_initramfs(tree, builddir, tmp):
+    """The initramfs for one kernel: (file, kernel version, modules that this kernel has not)."""
+    image = Initramfs(f"{tmp}/root")
+    for tool in TOOLS:
+        path = shutil.which(tool, path="/usr/sbin:/usr/bin:/sbin:/bin")
+        if path:
+            image.program(path, f"bin/{tool}")
+    for name in OURS:
+        if os.access(f"{builddir}/{name}", os.X_OK):
+            image.program(f"{builddir}/{name}", f"bin/{name}")
+    image.busybox()
+    version, missing = image.modules(tree)
+    image.etc()
+    for script in [f"{HERE}/lib.sh", *sorted(glob.glob(f"{HERE}/test_*.sh"))]:
+        shutil.copy(script, f"{image.root}/tests")
+    shutil.copy(f"{HERE}/init", f"{image.root}/init")
+    os.chmod(f"{image.root}/init", 0o755)
+    image.pack(f"{tmp}/initramfs")
+    return f"{tmp}/initramfs", version, missing
+
+
+def boot(res, tree, initramfs):
+    """Runs the guest to its power-off: everything that it wrote on its console.
+
+    eth0 and eth1 hang on one hub inside qemu: a cable between them that no machine is part of.
+    """
+    (vmlinuz,) = glob.glob(f"{tree}/boot/vmlinuz-*")
+    nics = []
+    for i in range(2):
+        nics += ["-netdev", f"hubport,id=n{i},hubid=0",
+                 "-device", f"virtio-net-pci,netdev=n{i},mac=02:00:00:00:00:0{i + 1},romfile="]
+    return res.run(["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-machine", "q35",
+                    "-m", "768", "-smp", "2", "-nodefaults", "-nographic", "-no-reboot", "-serial", "stdio",
+                    "-kernel", vmlinuz, "-initrd", initramfs, *nics,
+                    "-append", "console=ttyS0 quiet panic=-1 net.ifnames=0"], GUEST_SECONDS)
+
+
+def count(res, label, rc, console):
+    """Adds the guest's result lines to the results."""
+    console = console.replace("\r", "")
+    done = False
+    for line in console.splitlines():
+        m = re.match(r"RESULT (pass|fail|skip|done)(?: (\S+))?(?: (.*))?$", line)
+        if not m:
+            continue
+        verdict, name, why = m.groups()
+        if verdict == "done":
+            done = True
+        elif verdict == "skip":
+            res.skip(f"{label} {name}", why or "no reason given")
+        elif verdict == "pass":
+            res.ok(f"{label} {name}", "")
+        else:
+            # The first result's start line may follow what the firmware left on the line.
+            m = re.search(rf"RESULT start {re.escape(name)}$(.*?)^RESULT fail", console, re.M | re.S)
+            res.fail(f"{label} {name}", (m[1] if m else console)[-4000:].lstrip("\n"))
+    if not done:
+        res.fail(f"{label} boot", f"qemu status {rc}; the console ends with:\n{console[-3000:]}")
+
+
+def run(res, build_class):
+    """All guest tests on every kernel that can be had."""
+    if os.geteuid() != 0:
+        res.skip("guest", "needs root, for its cache folder")
+        return
+    for program in ("qemu-system-x86_64", "busybox", "cpio", "depmod"):
+        if not shutil.which(program):
+            res.skip("guest", f"{program} is not installed")
+            return
+    os.makedirs(CACHE, exist_ok=True)
+    with open(f"{CACHE}/lock", "w") as lock, build_class(res, "release", "all") as builddir:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for suffix in SUITES if builddir else []:
+            try:
+                tree = kernel(suffix)
+            except (Unavailable, subprocess.TimeoutExpired) as e:
+                res.skip(f"guest {codename()}{suffix}", str(e))
+                continue
+            with tempfile.TemporaryDirectory() as tmp:
+                initramfs, version, missing = make_initramfs(tree, builddir, tmp)
+                print(f"   kernel {version}" + (f", without {' '.join(missing)}" if missing else ""), flush=True)
+                count(res, f"guest {version}", *boot(res, tree, initramfs))
