@@ -5,12 +5,14 @@ libfp_a_SOURCES += fastpath/nat_block.c fastpath/nat_eim.c fastpath/nat_port.c f
 libfp_a_SOURCES += fastpath/tcp_track.c fastpath/tcp_track.h
 libfp_a_SOURCES += \
 	fastpath/csum.c fastpath/csum.h \
+	fastpath/frag.c fastpath/frag.h \
 	fastpath/icmp_err.c fastpath/icmp_err.h \
 	fastpath/icmp_quote.c fastpath/icmp_quote.h \
 	fastpath/mss.c fastpath/mss.h \
 	fastpath/npt.c fastpath/npt.h \
 	fastpath/parse.c fastpath/parse.h \
 	fastpath/rewrite.c fastpath/rewrite.h \
+	fastpath/vfr.c fastpath/vfr.h \
 	fastpath/wire.h
 libfp_a_SOURCES += \
 	fastpath/classify.c fastpath/classify.h \
