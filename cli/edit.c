@@ -108,8 +108,8 @@ static void take_messages(struct edit *e)
 		if (!erased)
 			erase_line(e);
 		erased = true;
-		if (!sh->over && !shell_reconnect(sh))
-			sh->over = true;
+		if (!sh->over)
+			shell_reconnect(sh);
 	}
 	if (erased && !sh->over)
 		redraw(e);
@@ -154,6 +154,7 @@ static int read_char(EditLine *el, wchar_t *wc)
 	struct shell *sh = e->sh;
 
 	if (e->behind.len) {
+		erase_line(e);
 		el_insertstr(el, e->behind.s);
 		strbuf_reset(&e->behind);
 		redraw(e);
@@ -212,8 +213,8 @@ static bool request(struct edit *e, enum clp_type type, const LineInfo *li, stru
 	int r = shell_request(e->sh, type, (uint32_t)len, text, len, ret);
 
 	free(text);
-	if (r && !e->sh->over && !shell_reconnect(e->sh))
-		e->sh->over = true;
+	if (r && !e->sh->over)
+		shell_reconnect(e->sh);
 	return !r;
 }
 
@@ -227,13 +228,27 @@ static bool in_quotes(const LineInfo *li)
 	return in;
 }
 
+/* Whole lines and more came together with this key: text of a terminal that does not mark its
+ * pastes. */
+static bool pasted(const struct edit *e)
+{
+	const struct term *t = &e->sh->term;
+	size_t len = term_pending(t);
+	const char *p = t->keys.s + t->pos;
+
+	for (size_t i = 0; i + 1 < len; i++)
+		if (p[i] == '\r' || p[i] == '\n')
+			return true;
+	return false;
+}
+
 static unsigned char on_help(EditLine *el, int key)
 {
 	struct edit *e = edit_of(el);
 	const LineInfo *li = el_line(el);
 	struct reply reply;
 
-	if (in_quotes(li)) {
+	if (in_quotes(li) || pasted(e)) {
 		el_insertstr(el, "?");
 		return CC_REFRESH;
 	}
@@ -302,6 +317,10 @@ static unsigned char on_tab(EditLine *el, int key)
 	unsigned char result = CC_REFRESH;
 	struct reply r;
 
+	if (pasted(e)) {
+		el_insertstr(el, " ");
+		return CC_REFRESH;
+	}
 	if (!request(e, CLP_COMPLETE, li, &r)) {
 		reply_fini(&r);
 		if (!e->sh->over)
@@ -372,13 +391,14 @@ static bool read_marked(struct edit *e, struct strbuf *text)
 
 /* Pasted lines, the first of them behind `before` and the last, when it has no newline, before
  * `after`: a transaction, with what is not finished left for the next line. */
-static void take_paste(struct edit *e, struct strbuf *before, const char *paste, const char *after)
+static void take_paste(struct edit *e, const char *before, const char *paste, const char *after)
 {
 	const char *last = strrchr(paste, '\n');
 	unsigned n = 0;
 	char note[80];
 
-	strbuf_add(&e->text, strbuf_str(before), before->len);
+	strbuf_reset(&e->text);
+	strbuf_adds(&e->text, before);
 	strbuf_add(&e->text, paste, (size_t)(last - paste) + 1);
 	strbuf_adds(&e->behind, last + 1);
 	strbuf_adds(&e->behind, after);
@@ -422,6 +442,7 @@ static unsigned char on_paste(EditLine *el, int key)
 	if (!nl[1] && !after.len) {
 		/* One whole line: shown and carried out as if typed. */
 		*nl = '\0';
+		erase_line(e);
 		el_insertstr(el, paste.s);
 		redraw(e);
 		strbuf_add(&e->text, strbuf_str(&before), before.len);
@@ -430,7 +451,7 @@ static unsigned char on_paste(EditLine *el, int key)
 		goto out;
 	}
 	below_line(e);
-	take_paste(e, &before, paste.s, strbuf_str(&after));
+	take_paste(e, strbuf_str(&before), paste.s, strbuf_str(&after));
 	result = CC_NEWLINE;
 out:
 	strbuf_fini(&paste);
@@ -441,11 +462,11 @@ out:
 
 /* After Enter: more lines are there already, which nobody types. They and the line just entered
  * are one paste. Keys other than text make it typing ahead instead. */
-static void collect_unmarked(struct edit *e, struct strbuf *line)
+static void collect_unmarked(struct edit *e)
 {
 	struct term *t = &e->sh->term;
 	size_t seen = SIZE_MAX, len;
-	char *more;
+	char *more, *first;
 
 	if (t->eof || e->sh->over)
 		return;
@@ -462,7 +483,8 @@ static void collect_unmarked(struct edit *e, struct strbuf *line)
 	for (size_t i = 0; i < len; i++) {
 		if (more[i] == '\r')
 			more[i] = '\n';
-		if ((unsigned char)more[i] < ' ' && more[i] != '\n' && more[i] != '\t')
+		if (((unsigned char)more[i] < ' ' && more[i] != '\n' && more[i] != '\t') ||
+		    more[i] == 0x7f)
 			goto out;
 	}
 	if (!strchr(more, '\n'))
@@ -473,8 +495,10 @@ static void collect_unmarked(struct edit *e, struct strbuf *line)
 		e->result = EDIT_CANCEL;
 		goto out;
 	}
-	strbuf_addc(line, '\n');
-	take_paste(e, line, more, "");
+	strbuf_addc(&e->text, '\n');
+	first = strbuf_steal(&e->text);
+	take_paste(e, first, more, "");
+	free(first);
 out:
 	free(more);
 }
@@ -533,8 +557,8 @@ struct edit *edit_new(struct shell *sh)
 	el_set(e->el, EL_HIST, history, cli_history_el(e->history));
 	/* Between lines too every key comes to us, unechoed: ^C stops a command, what is typed
 	 * ahead is for the next prompt. */
-	el_set(e->el, EL_SETTY, "-d", "-isig", NULL);
-	el_set(e->el, EL_SETTY, "-x", "-isig", "-icanon", "-echo", "-iexten", NULL);
+	el_set(e->el, EL_SETTY, "-d", "-isig", "-icrnl", "-inlcr", NULL);
+	el_set(e->el, EL_SETTY, "-x", "-isig", "-icanon", "-echo", "-iexten", "-icrnl", NULL);
 	bind_keys(e->el);
 	return e;
 }
@@ -571,7 +595,7 @@ enum edit_result edit_read(struct edit *e, struct strbuf *ret_text)
 		strbuf_add(&e->text, line, (size_t)n - (line[n - 1] == '\n'));
 		if (e->text.len)
 			cli_history_add(e->history, e->text.s);
-		collect_unmarked(e, &e->text);
+		collect_unmarked(e);
 	} else if (e->result == EDIT_LINE && e->text.len) {
 		cli_history_add(e->history, e->text.s);
 	}

@@ -23,7 +23,7 @@ struct edit *edit_new(struct shell *sh);
 struct edit *edit_free(struct edit *e);
 enum edit_result edit_read(struct edit *e, struct strbuf *ret_text);
 
-/* In interactive.c: tells, waits for rtrd and connects again. False: given up, told. */
+/* In interactive.c: tells, waits for rtrd and connects again. False: given up, told, sh->over. */
 bool shell_reconnect(struct shell *sh);
 
 #endif

@@ -73,6 +73,8 @@ bool shell_reconnect(struct shell *sh)
 	}
 	if (!sh->over)
 		fprintf(stderr, "%% rtrd did not come back: %s\n", strerror(-r));
+	sh->over = true;
+	sh->status = 1;
 	return false;
 }
 

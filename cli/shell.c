@@ -247,6 +247,9 @@ int shell_request(struct shell *sh, enum clp_type type, uint32_t num, const char
 	*ret = (struct reply){ .status = 1 };
 	output_start(&x.out, sh->interactive ? &sh->term : NULL, length,
 		     type == CLP_EXEC ? text : NULL);
+	/* A resize just before the key that sends this may not have been seen as a signal yet. */
+	if (sh->interactive && term_measure(&sh->term))
+		(void)client_send_term(&sh->client, sh->term.cols, sh->term.rows);
 	r = client_send(&sh->client, type, num, text, len);
 	/* The server may have gone with a BYE that still waits to be read. */
 	if (!r || r == -EPIPE || r == -ECONNRESET)

@@ -142,6 +142,29 @@ static void cmd_size(struct session *s, const char *arg)
 	done(s, 0);
 }
 
+/* wide N COLUMNS: lines of so many characters. */
+static void cmd_wide(struct session *s, const char *arg)
+{
+	char *end;
+	unsigned long n = strtoul(arg, &end, 10), cols = strtoul(end, NULL, 10);
+
+	while (n--) {
+		for (unsigned long i = 0; i + 3 < cols; i++)
+			put(s, "w");
+		put(s, "END\n");
+	}
+	done(s, 0);
+}
+
+static void cmd_size_of(struct session *s, const char *arg)
+{
+	char line[64];
+
+	snprintf(line, sizeof(line), "%zu bytes\n", stub_stats.last_size);
+	put(s, line);
+	done(s, 0);
+}
+
 static void cmd_length(struct session *s, const char *arg)
 {
 	conn_set_length(s->c, (unsigned)strtoul(arg, NULL, 10));
@@ -218,7 +241,7 @@ static const struct {
 	{ "length", cmd_length },     { "prompt", cmd_prompt }, { "end", cmd_end },
 	{ "redirect", cmd_redirect }, { "append", cmd_append }, { "tee", cmd_tee },
 	{ "evil", cmd_evil },         { "log", cmd_log },       { "close", cmd_close },
-	{ "abort", cmd_abort },
+	{ "abort", cmd_abort },       { "wide", cmd_wide },     { "size_of", cmd_size_of },
 };
 
 /* Several lines are not run but counted: what matters is that they came as one. */

@@ -11,3 +11,9 @@ tests_unit_test_kernel_SOURCES = tests/unit/test_kernel.c tests/lib/check_main.h
 tests_unit_test_kernel_CPPFLAGS = $(DAEMON_CPPFLAGS)
 tests_unit_test_kernel_CFLAGS = $(DAEMON_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_kernel_LDADD = librtrd.a librtr.a $(DAEMON_LIBS) $(CHECK_LIBS)
+# rtrd with a stub session: run by tests/netns/test_cli_pty.py and test_parent.py.
+noinst_PROGRAMS += tests/lib/stub_rtrd
+tests_lib_stub_rtrd_SOURCES = daemon/main.c tests/lib/stub_rtrd.c tests/lib/stub_session.c tests/lib/stub_session.h
+tests_lib_stub_rtrd_CPPFLAGS = $(DAEMON_CPPFLAGS)
+tests_lib_stub_rtrd_CFLAGS = $(DAEMON_CFLAGS)
+tests_lib_stub_rtrd_LDADD = librtrd.a librtr.a $(DAEMON_LIBS)
