@@ -1,10 +1,10 @@
 # daemon/: the control plane. Domains register through a linker section (daemon/domain.h), so
-# programs take the whole archive.
+# programs take all objects; unit tests take from the archive what they name.
 noinst_LIBRARIES += librtrd.a
 DAEMON_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/daemon
 DAEMON_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(NL_CFLAGS) $(LIBCONFIG_CFLAGS) $(JANSSON_CFLAGS) $(CAPNG_CFLAGS)
 DAEMON_LIBS = $(EVENT_LIBS) $(NL_LIBS) $(LIBCONFIG_LIBS) $(JANSSON_LIBS) $(CAPNG_LIBS)
-DAEMON_WHOLE = -Wl,--whole-archive librtrd.a -Wl,--no-whole-archive librtr.a
+DAEMON_WHOLE = $(librtrd_a_OBJECTS) librtr.a
 librtrd_a_CPPFLAGS = $(DAEMON_CPPFLAGS)
 librtrd_a_CFLAGS = $(DAEMON_CFLAGS)
 librtrd_a_SOURCES = daemon/domain.c daemon/domain.h
@@ -24,16 +24,26 @@ librtrd_a_SOURCES += daemon/system/parent_link.c
 librtrd_a_SOURCES += daemon/system/parent_notify.c daemon/system/parent_notify.h
 librtrd_a_SOURCES += daemon/system/parent_setup.c daemon/system/parent_setup.h
 librtrd_a_SOURCES += daemon/rtrd.c
-# The transport's stub until the session is there.
-librtrd_a_SOURCES += tests/lib/stub_session.c tests/lib/stub_session.h
 
 sbin_PROGRAMS += rtrd
 rtrd_SOURCES = daemon/main.c
 rtrd_CPPFLAGS = $(DAEMON_CPPFLAGS)
-rtrd_LDADD = librtrd.a librtr.a $(DAEMON_LIBS)
+rtrd_LDADD = $(DAEMON_WHOLE) $(DAEMON_LIBS)
 librtrd_a_SOURCES += daemon/kernel/nlq.c daemon/kernel/nlq.h
 librtrd_a_SOURCES += daemon/kernel/shadow.c daemon/kernel/shadow.h
 librtrd_a_SOURCES += daemon/kernel/shadow_db.c daemon/kernel/shadow_db.h
 librtrd_a_SOURCES += daemon/kernel/shadow_parse.c
 librtrd_a_SOURCES += daemon/kernel/baseline.c daemon/kernel/baseline.h
 librtrd_a_SOURCES += daemon/kernel/apply.c daemon/kernel/apply.h
+librtrd_a_SOURCES += daemon/system/log.c daemon/system/log.h daemon/system/global.h
+librtrd_a_SOURCES += daemon/txn/txn.c daemon/txn/txn.h daemon/txn/check.c
+librtrd_a_SOURCES += daemon/txn/journal.c daemon/txn/journal.h
+librtrd_a_SOURCES += daemon/txn/confirm.c daemon/txn/confirm.h
+librtrd_a_SOURCES += daemon/txn/archive.c daemon/txn/archive.h
+librtrd_a_SOURCES += daemon/cli/command.c daemon/cli/command.h
+librtrd_a_SOURCES += daemon/cli/pipe.c daemon/cli/pipe.h
+librtrd_a_SOURCES += daemon/cli/session.c daemon/cli/session.h
+librtrd_a_SOURCES += daemon/cli/config.c daemon/cli/help.c
+librtrd_a_SOURCES += daemon/txn/startup.c daemon/txn/startup.h
+librtrd_a_SOURCES += daemon/system/system.c
+librtrd_a_SOURCES += daemon/schema/manual.c daemon/schema/manual.h

@@ -18,13 +18,14 @@ static const char usage_text[] =
 	"      --no-parent        run the worker in this process, as this user (debugging)\n"
 	"      --run-dir DIR      instead of /run/rtr\n"
 	"      --state-dir DIR    instead of /var/lib/rtr\n"
+	"      --print-manual     print the CLI reference (Markdown)\n"
 	"  -V, --version          print the version\n"
 	"  -h, --help             print this text\n"
 	"Exit status: 0 stopped or checked well, 1 failed, 2 usage, 3 wrong configuration, 4 an\n"
 	"instance of this name is running. rtrd stays in the foreground; SIGHUP loads the startup\n"
 	"configuration again, SIGTERM stops rtrd and leaves the kernel's configuration as it is.\n";
 
-enum { OPT_NO_PARENT = 256, OPT_RUN_DIR, OPT_STATE_DIR };
+enum { OPT_NO_PARENT = 256, OPT_RUN_DIR, OPT_STATE_DIR, OPT_MANUAL };
 
 static const struct option options[] = {
 	{ "name", required_argument, NULL, 'N' },
@@ -33,6 +34,7 @@ static const struct option options[] = {
 	{ "no-parent", no_argument, NULL, OPT_NO_PARENT },
 	{ "run-dir", required_argument, NULL, OPT_RUN_DIR },
 	{ "state-dir", required_argument, NULL, OPT_STATE_DIR },
+	{ "print-manual", no_argument, NULL, OPT_MANUAL },
 	{ "version", no_argument, NULL, 'V' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
@@ -71,6 +73,8 @@ int main(int argc, char **argv)
 		case OPT_STATE_DIR:
 			o.state_base = optarg;
 			break;
+		case OPT_MANUAL:
+			return rtrd_manual(stdout);
 		case 'V':
 			puts("rtrd " RTR_VERSION);
 			return RTRD_OK;

@@ -1,12 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What: the worker: one event loop, the CLI's listener, signals.
+ * What: the worker: brings the parts up in order, one event loop, signals.
+ *	schema and commands -> send queue, shadow -> first dump of the kernel -> baseline, domains,
+ *	running journal -> archive, startup configuration -> the CLI listens
  * Owns: the event base and everything on it. Threads: one.
  * Failure: what cannot be set up ends the process with a sentence; its parent decides on a
  * restart. SIGTERM and the parent's death end it cleanly, the kernel is left as it is.
  */
 #include "cli/conn.h"
+#include "cli/session.h"
+#include "domain.h"
+#include "kernel/apply.h"
+#include "kernel/baseline.h"
+#include "kernel/nlq.h"
+#include "kernel/shadow.h"
+#include "schema/manual.h"
+#include "system/log.h"
 #include "system/parent.h"
+#include "txn/archive.h"
+#include "txn/startup.h"
+#include "txn/txn.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -19,7 +32,17 @@ struct rtrd {
 	struct event_base *base;
 	struct event *term, *intr, *hup, *parent, *beat;
 	struct conn_server *cli;
+	const struct domain *const *domains;
+	size_t n_domains;
+	int status; /* enum rtrd_exit */
 };
+
+static void give_up(struct rtrd *d, const char *what, int error)
+{
+	fprintf(stderr, "rtrd: %s: %s\n", what, strerror(-error));
+	d->status = RTRD_FAILED;
+	event_base_loopbreak(d->base);
+}
 
 static void on_stop(evutil_socket_t fd, short what, void *arg)
 {
@@ -28,11 +51,17 @@ static void on_stop(evutil_socket_t fd, short what, void *arg)
 	event_base_loopbreak(d->base);
 }
 
-static void on_hup(evutil_socket_t fd, short what, void *arg)
+static void hup_done(void *arg)
 {
 	struct rtrd *d = arg;
 
 	parent_ready(d->args->parent_fd);
+}
+
+static void on_hup(evutil_socket_t fd, short what, void *arg)
+{
+	if (startup_path())
+		startup_reload("SIGHUP", hup_done, arg);
 }
 
 static void on_parent(evutil_socket_t fd, short what, void *arg)
@@ -72,38 +101,144 @@ static void watch(struct rtrd *d)
 		event_add(d->beat, &tv);
 }
 
+/* The part that needs no kernel: rtrd -t and the manual use it too. NULL, or what is wrong. */
+static const char *link_tables(const struct domain *const **ret, size_t *ret_n)
+{
+	const char *bad = domains_sort(ret, ret_n);
+
+	if (!bad)
+		bad = schema_init(*ret, *ret_n);
+	if (!bad)
+		bad = commands_init(*ret, *ret_n);
+	return bad;
+}
+
+/* The kernel was seen once: from here on what we want can be compared with it. */
+static void kernel_seen(void *arg)
+{
+	struct rtrd *d = arg;
+	const struct rtrd_args *a = d->args;
+	struct strbuf notes = STRBUF_INIT;
+	bool resumed;
+	int r = baseline_init(a->run_dir);
+
+	if (!r)
+		r = apply_init(d->base, d->domains, d->n_domains);
+	for (size_t i = 0; i < d->n_domains && !r; i++)
+		r = d->domains[i]->init ? d->domains[i]->init() : 0;
+	if (r) {
+		give_up(d, "start", r);
+		return;
+	}
+	r = txn_init(d->base, a->run_dir, &notes, &resumed);
+	if (!r)
+		r = archive_init(a->state_dir);
+	if (r) {
+		give_up(d, "the folders below /run and /var/lib", r);
+		return;
+	}
+	if (notes.len)
+		log_event("SYS", LOG_L_WARN, "JOURNAL", "%s", strbuf_str(&notes));
+	strbuf_fini(&notes);
+	log_event("SYS", LOG_L_NOTICE, "RESTART", "rtrd %s",
+		  resumed ? "goes on from the running journal" : "starts");
+	startup_init(d->base, a->config, resumed);
+	d->cli = conn_server_new(d->base, a->listen_fd, NULL);
+	parent_ready(a->parent_fd);
+}
+
+static void shut_down(struct rtrd *d)
+{
+	conn_server_free(d->cli, "rtrd stops");
+	if (startup_path()) {
+		startup_fini();
+		archive_fini();
+		txn_fini();
+	}
+	for (size_t i = d->n_domains; i-- > 0;) {
+		if (d->domains[i]->fini)
+			d->domains[i]->fini();
+	}
+	apply_fini();
+	baseline_fini();
+	shadow_fini();
+	nlq_fini();
+	commands_fini();
+	schema_fini();
+	log_fini();
+}
+
+static void free_events(struct rtrd *d)
+{
+	event_free(d->term);
+	event_free(d->intr);
+	event_free(d->hup);
+	event_free(d->parent);
+	event_free(d->beat);
+	event_base_free(d->base);
+}
+
 int rtrd_main(const struct rtrd_args *args)
 {
 	struct rtrd d = { .args = args, .base = event_base_new() };
+	const char *bad = link_tables(&d.domains, &d.n_domains);
+	int r;
 
-	if (!d.base) {
-		fprintf(stderr, "rtrd: no event loop: %s\n", strerror(errno));
+	if (bad || !d.base) {
+		fprintf(stderr, "rtrd: %s\n", bad ? bad : strerror(errno));
 		return RTRD_FAILED;
 	}
 	signal(SIGPIPE, SIG_IGN);
+	log_init(args->name);
+	session_init(d.base);
 	watch(&d);
-	d.cli = conn_server_new(d.base, args->listen_fd, NULL);
-	parent_ready(args->parent_fd);
-	event_base_dispatch(d.base);
-	conn_server_free(d.cli, "rtrd stops");
-	event_free(d.term);
-	event_free(d.intr);
-	event_free(d.hup);
-	event_free(d.parent);
-	event_free(d.beat);
-	event_base_free(d.base);
-	return RTRD_OK;
+	r = nlq_init(d.base);
+	if (!r)
+		r = shadow_init(d.base, args->name, kernel_seen, &d);
+	if (r)
+		give_up(&d, "netlink", r);
+	else
+		event_base_dispatch(d.base);
+	shut_down(&d);
+	free_events(&d);
+	return d.status;
 }
 
 int rtrd_check(const char *path, FILE *out)
 {
-	char *text;
-	int r = rtr_file_read(path, 16 << 20, &text, NULL);
+	const struct domain *const *domains;
+	struct strbuf text = STRBUF_INIT;
+	const char *bad;
+	size_t n;
+	int r;
 
-	if (r) {
-		fprintf(out, "%s: %s\n", path, strerror(-r));
-		return RTRD_CONFIG;
+	bad = link_tables(&domains, &n);
+	if (bad) {
+		fprintf(stderr, "rtrd: %s\n", bad);
+		return RTRD_FAILED;
 	}
-	free(text);
-	return RTRD_OK;
+	r = startup_check(path, &text);
+	fputs(strbuf_str(&text), out);
+	strbuf_fini(&text);
+	commands_fini();
+	schema_fini();
+	return r ? RTRD_CONFIG : RTRD_OK;
+}
+
+int rtrd_manual(FILE *out)
+{
+	const struct domain *const *domains;
+	const char *bad;
+	size_t n;
+	int r;
+
+	bad = link_tables(&domains, &n);
+	if (bad) {
+		fprintf(stderr, "rtrd: %s\n", bad);
+		return RTRD_FAILED;
+	}
+	r = manual_print(out);
+	commands_fini();
+	schema_fini();
+	return r ? RTRD_FAILED : RTRD_OK;
 }

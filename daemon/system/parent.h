@@ -54,6 +54,8 @@ struct rtrd_args {
 int rtrd_main(const struct rtrd_args *args);
 /* rtrd -t FILE: checks without touching anything; complaints go to `out`. enum rtrd_exit. */
 int rtrd_check(const char *path, FILE *out);
+/* rtrd --print-manual: the CLI reference, from the tables that the parser reads. */
+int rtrd_manual(FILE *out);
 
 /* ---- parent.c: called by main ---- */
 

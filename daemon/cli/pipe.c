@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cli/pipe.h"
+
+#include <string.h>
+
+const char *const pipe_words[][2] = {
+	{ "append", "Append the output to a file" },
+	{ "begin", "Begin with the line that matches" },
+	{ "count", "Count lines, or those that match" },
+	{ "exclude", "Leave out lines that match" },
+	{ "include", "Lines that match" },
+	{ "json", "As one JSON document" },
+	{ "redirect", "Write the output to a file" },
+	{ "section", "Sections whose first line matches" },
+	{ "tee", "Show the output and write it to a file" },
+	{ NULL, NULL },
+};
+
+/* The first " | " that stands alone: a `|` inside a word belongs to it (a regular expression). */
+static char *find_bar(char *s)
+{
+	for (char *p = s; (p = strchr(p, '|')); p++) {
+		if ((p == s || p[-1] == ' ') && (p[1] == ' ' || !p[1]))
+			return p;
+	}
+	return NULL;
+}
+
+static const char *full_word(const char *w, size_t len, bool *ret_ambiguous)
+{
+	const char *found = NULL;
+
+	*ret_ambiguous = false;
+	for (size_t i = 0; pipe_words[i][0]; i++) {
+		if (strncasecmp(pipe_words[i][0], w, len))
+			continue;
+		if (found)
+			*ret_ambiguous = true;
+		found = pipe_words[i][0];
+	}
+	return len ? found : NULL;
+}
+
+static char *add_stage(struct outpipe *p, enum pipe_kind kind, const char *re)
+{
+	struct pipe_stage *s = &p->stage[p->n];
+	char err[128];
+	int r;
+
+	if (p->n == PIPE_MAX)
+		return xstrdup("too many filters");
+	*s = (struct pipe_stage){ .kind = kind };
+	if (!*re && kind != PIPE_COUNT)
+		return xstrdup("a regular expression is missing");
+	if (*re) {
+		r = regcomp(&s->re, re, REG_EXTENDED | REG_NOSUB);
+		if (r) {
+			regerror(r, &s->re, err, sizeof(err));
+			return xasprintf("\"%s\": %s", re, err);
+		}
+		s->has_re = true;
+	}
+	p->n++;
+	return NULL;
+}
+
+static char *set_file(struct outpipe *p, enum conn_redirect mode, const char *path)
+{
+	if (!*path || p->path)
+		return xstrdup(*path ? "one file only" : "a file name is missing");
+	p->mode = mode;
+	p->path = xstrdup(path);
+	return NULL;
+}
+
+static char *parse_one(struct outpipe *p, char *text)
+{
+	size_t len = strcspn(text, " ");
+	char *rest = text + len + strspn(text + len, " ");
+	const char *word;
+	bool ambiguous;
+
+	for (char *e = rest + strlen(rest); e > rest && e[-1] == ' ';)
+		*--e = '\0';
+	word = full_word(text, len, &ambiguous);
+	if (!word || ambiguous)
+		return xasprintf("\"%.*s\" is not a filter%s", (int)len, text,
+				 ambiguous ? ": ambiguous" : "");
+	switch (*word) {
+	case 'i':
+		return add_stage(p, PIPE_INCLUDE, rest);
+	case 'e':
+		return add_stage(p, PIPE_EXCLUDE, rest);
+	case 'b':
+		return add_stage(p, PIPE_BEGIN, rest);
+	case 's':
+		return add_stage(p, PIPE_SECTION, rest);
+	case 'c':
+		return add_stage(p, PIPE_COUNT, rest);
+	case 'r':
+		return set_file(p, CONN_REDIRECT, rest);
+	case 'a':
+		return set_file(p, CONN_APPEND, rest);
+	case 't':
+		return set_file(p, CONN_TEE, rest);
+	default:
+		p->json = true;
+		return *rest ? xstrdup("nothing follows json") : NULL;
+	}
+}
+
+char *pipe_parse(struct outpipe *p, char *line, unsigned *ret_col)
+{
+	char *bar = find_bar(line), *next, *err = NULL;
+
+	memset(p, 0, sizeof(*p));
+	while (bar && !err) {
+		char *text = bar + 1 + strspn(bar + 1, " ");
+
+		*bar = '\0';
+		*ret_col = (unsigned)(text - line);
+		next = find_bar(text);
+		if (next)
+			*next = '\0';
+		err = parse_one(p, text);
+		bar = next;
+	}
+	return err;
+}
+
+void pipe_fini(struct outpipe *p)
+{
+	for (unsigned i = 0; i < p->n; i++) {
+		if (p->stage[i].has_re)
+			regfree(&p->stage[i].re);
+	}
+	strbuf_fini(&p->part);
+	free(p->path);
+	memset(p, 0, sizeof(*p));
+}
+
+static bool matches(const struct pipe_stage *s, const char *line)
+{
+	return !s->has_re || !regexec(&s->re, line, 0, NULL, 0);
+}
+
+/* A section is a matching line and the deeper ones that follow it. */
+static bool in_section(struct pipe_stage *s, const char *line)
+{
+	unsigned indent = (unsigned)strspn(line, " ");
+
+	if (s->open && indent > s->indent)
+		return true;
+	s->open = matches(s, line);
+	s->indent = indent;
+	return s->open;
+}
+
+static void pass_line(struct outpipe *p, unsigned from, const char *line)
+{
+	for (unsigned i = from; i < p->n; i++) {
+		struct pipe_stage *s = &p->stage[i];
+		bool on = true;
+
+		switch (s->kind) {
+		case PIPE_INCLUDE:
+			on = matches(s, line);
+			break;
+		case PIPE_EXCLUDE:
+			on = !matches(s, line);
+			break;
+		case PIPE_BEGIN:
+			on = s->open = s->open || matches(s, line);
+			break;
+		case PIPE_SECTION:
+			on = in_section(s, line);
+			break;
+		case PIPE_COUNT:
+			s->count += matches(s, line);
+			on = false;
+			break;
+		}
+		if (!on)
+			return;
+	}
+	p->sink(p->arg, line, strlen(line));
+	p->sink(p->arg, "\n", 1);
+}
+
+void pipe_feed(struct outpipe *p, const char *text, size_t size)
+{
+	const char *end = text + size, *nl;
+
+	if (!p->n) {
+		p->sink(p->arg, text, size);
+		return;
+	}
+	while ((nl = memchr(text, '\n', (size_t)(end - text)))) {
+		strbuf_add(&p->part, text, (size_t)(nl - text));
+		pass_line(p, 0, strbuf_str(&p->part));
+		strbuf_reset(&p->part);
+		text = nl + 1;
+	}
+	strbuf_add(&p->part, text, (size_t)(end - text));
+}
+
+void pipe_end(struct outpipe *p)
+{
+	if (p->part.len)
+		pass_line(p, 0, strbuf_str(&p->part));
+	for (unsigned i = 0; i < p->n; i++) {
+		char buf[64];
+
+		if (p->stage[i].kind != PIPE_COUNT)
+			continue;
+		snprintf(buf, sizeof(buf), "Number of lines%s = %lu",
+			 p->stage[i].has_re ? " which match regexp" : "", p->stage[i].count);
+		pass_line(p, i + 1, buf);
+	}
+}

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "txn/archive.h"
+
+#include "schema/conffile.h"
+#include "system/log.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static struct {
+	char *dir;
+	char *comment;
+	unsigned long last; /* highest number given */
+} a;
+
+static int is_revision(const struct dirent *d)
+{
+	return strlen(d->d_name) > 12 && isdigit((unsigned char)*d->d_name) &&
+	       strstr(d->d_name, ".conf");
+}
+
+static int newest_first(const struct dirent **x, const struct dirent **y)
+{
+	return strcmp((*y)->d_name, (*x)->d_name);
+}
+
+static int list(struct dirent ***ret)
+{
+	int n = a.dir ? scandir(a.dir, ret, is_revision, newest_first) : 0;
+
+	if (n <= 0)
+		*ret = NULL;
+	return MAX(n, 0);
+}
+
+static void list_free(struct dirent **d, int n)
+{
+	for (int i = 0; i < n; i++)
+		free(d[i]);
+	free(d);
+}
+
+int archive_init(const char *statedir)
+{
+	struct dirent **d;
+	int n;
+
+	a.dir = xasprintf("%s/archive", statedir);
+	if (mkdir(a.dir, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	n = list(&d);
+	if (n)
+		a.last = strtoul(d[0]->d_name, NULL, 10);
+	list_free(d, n);
+	return 0;
+}
+
+void archive_fini(void)
+{
+	free(a.dir);
+	free(a.comment);
+	memset(&a, 0, sizeof(a));
+}
+
+void archive_comment(const char *comment)
+{
+	free(a.comment);
+	a.comment = xstrdup(comment);
+}
+
+/* Letters, digits and a few others; a name cannot hold the rest. */
+static char *tame(const char *s)
+{
+	char *t = xstrndup(s, 40);
+
+	for (char *c = t; *c; c++)
+		*c = isalnum((unsigned char)*c) || strchr("._", *c) ? *c : '_';
+	return t;
+}
+
+static bool same_as_newest(const char *body)
+{
+	struct dirent **d;
+	int n = list(&d);
+	char *path = n ? xasprintf("%s/%s", a.dir, d[0]->d_name) : NULL, *text;
+	bool same = false;
+
+	if (path && !rtr_file_read(path, CONFFILE_MAX, &text, NULL)) {
+		const char *old = strchr(text, '\n'), *new = strchr(body, '\n');
+
+		same = old && new && !strcmp(old, new);
+		free(text);
+	}
+	free(path);
+	list_free(d, n);
+	return same;
+}
+
+static void trim(void)
+{
+	struct dirent **d;
+	int n = list(&d);
+
+	for (int i = ARCHIVE_KEEP; i < n; i++) {
+		char *path = xasprintf("%s/%s", a.dir, d[i]->d_name);
+
+		unlink(path);
+		free(path);
+	}
+	list_free(d, n);
+}
+
+void archive_add_text(const char *text, const char *user, const char *what)
+{
+	char stamp[32], *u = tame(user), *w = tame(a.comment ? a.comment : what), *path;
+	time_t now = time(NULL);
+	struct tm tm;
+	int r;
+
+	if (a.dir && !same_as_newest(text)) {
+		gmtime_r(&now, &tm);
+		strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &tm);
+		path = xasprintf("%s/%06lu-%s-%s-%s.conf", a.dir, ++a.last, stamp, u, w);
+		r = rtr_file_replace(path, text, strlen(text), 0600);
+		if (r)
+			log_event("ARCHIVE", LOG_L_ERR, "WRITE", "Cannot keep a revision: %s: %s",
+				  path, strerror(-r));
+		free(path);
+		trim();
+	}
+	free(a.comment);
+	a.comment = NULL;
+	free(u);
+	free(w);
+}
+
+void archive_add(const struct rec *root, const char *user, const char *what)
+{
+	char *text = conffile_text(root, "archived");
+
+	archive_add_text(text, user, what);
+	free(text);
+}
+
+int archive_load(unsigned n, struct rec **ret, struct strbuf *err)
+{
+	struct dirent **d;
+	int len = list(&d), r = -ENOENT;
+	char *path;
+
+	if (n < 1 || n > (unsigned)len) {
+		strbuf_addf(err, "There is no revision %u; show archive lists them", n);
+	} else {
+		path = xasprintf("%s/%s", a.dir, d[n - 1]->d_name);
+		r = conffile_read(path, ret, err);
+		free(path);
+	}
+	list_free(d, len);
+	return r;
+}
+
+int archive_load_good(struct rec **ret, char **ret_name)
+{
+	struct dirent **d;
+	int len = list(&d), r = -ENOENT;
+
+	for (int i = 0; i < len && r; i++) {
+		struct strbuf err = STRBUF_INIT;
+		char *path = xasprintf("%s/%s", a.dir, d[i]->d_name);
+
+		r = conffile_read(path, ret, &err);
+		if (!r)
+			*ret_name = path;
+		else
+			free(path);
+		strbuf_fini(&err);
+	}
+	list_free(d, len);
+	return r;
+}
+
+json_t *archive_list(void)
+{
+	json_t *out = json_array();
+	struct dirent **d;
+	int n = list(&d);
+
+	for (int i = 0; i < n; i++) {
+		char stamp[20] = "", user[64] = "", what[64] = "";
+
+		sscanf(d[i]->d_name, "%*[0-9]-%19[^-]-%63[^-]-%63[^-]", stamp, user, what);
+		if (strstr(what, ".conf"))
+			*strstr(what, ".conf") = '\0';
+		json_array_append_new(out, json_pack("{s:i,s:s,s:s,s:s,s:s}", "revision", i + 1,
+						     "file", d[i]->d_name, "time", stamp, "user",
+						     user, "comment", what));
+	}
+	list_free(d, n);
+	return out;
+}

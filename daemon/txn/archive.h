@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What: kept revisions of the running configuration, newest first when counted: 1 is the last.
+ * <statedir>/archive/000017-20261121T140501Z-USER-WHAT.conf, 50 of them (ARCHIVE_KEEP).
+ * One is added by a candidate commit, a save, a pasted or loaded transaction, and the end of a
+ * configure-terminal session that changed something; equal neighbours are kept once.
+ * Owns: the folder. Threads: rtrd's loop only. Failure: logged; a commit does not fail for it.
+ */
+#ifndef RTR_ARCHIVE_H
+#define RTR_ARCHIVE_H
+
+#include "schema/model.h"
+#include "strbuf.h"
+
+#include <jansson.h>
+
+#define ARCHIVE_KEEP 50
+
+int archive_init(const char *statedir);
+void archive_fini(void);
+
+void archive_add(const struct rec *root, const char *user, const char *what);
+/* The comment that the next archive_add carries in place of `what`. */
+void archive_comment(const char *comment);
+/* A text that must not be lost, as it is: a hand-edited startup configuration. */
+void archive_add_text(const char *text, const char *user, const char *what);
+/* Revision n, 1 = the newest. 0, or -errno with a sentence. */
+int archive_load(unsigned n, struct rec **ret, struct strbuf *err);
+/* The newest that can be read, for a start whose startup configuration cannot. */
+int archive_load_good(struct rec **ret, char **ret_name);
+/* [{"revision":1,"file":"...","time":"...","user":"...","comment":"..."}] newest first */
+json_t *archive_list(void);
+
+#endif

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What: the running model and the one way to change it.
+ *
+ *	build (on the model that runs when its turn comes) -> check -> intent -> apply -> publish
+ *
+ * Commits wait for each other; everything else goes on meanwhile. An apply that fails is led back
+ * by applying the old model; when that fails too the state is DEGRADED: shown, logged, and
+ * retried until the kernel agrees. When the kernel changes by other hands, or a link comes up,
+ * the running model is applied again (repair).
+ *
+ * Owns: the reference to the running model. Threads: rtrd's loop only.
+ * Failure: in the result; the model, the kernel and the journal are then as before.
+ */
+#ifndef RTR_TXN_H
+#define RTR_TXN_H
+
+#include "schema/model.h"
+#include "strbuf.h"
+
+#include <event2/event.h>
+
+struct txn_result {
+	int error;        /* 0, -EINVAL (refused by check), -EIO (by the kernel), ... */
+	const char *text; /* errors and warnings, a line each; "" when none */
+	bool changed;     /* the model differs from the one before */
+	bool undone;      /* something was applied and led back */
+	uint64_t n_writes, revision;
+};
+
+struct txn_req {
+	/* Returns the wanted model (a reference), or NULL with the reason added to err. The running
+	 * model itself means: nothing to do. */
+	struct rec *(*build)(void *arg, const struct rec *running, struct strbuf *err);
+	void (*done)(void *arg, const struct txn_result *res);
+	void *arg;
+	char user[33];
+	const char *source;     /* "console", "SIGHUP", ...; static */
+	unsigned confirm_sec;   /* revert unless confirmed within this time */
+	bool overrides_confirm; /* part of confirming or reverting: not refused meanwhile */
+};
+
+/* The kernel is observed (shadow ready), domains are linked. `running` NULL: nothing ran since
+ * boot; the startup configuration is then built by the caller's first commit. 0 or -errno. */
+int txn_init(struct event_base *base, const char *rundir, struct strbuf *notes, bool *ret_resumed);
+void txn_fini(void);
+
+/* Queued; done is called from the loop, exactly once, but never after txn_forget. */
+void txn_submit(const struct txn_req *req);
+/* The caller of requests with this arg is gone: what runs goes on, its done is not called. */
+void txn_forget(void *arg);
+
+const struct rec *txn_running(void);
+uint64_t txn_revision(void);
+bool txn_busy(void);
+bool txn_degraded(void);
+
+/* ---- commit confirmed ---- */
+
+bool txn_confirm_pending(unsigned *ret_sec_left);
+/* The change stays. False when nothing waits for it. */
+bool txn_confirm(void);
+/* Reverts now. */
+bool txn_confirm_abort(const char *user);
+
+struct txn_stats {
+	uint64_t commits, refused, undone, repairs, repair_writes;
+	uint64_t last_ns; /* duration of the last commit */
+};
+const struct txn_stats *txn_stats(void);
+
+/* Runs after each publish: for the archive, `show reload last`, logs. */
+typedef void (*txn_hook_fn)(const struct rec *old, const struct rec *new, const char *user,
+			    const char *source);
+void txn_on_publish(txn_hook_fn fn);
+
+/* Check alone: `commit check`, rtrd -t. Returns the number of errors; texts in ret. */
+unsigned txn_check(const struct rec *old, const struct rec *new, bool offline, struct strbuf *ret);
+
+#endif
