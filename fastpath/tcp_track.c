@@ -200,6 +200,7 @@ enum tcp_track_reason tcp_seg_parse(struct tcp_seg *ret, const void *th, size_t 
 		.flags = p[13],
 		.win = (uint16_t)(p[14] << 8 | p[15]),
 	};
+	ret->opts = hlen > 20 ? TCPT_OPT_ANY : 0;
 	ret->end = ret->seq + (uint32_t)(l4_len - hlen) + !!(p[13] & TH_SYN) + !!(p[13] & TH_FIN);
 	if (hlen > 20 && !(hlen == 32 && rd32(p + 20) == OPT_TIMESTAMP_ONLY))
 		read_options(ret, p + 20, hlen - 20);
@@ -211,8 +212,11 @@ enum tcp_track_reason tcp_seg_parse(struct tcp_seg *ret, const void *th, size_t 
 /* The options count in the opener's SYN and in the answer; scaling needs both (RFC 7323). */
 static void take_options(struct tcp_track_dir *d, const struct tcp_seg *s)
 {
+	if (!(s->opts & TCPT_OPT_ANY))
+		return; /* as the kernel: a repeated SYN without options leaves those of the first
+			 */
 	d->scale = s->opts & TCPT_F_WSCALE ? s->wscale : 0;
-	d->flags = (uint8_t)((d->flags & TCPT_F_LIBERAL) | s->opts);
+	d->flags = (uint8_t)((d->flags & TCPT_F_LIBERAL) | (s->opts & ~TCPT_OPT_ANY));
 }
 
 static void init_sender(struct tcp_track *t, unsigned dir, const struct tcp_seg *s)
@@ -409,7 +413,7 @@ static void remember(struct tcp_track *t, unsigned dir, enum tcp_kind kind, cons
 	t->last_end = s->end;
 	t->last_win = s->win;
 	if (kind == K_SYN && dir == 0) {
-		t->last_flags = s->opts;
+		t->last_flags = s->opts & (uint8_t)~TCPT_OPT_ANY;
 		t->last_wscale = s->opts & TCPT_F_WSCALE ? s->wscale : 0;
 		if (t->state == TCPT_S_LAST_ACK)
 			t->last_flags |= LAST_CHALLENGE;
@@ -441,7 +445,8 @@ static enum rst_rule judge_rst(const struct tcp_track *t, const struct tcp_track
 			return RST_CHECK_WINDOW; /* right behind the last data of its sender */
 		*next = t->state;
 	}
-	if (((t->replied && t->last_index == K_SYN) || (!t->assured && t->last_index == K_ACK)) &&
+	if (((t->replied && t->last_index == K_SYN && t->last_dir != dir) ||
+	     (!t->assured && t->last_index == K_ACK)) &&
 	    s->ack == t->last_end)
 		return RST_TRUST; /* answers a SYN or ACK that we let pass */
 	if (t->state == TCPT_S_SYN_SENT && t->last_index == K_ACK && t->last_dir == 1 &&

@@ -22,9 +22,9 @@
  * a delayed duplicate looks like that and its receiver drops it anyhow. The ack of III and IV is
  * the highest SACK edge where the receiver of the data permitted SACK.
  *
- * The oracle is the Linux kernel (nf_conntrack, seen on 6.18; tests/netns/test_tcp_track.py feeds
- * both with the same random segments and compares verdict, state and timeout), because a flow may
- * move between the planes. Deliberate differences:
+ * The oracle is the Linux kernel (nf_conntrack, seen on 6.18; tests/unit/test_tcp_track_kernel.c
+ *feeds both with the same random segments and compares verdict, state and timeout), because a flow
+ *may move between the planes. Deliberate differences:
  *  - Express flows: XDP keeps no highest ack. tcp_track_from_express() knows only that it is at
  *    least edge - maxwin, so the exact-sequence test of a RST (RFC 5961 section 3.2) also takes
  *    seq == end of its sender, the kernel's "RST at the end of the train" rule.
@@ -115,8 +115,9 @@ struct tcp_seg {
 	uint16_t win;
 	uint8_t flags;  /* TH_FIN ... TH_CWR as in the header */
 	uint8_t wscale; /* 0..14; with TCPT_F_WSCALE only */
-	uint8_t opts;   /* TCPT_F_SACK_PERM, TCPT_F_WSCALE seen in it */
+	uint8_t opts;   /* TCPT_F_SACK_PERM, TCPT_F_WSCALE seen in it; TCPT_OPT_ANY */
 };
+#define TCPT_OPT_ANY 0x80 /* the header is longer than 20 bytes */
 
 /* Of a direction; the low four have the kernel's IP_CT_TCP_FLAG_ values. */
 enum {

@@ -53,6 +53,7 @@ static void emit(struct sim *m, unsigned i, uint32_t off, uint32_t len, uint8_t 
 		s.wscale = e->scale;
 		s.opts = e->scale && !(answer && !e->peer_scale) ? TCPT_F_WSCALE : 0;
 		s.opts |= e->sack ? TCPT_F_SACK_PERM : 0;
+		s.opts |= TCPT_OPT_ANY; /* MSS */
 	} else if (e->sack && flags & SIM_ACK) {
 		if (e->top > e->rcv_nxt)
 			s.sack = e->irs + e->top;
