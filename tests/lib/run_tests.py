@@ -75,6 +75,7 @@ def own_folder():
         except (BlockingIOError, FileNotFoundError, PermissionError, NotADirectoryError):
             continue
     folder = tempfile.mkdtemp(prefix=f"rtr-test-{os.getpid()}-")
+    os.chmod(folder, 0o711)  # tests become other users, who must reach sockets below
     lock = open(f"{folder}/lock", "w")
     fcntl.flock(lock, fcntl.LOCK_EX)
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
@@ -168,6 +169,7 @@ def run_pytest(res, folder, *args):
     if not (glob.glob(f"{TOP}/{folder}/test_*.py") or os.path.isfile(f"{TOP}/{folder}")):
         return
     with tempfile.TemporaryDirectory() as tmp:
+        os.chmod(tmp, 0o711)
         xml = os.path.join(tmp, "junit.xml")
         rc, out = res.run(["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider",
                            "--tb=short", f"--junitxml={xml}", f"--basetemp={tmp}/t", folder, *args],

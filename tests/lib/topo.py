@@ -329,13 +329,15 @@ class Host(Node):
 
     def http_server(self, port=80, body="hello from rtr\n"):
         """Serves `body` on every path, IPv4 and IPv6, until the topology ends."""
-        code = ("import http.server as h,socket,sys\n"
+        # HTTPServer's own server_bind asks the resolver for a name, into the void.
+        code = ("import http.server as h,socket,socketserver,sys\n"
                 "class H(h.BaseHTTPRequestHandler):\n"
                 " def do_GET(s):\n"
                 "  b=sys.argv[2].encode(); s.send_response(200)\n"
                 "  s.send_header('Content-Length',str(len(b))); s.end_headers(); s.wfile.write(b)\n"
                 " def log_message(s,*a): pass\n"
-                "class S(h.ThreadingHTTPServer): address_family=socket.AF_INET6\n"
+                "class S(h.ThreadingHTTPServer):\n"
+                " address_family=socket.AF_INET6; server_bind=socketserver.TCPServer.server_bind\n"
                 "S(('::',int(sys.argv[1])),H).serve_forever()\n")
         proc = self.service("/usr/bin/python3", "-c", code, port, body)
         self.wait_listening(port)
@@ -360,11 +362,11 @@ class Host(Node):
         return Capture(self, dev, expr)
 
     def service(self, *cmd):
-        proc = self.popen(*cmd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        proc = self.popen(*cmd, stdout=subprocess.DEVNULL)
         self.topology.services.append(proc)
         return proc
 
-    def wait_listening(self, port, proto="tcp", timeout=5.0):
+    def wait_listening(self, port, proto="tcp", timeout=15.0):
         wait_for(lambda: self.run("ss", f"-Hln{proto[0]}", f"sport = :{port}").stdout.strip(), timeout,
                  f"{self.name}: a listener on {proto} port {port}")
 

@@ -112,6 +112,14 @@ def pytest_sessionstart(session):
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def traversable(tmp_path_factory):
+    """Tests that become other users must reach the sockets in their folder."""
+    base = tmp_path_factory.getbasetemp()
+    for folder in [base, base.parent]:
+        folder.chmod(folder.stat().st_mode | 0o111)
+
+
 @pytest.fixture
 def topology(tmp_path):
     """Makes topologies: topology("basic"), topology("chain", 4), topology(Spec(...)).

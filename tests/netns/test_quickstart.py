@@ -14,8 +14,9 @@ QUICKSTART = f"{router.TOP}/tools/quickstart"
 
 
 def leftovers():
-    runtime = os.listdir("/run/rtr-lab") if os.path.isdir("/run/rtr-lab") else []
-    return topo.namespaces("rtr") + [f for f in runtime if f.startswith("quick")]
+    """Of any quickstart; other labs of this sandbox are other tests' business."""
+    return [f for d in (topo.NETNS_DIR, "/run/rtr-lab", "/run/rtr") if os.path.isdir(d)
+            for f in os.listdir(d) if f.startswith(("quick", "rtr-quick"))]
 
 
 @pytest.mark.parametrize("status", [0, 3])
