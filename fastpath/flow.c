@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "flow_priv.h"
+
+#include <errno.h>
+#include <time.h>
+
+/* About 20 us of waiting: a holder that runs needs a tenth of one. */
+#define LOCK_TRIES 1000
+
+/* First bucket while it has fewer slots in use; simulated in docs/design/flowtable.md. */
+#define FIRST_LIMIT 5
+
+static inline void cpu_relax(void)
+{
+#ifdef __x86_64__
+	__builtin_ia32_pause();
+#endif
+}
+
+/* --- buckets --- */
+
+static int bucket_lock(struct fp_flow_worker *w, struct flow_bucket *b)
+{
+	for (int i = 0; i < LOCK_TRIES; i++) {
+		uint64_t old = FLOW_LD(&b->lock);
+
+		/* A lock of another epoch has no owner any more. */
+		if ((!old || old >> 32 != w->lock >> 32) && FLOW_CAS(&b->lock, &old, w->lock))
+			return 0;
+		cpu_relax();
+	}
+	return -EBUSY;
+}
+
+static void bucket_unlock(struct flow_bucket *b)
+{
+	FLOW_ST(&b->lock, 0);
+}
+
+static bool key_lives(const struct flow_table *ft, enum flow_family fam, uint64_t slot,
+		      const flow_word *key)
+{
+	uint64_t word0;
+
+	return flow_line_read(flow_line(ft, fam, (uint32_t)slot), (uint16_t)(slot >> 32), key,
+			      flow_key_len(fam), NULL, 0, 0, &word0) == FLOW_HIT;
+}
+
+/* Looks through both buckets: is the key there, and where is room? */
+static bool scan(const struct flow_table *ft, enum flow_family fam, struct flow_bucket *const b[2],
+		 uint64_t new_slot, const flow_word *key, uint32_t ret_free[2], int ret_used[2])
+{
+	for (int c = 0; c < 2; c++) {
+		ret_free[c] = 0;
+		ret_used[c] = 0;
+		for (int s = 0; s < FLOW_SLOTS; s++) {
+			uint64_t slot = FLOW_LD(&b[c]->slot[s]);
+
+			if (!slot)
+				ret_free[c] |= 1u << s;
+			else
+				ret_used[c]++;
+			if (slot && slot >> 48 == new_slot >> 48 && key_lives(ft, fam, slot, key))
+				return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * Puts the slot into one of the two buckets unless the key is there. The first bucket's lock keeps
+ * out others who insert the same key; the compare-and-swap keeps out those who use one of the
+ * buckets as their second.
+ */
+static int publish(struct fp_flow_worker *w, enum flow_family fam, const flow_word *key,
+		   uint64_t hash, uint64_t slot)
+{
+	const struct flow_table *ft = &w->t->fam[fam];
+	struct flow_bucket *b[2];
+	uint32_t room[2];
+	int used[2], err;
+
+	for (int c = 0; c < 2; c++)
+		b[c] = &ft->buckets[flow_bucket_of(hash, ft->bucket_mask, c)];
+	err = bucket_lock(w, b[0]);
+	if (err)
+		return err;
+	if (scan(ft, fam, b, slot, key, room, used)) {
+		bucket_unlock(b[0]);
+		return -EEXIST;
+	}
+	err = -ENOSPC;
+	for (int pass = 0; err && pass < 2; pass++) {
+		int c = (used[0] >= FIRST_LIMIT && used[1] < used[0]) ^ pass;
+
+		for (uint32_t m = room[c]; err && m; m &= m - 1) {
+			uint64_t empty = 0;
+
+			if (FLOW_CAS(&b[c]->slot[__builtin_ctz(m)], &empty, slot))
+				err = 0;
+		}
+	}
+	bucket_unlock(b[0]);
+	return err;
+}
+
+/* --- pairs --- */
+
+static uint32_t pair_take(struct fp_flow_worker *w, enum flow_family fam)
+{
+	struct flow_ring *r = &w->ring[fam];
+	uint32_t pair = w->stash[fam], tail = r->tail;
+
+	if (pair != FLOW_NO_LINE) {
+		w->stash[fam] = FLOW_NO_LINE;
+		return pair;
+	}
+	if (tail == __atomic_load_n(&r->head, __ATOMIC_ACQUIRE))
+		return FLOW_NO_LINE;
+	pair = r->pair[tail & r->mask];
+	__atomic_store_n(&r->tail, tail + 1, __ATOMIC_RELEASE);
+	return pair;
+}
+
+static void fill(flow_word *line, enum flow_family fam, const struct fp_flow_half *h, uint32_t time)
+{
+	int n_key = flow_key_len(fam), at = 1 + n_key;
+	uint64_t tcp = h->tcp.end | (uint64_t)h->tcp.edge << 32;
+	uint64_t egress = h->egress | (uint64_t)time << 32;
+
+	for (int i = 0; i < n_key; i++)
+		FLOW_ST(line + 1 + i, h->key[i]);
+	if (fam == FLOW_4) {
+		FLOW_ST(line + 3, h->rw[0]);
+		FLOW_ST(line + 4, h->rw[1]);
+		at = 5;
+	}
+	FLOW_ST(line + at, egress);
+	FLOW_ST(line + at + 1, 0);
+	if (fam == FLOW_4) {
+		FLOW_ST(line + 7, tcp);
+		return;
+	}
+	for (int i = 0; i < 5; i++)
+		FLOW_ST(line + 8 + i, h->rw[i]);
+	FLOW_ST(line + 13, tcp);
+}
+
+/* From now on no reader accepts the pair; slots are gone already. */
+static void pair_kill(flow_word *line[2], uint16_t gen)
+{
+	for (int d = 0; d < 2; d++)
+		FLOW_ST(line[d], FLOW_W0(gen | 1, FLOW_P_DEAD, 0, 0));
+}
+
+static inline int insert(struct fp_flow_worker *w, enum flow_family fam,
+			 const struct fp_flow_new *f, uint64_t *ret_ref)
+{
+	struct flow_table *ft = &w->t->fam[fam];
+	uint32_t pair = pair_take(w, fam);
+	const flow_word *key[2];
+	flow_word *line[2];
+	uint64_t hash[2];
+	uint16_t gen;
+	int err;
+
+	if (pair == FLOW_NO_LINE) {
+		flow_stat_add(w, FP_FLOW_STAT_NO_PAIR);
+		return -ENOSPC;
+	}
+	for (int d = 0; d < 2; d++) {
+		key[d] = (const flow_word *)f->dir[d].key;
+		hash[d] = flow_hash(w->t->hdr, fam, key[d]);
+		line[d] = flow_line(ft, fam, 2 * pair + d);
+	}
+	gen = flow_w0_gen(FLOW_LD(line[0])) | 1;
+	pair_kill(line, gen);
+	for (int d = 0; d < 2; d++)
+		fill(line[d], fam, &f->dir[d], f->time);
+	/* Complete before it is published: adoption trusts the cold entry of a living flow. */
+	ft->cold[pair] = (struct flow_cold){ .owner = (uint16_t)w->id,
+					     .timeout = f->timeout,
+					     .rule = f->rule,
+					     .nat_pool = f->nat_pool };
+	gen = (uint16_t)(gen + 1) ? gen + 1 : 2;
+	for (int d = 0; d < 2; d++)
+		FLOW_ST(line[d], FLOW_W0(gen, f->dir[d].state, f->dir[d].flags, f->policy));
+	err = publish(w, fam, key[1], hash[1], flow_slot(hash[1], gen, 2 * pair + 1));
+	if (err) {
+		/* Nobody has seen it: no grace period. */
+		pair_kill(line, gen);
+		w->stash[fam] = pair;
+		flow_stat_add(w, err == -EEXIST   ? FP_FLOW_STAT_EXISTS_REV
+				 : err == -ENOSPC ? FP_FLOW_STAT_NO_SLOT
+						  : FP_FLOW_STAT_BUSY);
+		return err;
+	}
+	err = publish(w, fam, key[0], hash[0], flow_slot(hash[0], gen, 2 * pair));
+	if (err) {
+		flow_unpublish(w->t, fam, 2 * pair + 1, gen);
+		pair_kill(line, gen);
+		flow_chain_push(ft, &w->freed[fam], pair);
+		flow_stat_add(w, err == -EEXIST   ? FP_FLOW_STAT_EXISTS_FWD
+				 : err == -ENOSPC ? FP_FLOW_STAT_NO_SLOT
+						  : FP_FLOW_STAT_BUSY);
+		return err;
+	}
+	wheel_add(&w->wheel[fam], pair, flow_tick(f->time + f->timeout) + 1);
+	flow_stat_add(w, FP_FLOW_STAT_INSERTED);
+	*ret_ref = flow_ref(gen, 2 * pair);
+	return 0;
+}
+
+int fp_flow_insert(struct fp_flow_worker *w, enum flow_family fam, const struct fp_flow_new *f,
+		   uint64_t *ret_ref)
+{
+	/* Two bodies, so that each family's loops have constant lengths. */
+	return fam == FLOW_4 ? insert(w, FLOW_4, f, ret_ref) : insert(w, FLOW_6, f, ret_ref);
+}
+
+void fp_flow_prefetch(struct fp_flow_worker *w, enum flow_family fam, const struct fp_flow_new *f)
+{
+	const struct flow_table *ft = &w->t->fam[fam];
+
+	for (int d = 0; d < 2; d++) {
+		uint64_t hash = flow_hash(w->t->hdr, fam, (const flow_word *)f->dir[d].key);
+
+		for (int c = 0; c < 2; c++)
+			__builtin_prefetch(&ft->buckets[flow_bucket_of(hash, ft->bucket_mask, c)],
+					   1);
+	}
+}
+
+/* --- living flows --- */
+
+static bool ref_valid(const struct flow_table *ft, enum flow_family fam, uint64_t ref)
+{
+	uint32_t line = (uint32_t)ref;
+	uint64_t word0;
+
+	if (line >> 1 >= ft->n_pairs)
+		return false;
+	word0 = FLOW_LD(flow_line(ft, fam, line));
+	return flow_w0_gen(word0) == (uint16_t)(ref >> 32) && !(flow_w0_gen(word0) & 1) &&
+	       flow_w0_path(word0) != FLOW_P_FREE;
+}
+
+static int stale(struct fp_flow_worker *w)
+{
+	flow_stat_add(w, FP_FLOW_STAT_STALE);
+	return -ESTALE;
+}
+
+void fp_flow_prefetch_free(const struct fp_flow_worker *w, enum flow_family fam, uint64_t ref)
+{
+	const struct flow_table *ft = &w->t->fam[fam];
+	uint32_t pair = (uint32_t)ref >> 1;
+
+	__builtin_prefetch(flow_line(ft, fam, 2 * pair), 1);
+	__builtin_prefetch(flow_line(ft, fam, 2 * pair + 1), 1);
+	__builtin_prefetch(&ft->cold[pair], 1);
+}
+
+/* The wheel has let go of it already. */
+static void end_flow(struct fp_flow_worker *w, enum flow_family fam, uint64_t ref)
+{
+	struct flow_table *ft = &w->t->fam[fam];
+	uint32_t pair = (uint32_t)ref >> 1;
+	uint16_t gen = (uint16_t)(ref >> 32);
+	flow_word *line[2] = { flow_line(ft, fam, 2 * pair), flow_line(ft, fam, 2 * pair + 1) };
+
+	/* Against the order of insert: while the forward key is found, the reverse one is too. */
+	flow_unpublish(w->t, fam, 2 * pair, gen);
+	flow_unpublish(w->t, fam, 2 * pair + 1, gen);
+	pair_kill(line, gen);
+	flow_chain_push(ft, &w->freed[fam], pair);
+	flow_stat_add(w, FP_FLOW_STAT_FREED);
+}
+
+int fp_flow_free(struct fp_flow_worker *w, enum flow_family fam, uint64_t ref)
+{
+	if (!ref_valid(&w->t->fam[fam], fam, ref))
+		return stale(w);
+	wheel_del(&w->wheel[fam], (uint32_t)ref >> 1);
+	end_flow(w, fam, ref);
+	return 0;
+}
+
+/* Replaces bits of word0 of the living flow ref; XDP's atomic changes of other bits survive. */
+static int change_word0(struct fp_flow_worker *w, enum flow_family fam, uint64_t ref, uint64_t mask,
+			uint64_t bits, bool only_idle)
+{
+	flow_word *line = flow_line(&w->t->fam[fam], fam, (uint32_t)ref);
+	uint64_t old;
+
+	if (!ref_valid(&w->t->fam[fam], fam, ref))
+		return stale(w);
+	old = FLOW_LD(line);
+	do {
+		if (flow_w0_gen(old) != (uint16_t)(ref >> 32))
+			return stale(w);
+		if (only_idle && flow_w0_inflight(old))
+			return -EBUSY;
+	} while (!FLOW_CAS(line, &old, (old & ~mask) | bits));
+	return 0;
+}
+
+int fp_flow_set_path(struct fp_flow_worker *w, enum flow_family fam, uint64_t ref,
+		     enum flow_path path, bool force)
+{
+	return change_word0(w, fam, ref, (uint64_t)FLOW_PATH_MASK << FLOW_W0_STATE_SHIFT,
+			    (uint64_t)path << FLOW_W0_STATE_SHIFT, !force);
+}
+
+int fp_flow_set_flags(struct fp_flow_worker *w, enum flow_family fam, uint64_t ref, uint8_t set,
+		      uint8_t clear)
+{
+	return change_word0(w, fam, ref, (uint64_t)(set | clear) << FLOW_W0_FLAGS_SHIFT,
+			    (uint64_t)set << FLOW_W0_FLAGS_SHIFT, false);
+}
+
+int fp_flow_set_policy(struct fp_flow_worker *w, enum flow_family fam, uint64_t ref,
+		       uint16_t policy)
+{
+	return change_word0(w, fam, ref, 0xffffull << FLOW_W0_POLICY_SHIFT,
+			    (uint64_t)policy << FLOW_W0_POLICY_SHIFT, false);
+}
+
+int fp_flow_inflight_done(struct fp_flow_worker *w, enum flow_family fam, uint64_t ref)
+{
+	flow_word *line = flow_line(&w->t->fam[fam], fam, (uint32_t)ref);
+	uint64_t old;
+
+	if (!ref_valid(&w->t->fam[fam], fam, ref))
+		return stale(w);
+	old = FLOW_LD(line);
+	do {
+		if (flow_w0_gen(old) != (uint16_t)(ref >> 32))
+			return stale(w);
+		if (!flow_w0_inflight(old))
+			return 0;
+	} while (!FLOW_CAS(line, &old, old - FLOW_W0_INFLIGHT_ONE));
+	return 0;
+}
+
+struct flow_cold *fp_flow_cold(const struct fp_flow *t, enum flow_family fam, uint32_t line)
+{
+	return &t->fam[fam].cold[line >> 1];
+}
+
+/* Where the coarse time (upper half of the word) and the counters of a line are. */
+static unsigned time_at(enum flow_family fam)
+{
+	return fam == FLOW_4 ? 5 : 6;
+}
+
+int fp_flow_harvest(struct fp_flow_worker *w, enum flow_family fam, uint64_t ref)
+{
+	const struct flow_table *ft = &w->t->fam[fam];
+	struct flow_cold *cold;
+
+	if (!ref_valid(ft, fam, ref))
+		return stale(w);
+	cold = fp_flow_cold(w->t, fam, (uint32_t)ref);
+	for (int d = 0; d < 2; d++) {
+		flow_word *line = flow_line(ft, fam, ((uint32_t)ref & ~1u) + d);
+		uint64_t n = __atomic_exchange_n(line + time_at(fam) + 1, 0, __ATOMIC_RELAXED);
+
+		cold->packets[d] += n >> FLOW_COUNT_BYTES_BITS;
+		cold->bytes[d] += n & ((1ull << FLOW_COUNT_BYTES_BITS) - 1);
+	}
+	return 0;
+}
+
+/* --- ageing --- */
+
+/* Units until the flow ends if no packet comes; 0 or less: it is over. */
+static int32_t idle_left(const struct flow_table *ft, enum flow_family fam, uint32_t pair,
+			 uint32_t now)
+{
+	int32_t idle = INT32_MAX;
+
+	for (int d = 0; d < 2; d++) {
+		uint64_t v = FLOW_LD(flow_line(ft, fam, 2 * pair + d) + time_at(fam));
+		int32_t age = (int32_t)(now - (uint32_t)(v >> 32));
+
+		/* XDP's clock may be a step ahead of the caller's. */
+		idle = MIN(idle, MAX(age, 0));
+	}
+	return (int32_t)MIN(ft->cold[pair].timeout, (uint32_t)INT32_MAX) - idle;
+}
+
+static void file(struct fp_flow_worker *w, enum flow_family fam, uint32_t pair, uint32_t now)
+{
+	int32_t left = idle_left(&w->t->fam[fam], fam, pair, now);
+
+	/* + 1: the wheel rounds down, a flow must not be looked at before its time is over. */
+	wheel_add(&w->wheel[fam], pair, flow_tick(now + (uint32_t)MAX(left, 0)) + 1);
+}
+
+static void take_adopted(struct fp_flow_worker *w, enum flow_family fam, uint32_t now)
+{
+	struct flow_table *ft = &w->t->fam[fam];
+	uint32_t pair = __atomic_exchange_n(&w->adopted[fam], CHAIN_END, __ATOMIC_ACQUIRE);
+
+	while (pair != CHAIN_END) {
+		uint32_t next = ft->cold[pair].chain;
+
+		file(w, fam, pair, now);
+		pair = next;
+	}
+}
+
+unsigned fp_flow_age(struct fp_flow_worker *w, uint32_t now, unsigned budget,
+		     void (*end)(void *ctx, enum flow_family fam, uint64_t ref), void *ctx)
+{
+	unsigned ended = 0;
+
+	for (int fam = 0; fam < FLOW__FAMILIES; fam++) {
+		struct flow_table *ft = &w->t->fam[fam];
+		unsigned left = budget;
+		uint32_t pair;
+
+		take_adopted(w, fam, now);
+		while ((pair = wheel_pop(&w->wheel[fam], flow_tick(now), &left)) != WHEEL_NONE) {
+			uint64_t word0 = FLOW_LD(flow_line(ft, fam, 2 * pair));
+			uint64_t ref = flow_ref(flow_w0_gen(word0), 2 * pair);
+
+			if (idle_left(ft, fam, pair, now) > 0) {
+				file(w, fam, pair, now);
+				continue;
+			}
+			fp_flow_harvest(w, fam, ref);
+			if (end)
+				end(ctx, fam, ref);
+			end_flow(w, fam, ref);
+			ended++;
+		}
+	}
+	return ended;
+}
+
+int fp_flow_set_timeout(struct fp_flow_worker *w, enum flow_family fam, uint64_t ref,
+			uint32_t timeout)
+{
+	uint32_t pair = (uint32_t)ref >> 1;
+
+	if (!ref_valid(&w->t->fam[fam], fam, ref))
+		return stale(w);
+	fp_flow_cold(w->t, fam, (uint32_t)ref)->timeout = timeout;
+	wheel_del(&w->wheel[fam], pair);
+	file(w, fam, pair, fp_flow_now());
+	return 0;
+}
+
+uint32_t fp_flow_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+	return (uint32_t)(((uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec) >>
+			  FLOW_TIME_SHIFT);
+}
+
+/* --- numbers --- */
+
+uint64_t fp_flow_stat(const struct fp_flow *t, enum fp_flow_stat which)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < t->n_workers; i++)
+		sum += __atomic_load_n(&t->worker[i].stat[which], __ATOMIC_RELAXED);
+	return sum;
+}
+
+const char *fp_flow_stat_text(enum fp_flow_stat which)
+{
+	static const char *const texts[] = {
+#define X(id, text) text,
+		FP_FLOW_STATS(X)
+#undef X
+	};
+
+	return texts[which];
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What: the process's half of the flow table, shared by flow.c (writers), flow_find.c (readers)
+ * and flow_adopt.c (lease, grace, adoption). Nothing here is needed to understand the memory.
+ */
+#ifndef FP_FLOW_PRIV_H
+#define FP_FLOW_PRIV_H
+
+#include "flow.h"
+#include "wheel.h"
+
+#define CHAIN_END FLOW_NO_LINE
+
+/* Free pairs on their way from the maintenance thread to a worker: one writer, one reader. */
+struct flow_ring {
+	uint32_t head RTR_CACHE_ALIGNED; /* maintenance:w wk:r */
+	uint32_t tail RTR_CACHE_ALIGNED; /* wk:w maintenance:r */
+	uint32_t mask;
+	uint32_t *pair;
+};
+
+struct fp_flow_worker {
+	struct fp_flow *t;
+	unsigned id;
+	uint64_t lock;                      /* what it writes into a bucket's lock */
+	uint32_t stash[FLOW__FAMILIES];     /* wk:own a pair whose insert failed unseen, or none */
+	struct wheel wheel[FLOW__FAMILIES]; /* wk:own */
+	uint64_t stat[FP_FLOW_STAT__MAX];   /* wk:w any:r */
+	struct flow_ring ring[FLOW__FAMILIES];
+	/* Chains through flow_cold.chain; one pushes, the other takes all. */
+	uint32_t freed[FLOW__FAMILIES] RTR_CACHE_ALIGNED;   /* wk:push maintenance:take */
+	uint32_t adopted[FLOW__FAMILIES] RTR_CACHE_ALIGNED; /* maintenance:push wk:take */
+};
+
+struct flow_table {
+	struct flow_bucket *buckets;
+	char *lines;
+	struct flow_cold *cold;
+	uint32_t n_pairs, seg_pairs, bucket_mask;
+	/* maintenance thread: */
+	uint32_t *pool, n_pool; /* free pairs not yet given to a worker */
+	uint32_t waiting;       /* chain: no slot, odd, waits for the grace period */
+	uint32_t scan;          /* adoption has looked at so many pairs, spare segment first */
+	bool scanning;
+	unsigned next_worker;
+};
+
+struct fp_flow {
+	struct flow_hdr *hdr;
+	int lease_fd;
+	unsigned n_workers;
+	void (*grace)(void *ctx);
+	void *grace_ctx;
+	struct fp_flow_adoption adoption; /* maintenance:w any:r */
+	struct flow_table fam[FLOW__FAMILIES];
+	struct fp_flow_worker *worker;
+};
+
+static inline unsigned flow_line_shift(enum flow_family fam)
+{
+	return fam == FLOW_4 ? 6 : 7;
+}
+
+static inline flow_word *flow_line(const struct flow_table *ft, enum flow_family fam, uint32_t line)
+{
+	return (flow_word *)(void *)(ft->lines + ((size_t)line << flow_line_shift(fam)));
+}
+
+static inline uint64_t flow_hash(const struct flow_hdr *hdr, enum flow_family fam,
+				 const flow_word *key)
+{
+	return fam == FLOW_4 ? flow_hash4(hdr, (const struct flow_key4 *)(const void *)key)
+			     : flow_hash6(hdr, (const struct flow_key6 *)(const void *)key);
+}
+
+static inline int flow_key_len(enum flow_family fam)
+{
+	return fam == FLOW_4 ? 2 : 5;
+}
+
+/* The slot that holds {gen, line}, or NULL. */
+static inline struct flow_bucket *flow_slot_find(const struct flow_table *ft, uint64_t hash,
+						 uint64_t slot, int *ret_s)
+{
+	for (int c = 0; c < 2; c++) {
+		struct flow_bucket *b = &ft->buckets[flow_bucket_of(hash, ft->bucket_mask, c)];
+
+		for (int s = 0; s < FLOW_SLOTS; s++)
+			if (FLOW_LD(&b->slot[s]) == slot) {
+				*ret_s = s;
+				return b;
+			}
+	}
+	return NULL;
+}
+
+/* Clears the slot of a line; a line without slot is left as it is. */
+static inline void flow_unpublish(const struct fp_flow *t, enum flow_family fam, uint32_t line,
+				  uint16_t gen)
+{
+	const struct flow_table *ft = &t->fam[fam];
+	uint64_t hash = flow_hash(t->hdr, fam, flow_line(ft, fam, line) + 1);
+	struct flow_bucket *b;
+	int s;
+
+	b = flow_slot_find(ft, hash, flow_slot(hash, gen, line), &s);
+	if (b)
+		FLOW_ST(&b->slot[s], 0);
+}
+
+static inline void flow_chain_push(struct flow_table *ft, uint32_t *head, uint32_t pair)
+{
+	uint32_t old = __atomic_load_n(head, __ATOMIC_RELAXED);
+
+	do
+		ft->cold[pair].chain = old;
+	while (!__atomic_compare_exchange_n(head, &old, pair, true, __ATOMIC_RELEASE,
+					    __ATOMIC_RELAXED));
+}
+
+static inline void flow_stat_add(struct fp_flow_worker *w, enum fp_flow_stat which)
+{
+	__atomic_store_n(&w->stat[which], w->stat[which] + 1, __ATOMIC_RELAXED);
+}
+
+/* 1-second ticks of the wheels: 64 units of coarse time are 1.07 s. */
+static inline uint32_t flow_tick(uint32_t time)
+{
+	return time >> 6;
+}
+
+#endif

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What: reading the flow table, one source for XDP and for user space.
+ *
+ * The reader's protocol: slot -> the line's gen equals the slot's and is even -> the key is the
+ * packet's -> copy the rewrite to the stack -> the gen is still the same. A line that fails the
+ * first or the last test was freed under the reader: FLOW_STALE, and the worker decides. The
+ * writer's half of the protocol is in flow.c.
+ *
+ * Order: all writers use release stores, all readers acquire loads. On x86-64 both are plain
+ * moves, and the volatile accesses of the BPF build compile to the same; other machines need
+ * BPF_LOAD_ACQ, and without it an interface has no express lane.
+ *
+ * The includer says where the memory is:
+ *	FLOW_ENV          type of the handle, passed through
+ *	FLOW_BUCKET(env, fam, i)  the bucket, or NULL (a BPF map lookup may say so)
+ *	FLOW_PAIR4(env, i), FLOW_PAIR6(env, i)  the pair, or NULL
+ * Tests replace FLOW_LD, FLOW_ST, FLOW_CAS to stop or reorder each access.
+ *
+ * Owns: nothing. Threads: any. Failure: FLOW_MISS or FLOW_STALE.
+ */
+#ifndef FP_FLOW_LOOKUP_H
+#define FP_FLOW_LOOKUP_H
+
+#include "rtr/flow.h"
+#include "hash.h"
+
+#ifdef __bpf__
+#define FLOW_LD(p)  (*(const volatile flow_word *)(p))
+#define FLOW_INLINE static inline __attribute__((always_inline))
+#else
+#ifndef FLOW_LD
+#define FLOW_LD(p)    __atomic_load_n((const flow_word *)(p), __ATOMIC_ACQUIRE)
+#define FLOW_ST(p, v) __atomic_store_n((flow_word *)(p), v, __ATOMIC_RELEASE)
+#define FLOW_CAS(p, old, new)                                                                      \
+	__atomic_compare_exchange_n((flow_word *)(p), old, new, 0, __ATOMIC_ACQ_REL,               \
+				    __ATOMIC_ACQUIRE)
+#endif
+#define FLOW_INLINE static inline __attribute__((always_inline, unused))
+#endif
+
+enum flow_find { FLOW_MISS, FLOW_HIT, FLOW_STALE };
+
+/*
+ * The hash: sums of products of key words and secret 64-bit words (Thorup's pair-multiply-shift,
+ * after NH): over the choice of the seed two different keys collide in the upper 32 bits of the
+ * sum with probability 2^-32, whatever the keys are, so who does not know the seed cannot choose
+ * keys that collide. The finaliser spreads the sum over all bits; it cannot add collisions.
+ */
+FLOW_INLINE uint64_t flow_hash_words(const uint32_t *x, int len, const uint64_t *seed)
+{
+	uint64_t h = seed[len];
+
+	for (int i = 0; i < len; i += 2)
+		h += (x[i] + seed[i]) * (x[i + 1] + seed[i + 1]);
+	return hash_mix64(h);
+}
+
+FLOW_INLINE uint64_t flow_hash4(const struct flow_hdr *hdr, const struct flow_key4 *key)
+{
+	typedef uint32_t __attribute__((may_alias)) word;
+
+	return flow_hash_words((const word *)key, 4, hdr->seed4);
+}
+
+FLOW_INLINE uint64_t flow_hash6(const struct flow_hdr *hdr, const struct flow_key6 *key)
+{
+	typedef uint32_t __attribute__((may_alias)) word;
+
+	return flow_hash_words((const word *)key, 10, hdr->seed6);
+}
+
+/* The two buckets of a hash and its tag: bits 0-23, 24-47, 48-63. They differ where they can. */
+FLOW_INLINE uint32_t flow_bucket_of(uint64_t hash, uint32_t mask, int choice)
+{
+	uint32_t first = (uint32_t)hash & 0xffffff & mask;
+	uint32_t second = (uint32_t)(hash >> 24) & 0xffffff & mask;
+
+	if (!choice)
+		return first;
+	return second == first ? (first ^ 1) & mask : second;
+}
+
+FLOW_INLINE uint16_t flow_tag(uint64_t hash)
+{
+	return (uint16_t)(hash >> 48);
+}
+
+FLOW_INLINE uint64_t flow_slot(uint64_t hash, uint16_t gen, uint32_t line)
+{
+	return (uint64_t)flow_tag(hash) << 48 | flow_ref(gen, line);
+}
+
+/* Bit s is set when slot s holds the tag. */
+FLOW_INLINE uint32_t flow_bucket_match(const struct flow_bucket *b, uint16_t tag)
+{
+	uint32_t found = 0;
+
+	for (int s = 0; s < FLOW_SLOTS; s++)
+		found |= (uint32_t)(FLOW_LD(&b->slot[s]) >> 48 == tag) << s;
+	return found;
+}
+
+/*
+ * Reads one line by the protocol above. key and ret_rw have n_key and n_rw words, which lie in
+ * the line at word 1 and at word rw_at. FLOW_MISS: another flow with the same tag.
+ */
+FLOW_INLINE enum flow_find flow_line_read(const flow_word *line, uint16_t gen, const flow_word *key,
+					  int n_key, flow_word *ret_rw, int rw_at, int n_rw,
+					  uint64_t *ret_word0)
+{
+	uint64_t word0 = FLOW_LD(line);
+	uint64_t diff = 0;
+
+	if (flow_w0_gen(word0) != gen || gen & 1)
+		return FLOW_STALE;
+	for (int i = 0; i < n_key; i++)
+		diff |= FLOW_LD(line + 1 + i) ^ key[i];
+	if (diff)
+		return FLOW_MISS;
+	for (int i = 0; i < n_rw; i++)
+		ret_rw[i] = FLOW_LD(line + rw_at + i);
+	word0 = FLOW_LD(line);
+	if (flow_w0_gen(word0) != gen)
+		return FLOW_STALE;
+	*ret_word0 = word0;
+	return FLOW_HIT;
+}
+
+FLOW_INLINE enum flow_find flow_line4_read(const struct flow_line4 *line, uint16_t gen,
+					   const struct flow_key4 *key,
+					   struct flow_rewrite4 *ret_rw, uint64_t *ret_word0)
+{
+	return flow_line_read((const flow_word *)line, gen, (const flow_word *)key, 2,
+			      (flow_word *)ret_rw, 3, 2, ret_word0);
+}
+
+/* The second cache line is read for translated flows only; else ret_rw is left alone. */
+FLOW_INLINE enum flow_find flow_line6_read(const struct flow_line6 *line, uint16_t gen,
+					   const struct flow_key6 *key,
+					   struct flow_rewrite6 *ret_rw, uint64_t *ret_word0)
+{
+	enum flow_find found;
+
+	found = flow_line_read((const flow_word *)line, gen, (const flow_word *)key, 5, NULL, 0, 0,
+			       ret_word0);
+	if (found != FLOW_HIT || !(flow_w0_flags(*ret_word0) & FLOW_F_REWRITE))
+		return found;
+	for (int i = 0; i < 5; i++)
+		((flow_word *)ret_rw)[i] = FLOW_LD((const flow_word *)line + 8 + i);
+	*ret_word0 = FLOW_LD(line);
+	return flow_w0_gen(*ret_word0) == gen ? FLOW_HIT : FLOW_STALE;
+}
+
+/* What a hit leaves on the stack: a copy that nobody changes any more. */
+struct flow_hit4 {
+	struct flow_line4 *own, *twin;
+	uint64_t word0;
+	uint32_t line;
+	struct flow_rewrite4 rw;
+};
+
+struct flow_hit6 {
+	struct flow_line6 *own, *twin;
+	uint64_t word0;
+	uint32_t line;
+	struct flow_rewrite6 rw; /* when word0 has FLOW_F_REWRITE */
+};
+
+/* flow_find4 and flow_find6, for includers that have defined FLOW_ENV and its companions. */
+#define FLOW_DEFINE_FIND(v)                                                                        \
+	FLOW_INLINE enum flow_find flow_find##v(FLOW_ENV env, const struct flow_hdr *hdr,          \
+						const struct flow_key##v *key, uint64_t hash,      \
+						struct flow_hit##v *ret)                           \
+	{                                                                                          \
+		uint32_t mask = hdr->bucket_mask[FLOW_##v];                                        \
+		enum flow_find worst = FLOW_MISS;                                                  \
+                                                                                                   \
+		for (int i = 0; i < 2 * FLOW_SLOTS; i++) {                                         \
+			int second = i >= FLOW_SLOTS;                                              \
+			struct flow_bucket *b;                                                     \
+			struct flow_pair##v *pair;                                                 \
+			enum flow_find found;                                                      \
+			uint64_t slot;                                                             \
+                                                                                                   \
+			b = FLOW_BUCKET(env, FLOW_##v, flow_bucket_of(hash, mask, second));        \
+			if (!b)                                                                    \
+				return FLOW_MISS;                                                  \
+			slot = FLOW_LD(&b->slot[second ? i - FLOW_SLOTS : i]);                     \
+			if (slot >> 48 != flow_tag(hash) || !slot)                                 \
+				continue;                                                          \
+			pair = FLOW_PAIR##v(env, (uint32_t)slot >> 1);                             \
+			if (!pair)                                                                 \
+				return FLOW_STALE;                                                 \
+			ret->line = (uint32_t)slot;                                                \
+			ret->own = &pair->dir[slot & 1];                                           \
+			ret->twin = &pair->dir[(slot & 1) ^ 1];                                    \
+			found = flow_line##v##_read(ret->own, (uint16_t)(slot >> 32), key,         \
+						    &ret->rw, &ret->word0);                        \
+			if (found == FLOW_HIT)                                                     \
+				return FLOW_HIT;                                                   \
+			if (found == FLOW_STALE)                                                   \
+				worst = FLOW_STALE;                                                \
+		}                                                                                  \
+		return worst;                                                                      \
+	}
+
+#endif

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What: the memory layout of the flow table, shared by the XDP programs, the workers and rtrd.
+ * Fixed widths only; this file is compiled for BPF and for user space, and FLOW_LAYOUT_VERSION
+ * rises with every change of it. docs/design/flowtable.md has the reasons and the figures.
+ *
+ * A FLOW is a pair of half entries, one a direction, which lie side by side: the halves of pair p
+ * are the lines 2p (the direction that opened it) and 2p + 1, so twin = line ^ 1. IPv4 and IPv6
+ * have arrays of their own: an element of a BPF array has one size, an IPv4 flow shall not pay
+ * for IPv6 addresses, and a bucket that holds one family never sends a reader to a line of the
+ * other. Each family is sized by itself.
+ *
+ *	header, 1 page      buckets 64 B           lines                        cold 64 B a pair
+ *	+-------------+     +----+---------+       IPv4  64 B a direction       (only workers and
+ *	| sizes,seeds |     |lock| 7 slots |--+--> +------------+------------+   the maintenance
+ *	| epoch,spare |     +----+---------+  |    | line 2p    | line 2p+1  |   step touch it)
+ *	+-------------+     two for each key  |    +------------+------------+
+ *	                                      |    IPv6 128 B a direction
+ *	                                      +--> | hot | more | hot | more |
+ *
+ * slot, u64; 0 = empty. It never moves and changes by one 64-bit store or compare-and-swap.
+ *	63        48 47        32 31                               0
+ *	|  tag 16   |   gen 16   |            line number           |
+ *
+ * word0, u64, the first word of a line:
+ *	63        48 47        32 31      24 23      16 15         0
+ *	| policy 16 | inflight16 |  flags 8 |  state 8 |   gen 16   |
+ *	state = path (low 3 bits) and tracker state (high 5). gen is odd while the line is filled or
+ *	dead and even while it lives; it is never 0 in a living line, so no living slot is 0.
+ *
+ * IPv4 line, one cache line, 64 of 64 bytes used:
+ *	 0 word0                          8
+ *	 8 key: source, destination, ports, protocol, zone        16
+ *	24 rewrite: source, destination, ports, 2 checksum deltas 16
+ *	40 egress: adjacency 23 bits, log2 of the window 5, window scale 4 = 32 bits    4
+ *	44 coarse time of the last packet 4
+ *	48 packets 28 bits, bytes 36 bits 8
+ *	56 TCP end 4, right edge 4        8
+ * IPv6 line: word0 8, key 40, egress 4, time 4, counters 8 = the first cache line, all that an
+ * untranslated UDP packet needs; the second has rewrite 40, TCP 8, 16 unused.
+ *
+ * The bits of TCP that have no word of their own: window scale 0..14 = 4 bits; log2 of the
+ * largest window seen, 0..30 = 5 bits (tcp_track.h: the lower bound of the window test). They
+ * change with the adjacency by compare-and-swap of one u32; 23 bits name 8M adjacencies.
+ *
+ * Who writes what: key and rewrite are fixed while gen is even. XDP writes only inflight and
+ * flags of word0 (atomic), time, counters (one atomic add) and TCP end and edge of its own
+ * direction. All other changes are the owner worker's, by compare-and-swap where XDP writes too.
+ */
+#ifndef RTR_FLOW_H
+#define RTR_FLOW_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define FLOW_MAGIC          0x72747266u /* "frtr" */
+#define FLOW_LAYOUT_VERSION 1
+#define FLOW_HDR_SIZE       4096
+#define FLOW_SLOTS          7
+#define FLOW_NO_LINE        0xffffffffu
+
+/* A word of a line: the same bytes are read as fields and as words. */
+typedef uint64_t __attribute__((may_alias)) flow_word;
+
+enum flow_family { FLOW_4, FLOW_6, FLOW__FAMILIES };
+
+/* Low bits of state8: which path a direction takes, FASTPLANE.md section 2. */
+enum flow_path {
+	FLOW_P_FREE, /* no flow; the line may be handed out */
+	FLOW_P_DEAD, /* being filled, or waiting for the grace period */
+	FLOW_P_WORKER,
+	FLOW_P_EXPRESS,
+	FLOW_P_KERNEL,
+	FLOW_P__MAX
+};
+#define FLOW_PATH_MASK   0x07u
+#define FLOW_TRACK_SHIFT 3 /* enum tcp_track_state for TCP; 0 unreplied, 1 replied for others */
+
+enum flow_flag {
+	FLOW_F_REWRITE = 1 << 0,  /* the rewrite differs from the key; fixed like both */
+	FLOW_F_MIRRORED = 1 << 1, /* the kernel's conntrack has it */
+	FLOW_F_FIN = 1 << 2,      /* seen and sent by XDP while no worker lived */
+	FLOW_F_RST = 1 << 3,
+	FLOW_F_WINDOW = 1 << 4,  /* the same for a segment outside the window */
+	FLOW_F_LIBERAL = 1 << 5, /* windows are not tested */
+	FLOW_F_SHAPED = 1 << 6,  /* the egress is shaped: worker */
+	FLOW_F_TCP = 1 << 7,     /* fixed: end and edge are in use */
+};
+
+#define FLOW_W0_STATE_SHIFT    16
+#define FLOW_W0_FLAGS_SHIFT    24
+#define FLOW_W0_INFLIGHT_SHIFT 32
+#define FLOW_W0_POLICY_SHIFT   48
+#define FLOW_W0_INFLIGHT_ONE   (1ull << FLOW_W0_INFLIGHT_SHIFT)
+
+#define FLOW_W0(gen, state, flags, policy)                                                         \
+	((uint64_t)(uint16_t)(gen) | (uint64_t)(uint8_t)(state) << FLOW_W0_STATE_SHIFT |           \
+	 (uint64_t)(uint8_t)(flags) << FLOW_W0_FLAGS_SHIFT |                                       \
+	 (uint64_t)(uint16_t)(policy) << FLOW_W0_POLICY_SHIFT)
+
+static inline uint16_t flow_w0_gen(uint64_t w)
+{
+	return (uint16_t)w;
+}
+
+static inline uint8_t flow_w0_state(uint64_t w)
+{
+	return (uint8_t)(w >> FLOW_W0_STATE_SHIFT);
+}
+
+static inline uint8_t flow_w0_path(uint64_t w)
+{
+	return flow_w0_state(w) & FLOW_PATH_MASK;
+}
+
+static inline uint8_t flow_w0_flags(uint64_t w)
+{
+	return (uint8_t)(w >> FLOW_W0_FLAGS_SHIFT);
+}
+
+static inline uint16_t flow_w0_inflight(uint64_t w)
+{
+	return (uint16_t)(w >> FLOW_W0_INFLIGHT_SHIFT);
+}
+
+static inline uint16_t flow_w0_policy(uint64_t w)
+{
+	return (uint16_t)(w >> FLOW_W0_POLICY_SHIFT);
+}
+
+/* Names a line beyond its life: {gen, line}, as in a slot, tag 0. */
+static inline uint64_t flow_ref(uint16_t gen, uint32_t line)
+{
+	return (uint64_t)gen << 32 | line;
+}
+
+#define FLOW_EGRESS_ADJ_MASK    0x7fffffu
+#define FLOW_EGRESS_WLOG_SHIFT  23
+#define FLOW_EGRESS_SCALE_SHIFT 28
+
+static inline uint32_t flow_egress(uint32_t adj, uint8_t win_log2, uint8_t scale)
+{
+	return (adj & FLOW_EGRESS_ADJ_MASK) | (uint32_t)(win_log2 & 31) << FLOW_EGRESS_WLOG_SHIFT |
+	       (uint32_t)(scale & 15) << FLOW_EGRESS_SCALE_SHIFT;
+}
+
+/* One atomic add counts a packet. Drained (fp_flow_harvest) before either field can be full. */
+#define FLOW_COUNT_BYTES_BITS 36
+#define FLOW_COUNT_ONE(bytes) ((1ull << FLOW_COUNT_BYTES_BITS) + (bytes))
+
+/* CLOCK_MONOTONIC_COARSE in units of 2^24 ns = 16.8 ms: a u32 lasts 833 days, and differences
+ * are exact up to half of that, longer than any timeout. */
+#define FLOW_TIME_SHIFT 24
+
+/* Addresses and ports as in the packet; ICMP queries have their id in both ports. zone tells
+ * overlapping address spaces apart. */
+struct flow_key4 {
+	uint32_t saddr, daddr;
+	uint16_t sport, dport;
+	uint8_t proto, zero;
+	uint16_t zone;
+};
+
+struct flow_key6 {
+	uint8_t saddr[16], daddr[16];
+	uint16_t sport, dport;
+	uint8_t proto, zero;
+	uint16_t zone;
+};
+
+/* What replaces the key's fields, and what RFC 1624 adds to the checksums. */
+struct flow_rewrite4 {
+	uint32_t saddr, daddr;
+	uint16_t sport, dport;
+	uint16_t l3_delta, l4_delta;
+};
+
+struct flow_rewrite6 {
+	uint8_t saddr[16], daddr[16];
+	uint16_t sport, dport;
+	uint16_t l4_delta, zero;
+};
+
+struct flow_tcp {
+	uint32_t end, edge;
+};
+
+struct flow_line4 {
+	uint64_t word0;          /* wk:rw xdp:rw */
+	struct flow_key4 key;    /* wk:own xdp:r */
+	struct flow_rewrite4 rw; /* wk:own xdp:r */
+	uint32_t egress;         /* wk,cp:rw xdp:r */
+	uint32_t time;           /* wk,xdp:rw */
+	uint64_t count;          /* wk,xdp:rw */
+	struct flow_tcp tcp;     /* wk,xdp:rw */
+};
+
+struct flow_line6 {
+	uint64_t word0;
+	struct flow_key6 key;
+	uint32_t egress;
+	uint32_t time;
+	uint64_t count;
+	/* second cache line */
+	struct flow_rewrite6 rw;
+	struct flow_tcp tcp;
+	uint64_t unused[2];
+};
+
+/* The element of the BPF arrays: both halves, so that the twin needs no lookup of its own. */
+struct flow_pair4 {
+	struct flow_line4 dir[2];
+};
+
+struct flow_pair6 {
+	struct flow_line6 dir[2];
+};
+
+/* lock = 0, or epoch << 32 | worker + 1; a lock of an older epoch is void. */
+struct flow_bucket {
+	uint64_t lock;             /* wk:rw */
+	uint64_t slot[FLOW_SLOTS]; /* wk:rw xdp:r */
+};
+
+/* One a pair, for workers and the maintenance step; XDP has no map of it. */
+struct flow_cold {
+	uint32_t next, prev; /* wheel.h: the list this flow is on */
+	uint32_t deadline;   /* seconds as in wheel.h */
+	uint32_t chain;      /* the next of the freed or of the adopted, ~0 at the end */
+	uint32_t timeout;    /* units of time; idle longer ends the flow */
+	uint32_t rule;       /* which rule admitted it */
+	uint32_t journal;    /* position of its last journal record */
+	uint16_t owner;      /* worker */
+	uint16_t nat_pool;
+	uint64_t packets[2], bytes[2]; /* harvested so far */
+};
+
+/*
+ * The first cache line and the seeds are read for each packet. Each family has spare_seg, one of
+ * FLOW_SEGMENTS equal parts of its pairs: the running process hands out nothing from it, so that
+ * the next one finds free lines there at once.
+ */
+#define FLOW_SEGMENTS  32
+#define FLOW_SEED4_LEN 5
+#define FLOW_SEED6_LEN 11
+
+struct flow_hdr {
+	uint32_t magic; /* written last: a header without it is not there */
+	uint16_t version, size;
+	uint32_t bucket_mask[FLOW__FAMILIES];
+	uint32_t n_pairs[FLOW__FAMILIES]; /* a multiple of FLOW_SEGMENTS */
+	uint32_t unused[10];
+	uint64_t seed4[FLOW_SEED4_LEN]; /* secret: never shown, never logged */
+	uint64_t seed6[FLOW_SEED6_LEN];
+	uint64_t epoch; /* rises with each process that takes the lease */
+	uint64_t spare_seg[FLOW__FAMILIES];
+};
+
+#define FLOW_ASSERT(name, expr) _Static_assert(expr, name)
+FLOW_ASSERT("key4", sizeof(struct flow_key4) == 16);
+FLOW_ASSERT("key6", sizeof(struct flow_key6) == 40);
+FLOW_ASSERT("rewrite4", sizeof(struct flow_rewrite4) == 16);
+FLOW_ASSERT("rewrite6", sizeof(struct flow_rewrite6) == 40);
+FLOW_ASSERT("line4", sizeof(struct flow_line4) == 64);
+FLOW_ASSERT("line4 rw", offsetof(struct flow_line4, rw) == 24);
+FLOW_ASSERT("line4 egress", offsetof(struct flow_line4, egress) == 40);
+FLOW_ASSERT("line4 tcp", offsetof(struct flow_line4, tcp) == 56);
+FLOW_ASSERT("line6", sizeof(struct flow_line6) == 128);
+FLOW_ASSERT("line6 egress", offsetof(struct flow_line6, egress) == 48);
+FLOW_ASSERT("line6 rw", offsetof(struct flow_line6, rw) == 64);
+FLOW_ASSERT("line6 tcp", offsetof(struct flow_line6, tcp) == 104);
+FLOW_ASSERT("pair4", sizeof(struct flow_pair4) == 128);
+FLOW_ASSERT("pair6", sizeof(struct flow_pair6) == 256);
+FLOW_ASSERT("bucket", sizeof(struct flow_bucket) == 64);
+FLOW_ASSERT("cold", sizeof(struct flow_cold) == 64);
+FLOW_ASSERT("hdr", sizeof(struct flow_hdr) <= FLOW_HDR_SIZE);
+FLOW_ASSERT("hdr seeds", offsetof(struct flow_hdr, seed4) == 64);
+
+#endif
