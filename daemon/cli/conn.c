@@ -9,6 +9,7 @@
 #include <event2/buffer.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -39,10 +40,13 @@ const struct conn_limits conn_limits_default = {
 	.msgs_burst = 4000,
 };
 
-#define READ_CHUNK       (64 << 10) /* a callback reads once: others get their turn */
-#define ACCEPT_BATCH     8          /* likewise for connections */
-#define ROOT_EXTRA_CONNS 8          /* root comes in when users have taken all places */
-#define BYE_LINGER_MS    5000       /* to take the BYE and what stands before it */
+#define READ_CHUNK (64 << 10) /* a callback reads once: others get their turn */
+/* While reading is paused a hang-up is looked for this often: libevent has no event for it alone.
+ */
+#define PAUSE_LOOK_USEC  100000
+#define ACCEPT_BATCH     8    /* likewise for connections */
+#define ROOT_EXTRA_CONNS 8    /* root comes in when users have taken all places */
+#define BYE_LINGER_MS    5000 /* to take the BYE and what stands before it */
 #define MAX_COLS_ROWS    10000
 #define MAX_WORDS        1000 /* completions: more help nobody on one screen */
 
@@ -449,8 +453,7 @@ static void dispatch(struct conn *c, const struct clp_msg *m, const void *bytes,
 
 static void pause_reading(struct conn *c, uint64_t ns)
 {
-	struct timeval tv = { .tv_sec = (time_t)(ns / NSEC_PER_SEC),
-			      .tv_usec = (suseconds_t)(ns % NSEC_PER_SEC / 1000 + 1) };
+	struct timeval tv = { .tv_usec = MIN((suseconds_t)(ns / 1000) + 1, PAUSE_LOOK_USEC) };
 
 	c->paused = true;
 	c->in_due_ns = 0;
@@ -531,7 +534,12 @@ static void on_resume(evutil_socket_t fd, short what, void *arg)
 {
 	struct conn *c = arg;
 	uint64_t wait = conn_allow_take(c->user, &c->server->lim, 0, 0, rtr_now_ns());
+	struct pollfd p = { .fd = c->fd, .events = POLLRDHUP };
 
+	if (wait && poll(&p, 1, 0) > 0) {
+		destroy(c);
+		return;
+	}
 	if (wait) {
 		pause_reading(c, wait);
 		return;
