@@ -9,7 +9,6 @@ import os
 import pty
 import re
 import select
-import shutil
 import signal
 import struct
 import subprocess
@@ -18,39 +17,10 @@ import time
 
 import pytest
 
-from router import build_dir, program
-from topo import kill_all, wait_for
+from router import program
+from stub_rtrd import StubRtrd
 
 PROMPT = "stub# "
-
-
-class Rtrd:
-    """The stub instance with its parent, in a folder of its own."""
-
-    def __init__(self, folder):
-        self.folder = str(folder)
-        self.sock = f"{self.folder}/run/t/cli.sock"
-        self.log = f"{self.folder}/log"
-        self.proc = None
-
-    def start(self):
-        with open(self.log, "ab") as log:
-            self.proc = subprocess.Popen(
-                [f"{build_dir()}/tests/lib/stub_rtrd", "-N", "t", "-f", "none", "--run-dir",
-                 f"{self.folder}/run", "--state-dir", f"{self.folder}/state"],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        wait_for(lambda: os.path.exists(self.sock), 10, "the socket")
-        return self
-
-    def child(self):
-        """The worker's process id."""
-        with open(f"/proc/{self.proc.pid}/task/{self.proc.pid}/children") as f:
-            return int(f.read().split()[0])
-
-    def stop(self):
-        if self.proc and self.proc.poll() is None:
-            self.proc.terminate()
-            self.proc.wait(10)
 
 
 class Terminal:
@@ -130,16 +100,9 @@ class Terminal:
 
 @pytest.fixture
 def rtrd(tmp_path):
-    if not os.access(f"{build_dir()}/tests/lib/stub_rtrd", os.X_OK):
-        pytest.skip("stub_rtrd is not built")
-    # The worker is user rtr: it must reach its folders.
-    for folder in [tmp_path, *tmp_path.parents][:4]:
-        os.chmod(folder, os.stat(folder).st_mode | 0o111)
-    r = Rtrd(tmp_path).start()
-    yield r
-    r.stop()
-    assert b"Sanitizer" not in open(r.log, "rb").read()
-    shutil.rmtree(tmp_path, ignore_errors=True)
+    with StubRtrd(tmp_path) as r:
+        r.start()
+        yield r
 
 
 @pytest.fixture
