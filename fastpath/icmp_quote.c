@@ -101,6 +101,7 @@ static enum rtr_drop quote6(const uint8_t *frame, const struct fp_pkt *p, struct
 		len = (frame[off + 1] + 1u) * 8;
 		if (nh == IPPROTO_FRAGMENT) {
 			len = FP_FRAG6_LEN;
+			q->frag_hdr_off = (uint16_t)off;
 			q->fragment = fp_ld16(frame + off + 2) & 0xfff8;
 			q->frag_id = fp_ld32(frame + off + 4);
 		}

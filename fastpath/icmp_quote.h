@@ -23,6 +23,7 @@ struct fp_quote {
 	bool ports;    /* sport_be/dport_be hold: not in a later fragment, not without ports */
 	bool fragment; /* a later fragment: id below */
 	uint32_t frag_id;
+	uint16_t frag_hdr_off;       /* IPv6: its fragment header, 0 = none */
 	uint16_t sport_be, dport_be; /* as quoted: the direction in which the packet had gone */
 };
 

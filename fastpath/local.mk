@@ -9,6 +9,8 @@ libfp_a_SOURCES += \
 	fastpath/icmp_err.c fastpath/icmp_err.h \
 	fastpath/icmp_quote.c fastpath/icmp_quote.h \
 	fastpath/mss.c fastpath/mss.h \
+	fastpath/nat64.c fastpath/nat64.h \
+	fastpath/nat64_icmp.c fastpath/nat64_int.h \
 	fastpath/npt.c fastpath/npt.h \
 	fastpath/parse.c fastpath/parse.h \
 	fastpath/rewrite.c fastpath/rewrite.h \
