@@ -79,7 +79,8 @@ struct plan {
 void plan_nl(struct plan *p, struct nl_msg *msg, const struct rec *rec, const char *fmt, ...)
 	RTR_PRINTF(4, 5);
 /* A file below /proc/sys ("net/ipv4/ip_forward"). The value before our first write is kept in the
- * baseline (kernel/baseline.h), so that undo can bring it back. */
-void plan_sysctl(struct plan *p, const char *path, const char *value, const struct rec *rec);
+ * baseline (kernel/baseline.h), and returns when a plan does not ask for the file any more. True
+ * when a write was queued. */
+bool plan_sysctl(struct plan *p, const char *path, const char *value, const struct rec *rec);
 
 #endif

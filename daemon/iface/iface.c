@@ -68,8 +68,7 @@ bool iface_redirects(const struct iface *i)
 
 bool iface_wants_ipv6(const struct iface *i)
 {
-	return i->ipv6_enable || i->link_local.family ||
-	       rec_kids(&i->rec, &iface_addr6_type)->len;
+	return i->ipv6_enable || i->link_local.family || rec_kids(&i->rec, &iface_addr6_type)->len;
 }
 
 bool iface_addr6_effective(const struct iface_addr6 *a, const uint8_t *mac, struct rtr_prefix *ret)

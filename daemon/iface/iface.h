@@ -75,8 +75,7 @@ bool iface_redirects(const struct iface *i);
 bool iface_wants_ipv6(const struct iface *i);
 /* The address as the kernel shall hold it: with eui-64 the host part comes from mac (NULL =
  * unknown). False when it cannot be told. */
-bool iface_addr6_effective(const struct iface_addr6 *a, const uint8_t *mac,
-			   struct rtr_prefix *ret);
+bool iface_addr6_effective(const struct iface_addr6 *a, const uint8_t *mac, struct rtr_prefix *ret);
 
 struct plan;
 struct check;

@@ -119,7 +119,7 @@ static void ops_fini(struct kops *o)
 	*o = (struct kops){ 0 };
 }
 
-static char *vtext(const char *fmt, va_list ap)
+static char *RTR_PRINTF(1, 0) vtext(const char *fmt, va_list ap)
 {
 	char *s;
 
@@ -184,18 +184,19 @@ static void sysctl_op(struct plan *p, const char *path, const char *value, const
 	op->text = xasprintf("set sysctl %s to %s", path, value);
 }
 
-void plan_sysctl(struct plan *p, const char *path, const char *value, const struct rec *rec)
+bool plan_sysctl(struct plan *p, const char *path, const char *value, const struct rec *rec)
 {
 	char key[256], *now = sysctl_read(path);
+	bool write = now && strcmp(now, value); /* one that this kernel lacks is not missed */
 
 	hset_add(&p->ops->sysctls, path);
-	/* A setting that this kernel does not have is not missed. */
-	if (now && strcmp(now, value)) {
+	if (write) {
 		snprintf(key, sizeof(key), "sysctl %s", path);
 		plan_keep(p, key, now);
 		sysctl_op(p, path, value, rec);
 	}
 	free(now);
+	return write;
 }
 
 /* After all domains: settings that none of them asked for any more return to their baseline. */

@@ -192,9 +192,9 @@ static unsigned parse_multipath(struct shadow_hop *hops, int family, const struc
 
 static unsigned parse_route(const struct nlmsghdr *h)
 {
-	static struct {
+	static union {
 		struct shadow_route r;
-		struct shadow_hop hops[MAX_HOPS];
+		char room[sizeof(struct shadow_route) + MAX_HOPS * sizeof(struct shadow_hop)];
 	} buf;
 	struct shadow_route *r = &buf.r;
 	const struct rtmsg *rtm = nlmsg_data(h);

@@ -40,6 +40,9 @@ extern struct sch_type ip_route_type, ipv6_route_type;
 
 #define ROUTE_DISTANCE_DEFAULT 1
 
+struct plan;
+void route_plan(struct plan *p);
+
 static inline uint32_t route_metric(uint8_t distance)
 {
 	return (uint32_t)distance << 24;

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The lines "ip route" and "ipv6 route", and the domain "routes". */
+#include "domain.h"
+#include "iface/iface.h"
+#include "kernel/shadow.h"
+#include "route/resolve.h"
+#include "route/route.h"
+
+#define FIELDS                                                                                     \
+	SCH_F(static_route, dst), SCH_F(static_route, via), SCH_F(static_route, nexthop),          \
+		SCH_F(static_route, ifname), SCH_F(static_route, distance),                        \
+		SCH_F(static_route, weight), SCH_F(static_route, tag), SCH_F(static_route, name)
+
+static struct sch_field ip_route_fields[] = { FIELDS };
+struct sch_type ip_route_type = {
+	.name = "ip_route",
+	.size = sizeof(struct static_route),
+	.fields = ip_route_fields,
+	.n_fields = ARRAY_LEN(ip_route_fields),
+};
+
+static struct sch_field ipv6_route_fields[] = { FIELDS };
+struct sch_type ipv6_route_type = {
+	.name = "ipv6_route",
+	.size = sizeof(struct static_route),
+	.fields = ipv6_route_fields,
+	.n_fields = ARRAY_LEN(ipv6_route_fields),
+};
+
+#define ROUTE_OPTIONS                                                                              \
+	"[ <distance:U8(1,255)>][ weight <weight:U8(1,255)>][ name <name:WORD>][ tag <tag:U32>]"
+
+static const struct sch_row rows[] = {
+	SCH_LIST("ip route <dst:PREFIX4> {via:<nexthop:ADDR4>|<ifname:IFNAME>[ <nexthop:ADDR4>]|"
+		 "Null0|blackhole|unreachable|prohibit}" ROUTE_OPTIONS,
+		 ip_route, .key = "dst via nexthop ifname", .help = "Static route"),
+	SCH_LIST("ipv6 route <dst:PREFIX6> {via:<nexthop:ADDR6>|<ifname:IFNAME>[ <nexthop:ADDR6>]|"
+		 "Null0|blackhole|unreachable|prohibit}" ROUTE_OPTIONS,
+		 ipv6_route, .key = "dst via nexthop ifname", .help = "Static route"),
+};
+
+static const struct sch_word words[] = {
+	{ "Null0", "Discard silently" },
+	{ "blackhole", "Discard silently" },
+	{ "name", "Text about the route" },
+	{ "prohibit", "Discard, telling the sender that it is administratively prohibited" },
+	{ "route", "Static routes" },
+	{ "tag", "Number for route maps" },
+	{ "unreachable", "Discard, telling the sender that there is no route" },
+	{ "weight", "Share of this next hop among several" },
+};
+
+/* ---- check ---- */
+
+/* The interface of the model that has the address; NULL when none. */
+static const struct iface *owner_of(const struct rec *root, const struct rtr_addr *a)
+{
+	const struct recvec *ifaces = rec_kids(root, &iface_type);
+	const struct iface *i;
+
+	recvec_foreach(ifaces, i) {
+		const struct recvec *v4 = rec_kids(&i->rec, &iface_addr4_type);
+		const struct recvec *v6 = rec_kids(&i->rec, &iface_addr6_type);
+		const struct iface_addr4 *b;
+		const struct iface_addr6 *d;
+
+		recvec_foreach(v4, b) {
+			if (!rtr_addr_cmp(&b->addr.addr, a))
+				return i;
+		}
+		recvec_foreach(v6, d) {
+			if (!d->eui_64 && !rtr_addr_cmp(&d->addr.addr, a))
+				return i;
+		}
+	}
+	return NULL;
+}
+
+static void check_nexthop(struct check *c, const struct static_route *s)
+{
+	char text[RTR_ADDR_STRLEN];
+	const struct iface *own;
+
+	if (!s->nexthop.family)
+		return;
+	rtr_addr_str(&s->nexthop, text);
+	own = owner_of(c->new, &s->nexthop);
+	if (own)
+		check_error(c, &s->rec, "the next hop %s is this router's own, on %s", text,
+			    own->name);
+	if (rtr_addr_is_any(&s->nexthop) || rtr_addr_is_multicast(&s->nexthop) ||
+	    rtr_addr_is_loopback(&s->nexthop))
+		check_error(c, &s->rec, "%s cannot be a next hop", text);
+	if (s->via == ROUTE_VIA_ADDR && s->nexthop.family == AF_INET6 &&
+	    rtr_addr_is_linklocal(&s->nexthop))
+		check_error(c, &s->rec, "a link-local next hop needs its interface: <interface> %s",
+			    text);
+}
+
+static void check_ifname(struct check *c, const struct static_route *s, bool is_new)
+{
+	const struct iface *i;
+	enum iface_kind kind;
+
+	if (s->via != ROUTE_VIA_IFACE)
+		return;
+	i = iface_find(c->new, s->ifname);
+	kind = iface_kind_of(s->ifname);
+	if (kind == IFACE_LOOPBACK0)
+		check_error(c, &s->rec, "a route cannot leave by %s: Null0 discards", s->ifname);
+	if (i && i->bridge_group)
+		check_error(c, &s->rec, "%s is a port of BVI%u: name that", s->ifname,
+			    i->bridge_group);
+	if (!i && kind != IFACE_HARD && kind != IFACE_LOOPBACK0 &&
+	    (c->offline || !iface_link(s->ifname)))
+		check_error(c, &s->rec, "there is no interface %s", s->ifname);
+	else if (!i && is_new && !c->offline && !iface_link(s->ifname))
+		check_warn(c, &s->rec,
+			   "%s does not exist now; the route is installed when it appears",
+			   s->ifname);
+}
+
+/* Lines of one prefix: those of one distance share traffic, so they must be of one kind. */
+static void check_group(struct check *c, const struct recvec *v, size_t from, size_t to)
+{
+	for (size_t i = from; i < to; i++) {
+		const struct static_route *a = (const void *)v->v[i];
+
+		for (size_t j = from; j < i; j++) {
+			const struct static_route *b = (const void *)v->v[j];
+
+			if (route_distance(a) != route_distance(b))
+				continue;
+			if (route_discards(a) || route_discards(b)) {
+				check_error(c, &a->rec,
+					    "a discarding route shares prefix and distance %u "
+					    "with another",
+					    route_distance(a));
+				return;
+			}
+			/* The kernel has no IPv6 multipath over bare interfaces. */
+			if (a->dst.addr.family == AF_INET6 &&
+			    (!a->nexthop.family || !b->nexthop.family)) {
+				check_error(c, &a->rec,
+					    "several IPv6 routes of one distance need next hops");
+				return;
+			}
+		}
+	}
+}
+
+static bool is_new_line(const struct check *c, const struct static_route *s)
+{
+	return rec_find(c->old, s->rec.type, &s->rec) != &s->rec;
+}
+
+static void check_type(struct check *c, const struct sch_type *type)
+{
+	const struct recvec *v = rec_kids(c->new, type);
+	bool ifaces_same = rec_kids(c->old, &iface_type) == rec_kids(c->new, &iface_type);
+
+	/* Ten thousand lines that did not change, nor the interfaces: nothing to say. */
+	if (ifaces_same && rec_kids(c->old, type) == v)
+		return;
+	for (size_t i = 0, end; i < v->len; i = end) {
+		end = resolve_prefix_end(v, i);
+		check_group(c, v, i, end);
+		for (; i < end; i++) {
+			const struct static_route *s = (const void *)v->v[i];
+			bool is_new = is_new_line(c, s);
+
+			if (is_new || !ifaces_same) {
+				check_nexthop(c, s);
+				check_ifname(c, s, is_new);
+			}
+			if (rtr_addr_is_multicast(&s->dst.addr) && s->dst.len >= 4)
+				check_error(c, &s->rec, "a unicast route to a multicast network");
+		}
+	}
+}
+
+static void route_check(struct check *c)
+{
+	check_type(c, &ip_route_type);
+	check_type(c, &ipv6_route_type);
+}
+
+static const char *const after_addresses[] = { "addresses", NULL };
+
+static const struct domain routes_domain = {
+	.name = "routes",
+	.after = after_addresses,
+	.rows = rows,
+	.n_rows = ARRAY_LEN(rows),
+	.words = words,
+	.n_words = ARRAY_LEN(words),
+	.check = route_check,
+	.plan = route_plan,
+};
+RTR_DOMAIN(routes_domain);
