@@ -31,3 +31,18 @@ libfp_a_SOURCES += \
 	fastpath/flow_find.c fastpath/xdp/flow_lookup.h \
 	fastpath/flow_mem.c fastpath/flow_mem.h \
 	fastpath/wheel.c fastpath/wheel.h
+
+# BPF programs: NAME.bpf.c -> NAME.bpf.o -> NAME.skel.h, which embeds the object. The system headers
+# ask for the host's architecture, which the bpf target does not define.
+BPF_CFLAGS = -target bpf -O2 -g -D__$(host_cpu)__ -I/usr/include/$(host_cpu)-linux-gnu \
+	-I$(top_srcdir)/include -I$(top_srcdir)/lib -include $(top_srcdir)/lib/banned.h \
+	-Wall -Wextra -Werror -Wno-unused-parameter
+SUFFIXES = .bpf.c .bpf.o .skel.h
+.bpf.c.bpf.o:
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(CLANG) $(BPF_CFLAGS) -c -o $@ $<
+.bpf.o.skel.h:
+	$(AM_V_GEN)$(BPFTOOL) gen skeleton $< > $@.tmp && mv $@.tmp $@
+CLEANFILES += fastpath/xdp/*.bpf.o fastpath/xdp/*.skel.h
+noinst_HEADERS += fastpath/xdp/flow_selftest.bpf.c fastpath/xdp/flow_selftest.h
+fastpath/xdp/flow_selftest.bpf.o: fastpath/xdp/flow_selftest.h fastpath/xdp/flow_lookup.h \
+	fastpath/tcp_track.h include/rtr/flow.h lib/hash.h

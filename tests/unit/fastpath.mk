@@ -74,3 +74,10 @@ TESTS += tests/unit/test_nat64
 tests_unit_test_nat64_SOURCES = tests/unit/test_nat64.c tests/lib/check_main.h tests/lib/packet.h
 tests_unit_test_nat64_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_nat64_LDADD = libfp.a librtr.a $(CHECK_LIBS)
+check_PROGRAMS += tests/unit/test_flow_bpf
+TESTS += tests/unit/test_flow_bpf
+tests_unit_test_flow_bpf_SOURCES = tests/unit/test_flow_bpf.c tests/lib/check_main.h
+tests_unit_test_flow_bpf_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fastpath -I$(builddir)/fastpath/xdp
+tests_unit_test_flow_bpf_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_flow_bpf_LDADD = libfp.a librtr.a $(BPF_LIBS) $(CHECK_LIBS)
+tests/unit/test_flow_bpf-test_flow_bpf.$(OBJEXT): fastpath/xdp/flow_selftest.skel.h

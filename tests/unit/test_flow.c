@@ -70,7 +70,7 @@ START_TEST(oracle)
 			int err = put(fam, &f, &got);
 
 			if (err == -ENOSPC) {
-				ck_assert_uint_gt(living, 800);
+				ck_assert_uint_gt(living, 500);
 				continue;
 			}
 			ck_assert_int_eq(err, ref[id] ? -EEXIST : 0);
