@@ -2,3 +2,24 @@
 bench_progs =
 EXTRA_PROGRAMS += $(bench_progs)
 noinst_HEADERS += bench/lib/bench.h
+bench_progs += bench/bench_lpm4
+noinst_HEADERS += bench/lib/bench_lpm.h
+bench_bench_lpm4_SOURCES = bench/bench_lpm4.c
+bench_bench_lpm4_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fastpath -I$(top_srcdir)/bench/lib $(LPM_PEER_CPPFLAGS)
+bench_bench_lpm4_CFLAGS = $(AM_CFLAGS) $(LPM_PEER_CFLAGS)
+bench_bench_lpm4_LDADD = libfp.a librtr.a $(LPM_PEER_LIBS) -lm
+if HAVE_DPDK
+LPM_PEER_CPPFLAGS = -DHAVE_DPDK_PEER
+LPM_PEER_CFLAGS = $(DPDK_CFLAGS)
+LPM_PEER_LIBS = $(DPDK_LIBS)
+endif
+bench_progs += bench/bench_lpm6
+bench_bench_lpm6_SOURCES = bench/bench_lpm6.c
+bench_bench_lpm6_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fastpath -I$(top_srcdir)/bench/lib $(LPM_PEER_CPPFLAGS)
+bench_bench_lpm6_CFLAGS = $(AM_CFLAGS) $(LPM_PEER_CFLAGS)
+bench_bench_lpm6_LDADD = libfp.a librtr.a $(LPM_PEER_LIBS) -lm
+bench_progs += bench/bench_lpm_update
+bench_bench_lpm_update_SOURCES = bench/bench_lpm_update.c
+bench_bench_lpm_update_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fastpath -I$(top_srcdir)/bench/lib $(LPM_PEER_CPPFLAGS)
+bench_bench_lpm_update_CFLAGS = $(AM_CFLAGS) $(LPM_PEER_CFLAGS) $(URCU_CFLAGS)
+bench_bench_lpm_update_LDADD = libfp.a librtr.a $(LPM_PEER_LIBS) $(URCU_LIBS) -lm -lpthread

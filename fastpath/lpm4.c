@@ -60,21 +60,30 @@ uint32_t lpm4_lookup(const struct lpm4 *t, uint32_t addr)
 	return finish(t, addr, e);
 }
 
-/* Four passes over a group, so that the loads of one pass overlap; none branches on the data. */
-#define GROUP 16
+/*
+ * A group of 64 goes through its passes together, none with a branch on the data: all root words
+ * first, then all entries, so that the misses of a pass overlap. Done 16 at a time the same
+ * instructions reach two thirds of the rate when the table is in L3.
+ */
+#define GROUP 64
+
 static inline __attribute__((always_inline)) void
 group_scalar(const struct lpm4 *t, const uint32_t *addr, uint32_t *nh, unsigned n)
 {
-	uint32_t own[GROUP], special = 0;
 	const uint32_t *p[GROUP];
+	uint32_t special = 0;
 
+	/* A prefetch retires at once, a load that misses holds the reorder buffer. */
+	for (unsigned i = 0; i < n; i++)
+		__builtin_prefetch(&t->root[addr[i] >> ROOT_SHIFT]);
 	for (unsigned i = 0; i < n; i++) {
 		uint64_t w = __atomic_load_n(&t->root[addr[i] >> ROOT_SHIFT], __ATOMIC_ACQUIRE);
 		uint32_t bitmap = (uint32_t)(w >> 32);
 		uint32_t run = (uint32_t)__builtin_popcount(bitmap & run_mask(addr[i]));
 
-		own[i] = (uint32_t)w;
-		p[i] = bitmap ? entries_of(t) + own[i] + run : &own[i];
+		nh[i] = (uint32_t)w;
+		p[i] = bitmap ? entries_of(t) + (uint32_t)w + run : &nh[i];
+		__builtin_prefetch(p[i]);
 	}
 	for (unsigned i = 0; i < n; i++) {
 		nh[i] = lpm_load(p[i]);
@@ -117,14 +126,13 @@ AVX512 static void fix_lanes(const struct lpm4 *t, const uint32_t *addr, uint32_
 	}
 }
 
-AVX512 static inline void group_avx512(const struct lpm4 *t, const uint32_t *addr, uint32_t *nh,
-				       __mmask16 lanes, __m512i dflt)
+/* Sixteen root words to what the second pass needs: the entry, or with the lane's bit in the result
+ * the number of the entry to take. */
+AVX512 static inline __mmask16 lanes_root(const struct lpm4 *t, __m512i a, __m512i *ret)
 {
 	const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26,
 					       28, 30);
-	const __m512i odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29,
-					      31);
-	__m512i a = _mm512_maskz_loadu_epi32(lanes, addr);
+	const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
 	__m512i slot = _mm512_srli_epi32(a, ROOT_SHIFT);
 	__m512i w0 = _mm512_i32gather_epi64(_mm512_castsi512_si256(slot), t->root, 8);
 	__m512i w1 = _mm512_i32gather_epi64(_mm512_extracti64x4_epi64(slot, 1), t->root, 8);
@@ -134,15 +142,41 @@ AVX512 static inline void group_avx512(const struct lpm4 *t, const uint32_t *add
 	__m512i mask = _mm512_srlv_epi32(_mm512_set1_epi32(-1),
 					 _mm512_sub_epi32(_mm512_set1_epi32(31), sub));
 	__m512i run = _mm512_popcnt_epi32(_mm512_and_epi32(bitmap, mask));
-	__mmask16 split = _mm512_test_epi32_mask(bitmap, bitmap) & lanes;
-	__mmask16 node;
 
-	e = _mm512_mask_i32gather_epi32(e, split, _mm512_add_epi32(e, run), t->base, 4);
-	node = _mm512_movepi32_mask(e) & lanes;
-	e = _mm512_mask_mov_epi32(e, _mm512_testn_epi32_mask(e, e), dflt);
-	_mm512_mask_storeu_epi32(nh, lanes, e);
-	if (unlikely(node))
-		fix_lanes(t, addr, nh, node);
+	*ret = _mm512_add_epi32(e, run);
+	return _mm512_test_epi32_mask(bitmap, bitmap);
+}
+
+AVX512 static inline __mmask16 lanes_of(unsigned n)
+{
+	return n >= 16 ? 0xffff : (__mmask16)((1u << n) - 1);
+}
+
+AVX512 static inline __attribute__((always_inline)) void
+group_avx512(const struct lpm4 *t, const uint32_t *addr, uint32_t *nh, unsigned n, __m512i dflt)
+{
+	/* No prefetch here: gathers alone keep enough misses going, and all hits it is a third
+	 * faster. */
+	__mmask16 split[GROUP / 16];
+	uint32_t at[GROUP] __attribute__((aligned(64)));
+
+	for (unsigned i = 0; i < n; i += 16) {
+		__m512i a = _mm512_maskz_loadu_epi32(lanes_of(n - i), addr + i), e;
+
+		split[i / 16] = lanes_root(t, a, &e);
+		_mm512_store_si512(at + i, e);
+	}
+	for (unsigned i = 0; i < n; i += 16) {
+		__mmask16 lanes = lanes_of(n - i), node;
+		__m512i e = _mm512_load_si512(at + i);
+
+		e = _mm512_mask_i32gather_epi32(e, split[i / 16], e, t->base, 4);
+		node = _mm512_movepi32_mask(e) & lanes;
+		e = _mm512_mask_mov_epi32(e, _mm512_testn_epi32_mask(e, e), dflt);
+		_mm512_mask_storeu_epi32(nh + i, lanes, e);
+		if (unlikely(node))
+			fix_lanes(t, addr + i, nh + i, node);
+	}
 }
 
 AVX512 static void batch_avx512(const struct lpm4 *t, const uint32_t *addr, uint32_t *nh,
@@ -150,10 +184,9 @@ AVX512 static void batch_avx512(const struct lpm4 *t, const uint32_t *addr, uint
 {
 	__m512i dflt = _mm512_set1_epi32((int)lpm_load(&t->rib.dflt));
 
-	for (; n >= 16; n -= 16, addr += 16, nh += 16)
-		group_avx512(t, addr, nh, 0xffff, dflt);
-	if (n)
-		group_avx512(t, addr, nh, (__mmask16)((1u << n) - 1), dflt);
+	for (; n >= GROUP; n -= GROUP, addr += GROUP, nh += GROUP)
+		group_avx512(t, addr, nh, GROUP, dflt);
+	group_avx512(t, addr, nh, n, dflt);
 }
 #endif
 

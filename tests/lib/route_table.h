@@ -51,7 +51,7 @@ static void table_line(struct route_table *t, char *line)
 	struct rtr_prefix p;
 	struct table_prefix e = { 0 };
 
-	line[strcspn(line, "\n")] = 0;
+	line[strcspn(line, "\r\n")] = 0;
 	if (rtr_prefix_parse(line, AF_UNSPEC, &p) || !p.len)
 		return;
 	p = rtr_prefix_network(p);
