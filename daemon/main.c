@@ -91,10 +91,12 @@ int main(int argc, char **argv)
 		fprintf(stderr, "rtrd: an instance name is 1 to 32 letters, digits, '-' or '_'\n");
 		return RTRD_USAGE;
 	}
-	if (!o.config)
+	if (!o.config) {
+		o.config_dir = RTR_SYSCONFDIR;
 		o.config = config = strcmp(o.name, "main")
 					    ? xasprintf("%s/%s.conf", RTR_SYSCONFDIR, o.name)
 					    : xstrdup(RTR_SYSCONFDIR "/rtrd.conf");
+	}
 	status = parent_main(&o);
 	free(config);
 	return status;

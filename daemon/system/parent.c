@@ -365,6 +365,13 @@ static int set_up(struct parent *p)
 	r = parent_folder(o->state_base, p->state_dir, 0750, &p->user);
 	if (r)
 		return fail("make", p->state_dir, r);
+	/* The worker replaces files in it (`write memory`): temp file, rename. A folder that -f
+	 * names is not ours to give away. */
+	r = o->config_dir && p->user.drop
+		    ? parent_folder(o->config_dir, o->config_dir, 0750, &p->user)
+		    : 0;
+	if (r)
+		return fail("make", o->config_dir, r);
 	p->lock_fd = parent_lock(p->run_dir, &other);
 	if (p->lock_fd == -EWOULDBLOCK) {
 		fprintf(stderr,

@@ -62,7 +62,8 @@ int rtrd_manual(FILE *out);
 struct parent_opts {
 	const char *name, *config;
 	const char *run_base, *state_base; /* /run/rtr and /var/lib/rtr */
-	bool no_parent;                    /* rtrd_main in this process, for tests and debuggers */
+	const char *config_dir; /* made for the worker to write in; NULL: the user's own */
+	bool no_parent;         /* rtrd_main in this process, for tests and debuggers */
 };
 
 bool parent_name_ok(const char *name);

@@ -66,6 +66,30 @@ def test_folders(rtrd):
         assert (stat.S_IMODE(st.st_mode), st.st_uid) == (mode, uid), path
 
 
+def test_default_configuration_folder_is_the_workers(rtrd):
+    """/etc/rtr, where `write memory` makes and renames files; a folder of -f is left alone."""
+    made = not os.path.isdir("/etc/rtr")
+    os.makedirs("/etc/rtr", exist_ok=True)
+    subprocess.run(["mount", "-n", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/etc/rtr"], check=True)
+    try:
+        rtrd.start()
+        assert echo(rtrd, "up")
+        assert os.stat("/etc/rtr").st_uid == 0
+        rtrd.stop()
+        argv = rtrd.argv()
+        del argv[argv.index("-f"):argv.index("none") + 1]
+        p = subprocess.Popen(argv, stdin=subprocess.DEVNULL)
+        wait_for(lambda: connects(rtrd.sock), 10, "the socket")
+        st = os.stat("/etc/rtr")
+        p.terminate()
+        assert p.wait(10) == 0
+        assert (stat.S_IMODE(st.st_mode), st.st_uid) == (0o750, pwd.getpwnam("rtr").pw_uid)
+    finally:
+        subprocess.run(["umount", "-n", "-l", "/etc/rtr"], check=True)
+        if made:
+            os.rmdir("/etc/rtr")
+
+
 def test_a_link_in_place_of_the_folder_is_refused(rtrd):
     os.makedirs(f"{rtrd.folder}/run")
     os.mkdir(f"{rtrd.folder}/victim")
