@@ -23,3 +23,15 @@ bench_bench_lpm_update_SOURCES = bench/bench_lpm_update.c
 bench_bench_lpm_update_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fastpath -I$(top_srcdir)/bench/lib $(LPM_PEER_CPPFLAGS)
 bench_bench_lpm_update_CFLAGS = $(AM_CFLAGS) $(LPM_PEER_CFLAGS) $(URCU_CFLAGS)
 bench_bench_lpm_update_LDADD = libfp.a librtr.a $(LPM_PEER_LIBS) $(URCU_LIBS) -lm -lpthread
+bench_progs += bench/bench_classify
+bench_bench_classify_SOURCES = bench/bench_classify.c bench/classify_peer.c \
+	bench/classify_peer.h tests/lib/classbench.h
+bench_bench_classify_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fastpath -I$(top_srcdir)/bench \
+	-I$(top_srcdir)/tests/lib
+bench_bench_classify_CFLAGS = $(AM_CFLAGS)
+bench_bench_classify_LDADD = libfp.a librtr.a
+if HAVE_DPDK
+bench_bench_classify_CPPFLAGS += -DHAVE_DPDK
+bench_bench_classify_CFLAGS += $(DPDK_CFLAGS)
+bench_bench_classify_LDADD += $(DPDK_LIBS)
+endif

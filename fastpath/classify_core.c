@@ -9,33 +9,9 @@
 #include <immintrin.h>
 #endif
 
-/* Bit i = rule i of a block of m at w matches, all but META_EXTRA and fragments considered. */
+/* See cls_block_match. */
 typedef uint32_t block_match(const uint32_t *w, unsigned m, const struct fp_cls_key4 *k,
 			     bool zones);
-
-static inline bool in_pair(uint32_t pair, uint32_t lo, uint32_t span)
-{
-	return (uint16_t)(pair - lo) <= (uint16_t)span &&
-	       (uint16_t)((pair >> 16) - (lo >> 16)) <= span >> 16;
-}
-
-static inline uint32_t block_portable(const uint32_t *w, unsigned m, const struct fp_cls_key4 *k,
-				      bool zones)
-{
-	uint32_t hits = 0;
-
-	for (unsigned i = 0; i < m; i++) {
-		uint32_t meta = w[6 * m + i];
-		bool proto = meta & META_ANY_PROTO || (uint8_t)meta == (uint8_t)k->misc;
-		bool hit = k->src - w[i] <= w[m + i] && k->dst - w[2 * m + i] <= w[3 * m + i] &&
-			   in_pair(k->ports, w[4 * m + i], w[5 * m + i]) && proto;
-
-		if (zones)
-			hit = hit && !((k->zones ^ w[7 * m + i]) & w[8 * m + i]);
-		hits |= (uint32_t)hit << i;
-	}
-	return hits;
-}
 
 /* Order of the first rule of the leaf that matches, or FP_CLS_NONE. */
 static inline __attribute__((always_inline)) uint32_t leaf_match(const struct fp_cls *cls,
@@ -66,35 +42,64 @@ static inline __attribute__((always_inline)) uint32_t leaf_match(const struct fp
 	return FP_CLS_NONE;
 }
 
-/* Follows the cuts for n <= BATCH keys: all packets advance one level, then all the next one, so
- * that up to n misses are under way together. ret_ref receives their leaves. */
+/* Follows the cuts for the keys of list: all packets advance one level, then all the next one, so
+ * that their misses are under way together. ret_ref receives their leaves. */
 static inline __attribute__((always_inline)) void descend(const uint32_t *arena, uint64_t root,
 							  const struct fp_cls_key4 *keys,
-							  uint8_t *todo, unsigned left,
+							  const uint8_t *list, unsigned n,
 							  uint64_t *ret_ref)
 {
 	const uint64_t *at[BATCH];
+	uint8_t todo[BATCH];
 
-	for (unsigned j = 0; j < left; j++)
-		at[todo[j]] = &root;
-	while (left) {
-		unsigned still = 0;
-
+	for (unsigned j = 0; j < n; j++) {
+		at[list[j]] = &root;
+		todo[j] = list[j];
+	}
+	for (unsigned left = n, still; left; left = still) {
+		still = 0;
 		for (unsigned j = 0; j < left; j++) {
 			unsigned i = todo[j];
 			uint64_t ref = *at[i];
-			const uint32_t *words = &keys[i].src;
-			uint32_t slot = words[ref >> REF_WORD_SHIFT & 7] >>
-						(ref >> REF_SHIFT_SHIFT & 31) &
-					(uint32_t)(ref >> REF_MASK_SHIFT & 0x7fff);
 
-			at[i] = (const uint64_t *)(const void *)(arena + (uint32_t)ref) + slot;
+			at[i] = cls_child_at(arena, ref, &keys[i].src);
 			__builtin_prefetch(at[i]);
 			ret_ref[i] = ref;
 			todo[still] = (uint8_t)i;
 			still += !(ref >> 63);
 		}
-		left = still;
+	}
+}
+
+/* Lowers best[i] to the order of the first match in i's leaf for all of list. Most packets need one
+ * block and no more; they pass without a branch on what matched. */
+static inline __attribute__((always_inline)) void
+leaves(const struct fp_cls *cls, const struct cls_family *f, const struct fp_cls_key4 *keys,
+       const uint8_t *list, unsigned n, const uint64_t *ref, uint32_t *best, block_match *match)
+{
+	uint8_t slow[BATCH];
+	unsigned n_slow = 0;
+
+	for (unsigned j = 0; j < n; j++) {
+		unsigned i = list[j], count = REF_COUNT(ref[i]), m = MIN(count, BLOCK_RULES);
+		const uint32_t *w = f->arena + (uint32_t)ref[i];
+		uint32_t hits = match(w, m, &keys[i], f->zones);
+		uint32_t meta = w[6 * m + (hits ? (unsigned)__builtin_ctz(hits) : 0)];
+		uint32_t order = hits ? meta >> META_ORDER_SHIFT : FP_CLS_NONE;
+		bool more = ((count > BLOCK_RULES) & !hits) | (count == REF_COUNT_MAX) |
+			    (!!(meta & META_EXTRA) & !!hits) | !!MISC_FRAG(keys[i].misc);
+
+		order = more ? FP_CLS_NONE : order;
+		best[i] = MIN(best[i], order);
+		slow[n_slow] = (uint8_t)i;
+		n_slow += more;
+	}
+	for (unsigned j = 0; j < n_slow; j++) {
+		unsigned i = slow[j];
+		uint32_t order = leaf_match(cls, f->arena + (uint32_t)ref[i], REF_COUNT(ref[i]),
+					    &keys[i], f->zones, match);
+
+		best[i] = MIN(best[i], order);
 	}
 }
 
@@ -103,39 +108,31 @@ static inline __attribute__((always_inline)) void core(const struct fp_cls *cls,
 						       const struct fp_cls_key4 *keys, unsigned n,
 						       uint32_t *ret_ids, block_match *match)
 {
+	uint32_t best[BATCH];
 	uint64_t ref[BATCH];
-	uint8_t todo[BATCH];
+	uint8_t list[BATCH];
 
 	for (unsigned i = 0; i < n; i++)
-		ret_ids[i] = FP_CLS_NONE;
+		best[i] = FP_CLS_NONE;
 	for (unsigned t = 0; t < f->n_trees; t++) {
-		unsigned left = 0;
+		uint32_t first = f->tree[t].first_order;
+		unsigned m = 0;
 
 		for (unsigned i = 0; i < n; i++) {
-			todo[left] = (uint8_t)i;
-			left += f->tree[t].first_order < ret_ids[i];
+			list[m] = (uint8_t)i;
+			m += first < best[i];
 		}
-		descend(f->arena, f->tree[t].root, keys, todo, left, ref);
-		for (unsigned i = 0; i < n; i++) {
-			uint32_t order;
-
-			if (f->tree[t].first_order >= ret_ids[i])
-				continue;
-			order = leaf_match(cls, f->arena + (uint32_t)ref[i], REF_COUNT(ref[i]),
-					   &keys[i], f->zones, match);
-			ret_ids[i] = MIN(ret_ids[i], order);
-		}
+		descend(f->arena, f->tree[t].root, keys, list, m, ref);
+		leaves(cls, f, keys, list, m, ref, best, match);
 	}
-	for (unsigned i = 0; i < n; i++) {
-		if (ret_ids[i] != FP_CLS_NONE)
-			ret_ids[i] = cls->id[ret_ids[i]];
-	}
+	for (unsigned i = 0; i < n; i++)
+		ret_ids[i] = best[i] == FP_CLS_NONE ? FP_CLS_NONE : cls->id[best[i]];
 }
 
 void cls_core_portable(const struct fp_cls *cls, const struct cls_family *f,
 		       const struct fp_cls_key4 *keys, size_t n, uint32_t *ret_ids)
 {
-	core(cls, f, keys, (unsigned)n, ret_ids, block_portable);
+	core(cls, f, keys, (unsigned)n, ret_ids, cls_block_match);
 }
 
 #ifdef __x86_64__

@@ -51,8 +51,11 @@ enum cls_dim {
 #define WORDS_ZONES  2u
 #define ARENA_SLACK  16u /* words after the last block that its vector loads may touch */
 #define MAX_TREES    4u
-#define BATCH        32u
-#define MISC_FRAG(m) ((m) >> 24)
+/* Bounds of an arena. A rule alone takes 28 to 36 bytes; the rest is for copies and tables. */
+#define CLS_ARENA_PER_RULE 144u
+#define CLS_ARENA_FIXED    (16u << 10)
+#define BATCH              64u
+#define MISC_FRAG(m)       ((m) >> 24)
 
 /* What a leaf does not hold: compared only when META_EXTRA or a fragment asks for it. */
 struct cls_extra {
@@ -102,6 +105,19 @@ struct cls_core_rule {
 /* Rules in order. Fills f; 0 or -ENOMEM with f empty. */
 int cls_trees_build(struct cls_family *f, const struct cls_core_rule *rules, size_t n);
 
+/* How to build: which tree each group of rules goes to, what a byte costs, how much may be tried.
+ */
+struct cls_plan {
+	uint8_t tree_of[4];
+	double memory_price;
+};
+#define CLS_GROUP_SRC_WIDE 1u
+#define CLS_GROUP_DST_WIDE 2u
+
+/* One set of trees by the plan. work is lowered by the effort; at 0 nodes become leaves. */
+int cls_trees_try(struct cls_family *f, const struct cls_core_rule *rules, const uint8_t *group,
+		  size_t n, const struct cls_plan *plan, uint64_t *work);
+
 /* Ranges lo[i]..hi[i] -> their bounds; 0 or -ENOMEM. */
 int cls_rank_build(struct cls_rank *rank, const struct fp_cls_addr *lo,
 		   const struct fp_cls_addr *hi, size_t n);
@@ -111,6 +127,40 @@ void cls_rank_keys(const struct fp_cls *cls, const struct fp_cls_key6 *keys, uns
 		   struct fp_cls_key4 *ret);
 
 bool cls_extra_match(const struct fp_cls *cls, uint32_t order, uint32_t misc);
+
+static inline bool cls_in_pair(uint32_t pair, uint32_t lo, uint32_t span)
+{
+	return (uint16_t)(pair - lo) <= (uint16_t)span &&
+	       (uint16_t)((pair >> 16) - (lo >> 16)) <= span >> 16;
+}
+
+/* Bit i = rule i of a block of m at w matches, all but META_EXTRA and fragments considered. */
+static inline uint32_t cls_block_match(const uint32_t *w, unsigned m, const struct fp_cls_key4 *k,
+				       bool zones)
+{
+	uint32_t hits = 0;
+
+	for (unsigned i = 0; i < m; i++) {
+		uint32_t meta = w[6 * m + i];
+		bool proto = meta & META_ANY_PROTO || (uint8_t)meta == (uint8_t)k->misc;
+		bool hit = k->src - w[i] <= w[m + i] && k->dst - w[2 * m + i] <= w[3 * m + i] &&
+			   cls_in_pair(k->ports, w[4 * m + i], w[5 * m + i]) && proto;
+
+		if (zones)
+			hit = hit && !((k->zones ^ w[7 * m + i]) & w[8 * m + i]);
+		hits |= (uint32_t)hit << i;
+	}
+	return hits;
+}
+
+/* Where the child of a cut is for a key seen as words; for a leaf, the leaf. */
+static inline const uint64_t *cls_child_at(const uint32_t *arena, uint64_t ref, const uint32_t *key)
+{
+	uint32_t slot = key[ref >> REF_WORD_SHIFT & 7] >> (ref >> REF_SHIFT_SHIFT & 31) &
+			(uint32_t)(ref >> REF_MASK_SHIFT & 0x7fff);
+
+	return (const uint64_t *)(const void *)(arena + (uint32_t)ref) + slot;
+}
 
 /* Lookups of at most BATCH keys in one family. */
 void cls_core_portable(const struct fp_cls *cls, const struct cls_family *f,

@@ -8,7 +8,7 @@
  * aliases into it, harmlessly: none of the node's rules matches it and leaves compare in full.
  *
  * Which cut: the one with the lowest estimated time for a packet at a random point of a random rule
- * (node_cost), plus its memory at the rate of MEMORY_PRICE. Slots between which no rule begins or
+ * (node_cost), plus its memory at the plan's price. Slots between which no rule begins or
  * ends share one child.
  *
  * Memory: each node has a budget of bytes in which it could always become a leaf. A cut is only
@@ -24,16 +24,18 @@
 
 #include <errno.h>
 
-#define MAX_DEPTH    16u /* also bounds the lists that are open at one time */
-#define LEAF_TARGET  8u
-#define DEDUP_MAX    48u /* rules compared pairwise with each other before a leaf is written */
-#define MEMORY_PRICE 0.06
+#define MAX_DEPTH      16u /* also bounds the lists that are open at one time */
+#define LEAF_TARGET    8u
+#define SLOTS_PER_RULE 4u  /* tables of more slots than that are mostly copies */
+#define DEDUP_MAX      48u /* rules compared pairwise with each other before a leaf is written */
 
 struct box {
 	uint32_t lo[DIM__MAX], hi[DIM__MAX];
 };
 
 struct builder {
+	const struct cls_plan *plan;
+	uint64_t *work;
 	const struct cls_core_rule *rules;
 	uint32_t *arena;
 	size_t n_words, cap_words;
@@ -296,6 +298,7 @@ static double judge(struct builder *b, const uint32_t *list, size_t n, const str
 	double time = 0, w = 0;
 	int32_t here = 0;
 
+	*b->work -= MIN(*b->work, slots + n);
 	memset(b->diff, 0, (slots + 1) * sizeof(*b->diff));
 	memset(b->weight, 0, (slots + 1) * sizeof(*b->weight));
 	memset(b->edge, 0, (slots + 1) * sizeof(*b->edge));
@@ -328,23 +331,24 @@ static bool plan_cut(struct builder *b, const uint32_t *list, size_t n, const st
 	double own = (double)(n * b->words_a_rule * sizeof(uint32_t));
 	struct cut c;
 
-	ret->score = as_leaf + MEMORY_PRICE;
+	ret->score = as_leaf + b->plan->memory_price;
 	for (c.dim = 0; c.dim < DIM__MAX; c.dim++) {
 		unsigned size = block_of(b, list, n, box, c.dim, &c.base);
 
 		for (c.bits = 1; c.bits <= MIN(size, REF_MAX_BITS); c.bits++) {
 			size_t bytes;
 
-			if (sizeof(uint64_t) << c.bits > budget || 1ul << c.bits > 4 * n + 4)
+			if (sizeof(uint64_t) << c.bits > budget ||
+			    1ul << c.bits > SLOTS_PER_RULE * n + 4)
 				break;
 			c.shift = size - c.bits;
 			c.score = 0.4 + judge(b, list, n, box, &c, &bytes);
-			c.score += MEMORY_PRICE * (double)bytes / own;
+			c.score += b->plan->memory_price * (double)bytes / own;
 			if (bytes <= budget && c.score < ret->score)
 				*ret = c;
 		}
 	}
-	return ret->score < as_leaf + MEMORY_PRICE;
+	return ret->score < as_leaf + b->plan->memory_price;
 }
 
 /* The children of a cut: slots first[i] .. first[i + 1] - 1 have the rules list[at[i]] ..
@@ -448,35 +452,65 @@ static uint64_t node(struct builder *b, uint32_t *list, size_t n, struct box box
 
 	b->depth = MAX(b->depth, depth);
 	n = prune(b, list, n, &box);
-	if (n <= 2 || depth == MAX_DEPTH || !plan_cut(b, list, n, &box, budget, &c))
+	if (n <= 2 || depth == MAX_DEPTH || !*b->work || !plan_cut(b, list, n, &box, budget, &c))
 		return leaf(b, list, n);
 	return cut_node(b, list, n, &box, &c, budget, depth);
 }
 
-int cls_trees_build(struct cls_family *f, const struct cls_core_rule *rules, size_t n)
+/* The tree that the plan gives number which. */
+static void add_tree(struct builder *b, struct cls_family *f, const uint8_t *group, uint8_t which,
+		     uint32_t *list, size_t n)
 {
-	size_t max_bytes = n * (FP_CLS_BYTES_PER_RULE / 2) + FP_CLS_BYTES_FIXED / 2;
-	struct builder b = { .rules = rules, .n_words = 1, .words_a_rule = WORDS_A_RULE };
-	size_t slots = ((size_t)1 << REF_MAX_BITS) + 1;
-	uint32_t *list = malloc((n + 1) * sizeof(*list));
 	struct box all = { .lo = { 0 } };
+	size_t m = 0;
 
-	*f = (struct cls_family){ .n_trees = 1 };
+	for (size_t i = 0; i < n && !b->failed; i++) {
+		if (b->plan->tree_of[group[i]] == which)
+			list[m++] = (uint32_t)i;
+	}
+	if (!m)
+		return;
+	memcpy(all.hi, dim_max, sizeof(all.hi));
+	f->tree[f->n_trees++] = (struct cls_tree){
+		.first_order = b->rules[list[0]].order,
+		.root = node(b, list, m, all, CLS_ARENA_PER_RULE * m + CLS_ARENA_FIXED / MAX_TREES,
+			     0),
+	};
+}
+
+static int tree_cmp(const void *a, const void *b)
+{
+	const struct cls_tree *x = a, *y = b;
+
+	return x->first_order < y->first_order ? -1 : x->first_order > y->first_order;
+}
+
+int cls_trees_try(struct cls_family *f, const struct cls_core_rule *rules, const uint8_t *group,
+		  size_t n, const struct cls_plan *plan, uint64_t *work)
+{
+	struct builder b = {
+		.plan = plan, .work = work, .rules = rules, .words_a_rule = WORDS_A_RULE
+	};
+	size_t slots = MIN((size_t)1 << REF_MAX_BITS, n * SLOTS_PER_RULE + 4) + 1;
+	uint32_t *list = malloc((n + 1) * sizeof(*list));
+
+	*f = (struct cls_family){ 0 };
 	b.weight = malloc(slots * sizeof(*b.weight));
 	b.diff = malloc(slots * sizeof(*b.diff));
 	b.edge = malloc(slots * sizeof(*b.edge));
 	b.failed = !list || !b.weight || !b.diff || !b.edge;
-	memcpy(all.hi, dim_max, sizeof(all.hi));
-	for (size_t i = 0; i < n && !b.failed; i++) {
-		list[i] = (uint32_t)i;
+	for (size_t i = 0; i < n; i++)
 		f->zones |= rules[i].lo[DIM_ZONE_IN] || rules[i].lo[DIM_ZONE_OUT];
-	}
 	if (f->zones)
 		b.words_a_rule += WORDS_ZONES;
+	/* The empty leaf is read like any other: word 0 and the slack after it exist. */
 	if (!b.failed)
-		f->tree[0].root = node(&b, list, n, all, max_bytes, 0);
+		arena_take(&b, 1, 1);
+	for (uint8_t t = 0; t < MAX_TREES; t++)
+		add_tree(&b, f, group, t, list, n);
+	qsort(f->tree, f->n_trees, sizeof(*f->tree), tree_cmp);
 	f->arena = b.arena;
-	f->n_words = b.n_words;
+	f->n_words = b.n_words + ARENA_SLACK;
 	f->depth = b.depth;
 	f->longest = b.longest;
 	free(list);
@@ -486,7 +520,7 @@ int cls_trees_build(struct cls_family *f, const struct cls_core_rule *rules, siz
 	free(b.leaf_tab);
 	if (b.failed) {
 		free(f->arena);
-		*f = (struct cls_family){ .n_trees = 0 };
+		*f = (struct cls_family){ 0 };
 		return -ENOMEM;
 	}
 	return 0;

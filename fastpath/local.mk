@@ -20,6 +20,7 @@ libfp_a_SOURCES += \
 	fastpath/classify.c fastpath/classify.h \
 	fastpath/classify_core.c \
 	fastpath/classify_impl.h \
+	fastpath/classify_plan.c \
 	fastpath/classify_rank.c \
 	fastpath/classify_tree.c
 libfp_a_SOURCES += fastpath/lpm_mem.c fastpath/lpm_mem.h fastpath/lpm_node.c fastpath/lpm_node.h \

@@ -10,3 +10,8 @@ fuzz_progs += tests/fuzz/fuzz_cliproto
 tests_fuzz_fuzz_cliproto_SOURCES = tests/fuzz/fuzz_cliproto.c
 tests_fuzz_fuzz_cliproto_LDADD = librtr.a
 tests_fuzz_fuzz_cliproto_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+fuzz_progs += tests/fuzz/fuzz_classify
+tests_fuzz_fuzz_classify_SOURCES = tests/fuzz/fuzz_classify.c tests/lib/classify_oracle.h
+tests_fuzz_fuzz_classify_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fastpath
+tests_fuzz_fuzz_classify_LDADD = libfp.a librtr.a
+tests_fuzz_fuzz_classify_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer

@@ -16,9 +16,10 @@ tests_unit_test_parse_LDADD = libfp.a librtr.a $(CHECK_LIBS)
 check_PROGRAMS += tests/unit/test_classify
 TESTS += tests/unit/test_classify
 tests_unit_test_classify_SOURCES = tests/unit/test_classify.c tests/lib/check_main.h \
-	tests/lib/classify_oracle.h
+	tests/lib/classbench.h tests/lib/classify_oracle.h
 tests_unit_test_classify_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fastpath
 tests_unit_test_classify_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_classify_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 tests_unit_test_classify_LDADD = libfp.a librtr.a $(CHECK_LIBS)
 check_PROGRAMS += tests/unit/test_rewrite
 TESTS += tests/unit/test_rewrite

@@ -3,13 +3,42 @@
  */
 #include "classify.h"
 #include "../lib/check_main.h"
+#include "../lib/classbench.h"
 #include "../lib/classify_oracle.h"
-
-#include <errno.h>
 
 #define KEYS 512
 
 static uint64_t rng;
+
+/* The linker sends the allocations of the program here; the one after so many fails, then all do.
+ */
+static int fail_after = -1;
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t size);
+
+static bool fails(void)
+{
+	return fail_after >= 0 && (fail_after == 0 || --fail_after == 0);
+}
+
+void *__wrap_malloc(size_t size)
+{
+	return fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return fails() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *p, size_t size)
+{
+	return fails() ? NULL : __real_realloc(p, size);
+}
 
 static uint64_t rnd(uint64_t below)
 {
@@ -28,7 +57,7 @@ static void compare(const struct fp_cls *cls, const struct fp_cls_rule *rules, s
 	static struct fp_cls_key6 k6[KEYS];
 	static struct fp_cls_key4 k4[KEYS];
 	static uint32_t got[KEYS];
-	size_t m = KEYS - rnd(33); /* batches of all lengths */
+	size_t m = (n > 20000 ? KEYS / 8 : KEYS) - rnd(33); /* batches of all lengths */
 
 	for (size_t i = 0; i < m; i++) {
 		struct fp_cls_rule any = fp_cls_rule_any(family, 0);
@@ -218,6 +247,103 @@ START_TEST(refused)
 }
 END_TEST
 
+/* Published sets; made ones of the same shape where they are not beside the tree. */
+START_TEST(classbench)
+{
+	static const char *const names[] = { "acl1_1k",  "fw1_1k",  "ipc1_1k",
+					     "acl1_10k", "fw1_10k", "ipc1_10k" };
+	const char *top = getenv("top_srcdir");
+	char *dir = xasprintf("%s/../shared/data/classbench", top ? top : ".");
+	struct cb_set set;
+
+	rng = test_seed;
+	if (cb_read(dir, names[_i], &set)) {
+		printf("%s is not in %s: made rules instead\n", names[_i], dir);
+		set = cb_make(names[_i], AF_INET, strstr(names[_i], "10k") ? 10000 : 1000, rng);
+	}
+	build_and_compare(set.rules, set.n, 10);
+	free(set.rules);
+	set = cb_make(names[_i], AF_INET6, 1000, rng);
+	build_and_compare(set.rules, set.n, 4);
+	free(set.rules);
+	free(dir);
+}
+END_TEST
+
+/* Rules that no tree can tell apart: ranges that all overlap, one for each pair of ends, so that
+ * each cut copies most of them. Memory stays within the bound; answers stay right. */
+START_TEST(all_overlap)
+{
+	static struct fp_cls_rule rules[3000];
+	uint32_t n = ARRAY_LEN(rules);
+
+	rng = test_seed;
+	for (uint32_t i = 0; i < n; i++) {
+		struct fp_cls_rule *r = &rules[i];
+
+		*r = fp_cls_rule_any(_i ? AF_INET6 : AF_INET, i);
+		r->src_lo.lo = (uint32_t)rnd(1u << 31);
+		r->src_hi.lo = UINT32_MAX - rnd(1u << 31);
+		r->dst_lo.lo = (uint32_t)rnd(1u << 31);
+		r->dst_hi.lo = UINT32_MAX - rnd(1u << 31);
+		r->sport_lo = (uint16_t)rnd(32768);
+		r->sport_hi = (uint16_t)(65535 - rnd(32768));
+		r->dport_lo = (uint16_t)rnd(32768);
+		r->dport_hi = (uint16_t)(65535 - rnd(32768));
+	}
+	build_and_compare(rules, n, 2);
+}
+END_TEST
+
+START_TEST(hundred_thousand)
+{
+	static const char *const names[] = { "acl1", "fw1", "ipc1" };
+	struct cb_set set = cb_make(names[_i], AF_INET, 100000, test_seed);
+
+	rng = test_seed;
+	build_and_compare(set.rules, set.n, 1);
+	free(set.rules);
+}
+END_TEST
+
+/* Each allocation of a build fails once: -ENOMEM, and nothing is lost (the ASan run sees leaks). A
+ * build that goes on to the end found another way. */
+START_TEST(allocation_fails)
+{
+	struct cb_set set = cb_make("ipc1", AF_INET, 300, 1),
+		      v6 = cb_make("acl1", AF_INET6, 300, 1);
+	struct fp_cls *untouched = (void *)&rng, *cls = untouched;
+	unsigned failed = 0;
+
+	for (size_t i = 0; i < set.n; i += 3)
+		set.rules[i] = v6.rules[i];
+	for (int after = 0;; after++) {
+		int r;
+
+		fail_after = after;
+		r = fp_cls_build(set.rules, set.n, &cls);
+		if (fail_after > 0) {
+			fail_after = -1;
+			ck_assert_int_eq(r, 0);
+			fp_cls_free(cls);
+			break;
+		}
+		fail_after = -1;
+		if (!r) {
+			fp_cls_free(cls);
+			cls = untouched;
+			continue;
+		}
+		ck_assert_int_eq(r, -ENOMEM);
+		ck_assert_ptr_eq(cls, untouched);
+		failed++;
+	}
+	ck_assert_uint_gt(failed, 20);
+	free(set.rules);
+	free(v6.rules);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("classify");
@@ -228,6 +354,10 @@ static Suite *suite(void)
 	tcase_add_test(tc, no_rules);
 	tcase_add_test(tc, only_wildcards);
 	tcase_add_test(tc, refused);
+	tcase_add_loop_test(tc, classbench, 0, 6);
+	tcase_add_loop_test(tc, all_overlap, 0, 2);
+	tcase_add_loop_test(tc, hundred_thousand, 0, 3);
+	tcase_add_test(tc, allocation_fails);
 	suite_add_tcase(s, tc);
 	return s;
 }
