@@ -30,6 +30,9 @@ struct domain {
 	int (*init)(void); /* 0 or -errno; after the kernel's first dump */
 	void (*fini)(void);
 
+	/* The kernel changed, by others or by us: enum shadow_change. For logs and caches. */
+	void (*observed)(unsigned change);
+
 	/* Pure: looks at the old and the new model and the snapshots, reports by check_error and
 	 * check_warn, changes nothing. */
 	void (*check)(struct check *c);

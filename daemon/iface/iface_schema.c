@@ -57,8 +57,11 @@ static const struct sch_word words[] = {
 	{ "secondary", "One more network on the same link" },
 };
 
+static const char *const after_system[] = { "system", NULL };
+
 static const struct domain links_domain = {
 	.name = "links",
+	.after = after_system,
 	.rows = rows,
 	.n_rows = ARRAY_LEN(rows),
 	.words = words,

@@ -235,7 +235,7 @@ int startup_check(const char *path, struct strbuf *out)
 
 /* ---- commands: save ---- */
 
-static void write_memory(struct cmd_ctx *c)
+static bool save(struct cmd_ctx *c)
 {
 	time_t now = time(NULL);
 	struct tm tm;
@@ -269,6 +269,12 @@ static void write_memory(struct cmd_ctx *c)
 	}
 	free(comment);
 	free(text);
+	return !r;
+}
+
+static void write_memory(struct cmd_ctx *c)
+{
+	save(c);
 }
 
 static void write_erase(struct cmd_ctx *c)
@@ -400,8 +406,11 @@ static void reload_asked(struct cmd_ctx *c, const char *text)
 {
 	size_t n = strlen(text);
 
-	if (n && !strncasecmp(text, "yes", n))
-		write_memory(c);
+	if (n && !strncasecmp(text, "yes", n) && !save(c)) {
+		st.reload_at = 0;
+		cmd_done(c);
+		return;
+	}
 	if (st.reload_at)
 		reload_schedule(c);
 	else
@@ -531,7 +540,6 @@ static void show_config(struct cmd_ctx *c, const struct rec *root, unsigned flag
 		return;
 	}
 	text_config(root, flags, &b);
-	cmd_puts(c, "!\n");
 	cmd_puts(c, strbuf_str(&b));
 	strbuf_fini(&b);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "txn/txn.h"
 
+#include "domain.h"
 #include "kernel/apply.h"
 #include "kernel/nlq.h"
 #include "kernel/shadow.h"
@@ -88,6 +89,19 @@ static void after_ms(struct event *ev, unsigned ms)
 	event_add(ev, &tv);
 }
 
+static void observe(unsigned change)
+{
+	const struct domain *const *d;
+	size_t n;
+
+	if (domains_sort(&d, &n))
+		return;
+	for (size_t i = 0; i < n; i++) {
+		if (d[i]->observed)
+			d[i]->observed(change);
+	}
+}
+
 /* ---- the end of a commit ---- */
 
 static void set_degraded(bool on)
@@ -116,6 +130,8 @@ static void finish(int error, bool changed)
 
 	t.now = NULL;
 	t.want = rec_unref(t.want);
+	if (res.n_writes)
+		observe(SHADOW_LINK | SHADOW_ADDR | SHADOW_ROUTE);
 	t.stats.last_ns = rtr_now_ns() - t.start_ns;
 	if (error && t.undone)
 		t.stats.undone++;
@@ -272,6 +288,8 @@ static void repaired(void *arg, const struct apply_result *res)
 	if (res->n_writes) {
 		static struct log_limit lim;
 
+		observe(SHADOW_LINK | SHADOW_ADDR | SHADOW_ROUTE);
+
 		t.stats.repairs++;
 		t.stats.repair_writes += res->n_writes;
 		t.repairs_this_sec++;
@@ -312,6 +330,7 @@ static void repair(evutil_socket_t fd, short what, void *arg)
 
 static void kernel_changed(void *arg, unsigned change)
 {
+	observe(change);
 	t.repair_wanted = true;
 	if (!t.backoff_ms)
 		after_ms(t.kick, 0);
