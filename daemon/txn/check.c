@@ -4,6 +4,7 @@
 #include "schema/text.h"
 #include "txn/txn.h"
 
+RTR_PRINTF(4, 0)
 static void report(struct check *c, const char *what, const struct rec *rec, const char *fmt,
 		   va_list ap)
 {
