@@ -101,6 +101,10 @@ START_TEST(truncated_and_extended)
 		ck_assert_int_eq(clp_decode(b.s, n, &m), -EPROTO);
 	strbuf_addc(&b, 'x');
 	ck_assert_int_eq(clp_decode(b.s, b.len, &m), -EPROTO);
+	/* The same, and counted: bytes that belong to no string. */
+	b.s[0]++;
+	ck_assert_int_eq(clp_size(b.s, b.len), (int64_t)b.len);
+	ck_assert_int_eq(clp_decode(b.s, b.len, &m), -EPROTO);
 	strbuf_fini(&b);
 }
 END_TEST
