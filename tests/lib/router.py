@@ -113,7 +113,7 @@ def rtrctl(instance, commands, json_output=False, check=True, timeout=30, wrap=(
         argv += ["-c", c]
     p = sh(*argv, check=False, timeout=timeout)
     out = p.stdout + p.stderr
-    if check and (p.returncode or re.search(r"^% ", out, re.M)):
+    if check and (p.returncode or re.search(r"^% (?!Warning)", out, re.M)):
         raise CliError("; ".join(commands), out)
     return out
 
