@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What: an instance of tests/lib/stub_rtrd.c: rtrd's parent and CLI without a router behind.
+"""What: an instance of rtrd in a folder of its own, for tests at its command line: the real one
+or tests/lib/stub_rtrd.c, its parent and CLI without a router behind.
 
 Owns: its process and its folder. Failure: a program that is not built skips the test.
 """
@@ -16,10 +17,10 @@ from topo import wait_for
 class StubRtrd:
     """The instance, in a folder of its own; stopped and removed at the end of the `with`."""
 
-    def __init__(self, folder):
-        self.program = f"{build_dir()}/tests/lib/stub_rtrd"
+    def __init__(self, folder, program="tests/lib/stub_rtrd"):
+        self.program = f"{build_dir()}/{program}"
         if not os.access(self.program, os.X_OK):
-            pytest.skip("stub_rtrd is not built")
+            pytest.skip(f"{program} is not built")
         self.folder = str(folder)
         self.sock = f"{self.folder}/run/t/cli.sock"
         self.log = f"{self.folder}/log"

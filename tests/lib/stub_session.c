@@ -209,7 +209,7 @@ static void cmd_tee(struct session *s, const char *arg)
 /* As a subverted rtrd might: a path that nobody typed. */
 static void cmd_evil(struct session *s, const char *arg)
 {
-	cmd_file(s, CONN_APPEND, "/tmp/rtr-stub-evil");
+	cmd_file(s, CONN_APPEND, "/run/rtr-stub-evil");
 }
 
 static void cmd_log(struct session *s, const char *arg)

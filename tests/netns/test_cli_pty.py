@@ -405,8 +405,8 @@ def test_redirects(term, rtrd):
     assert open(f"{path}2").read() == "to a file\n"
     assert "Cannot open /nonexistent/x" in term.run("redirect /nonexistent/x")
     assert "No space" in term.run("redirect /dev/full")
-    assert "Cannot write /tmp/rtr-stub-evil" in term.run("evil")
-    assert not os.path.exists("/tmp/rtr-stub-evil")
+    assert "Cannot write /run/rtr-stub-evil" in term.run("evil")
+    assert not os.path.exists("/run/rtr-stub-evil")
 
 
 def test_output_cannot_steer_the_terminal(term):
@@ -456,6 +456,93 @@ def test_waiting_for_rtrd_can_be_given_up(term, rtrd):
     term.expect("Waiting")
     term.type("\x03")
     assert term.status() != 0
+
+
+# ---- the router's own session behind the same terminal ----
+
+
+@pytest.fixture
+def real(tmp_path):
+    """rtrd itself, in a network namespace that ends with it."""
+    with StubRtrd(tmp_path, "rtrd") as r:
+        r.start(wrap=["unshare", "--net"])
+        yield r
+
+
+@pytest.fixture
+def router(real):
+    t = Terminal(real, rows=24)
+    t.expect("rtr#")
+    yield t
+    t.close()
+
+
+def revision(router, prompt="rtr#"):
+    router.type("show version\r")
+    return int(re.search(r"revision (\d+)", router.expect(f"(?s)revision.*{prompt}")).group(1))
+
+
+def test_router_pasted_configuration_is_one_commit(router):
+    before = revision(router)
+    routes = [f"ip route 10.{n // 256}.{n % 256}.0 255.255.255.0 Null0" for n in range(2000)]
+    text = "\r".join(["configure terminal", *routes, "end", ""])
+    router.type(f"\x1b[200~{text}\x1b[201~")
+    router.expect("2002 lines pasted")
+    router.expect("rtr#", 30)
+    assert revision(router) == before + 1
+    router.type("show running-config | count ip route 10\r")
+    router.expect(r"\n.*2000\D")
+    router.expect("rtr#")
+
+
+def test_router_killed_under_configuration(router, real):
+    router.type("configure terminal\r").expect(r"\(config\)#")
+    router.type("hostname kept\r").expect(r"kept\(config\)#")
+    router.type("end\r").expect("kept#")
+    router.type("configure candidate\r").expect(r"kept\(config.*\)#")
+    router.type("hostname lost\r").expect(r"kept\(config.*\)#")
+    os.kill(real.child(), signal.SIGKILL)
+    router.expect("had not committed is gone")
+    router.expect("kept#")
+    router.type("show running-config | include hostname\r")
+    router.expect("\nhostname kept\r\n")
+    router.expect("kept#")
+
+
+def test_router_help_and_completion_in_configuration(router):
+    router.type("conf\t").expect("igure ")
+    router.type("t\r").expect(r"\(config\)#")
+    router.type("interface eth9\r").expect(r"\(config-if\)#")
+    router.type("desc\twhat is this\x16?\r").expect(r"\(config-if\)#")
+    router.type("ip ?").expect("address ")
+    router.expect(r"\(config-if\)#ip ")
+    router.type("\x1a").expect("rtr#")
+    router.type("show running-config\r").expect(r"description what is this\?")
+    router.expect("rtr#")
+
+
+def test_router_terminal_length(router):
+    router.type("terminal length 5\r").expect("rtr#")
+    router.type("show ?").expect(" --More-- ")
+    router.type("q").expect("rtr#show ")
+    router.type("\x15terminal length 0\r").expect("rtr#")
+    router.type("show ?")
+    assert "--More--" not in router.expect("rtr#show ")
+
+
+def test_router_reader_may_look_only(real):
+    argv = ["setpriv", "--reuid", "65534", "--regid", "65534", "--groups", "rtr", program("rtrctl"),
+            "-S", real.sock]
+
+    def run(*cmds):
+        args = [x for c in cmds for x in ("-c", c)]
+        return subprocess.run([*argv, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=10)
+
+    assert run("show version").returncode == 0
+    assert run("configure terminal", "hostname mine").returncode != 0
+    assert run("enable", "configure terminal", "hostname mine").returncode != 0
+    assert "mine" not in run("show running-config").stdout
 
 
 def batch(rtrd, *args, stdin=None):
