@@ -8,6 +8,7 @@ Failure: a daemon that dies before it answers raises with the end of its log.
 import ctypes
 import json
 import os
+import pwd
 import re
 import select
 import shutil
@@ -20,6 +21,7 @@ from topo import Node, kill_all, sh, start_time, wait_for
 
 TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 RUN_DIR = "/run/rtr"
+TEST_DIR = "/run/rtr-test"  # in the private /run of the netns tests
 # A cold start on a machine busy with other builds; far above what readiness takes.
 READY_TIMEOUT = 20.0
 # What rtrd may take to end its children and let go of its maps before it is killed.
@@ -61,10 +63,35 @@ def answers(instance):
             return False
 
 
-def spawn(node, instance, config, log):
+def prepare(folder, config=None):
+    """A folder for one rtrd: its startup configuration (a copy of `config`), revisions, log.
+
+    Nothing of a lab or test is written to /etc/rtr or /var/lib/rtr, nor to the file given.
+    """
+    os.makedirs(folder, exist_ok=True)
+    if config:
+        shutil.copy(config, startup(folder))
+    try:
+        user = pwd.getpwnam("rtr")
+    except KeyError:
+        return
+    for path in (folder, startup(folder)):
+        if os.path.exists(path):
+            os.chown(path, user.pw_uid, user.pw_gid)
+
+
+def startup(folder):
+    return f"{folder}/startup.conf"
+
+
+def logfile(folder):
+    return f"{folder}/log"
+
+
+def spawn(node, instance, folder):
     """Starts rtrd in the node's namespace, detached from this process's terminal and session."""
-    argv = node.argv(program("rtrd"), "-N", instance, *(["-f", config] if config else []))
-    with open(log, "ab") as out:
+    argv = node.argv(program("rtrd"), "-N", instance, "-f", startup(folder), "--state-dir", f"{folder}/state")
+    with open(logfile(folder), "ab") as out:
         return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                                 start_new_session=True)
 
@@ -78,8 +105,9 @@ def tail(path, size=4000):
         return ""
 
 
-def wait_ready(proc, instance, log, timeout=READY_TIMEOUT):
+def wait_ready(proc, instance, folder, timeout=READY_TIMEOUT):
     """Returns when the instance answers; raises at once when the process ends before."""
+    log = logfile(folder)
     fd = os.pidfd_open(proc.pid)
     poller = select.poll()
     poller.register(fd, select.POLLIN)
@@ -124,16 +152,17 @@ class Router(Node):
     def __init__(self, topology, name, spec):
         super().__init__(topology, name, spec)
         self.instance = f"{topology.prefix}-{name}"
-        self.proc = self.config_file = None
-
-    def log_file(self):
-        return os.path.join(self.topology.folder, f"{self.name}.log")
+        self.folder = f"{TEST_DIR}/{self.instance}"
+        self.proc = None
 
     def start(self, config=(), config_file=None):
-        """Starts rtrd, waits until it answers, then enters the configuration lines, if any."""
-        self.config_file = config_file
-        self.proc = spawn(self, self.instance, config_file, self.log_file())
-        wait_ready(self.proc, self.instance, self.log_file())
+        """Starts rtrd, waits until it answers, then enters the configuration lines, if any.
+
+        config_file becomes the startup configuration; without one, what was saved before holds.
+        """
+        prepare(self.folder, config_file)
+        self.proc = spawn(self, self.instance, self.folder)
+        wait_ready(self.proc, self.instance, self.folder)
         if config:
             self.config(config)
         return self
@@ -184,11 +213,11 @@ class Router(Node):
             except subprocess.TimeoutExpired:
                 kill_all([self.proc.pid])
                 raise AssertionError(f"rtrd {self.instance} did not end within {STOP_GRACE} s of "
-                                     f"SIGTERM:\n{tail(self.log_file())}") from None
+                                     f"SIGTERM:\n{tail(logfile(self.folder))}") from None
         status, self.proc = self.proc.wait() if self.proc else 0, None
         return status
 
     def restart(self):
-        """Ends rtrd if it lives and starts it again with the same configuration file."""
+        """Ends rtrd if it lives and starts it again from what was saved."""
         self.stop()
-        return self.start(config_file=self.config_file)
+        return self.start()

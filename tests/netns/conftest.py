@@ -104,7 +104,7 @@ def pytest_sessionstart(session):
         return
     mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run")
     os.makedirs("/run/lock")
-    # What tests write below /etc/rtr and /var/lib/rtr stays in here too.
+    # For tests that start programs with their default folders.
     for folder in ("/etc/rtr", "/var/lib/rtr"):
         if os.path.isdir(folder):
             mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", folder)
@@ -121,7 +121,7 @@ def traversable(tmp_path_factory):
 
 
 @pytest.fixture
-def topology(tmp_path):
+def topology():
     """Makes topologies: topology("basic"), topology("chain", 4), topology(Spec(...)).
 
     At the end rtrd is stopped everywhere and nothing may be left: no process, no namespace.
@@ -132,7 +132,6 @@ def topology(tmp_path):
         spec = kind if isinstance(kind, Spec) else TOPOLOGIES[kind](*args)
         worker = os.environ.get("PYTEST_XDIST_WORKER", "t")
         topo = Topology(spec, f"{worker}x{next(counter)}", router_class=Router)
-        topo.folder = str(tmp_path)
         made.append(topo)
         return topo.create()
 
@@ -151,9 +150,9 @@ def topology(tmp_path):
         topo.destroy()
         for router in routers:
             remove_runtime(router.instance)
+            shutil.rmtree(router.folder, ignore_errors=True)
         if left := namespaces(topo.prefix):
             problems.append(f"namespaces left behind: {left}")
-    shutil.rmtree(tmp_path, ignore_errors=True)
     assert not problems, "\n".join(problems)
 
 

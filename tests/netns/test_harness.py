@@ -125,3 +125,21 @@ def test_a_daemon_that_dies_is_reported_at_once(topology, monkeypatch, tmp_path)
     with pytest.raises(RuntimeError, match="status 3:\ncannot start today"):
         topo.r1.start()
     assert time.monotonic() - start < router.READY_TIMEOUT / 2
+
+
+def test_a_router_saves_restarts_and_survives(routers):
+    """The Router helper against the real rtrd: what was saved comes back, also after kill -9."""
+    topo = routers("basic")
+    r1 = topo.r1
+    r1.config(topo_lib.router_lines(topo.spec, "r1"))
+    topo.lan.ping("203.0.113.10")
+    with pytest.raises(router.CliError):
+        r1.config(["interface eth0", "ip address 10.0.0.300 255.255.255.0"])
+    r1.cli("write memory")
+    r1.restart()
+    assert "ip address 10.0.1.1 255.255.255.0" in r1.cli("show running-config")
+    topo.lan.ping("203.0.113.10")
+    r1.kill9()
+    r1.start()
+    topo.lan.ping("2001:db8:203::10")
+    assert not os.path.exists(f"/var/lib/rtr/{r1.instance}")
