@@ -11,6 +11,11 @@
 
 #define RESERVE_DEFAULT 16384u
 
+/* The grace period for XDP; tests count or model it. */
+#ifndef FLOW_MEMBARRIER
+#define FLOW_MEMBARRIER() syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0)
+#endif
+
 /* --- opening --- */
 
 static int lease_take(const char *path)
@@ -231,7 +236,7 @@ static bool grace_step(struct fp_flow *t)
 			taken += c[i] != CHAIN_END;
 	}
 	if (taken) {
-		syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+		FLOW_MEMBARRIER();
 		if (t->grace)
 			t->grace(t->grace_ctx);
 		for (int f = 0; f < FLOW__FAMILIES; f++)

@@ -82,3 +82,10 @@ tests_unit_test_flow_bpf_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fastpath -I$(
 tests_unit_test_flow_bpf_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_flow_bpf_LDADD = libfp.a librtr.a $(BPF_LIBS) $(CHECK_LIBS)
 tests/unit/test_flow_bpf-test_flow_bpf.$(OBJEXT): fastpath/xdp/flow_selftest.skel.h
+check_PROGRAMS += tests/unit/test_flow_crash
+TESTS += tests/unit/test_flow_crash
+noinst_HEADERS += tests/lib/flow_audit.h
+tests_unit_test_flow_crash_SOURCES = tests/unit/test_flow_crash.c tests/lib/check_main.h
+tests_unit_test_flow_crash_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fastpath
+tests_unit_test_flow_crash_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_flow_crash_LDADD = libfp.a librtr.a $(BPF_LIBS) $(CHECK_LIBS)

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What: what must hold of a flow table at rest, for tests that include flow.c and flow_adopt.c:
+ * each pair is in exactly one place (a free list, alive, kept spare), each living line has exactly
+ * one slot, each slot leads to a living line, no lock of this epoch is held.
+ */
+#ifndef TESTS_FLOW_AUDIT_H
+#define TESTS_FLOW_AUDIT_H
+
+static void audit_seen(uint8_t *seen, uint32_t pair, uint32_t n_pairs)
+{
+	ck_assert_uint_lt(pair, n_pairs);
+	ck_assert_msg(!seen[pair], "pair %u is in two places", pair);
+	seen[pair] = 1;
+}
+
+static void audit_free(const struct fp_flow *t, enum flow_family fam, uint8_t *seen)
+{
+	const struct flow_table *ft = &t->fam[fam];
+
+	for (uint32_t i = 0; i < ft->n_pool; i++)
+		audit_seen(seen, ft->pool[i], ft->n_pairs);
+	for (unsigned i = 0; i < t->n_workers; i++) {
+		const struct fp_flow_worker *w = &t->worker[i];
+
+		for (uint32_t k = w->ring[fam].tail; k != w->ring[fam].head; k++)
+			audit_seen(seen, w->ring[fam].pair[k & w->ring[fam].mask], ft->n_pairs);
+		if (w->stash[fam] != FLOW_NO_LINE)
+			audit_seen(seen, w->stash[fam], ft->n_pairs);
+		ck_assert_uint_eq(w->freed[fam], CHAIN_END);
+	}
+	ck_assert_uint_eq(ft->waiting, CHAIN_END);
+}
+
+/* Returns the number of flows. */
+static uint32_t audit(const struct fp_flow *t, enum flow_family fam)
+{
+	const struct flow_table *ft = &t->fam[fam];
+	uint8_t *seen = xcalloc(ft->n_pairs, 1);
+	uint32_t *slots = xcalloc(2 * (size_t)ft->n_pairs, sizeof(*slots)), living = 0;
+
+	audit_free(t, fam, seen);
+	for (uint32_t b = 0; b <= ft->bucket_mask; b++) {
+		uint64_t lock = ft->buckets[b].lock;
+
+		ck_assert(!lock || lock >> 32 != t->hdr->epoch);
+		for (int s = 0; s < FLOW_SLOTS; s++) {
+			uint64_t slot = ft->buckets[b].slot[s];
+			uint32_t line = (uint32_t)slot;
+			uint64_t word0;
+
+			if (!slot)
+				continue;
+			ck_assert_uint_lt(line, 2 * ft->n_pairs);
+			word0 = *flow_line(ft, fam, line);
+			ck_assert_uint_eq(flow_w0_gen(word0), (uint16_t)(slot >> 32));
+			ck_assert(!(flow_w0_gen(word0) & 1));
+			ck_assert_uint_eq(slots[line]++, 0);
+		}
+	}
+	for (uint32_t p = 0; p < ft->n_pairs; p++) {
+		uint64_t word0[2] = { *flow_line(ft, fam, 2 * p), *flow_line(ft, fam, 2 * p + 1) };
+		bool alive = flow_w0_path(word0[0]) >= FLOW_P_WORKER;
+
+		ck_assert_uint_eq(slots[2 * p], alive);
+		ck_assert_uint_eq(slots[2 * p + 1], alive);
+		ck_assert_int_eq(flow_w0_path(word0[1]) >= FLOW_P_WORKER, alive);
+		if (alive)
+			audit_seen(seen, p, ft->n_pairs);
+		else if (p / ft->seg_pairs == spare_of(t, fam))
+			audit_seen(seen, p, ft->n_pairs);
+		living += alive;
+		ck_assert_msg(seen[p], "pair %u is lost", p);
+	}
+	free(seen);
+	free(slots);
+	return living;
+}
+
+#endif
