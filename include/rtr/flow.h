@@ -152,6 +152,9 @@ static inline uint32_t flow_egress(uint32_t adj, uint8_t win_log2, uint8_t scale
  * are exact up to half of that, longer than any timeout. */
 #define FLOW_TIME_SHIFT 24
 
+/* Compared and copied as words of 64 bits wherever they lie. */
+#define FLOW_WORDS __attribute__((aligned(8)))
+
 /* Addresses and ports as in the packet; ICMP queries have their id in both ports. zone tells
  * overlapping address spaces apart. */
 struct flow_key4 {
@@ -159,27 +162,27 @@ struct flow_key4 {
 	uint16_t sport, dport;
 	uint8_t proto, zero;
 	uint16_t zone;
-};
+} FLOW_WORDS;
 
 struct flow_key6 {
 	uint8_t saddr[16], daddr[16];
 	uint16_t sport, dport;
 	uint8_t proto, zero;
 	uint16_t zone;
-};
+} FLOW_WORDS;
 
 /* What replaces the key's fields, and what RFC 1624 adds to the checksums. */
 struct flow_rewrite4 {
 	uint32_t saddr, daddr;
 	uint16_t sport, dport;
 	uint16_t l3_delta, l4_delta;
-};
+} FLOW_WORDS;
 
 struct flow_rewrite6 {
 	uint8_t saddr[16], daddr[16];
 	uint16_t sport, dport;
 	uint16_t l4_delta, zero;
-};
+} FLOW_WORDS;
 
 struct flow_tcp {
 	uint32_t end, edge;
