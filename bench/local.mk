@@ -35,3 +35,7 @@ bench_bench_classify_CPPFLAGS += -DHAVE_DPDK
 bench_bench_classify_CFLAGS += $(DPDK_CFLAGS)
 bench_bench_classify_LDADD += $(DPDK_LIBS)
 endif
+bench_progs += bench/bench_pipeline
+bench_bench_pipeline_SOURCES = bench/bench_pipeline.c bench/lib/bench.h
+bench_bench_pipeline_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir) -I$(top_srcdir)/fastpath
+bench_bench_pipeline_LDADD = libfp.a librtr.a $(BPF_LIBS)

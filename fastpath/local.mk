@@ -47,3 +47,4 @@ CLEANFILES += fastpath/xdp/*.bpf.o fastpath/xdp/*.skel.h
 noinst_HEADERS += fastpath/xdp/flow_selftest.bpf.c fastpath/xdp/flow_selftest.h
 fastpath/xdp/flow_selftest.bpf.o: fastpath/xdp/flow_selftest.h fastpath/xdp/flow_lookup.h \
 	fastpath/tcp_track.h include/rtr/flow.h lib/hash.h
+libfp_a_SOURCES += fastpath/pipeline.c fastpath/pipeline.h
