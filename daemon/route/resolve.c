@@ -10,8 +10,7 @@
 /* A next hop that was looked up. */
 struct resolve_memo {
 	struct rtr_addr nexthop; /* family 0 = free */
-	bool busy;               /* being looked up: a route that leads to itself */
-	uint8_t n;
+	uint8_t depth, n;
 	struct shadow_hop *hops; /* of one, in place */
 	struct shadow_hop one;
 };
@@ -89,13 +88,14 @@ void resolve_fini(struct resolve *r)
 
 /* ---- memory of next hops ---- */
 
-static struct resolve_memo *memo_slot(struct resolve *r, const struct rtr_addr *a)
+static struct resolve_memo *memo_slot(struct resolve *r, const struct rtr_addr *a, unsigned depth)
 {
-	uint64_t h = hash_mix64(((uint64_t)a->w_be[0] << 32 | a->w_be[1]) ^
+	uint64_t h = hash_mix64(((uint64_t)a->w_be[0] << 32 | a->w_be[1]) + depth +
 				((uint64_t)a->w_be[3] << 32 | a->w_be[2]) * 0x9e3779b97f4a7c15ull);
 	size_t i = h & (r->memo_room - 1);
 
-	while (r->memo[i].nexthop.family && rtr_addr_cmp(&r->memo[i].nexthop, a))
+	while (r->memo[i].nexthop.family &&
+	       (r->memo[i].depth != depth || rtr_addr_cmp(&r->memo[i].nexthop, a)))
 		i = (i + 1) & (r->memo_room - 1);
 	return &r->memo[i];
 }
@@ -112,7 +112,7 @@ static void memo_grow(struct resolve *r)
 
 		if (!old[i].nexthop.family)
 			continue;
-		m = memo_slot(r, &old[i].nexthop);
+		m = memo_slot(r, &old[i].nexthop, old[i].depth);
 		*m = old[i];
 		if (old[i].hops == &old[i].one)
 			m->hops = &m->one;
@@ -196,21 +196,23 @@ static size_t line_hops(struct resolve *r, const struct static_route *s, unsigne
 	return 1;
 }
 
-static bool covers_nexthop(const struct resolve_net *n, const struct rtr_addr *nexthop)
+/* True when p is a connected network: then it decides. Our own address in it is no next hop. The
+ * same network on two links (redundant cabling): the first, as the kernel would. */
+static bool by_net(struct resolve *r, const struct rtr_prefix *p, const struct rtr_addr *nexthop,
+		   struct shadow_hop *hops, size_t *ret_n)
 {
-	return rtr_addr_cmp(&n->own, nexthop) != 0;
-}
+	size_t first = net_find(r, p);
 
-static size_t by_net(struct resolve *r, const struct rtr_prefix *p, const struct rtr_addr *nexthop,
-		     struct shadow_hop *hops)
-{
-	size_t i = net_find(r, p);
-
-	/* The same network on two links (redundant cabling): the first, as the kernel would. */
-	if (i == r->n_nets || !covers_nexthop(&r->nets[i], nexthop))
-		return 0;
-	hops[0] = (struct shadow_hop){ .ifindex = r->nets[i].ifindex, .gw = *nexthop };
-	return 1;
+	if (first == r->n_nets)
+		return false;
+	*ret_n = 0;
+	for (size_t i = first; i < r->n_nets && !rtr_prefix_cmp(&r->nets[i].net, p); i++) {
+		if (!rtr_addr_cmp(&r->nets[i].own, nexthop))
+			return true;
+	}
+	hops[0] = (struct shadow_hop){ .ifindex = r->nets[first].ifindex, .gw = *nexthop };
+	*ret_n = 1;
+	return true;
 }
 
 /* By other static routes: those of the smallest distance that resolve. */
@@ -260,9 +262,9 @@ static size_t search(struct resolve *r, const struct rtr_addr *nexthop, unsigned
 		if (p.len <= rtr_family_bits(nexthop->family)) {
 			p = rtr_prefix_network(p);
 			/* Of the same length the connected one counts (distance 0). */
-			if (a >= b)
-				n = by_net(r, &p, nexthop, hops);
-			if (!n && b >= a)
+			if (a >= b && by_net(r, &p, nexthop, hops, &n))
+				return n;
+			if (b >= a)
 				n = by_route(r, &p, nexthop, depth, hops);
 			if (n)
 				return n;
@@ -276,29 +278,21 @@ static size_t search(struct resolve *r, const struct rtr_addr *nexthop, unsigned
 static size_t lookup(struct resolve *r, const struct rtr_addr *nexthop, unsigned depth,
 		     struct shadow_hop *hops)
 {
-	struct resolve_memo *m = memo_slot(r, nexthop);
+	struct resolve_memo *m = memo_slot(r, nexthop, depth);
 	size_t n;
 
 	if (m->nexthop.family) {
-		if (m->busy)
-			return 0;
 		memcpy(hops, m->hops, m->n * sizeof(*hops));
 		return m->n;
 	}
-	if ((r->n_memo + 1) * 2 > r->memo_room) {
-		memo_grow(r);
-		m = memo_slot(r, nexthop);
-	}
-	r->n_memo++;
-	m->nexthop = *nexthop;
-	m->busy = true;
-	m->hops = &m->one;
 	n = search(r, nexthop, depth, hops);
-	m = memo_slot(r, nexthop); /* the table may have grown */
-	m->busy = false;
+	if (++r->n_memo * 2 > r->memo_room)
+		memo_grow(r);
+	m = memo_slot(r, nexthop, depth);
+	m->nexthop = *nexthop;
+	m->depth = (uint8_t)depth;
 	m->n = (uint8_t)n;
-	if (n > 1)
-		m->hops = xmalloc(n * sizeof(*hops));
+	m->hops = n > 1 ? xmalloc(n * sizeof(*hops)) : &m->one;
 	memcpy(m->hops, hops, n * sizeof(*hops));
 	return n;
 }

@@ -5,8 +5,9 @@
  *
  * A next hop is looked up like a packet would be: the longest match of the connected networks (of
  * links that are up) and of the static routes that resolve themselves; at most
- * RESOLVE_MAX_DEPTH routes in a chain. The default route resolves nothing (it would resolve
- * everything, and no route would ever leave when its network does), nor does a discarding route.
+ * RESOLVE_MAX_DEPTH routes in a chain, which also ends the routes that lead to themselves. The
+ * default route resolves nothing (it would resolve everything, and no route would ever leave when
+ * its network does), nor does a discarding route. Each (next hop, depth) is worked out once.
  * Owns: the tables until resolve_fini. Threads: rtrd's loop only. Failure: none; a next hop that
  * leads nowhere has no hops.
  */

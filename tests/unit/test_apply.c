@@ -167,11 +167,9 @@ static char *kernel_state(void)
 		"ip -o -4 addr show | sed 's/^[0-9]*: //';"
 		"ip -o -6 addr show scope global | sed 's/^[0-9]*: //' | sort;"
 		"ip -4 route show table all | sort; ip -6 route show table main | grep -v ^fe80 | sort;"
-		"cd /proc/sys/net; for i in all default v0 w0 lo; do"
-		" for f in ipv4/conf/$i ipv6/conf/$i; do"
-		"  for s in promote_secondaries send_redirects accept_redirects forwarding accept_ra"
-		"   autoconf disable_ipv6 keep_addr_on_down ignore_routes_with_linkdown addr_gen_mode;"
-		"   do [ -e $f/$s ] && echo $f/$s $(cat $f/$s); done; done; done;"
+		"cd /proc/sys/net; for s in promote_secondaries send_redirects accept_redirects"
+		" forwarding accept_ra autoconf disable_ipv6 keep_addr_on_down addr_gen_mode"
+		" ignore_routes_with_linkdown; do grep -s . ipv[46]/conf/*/$s; done;"
 		"cat ipv4/ip_forward");
 }
 
@@ -476,7 +474,7 @@ END_TEST
 START_TEST(driver_refuses)
 {
 	struct rec *m = model(V0 "mtu 65535\nip address 10.0.0.1/24");
-	struct rec *bad = model("interface v1\nmtu 68\nip address 10.0.0.1/24\n" V0
+	struct rec *bad = model("interface v1\nmtu 1290\nip address 10.0.0.1/24\n" V0
 				"bridge-group 5\ninterface BVI5\n"
 				"interface Loopback9\nip address 127.0.0.1/8");
 	char *before;
