@@ -16,6 +16,13 @@ static int primary_first(const struct rec *a, const struct rec *b)
 	return (int)x->secondary - (int)y->secondary;
 }
 
+/* `ip address A M` sets the primary address: the one before goes. */
+static bool one_primary(const struct rec *typed, const struct rec *old)
+{
+	return !((const struct iface_addr4 *)(const void *)typed)->secondary &&
+	       !((const struct iface_addr4 *)(const void *)old)->secondary;
+}
+
 static const struct sch_row rows[] = {
 	SCH_MODE("interface <name:IFNAME>", iface, .key = "name", .prompt = "config-if",
 		 .name = "interface", .help = "Settings of one interface"),
@@ -28,8 +35,8 @@ static const struct sch_row rows[] = {
 	SCH_LEAF("bridge-group <bridge_group:U16(1,9999)>", iface,
 		 .help = "Make the interface a port of the bridge BVI<n>"),
 	SCH_LIST("ip address <addr:IFADDR4>[ secondary]", iface_addr4, .parent = &iface_type,
-		 .key = "addr", .cmp = primary_first, .name = "ip_address",
-		 .help = "IPv4 address and length of the network"),
+		 .displaces = one_primary, .key = "addr", .cmp = primary_first,
+		 .name = "ip_address", .help = "IPv4 address and length of the network"),
 	SCH_LEAF("ip redirects", iface, .flag = "redirects", .dflt = "on",
 		 .help = "Send ICMP redirects"),
 	SCH_LEAF("ipv6 enable", iface, .flag = "ipv6_enable",

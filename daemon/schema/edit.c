@@ -275,6 +275,24 @@ bool edit_auto_key(const struct rec *parent, struct rec *r)
 	return true;
 }
 
+/* Takes away what the record just typed displaces. */
+static void displace(struct editor *e, unsigned depth, const struct rec *typed)
+{
+	const struct recvec *v = rec_kids(peek(e, depth), typed->type);
+
+	for (size_t i = 0; i < v->len && typed->type->row->displaces; i++) {
+		struct rec *old = v->v[i];
+
+		if (!rec_key_cmp(old, typed) || !typed->type->row->displaces(typed, old))
+			continue;
+		rec_ref(old);
+		rec_remove(target(e, depth), old);
+		rec_unref(old);
+		v = rec_kids(peek(e, depth), typed->type);
+		i = (size_t)-1;
+	}
+}
+
 static enum outcome put_list(struct editor *e, unsigned depth, const struct sch_line *l,
 			     struct rec *fields, struct edit_error *err)
 {
@@ -290,6 +308,7 @@ static enum outcome put_list(struct editor *e, unsigned depth, const struct sch_
 		return SAME;
 	if (!have) {
 		rec_put(target(e, depth), rec_ref(fields));
+		displace(e, depth, fields);
 		return CHANGED;
 	}
 	/* The order of a list may hang on any field, so the record is put in its place anew. */
@@ -297,6 +316,7 @@ static enum outcome put_list(struct editor *e, unsigned depth, const struct sch_
 	rec_mut(&r);
 	copy_on(r, fields, line_fields(l));
 	rec_put(target(e, depth), r);
+	displace(e, depth, fields);
 	return CHANGED;
 }
 

@@ -83,6 +83,8 @@ struct sch_row {
 	bool buffered;     /* MODE: its lines apply together when the mode is left */
 	bool creates;      /* LIST: other lines naming its key need this one first */
 	bool secret;       /* value masked for readers, in logs, JSON and tech-support */
+	/* LIST: typing `typed` takes `old` away, as IOS does with a second primary address. */
+	bool (*displaces)(const struct rec *typed, const struct rec *old);
 	/* Order of printing and of the vector when it is not the order of the key. */
 	int (*cmp)(const struct rec *a, const struct rec *b);
 };

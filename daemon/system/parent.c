@@ -77,6 +77,10 @@ static int child_run(struct parent *p, int link, pid_t parent_pid)
 	struct rtrd_args args;
 	int r;
 
+	/* An injected fault is the first child's: the next one shows how it recovers. */
+	if (p->n_crashes)
+		unsetenv("RTR_FAULT");
+
 	close(p->signal_fd);
 	notify_fini();
 	/* Until rtrd_main listens to it: the start reads the configuration anyway. */

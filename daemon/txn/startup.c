@@ -195,6 +195,8 @@ static void boot(void)
 	}
 	if (root)
 		replace_with(root, "boot", NULL, false, NULL, NULL);
+	else
+		txn_repair(); /* an empty configuration has its defaults too */
 	free(name);
 	strbuf_fini(&why);
 }
@@ -616,9 +618,9 @@ static json_t *show_drift(struct cmd_ctx *c)
 	for (char *l = strtok_r(copy, "\n", &save); l; l = strtok_r(NULL, "\n", &save))
 		json_array_append_new(writes, json_string(l));
 	free(copy);
-	return json_pack("{s:b,s:o,s:I,s:I}", "degraded", txn_degraded(), "missing", writes,
-			 "repairs", (json_int_t)txn_stats()->repairs, "repair_writes",
-			 (json_int_t)txn_stats()->repair_writes);
+	return json_pack("{s:b,s:b,s:o,s:I,s:I}", "degraded", txn_degraded(), "committing",
+			 txn_busy(), "missing", writes, "repairs", (json_int_t)txn_stats()->repairs,
+			 "repair_writes", (json_int_t)txn_stats()->repair_writes);
 }
 
 static void print_drift(struct cmd_ctx *c, const json_t *doc)

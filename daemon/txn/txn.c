@@ -331,12 +331,17 @@ static void repair(evutil_socket_t fd, short what, void *arg)
 static void kernel_changed(void *arg, unsigned change)
 {
 	observe(change);
+	txn_repair();
+}
+
+/* ---- public ---- */
+
+void txn_repair(void)
+{
 	t.repair_wanted = true;
 	if (!t.backoff_ms)
 		after_ms(t.kick, 0);
 }
-
-/* ---- public ---- */
 
 void txn_submit(const struct txn_req *req)
 {
@@ -375,7 +380,7 @@ int txn_init(struct event_base *base, const char *rundir, struct strbuf *notes, 
 	shadow_on_change(kernel_changed, NULL);
 	/* What ran before a restart is compared with the kernel at once. */
 	if (running)
-		kernel_changed(NULL, 0);
+		txn_repair();
 	return 0;
 }
 

@@ -54,6 +54,8 @@ const struct rec *txn_running(void);
 uint64_t txn_revision(void);
 bool txn_busy(void);
 bool txn_degraded(void);
+/* Compares the kernel with the running model soon, and mends. */
+void txn_repair(void);
 
 /* ---- commit confirmed ---- */
 

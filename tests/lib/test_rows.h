@@ -102,6 +102,12 @@ static int t_primary_first(const struct rec *a, const struct rec *b)
 	return (int)x->secondary - (int)y->secondary;
 }
 
+static bool t_one_primary(const struct rec *typed, const struct rec *old)
+{
+	return !((const struct t_addr4 *)(const void *)typed)->secondary &&
+	       !((const struct t_addr4 *)(const void *)old)->secondary;
+}
+
 static const struct sch_row t_rows[] = {
 	{ .kind = SCH_K_LEAF, .line = "hostname <hostname:WORD>", .type = &global_type },
 	{ .kind = SCH_K_LEAF,
@@ -119,7 +125,8 @@ static const struct sch_row t_rows[] = {
 	SCH_LEAF("mtu <mtu:U32(68,65535)>", t_iface),
 	SCH_LEAF("ip redirects", t_iface, .flag = "redirects", .dflt = "on"),
 	SCH_LIST("ip address <addr:IFADDR4>[ secondary]", t_addr4, .parent = &t_iface_type,
-		 .key = "addr", .cmp = t_primary_first, .name = "ip_address"),
+		 .key = "addr", .cmp = t_primary_first, .displaces = t_one_primary,
+		 .name = "ip_address"),
 	SCH_LEAF("shutdown", t_iface, .flag = "shutdown"),
 	SCH_MODE("ip access-list extended <name:WORD>", t_acl, .key = "name", .buffered = true,
 		 .prompt = "config-ext-nacl", .name = "access_list"),

@@ -77,6 +77,18 @@ START_TEST(lines)
 }
 END_TEST
 
+START_TEST(a_new_primary_takes_the_old_ones_place)
+{
+	expect("interface eth0\nip address 10.0.0.1/24\nip address 10.0.0.2/24 secondary\n"
+	       "ip address 10.0.0.9/24",
+	       "!\ninterface eth0\n ip address 10.0.0.9 255.255.255.0\n"
+	       " ip address 10.0.0.2 255.255.255.0 secondary\n!\nend\n");
+	expect("interface eth0\nip address 10.0.0.1/24\nip address 10.0.0.2/24 secondary\n"
+	       "ip address 10.0.0.2/24",
+	       "!\ninterface eth0\n ip address 10.0.0.2 255.255.255.0\n!\nend\n");
+}
+END_TEST
+
 START_TEST(acl_order_and_auto_key)
 {
 	expect("ip access-list extended A\npermit tcp any host 10.0.0.1 established\ndeny ip any any log\n"
@@ -293,6 +305,11 @@ static struct rec *random_rec(uint64_t *rng, const struct sch_type *t, struct re
 		}
 	}
 	edit_normalise(r);
+	/* Typed in any order a second primary would displace the first. */
+	if (t == &t_addr4_type && rec_kids(parent, t)->len) {
+		((struct t_addr4 *)(void *)r)->secondary = true;
+		rec_set_present(r, 1, true);
+	}
 	for (unsigned k = 0; k < t->n_kids; k++) {
 		size_t n = t->kids[k]->row->single ? test_rand(rng) % 2 : test_rand(rng) % 6;
 
@@ -459,6 +476,7 @@ static Suite *suite(void)
 	tcase_add_checked_fixture(tc, setup, schema_fini);
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, lines);
+	tcase_add_test(tc, a_new_primary_takes_the_old_ones_place);
 	tcase_add_test(tc, acl_order_and_auto_key);
 	tcase_add_test(tc, bgp_neighbours);
 	tcase_add_test(tc, routes);
