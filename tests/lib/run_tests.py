@@ -322,9 +322,9 @@ class Runner:
 
     def default(self):
         for step in (("tree", 60, run_tree),
-                     ("unit and replay", 300, run_checks, "release"),
+                     ("unit and replay", 420, run_checks, "release"),
                      ("build with clang", 240, run_build, "clang"),
-                     ("unit and replay, ASan + UBSan", 480, run_checks, "asan"),
+                     ("unit and replay, ASan + UBSan", 600, run_checks, "asan"),
                      ("unit and replay, TSan", 240, run_tsan),
                      ("fuzz corpora", 240, run_fuzz),
                      ("distcheck", 240, run_distcheck),
