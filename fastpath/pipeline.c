@@ -7,7 +7,6 @@
 
 #include <endian.h>
 
-#define AHEAD 4
 /*
  * Frames lie 2 KiB apart with equal headroom: a burst of them maps to 2 sets of a 64-set L1, 16
  * lines of it at most, and the others wait in L2. They are fetched once more, this many packets
