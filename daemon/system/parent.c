@@ -424,8 +424,11 @@ static int run_parent(struct parent *p)
 int parent_main(const struct parent_opts *o)
 {
 	struct parent p = { .opts = o, .lock_fd = -1, .listen_fd = -1, .link = -1 };
-	int status = set_up(&p);
+	int status;
 
+	/* Root's shell may have a stricter one, which would lock clients out of /run/rtr. */
+	umask(0022);
+	status = set_up(&p);
 	if (!status)
 		status = o->no_parent ? run_alone(&p) : run_parent(&p);
 	if (p.listen_fd >= 0) {

@@ -58,7 +58,8 @@ def test_worker_is_rtr_with_few_capabilities(rtrd):
 
 
 def test_folders(rtrd):
-    rtrd.start()
+    # Whatever the umask of the shell that root starts it from.
+    rtrd.start(wrap=["bash", "-c", 'umask 077; exec "$@"', "sh"])
     rtr = pwd.getpwnam("rtr")
     for path, mode, uid in [("run", 0o755, 0), ("run/t", 0o751, rtr.pw_uid),
                             ("state/t", 0o750, rtr.pw_uid), ("run/t/cli.sock", 0o666, 0)]:
@@ -136,9 +137,9 @@ def test_crash_loop_backs_off(rtrd):
         rtrd.wait_child(old)
         times.append(time.monotonic() - start)
     # At once, then 100, 200, 400, 800 ms.
-    assert times[0] < 0.1, times
+    assert times[0] < 1, times
     for want, got in zip([0.1, 0.2, 0.4, 0.8], times[1:]):
-        assert want * 0.9 < got < want + 0.5, times
+        assert want * 0.9 < got < want + 2, times
 
 
 def test_sigterm_ends_all_cleanly(rtrd):

@@ -393,7 +393,7 @@ START_TEST(half_messages_and_silence)
 	struct conn_limits lim = conn_limits_default;
 	struct client a, b, c;
 
-	lim.hello_ms = 50;
+	lim.hello_ms = 300;
 	start(&lim);
 	a = connect_client();
 	b = greet(0);
@@ -402,7 +402,7 @@ START_TEST(half_messages_and_silence)
 	expect_bye(&a, "no HELLO");
 	expect_bye(&b, "not finished");
 	/* Silence between messages is not an offence. */
-	work(100);
+	work(400);
 	expect_works(&c);
 	hang_up(&c);
 	work(0);
@@ -417,7 +417,7 @@ START_TEST(never_reads)
 	struct conn_limits lim = conn_limits_default;
 	struct client bad, good;
 
-	lim.stall_ms = 100;
+	lim.stall_ms = 1000;
 	start(&lim);
 	good = greet(0);
 	bad = greet(0);
@@ -427,7 +427,7 @@ START_TEST(never_reads)
 		expect_works(&good);
 	}
 	ck_assert_uint_eq(stub_stats.n_sessions, 2);
-	work(300);
+	work(1300);
 	ck_assert_uint_eq(stub_stats.n_sessions, 1);
 	/* The BYE is behind what it did not read. */
 	expect_bye(&bad, "not read");
@@ -509,12 +509,13 @@ START_TEST(flood_is_slowed)
 	struct client c;
 	unsigned n = 0, n_done = 0;
 	struct clp_msg m;
+	uint64_t began = rtr_now_ns();
 
 	lim.msgs_per_sec = 100;
 	lim.msgs_burst = 50;
 	start(&lim);
 	c = greet(0);
-	for (uint64_t end = rtr_now_ns() + 500 * NSEC_PER_MSEC; rtr_now_ns() < end; n++) {
+	for (; rtr_now_ns() < began + 500 * NSEC_PER_MSEC; n++) {
 		struct strbuf b = STRBUF_INIT;
 
 		clp_encode1(&b, CLP_EXEC, 0, "fail 0", 6);
@@ -524,9 +525,9 @@ START_TEST(flood_is_slowed)
 		work(0);
 		fill(&c);
 	}
-	/* 50 at once and 100 a second for half a second, HELLO among them; timers may be late. */
-	ck_assert_uint_ge(stub_stats.n_execs, 60);
-	ck_assert_uint_le(stub_stats.n_execs, 120);
+	/* 50 at once and 100 a second, HELLO among them; one read may overdraw what was left. */
+	ck_assert_uint_ge(stub_stats.n_execs, 49);
+	ck_assert_uint_le(stub_stats.n_execs, 55 + (rtr_now_ns() - began) / (10 * NSEC_PER_MSEC));
 	ck_assert_uint_gt(n, 200);
 	ck_assert(!c.eof);
 	while (n_done < 60 && next(&c, &m))
