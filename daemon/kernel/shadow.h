@@ -6,7 +6,9 @@
  * Marks: everything that rtr makes carries a sign that it is ours, by instance, so that a restart
  * finds it and what others made is left alone.
  *	routes, addresses  rtm_protocol, IFA_PROTO: 98 for the instance "main", for others
- *	                   200 + hash(name) % 50 (no routing daemon uses 200-249)
+ *	                   200 + hash(name) % 50 (no routing daemon uses 200-249). rtrd takes away
+ *	                   what carries it and is not in the model, so nobody else may use it:
+ *	                   rtr-vrrpd's virtual addresses have a number of their own
  *	links              altname "rtr.<instance>.<ifname>"; and, from the moment of creation,
  *	                   the link group 0x72740000 + that number (an altname cannot be given in
  *	                   the creating message: kill -9 between the two must leave no orphan)

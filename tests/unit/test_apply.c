@@ -11,6 +11,7 @@
 #include "kernel/shadow.h"
 #include "schema/edit.h"
 #include "strbuf.h"
+#include "txn/txn.h"
 #include "../lib/check_main.h"
 #include "../lib/netns.h"
 
@@ -553,6 +554,121 @@ START_TEST(restart_adopts)
 }
 END_TEST
 
+/* ---- check ---- */
+
+#define A24   "ip address 10.0.0.1 255.255.255.0\n"
+#define ROUTE "ip route 192.168.0.0 255.255.0.0 "
+
+static const struct {
+	const char *text;
+	unsigned n_errors;
+	const char *says; /* NULL: nothing at all */
+} checks[] = {
+	{ V0 A24 W0 "ip address 10.0.1.1/24\n", 0, NULL },
+	{ V0 A24 W0 "ip address 10.0.0.2/24\n", 1, "10.0.0.0/24 overlaps with v0" },
+	{ V0 A24 W0 "ip address 10.0.0.130/25\n", 1, "10.0.0.128/25 overlaps with v0" },
+	{ V0 A24 W0 "ip address 10.0.0.1/24\n", 1, "10.0.0.1 is on v0 too" },
+	{ V0 A24 W0 "ip address 10.0.0.2/24\nshutdown\n", 0, "while it is shut down" },
+	{ V0 A24 "ip address 10.0.0.2/24 secondary\n", 0, NULL },
+	{ V0 A24 "ip address 10.1.0.2/24\n", 1, "has the primary address" },
+	{ V0 "ip address 10.1.0.2/24 secondary\n", 1, "no primary" },
+	{ V0 "ip address 10.0.0.0/24\n", 1, "the network's own" },
+	{ V0 "ip address 10.0.0.255/24\n", 1, "broadcast" },
+	{ V0 "ip address 10.0.0.0/31\n", 0, NULL },
+	{ V0 "ip address 10.0.0.255/32\n", 0, NULL },
+	{ V0 "ip address 224.0.0.1/24\n", 1, "multicast" },
+	{ V0 "ip address 127.0.0.2/8\n", 1, "loopback" },
+	{ V0 "ip address 0.0.0.1/24\n", 1, "reserved" },
+	{ V0 "ip address 250.0.0.1/24\n", 1, "reserved" },
+	{ "interface Loopback0\nip address 127.9.0.1/32\n", 0, NULL },
+	{ V0 "ipv6 address fd00::1/64\n" W0 "ipv6 address fd00::2/64\n", 1, "overlaps" },
+	{ V0 "ipv6 address ff02::1/64\n", 1, "multicast" },
+	{ V0 "ipv6 address ::ffff:1.2.3.4/96\n", 1, "IPv4-mapped" },
+	{ V0 "ipv6 address fe80::1/64\n", 1, "link-local" },
+	{ V0 "ipv6 address fd00::1 link-local\n", 1, "fe80::/10" },
+	{ V0 "ipv6 address fd00::/48 eui-64\n", 1, "/64" },
+	{ V0 "mtu 1200\nipv6 enable\n", 1, "1280" },
+	{ V0 "mtu 1200\n", 0, "all IPv6 off" },
+	{ V0 "mtu 65535\n", 0, NULL },
+	{ V0 "encapsulation dot1Q 5\n", 1, "no subinterface" },
+	{ "interface v0.5\n", 0, "comes to life with" },
+	{ "interface zz9\n", 0, "does not exist now" },
+	{ V0 "bridge-group 3\n", 1, "no interface BVI3" },
+	{ "interface BVI3\n" V0 "bridge-group 3\n", 0, NULL },
+	{ "interface BVI3\n" V0 A24 "bridge-group 3\n", 1, "has no addresses" },
+	{ "interface BVI3\ninterface BVI4\nbridge-group 3\n", 1, "cannot be the port" },
+	{ "interface Loopback0\nshutdown\n", 1, "needs Loopback0" },
+	{ "interface Loopback0\nmac-address 0200.0000.0001\n", 1, "MAC" },
+	{ ROUTE "10.0.0.1\n" V0 A24, 1, "this router's own, on v0" },
+	{ ROUTE "10.0.0.2\n" V0 A24, 0, NULL },
+	{ ROUTE "224.0.0.5\n", 1, "cannot be a next hop" },
+	{ ROUTE "Loopback0\n", 1, "Null0 discards" },
+	{ ROUTE "BVI9\n", 1, "no interface BVI9" },
+	{ ROUTE "zz9\n", 0, "installed when it appears" },
+	{ ROUTE "Null0\n" ROUTE "10.0.0.2\n", 1, "a discarding route shares" },
+	{ ROUTE "Null0 250\n" ROUTE "10.0.0.2\n", 0, NULL },
+	{ "ip route 224.0.0.0 240.0.0.0 10.0.0.2\n", 1, "multicast" },
+	{ "ipv6 route fd00::/8 fe80::1\n", 1, "needs its interface" },
+	{ "ipv6 route fd00::/8 v0 fe80::1\n", 0, NULL },
+	{ "ipv6 route fd00::/8 v0\nipv6 route fd00::/8 w0\n", 1, "need next hops" },
+};
+
+START_TEST(check_says)
+{
+	struct rec *none = model(""), *m = model(checks[_i].text);
+	struct strbuf text = STRBUF_INIT;
+	unsigned n = txn_check(none, m, false, &text);
+
+	ck_assert_msg(n == checks[_i].n_errors, "%s: %u errors: %s", checks[_i].text, n,
+		      strbuf_str(&text));
+	if (checks[_i].says)
+		ck_assert_msg(strstr(strbuf_str(&text), checks[_i].says), "%s: %s", checks[_i].text,
+			      strbuf_str(&text));
+	else
+		ck_assert_str_eq(strbuf_str(&text), "");
+	strbuf_fini(&text);
+	rec_unref(none);
+	rec_unref(m);
+}
+END_TEST
+
+START_TEST(check_vlans)
+{
+	struct rec *none = model("");
+	struct rec *m = model("interface v0.5\nencapsulation dot1Q 5\n"
+			      "interface v0.6\nencapsulation dot1Q 5\nmtu 9000\n"
+			      "interface zz.7\nencapsulation dot1Q 7\n");
+	struct strbuf text = STRBUF_INIT;
+	unsigned n = txn_check(none, m, false, &text);
+
+	ck_assert_ptr_nonnull(strstr(strbuf_str(&text), "dot1Q 5 is on v0.5 already"));
+	ck_assert_ptr_nonnull(strstr(strbuf_str(&text), "larger than that of v0"));
+	ck_assert_ptr_nonnull(strstr(strbuf_str(&text), "zz.7 waits for it"));
+	if (!probe_link_kind("vlan")) {
+		ck_assert_ptr_nonnull(strstr(strbuf_str(&text), "802.1Q"));
+		n -= 3;
+	}
+	ck_assert_uint_eq(n, 2);
+	/* Without a box to ask there is no opinion about it. */
+	strbuf_reset(&text);
+	ck_assert_uint_eq(txn_check(none, m, true, &text), 1);
+	strbuf_fini(&text);
+	rec_unref(none);
+	rec_unref(m);
+}
+END_TEST
+
+/* Asking leaves no trace, and knows what iproute2 finds out. */
+START_TEST(probes)
+{
+	ck_assert(probe_link_kind("bridge"));
+	ck_assert(probe_link_kind("veth"));
+	ck_assert(!probe_link_kind("no_such_kind"));
+	ck_assert(probe_link_kind("dummy") == sh("ip link add d0 type dummy 2>/dev/null"));
+	ck_assert(sh("[ $(ip -o link | grep -c -v -e lo: -e d0: -e [vw][01]@) = 0 ]"));
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("apply");
@@ -571,6 +687,9 @@ static Suite *suite(void)
 	tcase_add_test(t, driver_refuses);
 	tcase_add_test(t, fault_at_every_write);
 	tcase_add_test(t, restart_adopts);
+	tcase_add_loop_test(t, check_says, 0, ARRAY_LEN(checks));
+	tcase_add_test(t, check_vlans);
+	tcase_add_test(t, probes);
 	suite_add_tcase(s, t);
 	return s;
 }
