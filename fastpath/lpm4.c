@@ -21,7 +21,7 @@ struct lpm4 {
 static const struct lpm_shape shape = {
 	.addr_bits = 32,
 	.n_levels = 3,
-	.level = { { 0, 19, LPM_K_ROOT }, { 19, 5, LPM_K_BITMAP }, { 24, 8, LPM_K_RANGE } },
+	.level = { { 0, 19, LPM_K_ROOT }, { 19, 5, LPM_K_SPLIT }, { 24, 8, LPM_K_NODE } },
 };
 
 static struct lpm_key key_of(uint32_t addr)
@@ -34,30 +34,18 @@ static const uint32_t *entries_of(const struct lpm4 *t)
 	return (const uint32_t *)(const void *)t->base;
 }
 
-/* Entries of the runs up to and with the one of addr, less the first: bits 0..slot of the bitmap.
- */
-static inline uint32_t run_mask(uint32_t addr)
-{
-	return ~0u >> (31 - (addr >> 8 & 31));
-}
-
 static inline uint32_t finish(const struct lpm4 *t, uint32_t addr, uint32_t e)
 {
 	if (unlikely(e & LPM_NODE))
-		e = lpm_range_find(t->base, e, addr & 0xff);
+		e = lpm_node_find(t->base, e, addr & 0xff);
 	return e ? e : lpm_load(&t->rib.dflt);
 }
 
 uint32_t lpm4_lookup(const struct lpm4 *t, uint32_t addr)
 {
 	uint64_t w = __atomic_load_n(&t->root[addr >> ROOT_SHIFT], __ATOMIC_ACQUIRE);
-	uint32_t bitmap = (uint32_t)(w >> 32), e = (uint32_t)w;
 
-	if (bitmap) {
-		e += (uint32_t)__builtin_popcount(bitmap & run_mask(addr));
-		e = lpm_load(entries_of(t) + e);
-	}
-	return finish(t, addr, e);
+	return finish(t, addr, lpm_split_find(t->base, w, addr >> 8));
 }
 
 /*
@@ -79,7 +67,7 @@ group_scalar(const struct lpm4 *t, const uint32_t *addr, uint32_t *nh, unsigned 
 	for (unsigned i = 0; i < n; i++) {
 		uint64_t w = __atomic_load_n(&t->root[addr[i] >> ROOT_SHIFT], __ATOMIC_ACQUIRE);
 		uint32_t bitmap = (uint32_t)(w >> 32);
-		uint32_t run = (uint32_t)__builtin_popcount(bitmap & run_mask(addr[i]));
+		uint32_t run = (uint32_t)__builtin_popcount(bitmap & lpm_run_mask(addr[i] >> 8));
 
 		nh[i] = (uint32_t)w;
 		p[i] = bitmap ? entries_of(t) + (uint32_t)w + run : &nh[i];

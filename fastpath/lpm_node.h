@@ -40,13 +40,48 @@ static inline struct lpm_item *lpm_cn_items(const struct lpm_rib *r, const struc
 	return lpm_arena_at(&r->ctl, cn->items);
 }
 
+static inline uint32_t lpm_item_order(unsigned key, unsigned len)
+{
+	return key << 8 | len;
+}
+
+/* The first item not before (key, len). */
+static inline unsigned lpm_item_pos(const struct lpm_rib *r, const struct lpm_cn *cn, unsigned key,
+				    unsigned len)
+{
+	const struct lpm_item *it = lpm_cn_items(r, cn);
+	unsigned lo = 0, hi = cn->n;
+
+	while (lo < hi) {
+		unsigned mid = (lo + hi) / 2;
+
+		if (lpm_item_order(it[mid].key, it[mid].len) < lpm_item_order(key, len))
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static inline struct lpm_item *lpm_item_find(const struct lpm_rib *r, const struct lpm_cn *cn,
+					     unsigned key, unsigned len)
+{
+	unsigned pos = lpm_item_pos(r, cn, key, len);
+	struct lpm_item *it = lpm_cn_items(r, cn) + pos;
+
+	return pos < cn->n && it->key == key && it->len == len ? it : NULL;
+}
+
 /* Units of data that compiling cn can take, with up to one item more than it has. */
 size_t lpm_node_bound(const struct lpm_rib *r, unsigned lv, const struct lpm_cn *cn);
 /* The same with every node below that inherits through it. */
 size_t lpm_node_bound_deep(const struct lpm_rib *r, unsigned lv, const struct lpm_cn *cn);
-/* Compiles cn, and the nodes below whose inherited entry changes. cn->entry is then what the level
- * above has to hold. What it replaced is retired. */
-void lpm_node_compile(struct lpm_rib *r, unsigned lv, struct lpm_cn *cn, uint32_t dflt);
+/* Compiles cn after a change among keys first..last, and the nodes below whose inherited entry
+ * changes. cn->entry and cn->bitmap are then what the level above has to hold. What was replaced is
+ * retired. */
+void lpm_node_compile(struct lpm_rib *r, unsigned lv, struct lpm_cn *cn, uint32_t dflt,
+		      unsigned first, unsigned last);
+#define LPM_ALL_KEYS 0, 4095
 /* Where the compiled parent holds the entry for key; it must have a run of its own. */
 uint32_t *lpm_node_entry(const struct lpm_rib *r, unsigned lv, const struct lpm_cn *cn,
 			 unsigned key);

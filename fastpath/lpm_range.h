@@ -1,21 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What: the entries and range nodes that the IPv4 and IPv6 lookup structures share.
+ * What: the entries and nodes below the root that the IPv4 and IPv6 lookup structures share.
  *
  * An entry is 32 bits: a next hop (0 = none, up to LPM_NH_MAX), or LPM_NODE and the index of a
- * range node. A range node splits the values of a few address bits, its key, into runs of equal
- * entries. It holds the last value of each run but the final one, in order, then the runs' entries:
+ * node. A node splits the values of a few address bits, its key, into runs of equal entries:
  *
- *	small, up to 8 ends:	| 8 ends, 16 B | up to 9 entries |	 at most 52 B: one line
- *	large, up to 32 ends:	| 32 ends, 64 B, a line of its own | up to 33 entries |
+ *	small, up to 9 runs:	| 8 ends, 16 B | up to 9 entries |	 at most 52 B: one line
+ *	large, up to 33 runs:	| 32 ends, 64 B, a line of its own | up to 33 entries |
+ *	dense, any number:	| a split word for each 32 values |  entries elsewhere
  *
- * The run of a key is the number of ends below it: one vector compare and a popcount, without a
- * branch that the data decides, where a binary search (DXR, Zec et al. 2012) takes five
- * mispredictions for 32 ends. Ends are 16 bits, stored with the top bit flipped since SSE2 and AVX2
- * compare signed; unused ends are the greatest value, which is below no key. More than 33 runs make
- * a tree of such nodes: an entry with LPM_SAME continues with the same key.
+ * Small and large nodes hold the last value of each run but the final one. The run of a key is the
+ * number of ends below it: one vector compare and a popcount, where a binary search (DXR, Zec et
+ *al. 2012) takes up to five mispredictions. Ends are 16 bits, stored with the top bit flipped since
+ * SSE2 and AVX2 compare signed; unused ends are the greatest value, which is below no key.
  *
- * Threads: ends are constant once a node is published; entries change by one aligned store.
+ * A split word is bitmap << 32 | x. Bit i of the bitmap says that value i has another entry than
+ * value i - 1 (bit 0 is never needed). No bit: x is the entry of all 32. Otherwise x is the number
+ *of the first run's entry, in units of an entry from the base, and a popcount gives the run. The
+ *word is complete in itself, so that one store changes all there is to 32 values.
+ *
+ * Threads: ends are constant once a node is published; words and entries change by one aligned
+ * store each.
  */
 #ifndef RTR_LPM_RANGE_H
 #define RTR_LPM_RANGE_H
@@ -33,7 +38,7 @@
 
 #define LPM_NODE   0x80000000u
 #define LPM_LARGE  0x40000000u
-#define LPM_SAME   0x20000000u
+#define LPM_DENSE  0x20000000u
 #define LPM_IDX    0x1fffffffu
 #define LPM_NH_MAX 0x7fffffffu
 
@@ -68,13 +73,38 @@ static inline const uint32_t *lpm_node_slot(const uint8_t *base, uint32_t e, uns
 	return (const uint32_t *)(const void *)(ends + max) + rank;
 }
 
-/* Follows the tree of one key to its end: an entry that is a next hop or another key's node. */
-static inline uint32_t lpm_range_find(const uint8_t *base, uint32_t e, unsigned key)
+static inline const uint64_t *lpm_dense_word(const uint8_t *base, uint32_t e, unsigned key)
 {
-	do
-		e = lpm_load(lpm_node_slot(base, e, key));
-	while ((e & (LPM_NODE | LPM_SAME)) == (LPM_NODE | LPM_SAME));
-	return e;
+	const void *words = base + (size_t)(e & LPM_IDX) * LPM_UNIT_SIZE;
+
+	return (const uint64_t *)words + key / 32;
+}
+
+/* Bits of a bitmap that count for value i of its 32. */
+static inline uint32_t lpm_run_mask(unsigned i)
+{
+	return ~0u >> (31 - (i & 31));
+}
+
+static inline uint32_t lpm_split_find(const uint8_t *base, uint64_t word, unsigned i)
+{
+	uint32_t bitmap = (uint32_t)(word >> 32), x = (uint32_t)word;
+
+	if (!bitmap)
+		return x;
+	x += (uint32_t)__builtin_popcount(bitmap & lpm_run_mask(i));
+	return lpm_load((const uint32_t *)(const void *)base + x);
+}
+
+/* The entry for key in node e: a next hop, or the node below. */
+static inline uint32_t lpm_node_find(const uint8_t *base, uint32_t e, unsigned key)
+{
+	uint64_t word;
+
+	if (!(e & LPM_DENSE))
+		return lpm_load(lpm_node_slot(base, e, key));
+	word = __atomic_load_n(lpm_dense_word(base, e, key), __ATOMIC_ACQUIRE);
+	return lpm_split_find(base, word, key);
 }
 
 #endif

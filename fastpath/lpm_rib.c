@@ -149,38 +149,6 @@ static int change_reserve(struct lpm_rib *r, size_t data, size_t ctl, bool adds)
 
 /* ---- the items of a control node ---- */
 
-static uint32_t item_order(unsigned key, unsigned len)
-{
-	return key << 8 | len;
-}
-
-/* The first item not before (key, len). */
-static unsigned item_pos(const struct lpm_rib *r, const struct lpm_cn *cn, unsigned key,
-			 unsigned len)
-{
-	const struct lpm_item *it = lpm_cn_items(r, cn);
-	unsigned lo = 0, hi = cn->n;
-
-	while (lo < hi) {
-		unsigned mid = (lo + hi) / 2;
-
-		if (item_order(it[mid].key, it[mid].len) < item_order(key, len))
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
-static struct lpm_item *item_find(const struct lpm_rib *r, const struct lpm_cn *cn, unsigned key,
-				  unsigned len)
-{
-	unsigned pos = item_pos(r, cn, key, len);
-	struct lpm_item *it = lpm_cn_items(r, cn) + pos;
-
-	return pos < cn->n && it->key == key && it->len == len ? it : NULL;
-}
-
 static void items_resize(struct lpm_rib *r, struct lpm_cn *cn, unsigned want)
 {
 	uint32_t old = cn->items, cap = lpm_arena_round(want);
@@ -197,7 +165,7 @@ static void items_resize(struct lpm_rib *r, struct lpm_cn *cn, unsigned want)
 
 static void item_add(struct lpm_rib *r, struct lpm_cn *cn, unsigned key, unsigned len, uint32_t val)
 {
-	unsigned pos = item_pos(r, cn, key, len);
+	unsigned pos = lpm_item_pos(r, cn, key, len);
 	struct lpm_item *it;
 
 	if (cn->n == cn->cap)
@@ -274,7 +242,8 @@ static struct path path_find(const struct lpm_rib *r, struct lpm_key key, unsign
 		return p;
 	p.cn[1] = r->top[p.slot];
 	for (p.depth = 1; p.depth < lv; p.depth++) {
-		it = item_find(r, lpm_cn_at(r, p.cn[p.depth]), key_at(r, key, p.depth), LPM_CHILD);
+		it = lpm_item_find(r, lpm_cn_at(r, p.cn[p.depth]), key_at(r, key, p.depth),
+				   LPM_CHILD);
 		if (!it)
 			break;
 		p.cn[p.depth + 1] = it->val;
@@ -282,14 +251,16 @@ static struct path path_find(const struct lpm_rib *r, struct lpm_key key, unsign
 	return p;
 }
 
-/* Compiles the node at level lv and carries the result up as far as it changes anything. */
-static void path_publish(struct lpm_rib *r, const struct path *p, struct lpm_key key, unsigned lv)
+/* Compiles the node at level lv, where keys key_at..last changed, and carries the result up as far
+ * as it changes anything. */
+static void path_publish(struct lpm_rib *r, const struct path *p, struct lpm_key key, unsigned lv,
+			 unsigned last)
 {
-	for (;; lv--) {
+	for (;; last = key_at(r, key, --lv)) {
 		struct lpm_cn *cn = lpm_cn_at(r, p->cn[lv]), *up;
 		uint32_t old = cn->dirty ? 0 : cn->entry;
 
-		lpm_node_compile(r, lv, cn, cn->dflt);
+		lpm_node_compile(r, lv, cn, cn->dflt, key_at(r, key, lv), last);
 		if (lv == 1) {
 			root_store(r, p->slot, cn->bitmap, cn->entry);
 			return;
@@ -305,6 +276,15 @@ static void path_publish(struct lpm_rib *r, const struct path *p, struct lpm_key
 	}
 }
 
+/* The last value that the change of a prefix touches at the level where its compilation starts. */
+static unsigned last_key(const struct lpm_rib *r, struct lpm_key key, unsigned len, unsigned lv)
+{
+	const struct lpm_level *l = &r->shape->level[lv];
+	unsigned first = key_at(r, key, lv), rest = len - l->off;
+
+	return rest < l->bits ? first | ((1u << l->bits) - 1) >> rest : first;
+}
+
 /* ---- prefixes inside the root level ---- */
 
 static void root_inherit(struct lpm_rib *r, unsigned slot, uint32_t nh)
@@ -316,7 +296,7 @@ static void root_inherit(struct lpm_rib *r, unsigned slot, uint32_t nh)
 		return;
 	}
 	cn = lpm_cn_at(r, r->top[slot]);
-	lpm_node_compile(r, 1, cn, nh);
+	lpm_node_compile(r, 1, cn, nh, LPM_ALL_KEYS);
 	root_store(r, slot, cn->bitmap, cn->entry);
 }
 
@@ -404,7 +384,7 @@ static int path_reserve(struct lpm_rib *r, const struct path *p, unsigned lv, un
 		const struct lpm_cn *cn = lpm_cn_at(r, p->cn[lv]);
 		const struct lpm_item *it = lpm_cn_items(r, cn);
 
-		for (unsigned i = item_pos(r, cn, key, 0); i < cn->n && it[i].key <= last; i++)
+		for (unsigned i = lpm_item_pos(r, cn, key, 0); i < cn->n && it[i].key <= last; i++)
 			if (it[i].len == LPM_CHILD)
 				data += lpm_node_bound_deep(r, lv + 1, lpm_cn_at(r, it[i].val));
 	}
@@ -420,7 +400,7 @@ static int long_set(struct lpm_rib *r, struct lpm_key key, unsigned len, uint32_
 	int rc;
 
 	if (p.depth == lv)
-		it = item_find(r, lpm_cn_at(r, p.cn[lv]), bits, rest);
+		it = lpm_item_find(r, lpm_cn_at(r, p.cn[lv]), bits, rest);
 	if (it && it->val == nh)
 		return 0;
 	rc = path_reserve(r, &p, lv, bits, rest, true);
@@ -443,7 +423,7 @@ static int long_set(struct lpm_rib *r, struct lpm_key key, unsigned len, uint32_
 		item_add(r, lpm_cn_at(r, p.cn[lv]), bits, rest, nh);
 		r->n_routes++;
 	}
-	path_publish(r, &p, key, top);
+	path_publish(r, &p, key, top, last_key(r, key, len, top));
 	return 0;
 }
 
@@ -457,7 +437,7 @@ static int long_del(struct lpm_rib *r, struct lpm_key key, unsigned len)
 	int rc;
 
 	if (p.depth == lv)
-		it = item_find(r, lpm_cn_at(r, p.cn[lv]), bits, rest);
+		it = lpm_item_find(r, lpm_cn_at(r, p.cn[lv]), bits, rest);
 	if (!it)
 		return -ENOENT;
 	rc = path_reserve(r, &p, lv, bits, rest, false);
@@ -470,10 +450,10 @@ static int long_del(struct lpm_rib *r, struct lpm_key key, unsigned len)
 		lpm_node_drop(r, lv, cn, true);
 		cn_free(r, p.cn[lv--]);
 		cn = lpm_cn_at(r, p.cn[lv]);
-		item_del(r, cn, item_find(r, cn, key_at(r, key, lv), LPM_CHILD));
+		item_del(r, cn, lpm_item_find(r, cn, key_at(r, key, lv), LPM_CHILD));
 	}
 	if (cn->n) {
-		path_publish(r, &p, key, lv);
+		path_publish(r, &p, key, lv, last_key(r, key, len, lv));
 		return 0;
 	}
 	root_store(r, p.slot, 0, cn->dflt);
@@ -555,8 +535,8 @@ uint32_t lpm_rib_get(const struct lpm_rib *r, struct lpm_key key, unsigned len)
 	p = path_find(r, key, lv);
 	if (p.depth < lv)
 		return 0;
-	it = item_find(r, lpm_cn_at(r, p.cn[lv]), key_at(r, key, lv),
-		       len - r->shape->level[lv].off);
+	it = lpm_item_find(r, lpm_cn_at(r, p.cn[lv]), key_at(r, key, lv),
+			   len - r->shape->level[lv].off);
 	return it ? it->val : 0;
 }
 
@@ -702,7 +682,7 @@ static int bulk_compile(const struct bulk *b)
 
 			rc = lpm_arena_reserve(&r->data, lpm_node_bound_deep(r, 1, cn), 0);
 			if (!rc)
-				lpm_node_compile(r, 1, cn, open[top].entry);
+				lpm_node_compile(r, 1, cn, open[top].entry, LPM_ALL_KEYS);
 		}
 	}
 	return rc;

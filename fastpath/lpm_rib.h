@@ -9,13 +9,13 @@
  * level and of the nodes below it. From that array one sweep with a stack of at most 14 covering
  * prefixes makes the runs of equal entries, and those are written in the form of the level's kind:
  *
- *	LPM_K_BITMAP	up to 32 values: a bitmap of run starts, kept in the root word, and entries
+ *	LPM_K_SPLIT	32 values: a split word (lpm_range.h), which is the root's word
  *	LPM_K_ARRAY	256 entries, changed in place
- *	LPM_K_RANGE	a range node or a tree of them (lpm_range.h)
+ *	LPM_K_NODE	a node of up to 4,096 values, in whichever form suits (lpm_range.h)
  *
- * A change rebuilds the nodes whose runs change: its own, those below that inherit another entry,
- * those above only while the entry they hold for it is not a node before and after. A node has at
- * most 4,096 values, so the work is bounded whatever the table holds.
+ * A change compiles what it changes: its own node (in arrays and dense nodes only the words that it
+ * covers), nodes below that inherit another entry, those above only while the entry they hold for
+ * it is not a node before and after.
  *
  * Publishing: a new piece is written in full, then one release store of a root word or of an entry
  * puts it in place; readers acquire. Runs with unchanged ends are stored in place. A lookup sees
@@ -46,7 +46,7 @@ struct lpm_key {
 	uint64_t hi, lo;
 };
 
-enum lpm_kind { LPM_K_ROOT, LPM_K_BITMAP, LPM_K_ARRAY, LPM_K_RANGE };
+enum lpm_kind { LPM_K_ROOT, LPM_K_SPLIT, LPM_K_ARRAY, LPM_K_NODE };
 
 struct lpm_level {
 	uint8_t off, bits, kind; /* no level crosses bit 64 */

@@ -194,6 +194,36 @@ START_TEST(crowded_node)
 }
 END_TEST
 
+/* Crowded nodes under address 0, and batches of every length: lanes past the end stay out of it. */
+START_TEST(batch_lengths)
+{
+	uint64_t rng = test_seed;
+	struct any t = any_new(_i, &(struct lpm_params){ 0 });
+	struct oracle o = oracle_new(4000);
+	uint8_t a[200][16];
+	uint32_t nh[200];
+
+	for (unsigned i = 0; i < 3000; i++) {
+		uint8_t p[16] = { 0 };
+		unsigned len = 17 + (unsigned)(test_rand(&rng) % (t.bits - 16));
+
+		for (unsigned b = 2; b < t.bits / 8; b++)
+			p[b] = test_rand(&rng) % 3 ? 0 : (uint8_t)test_rand(&rng);
+		any_mask(p, len);
+		set_both(&t, &o, p, len, 1 + i);
+	}
+	for (unsigned n = 1; n <= 200; n++) {
+		for (unsigned i = 0; i < n; i++)
+			any_probe(&t, &o.r[test_rand(&rng) % o.n], &rng, a[i]);
+		any_lookup(&t, a, nh, n);
+		for (unsigned i = n > 8 ? n - 8 : 0; i < n; i++)
+			ck_assert_uint_eq(nh[i], oracle_lookup(&o, a[i]));
+	}
+	any_free(&t);
+	free(o.r);
+}
+END_TEST
+
 static struct any_route *random_routes(const struct any *t, uint64_t *rng, unsigned *n)
 {
 	struct any_route *r = xcalloc(*n, sizeof(*r));
@@ -517,6 +547,7 @@ static Suite *suite(void)
 	add(s, "nested", nested);
 	add(s, "churn", churn);
 	add(s, "crowded_node", crowded_node);
+	add(s, "batch_lengths", batch_lengths);
 	add(s, "bulk", bulk);
 	add(s, "bad_input", bad_input);
 	add(s, "out_of_data", out_of_data);
