@@ -102,8 +102,9 @@ bool fp_csum_l4_ok(const uint8_t *frame, const struct fp_pkt *p)
 
 	if (!cover)
 		return true;
-	if (p->proto == IPPROTO_UDP && fp_ld16_be(l4 + off) == 0)
-		return p->family == AF_INET;
+	/* "No checksum" is for UDP over IPv4 only (RFC 8200 8.1, RFC 3828 3.1). */
+	if ((p->proto == IPPROTO_UDP || p->proto == IPPROTO_UDPLITE) && fp_ld16_be(l4 + off) == 0)
+		return p->proto == IPPROTO_UDP && p->family == AF_INET;
 	return fp_csum_fold(fp_csum_add(l4, cover, pseudo(frame, p, cover))) == 0xffff;
 }
 

@@ -86,14 +86,26 @@ static enum rtr_drop translate_l4(struct l4 *x)
 	return RTR_DROP_NONE;
 }
 
-/* What the other family calls the protocol; 0 for what must not cross (RFC 7915 4.1, 5.1). */
+/*
+ * What the other family calls the protocol; 0 for what must not cross (RFC 7915 4.1, 5.1). A number
+ * that is an extension header in IPv6 would become one behind the translator's back.
+ */
 static uint8_t map_proto(uint8_t proto, bool to6)
 {
 	if (proto == (to6 ? IPPROTO_ICMP : IPPROTO_ICMPV6))
 		return to6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
-	if (proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6 || proto == IPPROTO_AH)
+	switch (proto) {
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+	case IPPROTO_AH:
+	case IPPROTO_HOPOPTS:
+	case IPPROTO_ROUTING:
+	case IPPROTO_FRAGMENT:
+	case IPPROTO_DSTOPTS:
 		return 0;
-	return proto;
+	default:
+		return proto;
+	}
 }
 
 static void write4(uint8_t *ip, const struct head *h, const struct fp_tuple4 *to, uint16_t id)
@@ -152,6 +164,9 @@ static enum rtr_drop read6(struct head *h, const uint8_t *ip, const uint8_t *l4,
 		h->off = fp_ld16(frag_hdr + 2) & 0xfff8;
 		h->more = fp_ld16(frag_hdr + 2) & 1;
 		h->id = fp_ld32(frag_hdr + 4);
+		/* Headers behind it count in the offsets of later pieces and cannot be left out. */
+		if ((h->off || h->more) && l4 != frag_hdr + FP_FRAG6_LEN)
+			return RTR_DROP_NAT64_FRAG;
 	}
 	return RTR_DROP_NONE;
 }

@@ -15,3 +15,23 @@ tests_fuzz_fuzz_classify_SOURCES = tests/fuzz/fuzz_classify.c tests/lib/classify
 tests_fuzz_fuzz_classify_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fastpath
 tests_fuzz_fuzz_classify_LDADD = libfp.a librtr.a
 tests_fuzz_fuzz_classify_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+fuzz_progs += tests/fuzz/fuzz_parse
+tests_fuzz_fuzz_parse_SOURCES = tests/fuzz/fuzz_parse.c
+tests_fuzz_fuzz_parse_LDADD = libfp.a librtr.a
+tests_fuzz_fuzz_parse_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+fuzz_progs += tests/fuzz/fuzz_icmp_quote
+tests_fuzz_fuzz_icmp_quote_SOURCES = tests/fuzz/fuzz_icmp_quote.c
+tests_fuzz_fuzz_icmp_quote_LDADD = libfp.a librtr.a
+tests_fuzz_fuzz_icmp_quote_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+fuzz_progs += tests/fuzz/fuzz_frag
+tests_fuzz_fuzz_frag_SOURCES = tests/fuzz/fuzz_frag.c
+tests_fuzz_fuzz_frag_LDADD = libfp.a librtr.a
+tests_fuzz_fuzz_frag_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+fuzz_progs += tests/fuzz/fuzz_nat64
+tests_fuzz_fuzz_nat64_SOURCES = tests/fuzz/fuzz_nat64.c
+tests_fuzz_fuzz_nat64_LDADD = libfp.a librtr.a
+tests_fuzz_fuzz_nat64_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+fuzz_progs += tests/fuzz/fuzz_mss
+tests_fuzz_fuzz_mss_SOURCES = tests/fuzz/fuzz_mss.c
+tests_fuzz_fuzz_mss_LDADD = libfp.a librtr.a
+tests_fuzz_fuzz_mss_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer

@@ -174,6 +174,18 @@ START_TEST(udp_zero)
 	fp_parse(t.b, t.len, &p);
 	ck_assert(p.flags & FP_F_UDP_NOCSUM);
 	ck_assert(!fp_csum_l4_ok(t.b, &p));
+	tp_eth(&t, 0x0800);
+	tp_ip4(&t, 0x0a000001, 0x0a000002, 136, 64);
+	tp_udp(&t, 1, 2, 10);
+	tp_done(&t);
+	/* Right but for its sign: what would be 0xffff if it were sent as UDP-Lite wants. */
+	tp_w16(t.b + t.len - 2, tp_sum(t.b + t.len - 2, 2, tp_r16(t.b + t.l4 + 6)));
+	tp_done(&t);
+	ck_assert_uint_eq(tp_r16(t.b + t.l4 + 6), 0xffff);
+	fp_parse(t.b, t.len, &p);
+	ck_assert(fp_csum_l4_ok(t.b, &p));
+	tp_w16(t.b + t.l4 + 6, 0);
+	ck_assert(!fp_csum_l4_ok(t.b, &p));
 	/* UDP shorter than its IP payload: only its own bytes count. */
 	tp_eth(&t, 0x0800);
 	tp_ip4(&t, 0x0a000001, 0x0a000002, 17, 64);

@@ -275,6 +275,18 @@ START_TEST(special_cases)
 	tp_eth(&t, 0x86dd), tp_ip6(&t, 1, 2, 58, 9), tp_icmp(&t, 131, 0, 0, 12), tp_done(&t);
 	b = load(room, &t, ROOM), fp_classify(b.data, b.len, &p);
 	ck_assert_uint_eq(fp_nat64_6to4(&b, &p, &n4), RTR_DROP_NAT64_ICMP);
+	/* A header behind the fragment header counts in the offsets of later pieces. */
+	tp_eth(&t, 0x86dd), tp_ip6(&t, 1, 2, 17, 9), tp_frag6(&t, 5, 0, true), tp_ext6(&t, 60, 8);
+	tp_udp(&t, 1, 2, 8), tp_w16(t.b + t.l4 + 6, 1), tp_done(&t);
+	b = load(room, &t, ROOM), fp_classify(b.data, b.len, &p);
+	ck_assert_uint_eq(fp_nat64_6to4(&b, &p, &n4), RTR_DROP_NAT64_FRAG);
+	/* A protocol number that IPv6 takes for an extension header. */
+	for (unsigned i = 0; i < 4; i++) {
+		tp_eth(&t, 0x0800), tp_ip4(&t, e.src4, e.dst4, "\0\53\54\74"[i], 9);
+		tp_payload(&t, 40), tp_done(&t);
+		b = load(room, &t, ROOM), fp_classify(b.data, b.len, &p);
+		ck_assert_uint_eq(fp_nat64_4to6(&b, &p, &n6), RTR_DROP_NAT64_HEADER);
+	}
 	tp_eth(&t, 0x0800), tp_ip4(&t, e.src4, e.dst4, 132, 9), tp_w32(tp_grow(&t, 12), 0x00010002);
 	tp_done(&t), b = load(room, &t, ROOM), fp_classify(b.data, b.len, &p);
 	ck_assert_uint_eq(fp_nat64_4to6(&b, &p, &n6), RTR_DROP_NAT_PROTO);
