@@ -23,7 +23,8 @@ import xml.etree.ElementTree as ET
 
 TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 UNIT_TIMEOUT = 300
-FUZZ_SECONDS = 60  # for each target, in `long`
+FUZZ_RUNS = 100_000_000  # executions of all targets together, in `long`
+FUZZ_SECONDS = 60  # first for each target, which shows how fast it is
 WORKERS = max(2, os.cpu_count() or 2)
 # A child dies with this process, however it ends.
 BOUND = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
@@ -218,26 +219,34 @@ def run_netns(res, *names):
             run_pytest(res, name, *(["-n", "2", "--dist", "loadfile"] if have_xdist and not names else []))
 
 
-def run_corpora(res, builddir, seconds=0):
-    """Each fuzz target over its seeds, then exploring for a while: one result a target."""
-    for src in sorted(glob.glob(f"{TOP}/tests/fuzz/fuzz_*.c")):
-        name = os.path.basename(src)[len("fuzz_"):-len(".c")]
-        seeds = f"{TOP}/tests/fuzz/corpus/{name}"
-        argv = [f"{builddir}/tests/fuzz/fuzz_{name}", "-rss_limit_mb=2048"]
-        with tempfile.TemporaryDirectory() as tmp:
-            # New inputs go to the first folder, crashes below the prefix: never into the tree.
-            argv += [f"-max_total_time={seconds}", f"-artifact_prefix={tmp}/", tmp, seeds] if seconds \
-                else ["-runs=0", seeds]
-            rc, out = res.run(argv, seconds + UNIT_TIMEOUT)
-        res.ok(f"fuzz {name}", out[-4000:] if rc else "")
+def run_target(res, builddir, name, *limit):
+    """A fuzz target over its seeds and, with a limit, on from them. Returns its executions."""
+    seeds = f"{TOP}/tests/fuzz/corpus/{name}"
+    argv = [f"{builddir}/tests/fuzz/fuzz_{name}", "-rss_limit_mb=2048", "-print_final_stats=1"]
+    with tempfile.TemporaryDirectory() as tmp:
+        # New inputs go to the first folder, crashes below the prefix: never into the tree.
+        argv += [*limit, f"-artifact_prefix={tmp}/", tmp, seeds] if limit else ["-runs=0", seeds]
+        rc, out = res.run(argv, 3000 if limit else UNIT_TIMEOUT)
+    res.ok(f"fuzz {name}", out[-4000:] if rc else "")
+    done = re.search(r"number_of_executed_units: (\d+)", out)
+    return int(done[1]) if done else 0
 
 
-def run_fuzz(res, seconds=0):
-    if not glob.glob(f"{TOP}/tests/fuzz/fuzz_*.c"):
-        return
-    with Build(res, "fuzz") as builddir:
-        if builddir:
-            run_corpora(res, builddir, seconds)
+def run_fuzz(res, total_runs=0):
+    """The seeds of every target; or exploration, all targets for about the same time."""
+    names = [os.path.basename(f)[len("fuzz_"):-len(".c")]
+             for f in sorted(glob.glob(f"{TOP}/tests/fuzz/fuzz_*.c"))]
+    with Build(res, "fuzz") as builddir, concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+        if not builddir:
+            return
+        limit = [f"-max_total_time={FUZZ_SECONDS}"] if total_runs else []
+        done = list(pool.map(lambda n: run_target(res, builddir, n, *limit), names))
+        left = max(total_runs - sum(done), 0)
+        if not left or not sum(done):
+            return
+        more = list(pool.map(lambda n, d: run_target(res, builddir, n, f"-runs={1 + left * d // sum(done)}"),
+                             names, done))
+        print(f"   {sum(done) + sum(more):,} executions", flush=True)
 
 
 def tracked(res, *patterns):
@@ -335,7 +344,7 @@ class Runner:
     def long(self):
         self.step("static analysis", 1200, run_analysis)
         self.step("unit and replay, clang", 900, run_checks, "clang")
-        self.step("fuzzing", 3600, run_fuzz, FUZZ_SECONDS)
+        self.step("fuzzing", 3600, run_fuzz, FUZZ_RUNS)
         os.environ["RTR_TEST_LONG"] = "1"
         self.step("unit and replay, long", 3600, run_checks, "release")
         self.step("netns, long", 3600, run_netns)
