@@ -164,12 +164,26 @@ static void measure_memory(struct run *r)
 		bench_print(&c);
 }
 
+static const struct disturb none = { "lookup", 0, 0 };
+static const struct disturb disturbs[] = { { "lookup, cold caches", 64u << 20, 1 },
+					   { "lookup, neighbour takes 8 MB", 8u << 20, 8 } };
+
+static bool set_wanted(const struct bench_opts *opts, const char *set)
+{
+	const char *const cases[] = { none.name, disturbs[0].name, disturbs[1].name, "memory",
+				      "build" };
+	char name[96];
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		snprintf(name, sizeof(name), "%s %s", set, cases[i]);
+		if (bench_wanted(opts, name))
+			return true;
+	}
+	return false;
+}
+
 static void measure(struct run *r, bool peer)
 {
-	static const struct disturb none = { "lookup", 0, 0 };
-	static const struct disturb disturbs[] = { { "lookup, cold caches", 64u << 20, 1 },
-						   { "lookup, neighbour takes 8 MB", 8u << 20,
-						     8 } };
 	struct fp_cls_stats st;
 	uint64_t rng = 0x9e3779b97f4a7c15ull, t0;
 
@@ -226,6 +240,8 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
 		struct run r = { .opts = &opts, .name = files[i], .required = true };
 
+		if (!set_wanted(&opts, r.name))
+			continue;
 		if (!opts.rules || cb_read(opts.rules, files[i], &r.set)) {
 			printf("%s: no such file under --rules, made rules instead\n", files[i]);
 			r.set = cb_make(files[i], AF_INET, strstr(files[i], "10k") ? 10000 : 1000,
@@ -238,6 +254,8 @@ int main(int argc, char **argv)
 				 .name = made[i].name,
 				 .v6 = made[i].family == AF_INET6 };
 
+		if (!set_wanted(&opts, r.name))
+			continue;
 		r.set = cb_make(r.name, made[i].family, made[i].n, 1);
 		measure(&r, peer && !r.v6);
 	}

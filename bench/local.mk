@@ -32,7 +32,7 @@ bench_bench_classify_CFLAGS = $(AM_CFLAGS)
 bench_bench_classify_LDADD = libfp.a librtr.a
 if HAVE_DPDK
 bench_bench_classify_CPPFLAGS += -DHAVE_DPDK
-bench_bench_classify_CFLAGS += $(DPDK_CFLAGS)
+bench_bench_classify_CFLAGS += $(DPDK_CFLAGS) -Wno-undef
 bench_bench_classify_LDADD += $(DPDK_LIBS)
 endif
 bench_progs += bench/bench_pipeline

@@ -66,36 +66,18 @@ static inline __attribute__((always_inline)) void descend(const uint32_t *arena,
 			__builtin_prefetch(at[i]);
 			ret_ref[i] = ref;
 			todo[still] = (uint8_t)i;
-			still += !(ref >> 63);
+			still += !(ref & REF_LEAF);
 		}
 	}
 }
 
-/* Lowers best[i] to the order of the first match in i's leaf for all of list. Most packets need one
- * block and no more; they pass without a branch on what matched. */
+/* Lowers best[i] to the order of the first match in i's leaf for all of list. */
 static inline __attribute__((always_inline)) void
 leaves(const struct fp_cls *cls, const struct cls_family *f, const struct fp_cls_key4 *keys,
        const uint8_t *list, unsigned n, const uint64_t *ref, uint32_t *best, block_match *match)
 {
-	uint8_t slow[BATCH];
-	unsigned n_slow = 0;
-
 	for (unsigned j = 0; j < n; j++) {
-		unsigned i = list[j], count = REF_COUNT(ref[i]), m = MIN(count, BLOCK_RULES);
-		const uint32_t *w = f->arena + (uint32_t)ref[i];
-		uint32_t hits = match(w, m, &keys[i], f->zones);
-		uint32_t meta = w[6 * m + (hits ? (unsigned)__builtin_ctz(hits) : 0)];
-		uint32_t order = hits ? meta >> META_ORDER_SHIFT : FP_CLS_NONE;
-		bool more = ((count > BLOCK_RULES) & !hits) | (count == REF_COUNT_MAX) |
-			    (!!(meta & META_EXTRA) & !!hits) | !!MISC_FRAG(keys[i].misc);
-
-		order = more ? FP_CLS_NONE : order;
-		best[i] = MIN(best[i], order);
-		slow[n_slow] = (uint8_t)i;
-		n_slow += more;
-	}
-	for (unsigned j = 0; j < n_slow; j++) {
-		unsigned i = slow[j];
+		unsigned i = list[j];
 		uint32_t order = leaf_match(cls, f->arena + (uint32_t)ref[i], REF_COUNT(ref[i]),
 					    &keys[i], f->zones, match);
 

@@ -52,7 +52,7 @@ enum cls_dim {
 #define ARENA_SLACK  16u /* words after the last block that its vector loads may touch */
 #define MAX_TREES    4u
 /* Bounds of an arena. A rule alone takes 28 to 36 bytes; the rest is for copies and tables. */
-#define CLS_ARENA_PER_RULE 144u
+#define CLS_ARENA_PER_RULE 360u
 #define CLS_ARENA_FIXED    (16u << 10)
 #define BATCH              64u
 #define MISC_FRAG(m)       ((m) >> 24)

@@ -19,13 +19,15 @@
 
 #define WIDE_SHARE 16u
 #define SAMPLES    1024u
-#define RETRY_WORK 12u /* effort of all further plans, as a multiple of the first one's */
+/* Beyond this a commit waits longer for the choice than the choice gains. */
+#define PLAN_MAX_RULES 32768u
+#define RETRY_WORK     6u /* effort of all further plans, as a multiple of the first one's */
 
 /* Cycles on the machine of docs/design/classifier.md. */
 #define COST_TREE  8.0
 #define COST_CUT   8.0
 #define COST_LEAF  14.0
-#define COST_SLOW  22.0 /* leaving the path without branches */
+#define COST_SLOW  22.0 /* a second block: a branch that is often not foreseen */
 #define COST_BLOCK 12.0
 
 static const struct cls_plan plans[] = {
@@ -160,7 +162,7 @@ static int choose(struct cls_family *f, const struct cls_core_rule *rules, const
 	double least;
 	int r = cls_trees_try(f, rules, group, n, &plans[0], &work);
 
-	if (r || !n)
+	if (r || !n || n > PLAN_MAX_RULES)
 		return r;
 	least = cost_of(f, rules, n);
 	work = (UINT64_MAX - work) * RETRY_WORK;

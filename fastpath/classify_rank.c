@@ -43,8 +43,10 @@ int cls_rank_build(struct cls_rank *rank, const struct fp_cls_addr *lo,
 		if ((b[i].hi || b[i].lo) && (!kept || bound_cmp(&b[kept - 1], &b[i])))
 			b[kept++] = b[i];
 	}
-	rank->bound = b;
 	rank->n = (uint32_t)kept;
+	rank->bound = realloc(b, (kept + 1) * sizeof(*b));
+	if (!rank->bound)
+		rank->bound = b;
 	return 0;
 }
 

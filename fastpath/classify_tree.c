@@ -7,6 +7,9 @@
  * smallest aligned power of two around what the rules have in it; a packet outside that block
  * aliases into it, harmlessly: none of the node's rules matches it and leaves compare in full.
  *
+ * Cuts take the top bits of that block, or the lowest bits of the field, which leave the box as it
+ * is.
+ *
  * Which cut: the one with the lowest estimated time for a packet at a random point of a random rule
  * (node_cost), plus its memory at the plan's price. Slots between which no rule begins or
  * ends share one child.
@@ -49,10 +52,11 @@ struct builder {
 	bool failed;
 };
 
-/* A candidate: slots of 1 << shift values of dim from base on. */
+/* A candidate: slot = bits bits of dim from shift on; top: the highest ones of a block at base. */
 struct cut {
 	enum cls_dim dim;
 	uint32_t base;
+	bool top;
 	unsigned shift, bits;
 	double score;
 };
@@ -280,14 +284,30 @@ static unsigned block_of(const struct builder *b, const uint32_t *list, size_t n
 	return bits;
 }
 
-static uint32_t slot_lo(const struct cut *c, const struct cls_core_rule *r, const struct box *box)
-{
-	return (MAX(r->lo[c->dim], box->lo[c->dim]) - c->base) >> c->shift;
-}
+struct span {
+	uint32_t from, to;
+};
 
-static uint32_t slot_hi(const struct cut *c, const struct cls_core_rule *r, const struct box *box)
+/* The slots that hold something of the rule: one span, or two when they pass the last slot. */
+static unsigned slots_of(const struct cut *c, const struct cls_core_rule *r, const struct box *box,
+			 struct span ret[2])
 {
-	return (MIN(r->hi[c->dim], box->hi[c->dim]) - c->base) >> c->shift;
+	uint32_t last = (1u << c->bits) - 1;
+	uint32_t lo = MAX(r->lo[c->dim], box->lo[c->dim]) >> c->shift;
+	uint32_t hi = MIN(r->hi[c->dim], box->hi[c->dim]) >> c->shift;
+
+	if (hi - lo >= last) {
+		ret[0] = (struct span){ 0, last };
+		return 1;
+	}
+	lo &= last;
+	hi &= last;
+	ret[0] = (struct span){ lo, hi };
+	if (lo <= hi)
+		return 1;
+	ret[0] = (struct span){ 0, hi };
+	ret[1] = (struct span){ lo, last };
+	return 2;
 }
 
 /* Estimates the cut: its time, and the bytes of its table and of its children as leaves. */
@@ -303,14 +323,21 @@ static double judge(struct builder *b, const uint32_t *list, size_t n, const str
 	memset(b->weight, 0, (slots + 1) * sizeof(*b->weight));
 	memset(b->edge, 0, (slots + 1) * sizeof(*b->edge));
 	for (size_t i = 0; i < n; i++) {
-		uint32_t s = slot_lo(c, &b->rules[list[i]], box);
-		uint32_t e = slot_hi(c, &b->rules[list[i]], box) + 1;
+		struct span at[2];
+		unsigned parts = slots_of(c, &b->rules[list[i]], box, at);
+		uint32_t held = at[0].to - at[0].from + 1;
 
-		b->diff[s]++;
-		b->diff[e]--;
-		b->weight[s] += 1.0 / (e - s);
-		b->weight[e] -= 1.0 / (e - s);
-		b->edge[s] = b->edge[e] = true;
+		if (parts == 2)
+			held += at[1].to - at[1].from + 1;
+		for (unsigned p = 0; p < parts; p++) {
+			uint32_t s = at[p].from, e = at[p].to + 1;
+
+			b->diff[s]++;
+			b->diff[e]--;
+			b->weight[s] += 1.0 / held;
+			b->weight[e] -= 1.0 / held;
+			b->edge[s] = b->edge[e] = true;
+		}
 	}
 	for (size_t i = 0; i < slots; i++) {
 		here += b->diff[i];
@@ -323,12 +350,25 @@ static double judge(struct builder *b, const uint32_t *list, size_t n, const str
 	return time / (double)n;
 }
 
+static void try_cut(struct builder *b, const uint32_t *list, size_t n, const struct box *box,
+		    size_t budget, struct cut *c, unsigned shift, bool top, struct cut *best)
+{
+	double own = (double)(n * b->words_a_rule * sizeof(uint32_t));
+	size_t bytes;
+
+	c->shift = shift;
+	c->top = top;
+	c->score = 0.4 + judge(b, list, n, box, c, &bytes);
+	c->score += b->plan->memory_price * (double)bytes / own;
+	if (bytes <= budget && c->score < best->score)
+		*best = *c;
+}
+
 /* The best cut within budget; false when a leaf is better. */
 static bool plan_cut(struct builder *b, const uint32_t *list, size_t n, const struct box *box,
 		     size_t budget, struct cut *ret)
 {
 	double as_leaf = n <= LEAF_TARGET ? node_cost((double)n) : (double)n / LEAF_TARGET;
-	double own = (double)(n * b->words_a_rule * sizeof(uint32_t));
 	struct cut c;
 
 	ret->score = as_leaf + b->plan->memory_price;
@@ -336,16 +376,13 @@ static bool plan_cut(struct builder *b, const uint32_t *list, size_t n, const st
 		unsigned size = block_of(b, list, n, box, c.dim, &c.base);
 
 		for (c.bits = 1; c.bits <= MIN(size, REF_MAX_BITS); c.bits++) {
-			size_t bytes;
-
 			if (sizeof(uint64_t) << c.bits > budget ||
 			    1ul << c.bits > SLOTS_PER_RULE * n + 4)
 				break;
-			c.shift = size - c.bits;
-			c.score = 0.4 + judge(b, list, n, box, &c, &bytes);
-			c.score += b->plan->memory_price * (double)bytes / own;
-			if (bytes <= budget && c.score < ret->score)
-				*ret = c;
+			try_cut(b, list, n, box, budget, &c, size - c.bits, true, ret);
+			/* Scattered single values, such as ports, differ in their low bits. */
+			if (size > c.bits)
+				try_cut(b, list, n, box, budget, &c, 0, false, ret);
 		}
 	}
 	return ret->score < as_leaf + b->plan->memory_price;
@@ -367,6 +404,25 @@ static void children_fini(struct children *ch)
 	free(ch->at);
 }
 
+/* Calls out the children that hold the rule: counts in ch->at[k + 2], or, with put, appends it. */
+static size_t deal(struct children *ch, const struct cut *c, const struct builder *b,
+		   const uint32_t *child, uint32_t index, const struct box *box, bool put)
+{
+	struct span at[2];
+	unsigned parts = slots_of(c, &b->rules[index], box, at);
+	size_t n = 0;
+
+	for (unsigned p = 0; p < parts; p++) {
+		for (uint32_t k = child[at[p].from]; k <= child[at[p].to]; k++, n++) {
+			if (put)
+				ch->list[ch->at[k + 1]++] = index;
+			else
+				ch->at[k + 2]++;
+		}
+	}
+	return n;
+}
+
 /* Splits list by the cut; b->edge is from the judge of this cut. False when out of memory. */
 static bool children_init(struct children *ch, const struct builder *b, const uint32_t *list,
 			  size_t n, const struct box *box, const struct cut *c)
@@ -385,26 +441,16 @@ static bool children_init(struct children *ch, const struct builder *b, const ui
 		child[s] = ch->n - 1;
 	}
 	ch->first[ch->n] = slots;
-	for (size_t i = 0; i < n; i++) {
-		const struct cls_core_rule *r = &b->rules[list[i]];
-
-		for (uint32_t k = child[slot_lo(c, r, box)]; k <= child[slot_hi(c, r, box)]; k++) {
-			ch->at[k + 2]++;
-			total++;
-		}
-	}
+	for (size_t i = 0; i < n; i++)
+		total += deal(ch, c, b, child, list[i], box, false);
 	ch->list = malloc((total + 1) * sizeof(*ch->list));
 	if (!ch->list)
 		goto out;
 	for (uint32_t k = 2; k <= ch->n; k++)
 		ch->at[k] += ch->at[k - 1];
 	/* at[k + 1] is where the next rule of child k goes, and in the end where it ends. */
-	for (size_t i = 0; i < n; i++) {
-		const struct cls_core_rule *r = &b->rules[list[i]];
-
-		for (uint32_t k = child[slot_lo(c, r, box)]; k <= child[slot_hi(c, r, box)]; k++)
-			ch->list[ch->at[k + 1]++] = list[i];
-	}
+	for (size_t i = 0; i < n; i++)
+		deal(ch, c, b, child, list[i], box, true);
 out:
 	free(child);
 	return ch->list;
@@ -412,6 +458,16 @@ out:
 
 static uint64_t node(struct builder *b, uint32_t *list, size_t n, struct box box, size_t budget,
 		     unsigned depth);
+
+/* What of the box reaches slots from..to of a cut by the top bits of its block. */
+static void narrow(struct box *box, const struct cut *c, uint32_t from, uint32_t to)
+{
+	uint32_t lo = c->base + (from << c->shift);
+	uint32_t hi = c->base + (to << c->shift) + ((1u << c->shift) - 1);
+
+	box->lo[c->dim] = MAX(box->lo[c->dim], lo);
+	box->hi[c->dim] = MIN(box->hi[c->dim], hi);
+}
 
 static uint64_t cut_node(struct builder *b, const uint32_t *list, size_t n, const struct box *box,
 			 const struct cut *c, size_t budget, unsigned depth)
@@ -430,10 +486,8 @@ static uint64_t cut_node(struct builder *b, const uint32_t *list, size_t n, cons
 		struct box part = *box;
 		uint64_t child;
 
-		part.lo[c->dim] = MAX(part.lo[c->dim], c->base + (ch.first[i] << c->shift));
-		part.hi[c->dim] = MIN(part.hi[c->dim], c->base +
-							       ((ch.first[i + 1] - 1) << c->shift) +
-							       ((1u << c->shift) - 1));
+		if (c->top)
+			narrow(&part, c, ch.first[i], ch.first[i + 1] - 1);
 		own += (size_t)((double)spare * (double)own / (double)MAX(bytes, 1ul));
 		child = node(b, ch.list + ch.at[i], m, part, own, depth + 1);
 		for (uint32_t s = ch.first[i]; s < ch.first[i + 1] && !b->failed; s++)
@@ -485,6 +539,14 @@ static int tree_cmp(const void *a, const void *b)
 	return x->first_order < y->first_order ? -1 : x->first_order > y->first_order;
 }
 
+/* Gives back what growing took too much; a block that cannot shrink stays as it is. */
+static void *shrunk(void *p, size_t size)
+{
+	void *q = realloc(p, size);
+
+	return q ? q : p;
+}
+
 int cls_trees_try(struct cls_family *f, const struct cls_core_rule *rules, const uint8_t *group,
 		  size_t n, const struct cls_plan *plan, uint64_t *work)
 {
@@ -509,8 +571,8 @@ int cls_trees_try(struct cls_family *f, const struct cls_core_rule *rules, const
 	for (uint8_t t = 0; t < MAX_TREES; t++)
 		add_tree(&b, f, group, t, list, n);
 	qsort(f->tree, f->n_trees, sizeof(*f->tree), tree_cmp);
-	f->arena = b.arena;
 	f->n_words = b.n_words + ARENA_SLACK;
+	f->arena = b.failed ? b.arena : shrunk(b.arena, f->n_words * sizeof(*b.arena));
 	f->depth = b.depth;
 	f->longest = b.longest;
 	free(list);
