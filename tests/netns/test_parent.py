@@ -2,6 +2,7 @@
 """rtrd's root parent: privileges, folders, lock, restart, signals, systemd, held descriptors."""
 import os
 import pwd
+import shutil
 import signal
 import socket
 import stat
@@ -68,27 +69,30 @@ def test_folders(rtrd):
 
 
 def test_default_configuration_folder_is_the_workers(rtrd):
-    """/etc/rtr, where `write memory` makes and renames files; a folder of -f is left alone."""
-    made = not os.path.isdir("/etc/rtr")
-    os.makedirs("/etc/rtr", exist_ok=True)
-    subprocess.run(["mount", "-n", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/etc/rtr"], check=True)
-    try:
-        rtrd.start()
-        assert echo(rtrd, "up")
-        assert os.stat("/etc/rtr").st_uid == 0
-        rtrd.stop()
-        argv = rtrd.argv()
-        del argv[argv.index("-f"):argv.index("none") + 1]
-        p = subprocess.Popen(argv, stdin=subprocess.DEVNULL)
-        wait_for(lambda: connects(rtrd.sock), 10, "the socket")
-        st = os.stat("/etc/rtr")
-        p.terminate()
-        assert p.wait(10) == 0
-        assert (stat.S_IMODE(st.st_mode), st.st_uid) == (0o750, pwd.getpwnam("rtr").pw_uid)
-    finally:
-        subprocess.run(["umount", "-n", "-l", "/etc/rtr"], check=True)
-        if made:
-            os.rmdir("/etc/rtr")
+    """/etc/rtr, where `write memory` makes and renames files; in an /etc of the test's own."""
+    etc = f"{rtrd.folder}/etc"
+    os.mkdir(etc)
+    for name in ("passwd", "group"):
+        shutil.copy(f"/etc/{name}", etc)
+    argv = rtrd.argv()
+    del argv[argv.index("-f"):argv.index("none") + 1]
+    p = subprocess.Popen(["unshare", "--mount", "bash", "-c", 'mount -n --bind "$0" /etc; exec "$@"',
+                          etc, *argv], stdin=subprocess.DEVNULL)
+    wait_for(lambda: connects(rtrd.sock), 10, "the socket")
+    st = os.stat(f"{etc}/rtr")
+    p.terminate()
+    assert p.wait(10) == 0
+    assert (stat.S_IMODE(st.st_mode), st.st_uid) == (0o750, pwd.getpwnam("rtr").pw_uid)
+
+
+def test_configuration_folder_of_the_user_is_left_alone(rtrd):
+    os.mkdir(f"{rtrd.folder}/own")
+    argv = [f"{rtrd.folder}/own/x.conf" if a == "none" else a for a in rtrd.argv()]
+    p = subprocess.Popen(argv, stdin=subprocess.DEVNULL)
+    wait_for(lambda: connects(rtrd.sock), 10, "the socket")
+    assert os.stat(f"{rtrd.folder}/own").st_uid == 0
+    p.terminate()
+    assert p.wait(10) == 0
 
 
 def test_a_link_in_place_of_the_folder_is_refused(rtrd):
