@@ -464,7 +464,11 @@ static void routes_make(const struct bench_opts *o)
 	struct lpm4 *l4;
 	struct lpm6 *l6;
 
-	if (!o->table || route_table_load(o->table, &t))
+	const char *from = "generated";
+
+	if (o->table && !route_table_load(o->table, &t))
+		from = o->table;
+	else
 		route_table_generate(&t, 1, 1);
 	if (lpm4_new(&params, &l4) || lpm6_new(&params, &l6))
 		abort();
@@ -485,8 +489,7 @@ static void routes_make(const struct bench_opts *o)
 		if ((t.v6[i].addr[0] & 0xe0) == 0x20)
 			memcpy(dsts6[n_dsts6++], t.v6[i].addr, 16);
 	}
-	printf("# routes: %zu IPv4, %zu IPv6, %s\n", t.n_v4, t.n_v6,
-	       o->table ? o->table : "generated");
+	printf("# routes: %zu IPv4, %zu IPv6, %s\n", t.n_v4, t.n_v6, from);
 	route_table_free(&t);
 	pipe_.lpm4 = l4;
 	pipe_.lpm6 = l6;

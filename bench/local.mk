@@ -39,3 +39,7 @@ bench_progs += bench/bench_pipeline
 bench_bench_pipeline_SOURCES = bench/bench_pipeline.c bench/lib/bench.h
 bench_bench_pipeline_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir) -I$(top_srcdir)/fastpath
 bench_bench_pipeline_LDADD = libfp.a librtr.a $(BPF_LIBS)
+bench_progs += bench/bench_natport
+bench_bench_natport_SOURCES = bench/bench_natport.c bench/lib/bench.h
+bench_bench_natport_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+bench_bench_natport_LDADD = libfp.a librtr.a

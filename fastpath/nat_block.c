@@ -22,7 +22,7 @@ int nat_subs_init(struct nat_pool *p)
 
 static struct nat_bucket *bucket_of(struct nat_pool *p, const uint8_t addr[16])
 {
-	return &p->sub_hash[(uint32_t)hash_bytes(addr, 16, ~p->conf.seed) & p->sub_mask];
+	return &p->sub_hash[(uint32_t)nat_addr_hash(addr, ~p->conf.seed) & p->sub_mask];
 }
 
 static uint32_t find_or_make(struct nat_pool *p, struct nat_bucket *b, const uint8_t addr[16])

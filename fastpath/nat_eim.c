@@ -24,7 +24,7 @@ int nat_eim_init(struct nat_pool *p)
 static struct nat_bucket *in_bucket(struct nat_pool *p, unsigned proto,
 				    const struct nat_endpoint *e)
 {
-	uint64_t h = hash_bytes(e->addr, 16, p->conf.seed);
+	uint64_t h = nat_addr_hash(e->addr, p->conf.seed);
 
 	return &p->in_hash[(uint32_t)hash_mix64(h ^ ((uint64_t)proto << 16 | e->port)) &
 			   p->map_mask];

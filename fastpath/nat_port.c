@@ -139,7 +139,7 @@ unsigned nat_class(const struct nat_pool *p, unsigned proto, uint16_t port)
 
 uint32_t nat_home_addr(const struct nat_pool *p, const uint8_t in[16])
 {
-	uint64_t h = hash_bytes(in, 16, p->conf.seed);
+	uint64_t h = nat_addr_hash(in, p->conf.seed);
 
 	return (uint32_t)(((h >> 32) * p->conf.n_addrs) >> 32);
 }

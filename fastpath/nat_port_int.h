@@ -15,6 +15,7 @@
 #include "hash.h"
 
 #include <stdatomic.h>
+#include <string.h>
 
 #define NAT_NONE    UINT32_MAX
 #define N_CHUNKS    1024 /* 65536 / 64: chunk numbers of one address and protocol */
@@ -169,6 +170,14 @@ static inline uint64_t nat_rand(struct nat_worker *w)
 	w->rng ^= w->rng << 25;
 	w->rng ^= w->rng >> 27;
 	return w->rng * 0x2545f4914f6cdd1dull;
+}
+
+static inline uint64_t nat_addr_hash(const uint8_t addr[16], uint64_t seed)
+{
+	uint64_t w[2];
+
+	memcpy(w, addr, sizeof(w));
+	return hash_mix64(w[0] ^ hash_mix64(w[1] ^ seed));
 }
 
 static inline void nat_lock(struct nat_bucket *b)
