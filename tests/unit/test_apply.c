@@ -120,11 +120,40 @@ static void run_good(const struct rec *want)
 	ck_assert_msg(!res.n_errors, "%s", res.text);
 }
 
+/* The kernel tells of a lost carrier up to a second later. */
+static void wait_up(const char *name, bool up)
+{
+	for (int k = 0; k < 300; k++) {
+		const struct shadow_link *l;
+
+		shadow_drain();
+		l = shadow_link_by_name(name);
+		if (l && shadow_link_is_up(l) == up)
+			return;
+		usleep(10000);
+	}
+	ck_abort_msg("%s is not %s", name, up ? "up" : "down");
+}
+
+/* The peers of v0 and w0 are up: once these are, so is the carrier, a moment later. What hangs on
+ * it is then planned again, as rtrd does. */
 static void apply_text(const char *text)
 {
+	static const char *const names[] = { "v0", "w0" };
 	struct rec *m = model(text);
+	bool again = false;
 
 	run_good(m);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		const struct shadow_link *l = shadow_link_by_name(names[i]);
+
+		if (!l || !(l->flags & IFF_UP) || shadow_link_is_up(l))
+			continue;
+		wait_up(names[i], true);
+		again = true;
+	}
+	if (again)
+		run_good(m);
 	rec_unref(m);
 }
 
@@ -420,19 +449,19 @@ START_TEST(links_come_and_go)
 	ck_assert(sh("ip link add late0 type veth peer name late1; ip link set late1 up"));
 	shadow_drain();
 	apply_text(text);
+	wait_up("late0", true);
+	apply_text(text);
 	check_settled(text);
 	ck_assert(sh("ip link show late0 | grep -q 'mtu 1300'"));
 	ck_assert(sh("ip route show 192.168.0.0/16 | grep -q 'via 10.5.0.9.* metric 16777216'"));
 	/* Without carrier: the route goes, as when the link goes. */
 	ck_assert(sh("ip link set late1 down"));
-	usleep(50000);
-	shadow_drain();
+	wait_up("late0", false);
 	apply_text(text);
 	ck_assert(sh("! ip route show 192.168.0.0/16 | grep -q 'via 10.5.0.9'"));
 	check_settled(text);
 	ck_assert(sh("ip link set late1 up"));
-	usleep(50000);
-	shadow_drain();
+	wait_up("late0", true);
 	apply_text(text);
 	ck_assert(sh("ip route show 192.168.0.0/16 | grep -q 'via 10.5.0.9'"));
 	ck_assert(sh("ip link del late0"));
@@ -455,8 +484,7 @@ START_TEST(drift_is_repaired)
 		     "ip link del Loopback7; ip route add 10.77.0.0/16 via 10.0.0.9 proto 98;"
 		     "ip addr add 10.78.0.1/16 dev v0"));
 	ck_assert(sh("ip addr del 10.78.0.1/16 dev v0; ip link set v0 down"));
-	usleep(20000);
-	shadow_drain();
+	wait_up("v0", false);
 	apply_text(full);
 	check_settled(full);
 	/* MAC addresses of bridges are made anew. */
@@ -508,6 +536,10 @@ START_TEST(fault_at_every_write)
 	uint64_t total, failed = 0;
 	char *before;
 
+	/* Up beforehand: the number of writes must not hang on when a carrier is told of. */
+	ck_assert(sh("ip link set v0 up; ip link set w0 up"));
+	wait_up("v0", true);
+	wait_up("w0", true);
 	run_good(none);
 	before = kernel_state();
 	run_good(m);
@@ -570,7 +602,7 @@ static const struct {
 	{ V0 A24 W0 "ip address 10.0.0.1/24\n", 1, "10.0.0.1 is on v0 too" },
 	{ V0 A24 W0 "ip address 10.0.0.2/24\nshutdown\n", 0, "while it is shut down" },
 	{ V0 A24 "ip address 10.0.0.2/24 secondary\n", 0, NULL },
-	{ V0 A24 "ip address 10.1.0.2/24\n", 1, "has the primary address" },
+	{ V0 A24 "ip address 10.1.0.2/24\n", 0, NULL }, /* takes the place of the first */
 	{ V0 "ip address 10.1.0.2/24 secondary\n", 1, "no primary" },
 	{ V0 "ip address 10.0.0.0/24\n", 1, "the network's own" },
 	{ V0 "ip address 10.0.0.255/24\n", 1, "broadcast" },
