@@ -43,3 +43,6 @@ bench_progs += bench/bench_natport
 bench_bench_natport_SOURCES = bench/bench_natport.c bench/lib/bench.h
 bench_bench_natport_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 bench_bench_natport_LDADD = libfp.a librtr.a
+bench_progs += bench/bench_stages
+bench_bench_stages_SOURCES = bench/bench_stages.c tests/lib/packet.h
+bench_bench_stages_LDADD = libfp.a librtr.a

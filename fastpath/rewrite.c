@@ -168,16 +168,19 @@ enum rtr_drop fp_nat6_apply(uint8_t *frame, struct fp_pkt *p, const struct fp_na
 void fp_ttl_dec(uint8_t *frame, struct fp_pkt *p)
 {
 	uint8_t *ip = frame + p->l3_off;
-	uint16_t old = fp_ld16_be(ip + 8);
+	uint16_t old, now;
 
 	p->ttl--;
 	if (p->family == AF_INET6) {
 		ip[7] = p->ttl;
 		return;
 	}
-	ip[8] = p->ttl;
-	fp_st16_be(ip + 10,
-		   fp_csum_adjust(fp_ld16_be(ip + 10), fp_csum_delta16(old, fp_ld16_be(ip + 8))));
+	/* TTL is the first byte of its word. One store of the word: a load of the word behind a
+	 * store of the byte would wait for it to reach the cache. */
+	old = fp_ld16_be(ip + 8);
+	now = htons((uint16_t)(ntohs(old) - 0x100));
+	fp_st16_be(ip + 8, now);
+	fp_st16_be(ip + 10, fp_csum_adjust(fp_ld16_be(ip + 10), fp_csum_delta16(old, now)));
 }
 
 void fp_dscp_set(uint8_t *frame, struct fp_pkt *p, uint8_t dscp)
@@ -240,7 +243,8 @@ enum rtr_drop fp_l2_apply(struct fp_buf *b, struct fp_pkt *p, const struct fp_l2
 	pad = p->end + by < ETH_MIN ? (uint32_t)(ETH_MIN - p->end - by) : 0;
 	if (p->end + pad > room)
 		return RTR_DROP_HEADROOM;
-	memset(b->data + p->end, 0, pad);
+	if (unlikely(pad))
+		memset(b->data + p->end, 0, pad);
 	b->data -= by;
 	b->headroom = (uint32_t)((int)b->headroom - by);
 	shift(p, by);
@@ -248,7 +252,10 @@ enum rtr_drop fp_l2_apply(struct fp_buf *b, struct fp_pkt *p, const struct fp_l2
 	b->tailroom = (uint32_t)((int)room + by) - b->len;
 	p->frame_len = (uint16_t)b->len;
 	h = b->data;
-	memcpy(h, l2->hdr, l2->len);
+	if (likely(l2->len == FP_ETH_LEN)) /* a copy of known size needs no call */
+		memcpy(h, l2->hdr, FP_ETH_LEN);
+	else
+		memcpy(h, l2->hdr, l2->len);
 	if (l2->pppoe_off) {
 		fp_st16(h + l2->pppoe_off + 4, (uint16_t)(p->end - p->l3_off + 2));
 		fp_st16(h + l2->pppoe_off + 6, p->family == AF_INET ? FP_PPP_IP4 : FP_PPP_IP6);
