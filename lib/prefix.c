@@ -53,29 +53,56 @@ struct rtr_addr rtr_mask_of_len(uint8_t family, unsigned len)
 
 int rtr_mask_to_len(const struct rtr_addr *mask, uint8_t *ret)
 {
-	for (unsigned len = 0; len <= rtr_family_bits(mask->family); len++) {
-		struct rtr_addr m = rtr_mask_of_len(mask->family, len);
+	unsigned size = rtr_family_size(mask->family), len = 0, i = 0;
 
-		if (!memcmp(m.b, mask->b, sizeof(m.b))) {
-			*ret = (uint8_t)len;
-			return 0;
-		}
+	for (; i < size && mask->b[i] == 0xff; i++)
+		len += 8;
+	if (i < size) {
+		uint8_t part = mask->b[i++];
+
+		for (; part & 0x80; part = (uint8_t)(part << 1))
+			len++;
+		if (part)
+			return -EINVAL;
 	}
-	return -EINVAL;
+	for (; i < size; i++) {
+		if (mask->b[i])
+			return -EINVAL;
+	}
+	*ret = (uint8_t)len;
+	return 0;
 }
 
 char *rtr_addr_str(const struct rtr_addr *a, char buf[RTR_ADDR_STRLEN])
 {
-	if (!a->family || !inet_ntop(a->family, a->b, buf, RTR_ADDR_STRLEN))
+	char *p = buf;
+
+	/* inet_ntop goes through printf, which shows when ten thousand routes are printed. */
+	for (int i = 0; a->family == AF_INET && i < 4; i++) {
+		if (a->b[i] >= 100)
+			*p++ = (char)('0' + a->b[i] / 100);
+		if (a->b[i] >= 10)
+			*p++ = (char)('0' + a->b[i] / 10 % 10);
+		*p++ = (char)('0' + a->b[i] % 10);
+		*p++ = i < 3 ? '.' : '\0';
+	}
+	if (a->family != AF_INET &&
+	    (!a->family || !inet_ntop(a->family, a->b, buf, RTR_ADDR_STRLEN)))
 		rtr_strlcpy(buf, "unassigned", RTR_ADDR_STRLEN);
 	return buf;
 }
 
 char *rtr_prefix_str(const struct rtr_prefix *p, char buf[RTR_PREFIX_STRLEN])
 {
-	char a[RTR_ADDR_STRLEN];
+	char *end = buf + strlen(rtr_addr_str(&p->addr, buf));
 
-	snprintf(buf, RTR_PREFIX_STRLEN, "%s/%u", rtr_addr_str(&p->addr, a), p->len);
+	*end++ = '/';
+	if (p->len >= 100)
+		*end++ = (char)('0' + p->len / 100);
+	if (p->len >= 10)
+		*end++ = (char)('0' + p->len / 10 % 10);
+	*end++ = (char)('0' + p->len % 10);
+	*end = '\0';
 	return buf;
 }
 

@@ -129,7 +129,7 @@ static int fsync_parent(const char *path)
 	return r;
 }
 
-int rtr_file_replace(const char *path, const void *buf, size_t size, mode_t mode)
+static int replace_file(const char *path, const void *buf, size_t size, mode_t mode, bool sync)
 {
 	char *tmp = xasprintf("%s.XXXXXX", path);
 	int fd = mkostemp(tmp, O_CLOEXEC);
@@ -142,7 +142,7 @@ int rtr_file_replace(const char *path, const void *buf, size_t size, mode_t mode
 	r = write_all(fd, buf, size);
 	if (!r && fchmod(fd, mode) < 0)
 		r = -errno;
-	if (!r && fsync(fd) < 0)
+	if (!r && sync && fsync(fd) < 0)
 		r = -errno;
 	if (close(fd) < 0 && !r)
 		r = -errno;
@@ -150,11 +150,21 @@ int rtr_file_replace(const char *path, const void *buf, size_t size, mode_t mode
 		r = -errno;
 	if (r)
 		unlink(tmp);
-	else
+	else if (sync)
 		r = fsync_parent(path);
 out:
 	free(tmp);
 	return r;
+}
+
+int rtr_file_replace(const char *path, const void *buf, size_t size, mode_t mode)
+{
+	return replace_file(path, buf, size, mode, true);
+}
+
+int rtr_file_swap(const char *path, const void *buf, size_t size, mode_t mode)
+{
+	return replace_file(path, buf, size, mode, false);
 }
 
 int rtr_file_read(const char *path, size_t max, char **ret_buf, size_t *ret_size)

@@ -54,6 +54,10 @@ int rtr_parse_u64(const char *s, uint64_t min, uint64_t max, uint64_t *ret);
  * failure the old file stands untouched and no temp file is left. */
 int rtr_file_replace(const char *path, const void *buf, size_t size, mode_t mode);
 
+/* The same without fsync: a crash of the machine may lose the new file, never mix it with the
+ * old one. For what is kept for convenience, and must not hold up an event loop. */
+int rtr_file_swap(const char *path, const void *buf, size_t size, mode_t mode);
+
 /* Reads a whole file of at most max bytes, NUL-terminated; the caller frees. 0 or -errno
  * (-EFBIG when longer). */
 int rtr_file_read(const char *path, size_t max, char **ret_buf, size_t *ret_size);

@@ -282,6 +282,24 @@ static size_t words_before_bar(const struct syn_words *w)
 	return w->n;
 }
 
+/* True when the line's first word may be one of a mode's commands. Most lines of a long text are
+ * told apart here, before anything is matched. */
+static bool may_be_command(const struct session *s, const char *line)
+{
+	size_t len = strcspn(line, " \t");
+
+	for (int where = CMD_CONFIG;
+	     where <= (s->mode == MODE_CANDIDATE ? CMD_CANDIDATE : CMD_CONFIG); where++) {
+		const struct syn_set *set = commands_set((enum cmd_where)where, true);
+
+		for (size_t i = 0; i < set->n; i++) {
+			if (!strncasecmp(set->prog[i]->tree->kid[0]->word, line, len))
+				return true;
+		}
+	}
+	return false;
+}
+
 /* In a configuration mode: a command of the mode (exit, end, commit), or a line. Both are matched
  * side by side, so that an abbreviation of one does not swallow the other. */
 static const struct cmd *config_command(struct session *s, const char *line,
@@ -334,7 +352,7 @@ static void run_line(struct session *s, char *line)
 		exec_line(s, CMD_EXEC, line + 3);
 	} else if (!strncasecmp(line, "show ", 5) && strncasecmp(line, "show candidate", 9)) {
 		exec_line(s, CMD_EXEC, line);
-	} else if (config_command(s, line, &where, &ambiguous)) {
+	} else if (may_be_command(s, line) && config_command(s, line, &where, &ambiguous)) {
 		exec_line(s, where, line);
 	} else if (ambiguous) {
 		session_syntax_error(s, SYN_AMBIGUOUS, line, 0, "");

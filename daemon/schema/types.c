@@ -591,18 +591,24 @@ void val_hint(const struct val_spec *s, size_t n, struct strbuf *b)
 		strbuf_addf(b, "<%llu-%llu>", (unsigned long long)s->lo, (unsigned long long)s->hi);
 }
 
+bool val_one_word(const struct val_spec *s, const void *src, char buf[RTR_PREFIX_STRLEN])
+{
+	if (s->type->parse != net_parse)
+		return false;
+	rtr_prefix_str(src, buf);
+	return true;
+}
+
 json_t *val_to_json(const struct val_spec *s, const void *src)
 {
 	struct strbuf b = STRBUF_INIT;
+	char buf[RTR_PREFIX_STRLEN];
 	json_t *j;
 
 	if (s->type->is_number)
 		return json_integer((json_int_t)val_number(s->type, src));
-	if (s->type->size == sizeof(struct rtr_prefix) && s->type->parse == net_parse) {
-		char buf[RTR_PREFIX_STRLEN];
-
-		return json_string(rtr_prefix_str(src, buf));
-	}
+	if (val_one_word(s, src, buf))
+		return json_string(buf);
 	s->type->print(s, src, &b);
 	j = json_string(strbuf_str(&b));
 	strbuf_fini(&b);

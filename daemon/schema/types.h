@@ -57,6 +57,8 @@ int val_cmp(const struct val_type *t, const void *a, const void *b);
 void val_hint(const struct val_spec *s, size_t n, struct strbuf *b);
 uint64_t val_number(const struct val_type *t, const void *src);
 void val_set_number(const struct val_type *t, void *dst, uint64_t v);
+/* The spelling in one word where the printed one has two (A.B.C.D/nn). False: there is none. */
+bool val_one_word(const struct val_spec *s, const void *src, char buf[RTR_PREFIX_STRLEN]);
 json_t *val_to_json(const struct val_spec *s, const void *src);
 /* Reads a value from one string, blanks separating its words. 0, or -EINVAL with err. */
 int val_from_text(const struct val_spec *s, const char *text, void *dst, struct strbuf *err);

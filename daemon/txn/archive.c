@@ -126,7 +126,7 @@ void archive_add_text(const char *text, const char *user, const char *what)
 		gmtime_r(&now, &tm);
 		strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &tm);
 		path = xasprintf("%s/%06lu-%s-%s-%s.conf", a.dir, ++a.last, stamp, u, w);
-		r = rtr_file_replace(path, text, strlen(text), 0600);
+		r = rtr_file_swap(path, text, strlen(text), 0600);
 		if (r)
 			log_event("ARCHIVE", LOG_L_ERR, "WRITE", "Cannot keep a revision: %s: %s",
 				  path, strerror(-r));

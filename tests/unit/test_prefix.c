@@ -3,6 +3,7 @@
 #include "prefix.h"
 #include "../lib/check_main.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 
 static const struct {
@@ -66,6 +67,24 @@ START_TEST(masks)
 }
 END_TEST
 
+START_TEST(printing_agrees_with_inet_ntop)
+{
+	uint64_t rng = test_seed;
+
+	for (int i = 0; i < 20000; i++) {
+		struct rtr_prefix p = { .addr.family = i & 1 ? AF_INET6 : AF_INET };
+		char got[RTR_PREFIX_STRLEN], want[RTR_PREFIX_STRLEN + 8], a[RTR_ADDR_STRLEN];
+
+		for (unsigned b = 0; b < rtr_family_size(p.addr.family); b++)
+			p.addr.b[b] = (uint8_t)(test_rand(&rng) >> (test_rand(&rng) % 8));
+		p.len = (uint8_t)(test_rand(&rng) % (rtr_family_bits(p.addr.family) + 1));
+		inet_ntop(p.addr.family, p.addr.b, a, sizeof(a));
+		snprintf(want, sizeof(want), "%s/%u", a, p.len);
+		ck_assert_str_eq(rtr_prefix_str(&p, got), want);
+	}
+}
+END_TEST
+
 static bool bit(const struct rtr_addr *a, unsigned i)
 {
 	return a->b[i / 8] & (0x80 >> (i % 8));
@@ -117,6 +136,7 @@ static Suite *suite(void)
 
 	tcase_add_loop_test(tc, text_forms, 0, (int)ARRAY_LEN(prefixes));
 	tcase_add_test(tc, masks);
+	tcase_add_test(tc, printing_agrees_with_inet_ntop);
 	tcase_add_test(tc, contains_against_bits);
 	tcase_add_test(tc, special_hosts);
 	suite_add_tcase(s, tc);
