@@ -35,3 +35,12 @@ fuzz_progs += tests/fuzz/fuzz_mss
 tests_fuzz_fuzz_mss_SOURCES = tests/fuzz/fuzz_mss.c
 tests_fuzz_fuzz_mss_LDADD = libfp.a librtr.a
 tests_fuzz_fuzz_mss_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+fuzz_progs += tests/fuzz/fuzz_tcp_track
+tests_fuzz_fuzz_tcp_track_SOURCES = tests/fuzz/fuzz_tcp_track.c
+tests_fuzz_fuzz_tcp_track_LDADD = libfp.a librtr.a
+tests_fuzz_fuzz_tcp_track_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+fuzz_progs += tests/fuzz/fuzz_pipeline
+tests_fuzz_fuzz_pipeline_SOURCES = tests/fuzz/fuzz_pipeline.c
+tests_fuzz_fuzz_pipeline_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fastpath
+tests_fuzz_fuzz_pipeline_LDADD = libfp.a librtr.a $(BPF_LIBS)
+tests_fuzz_fuzz_pipeline_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
