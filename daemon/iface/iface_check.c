@@ -155,7 +155,8 @@ static void check_overlaps(struct check *c, struct places *ps)
 {
 	size_t *stack = xcalloc(ps->n, sizeof(*stack)), depth = 0;
 
-	qsort(ps->v, ps->n, sizeof(*ps->v), place_cmp);
+	if (ps->n)
+		qsort(ps->v, ps->n, sizeof(*ps->v), place_cmp);
 	for (size_t k = 0; k < ps->n; k++) {
 		while (depth && !rtr_prefix_contains(&ps->v[stack[depth - 1]].net, &ps->v[k].host))
 			depth--;
