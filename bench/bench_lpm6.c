@@ -56,15 +56,20 @@ static void peer_init_fib(unsigned i, const struct lpm6_route *r, size_t n)
 	struct rte_fib6_conf c = { .type = RTE_FIB6_TRIE, .max_routes = (int)n + 1000 };
 
 	c.trie.nh_sz = i ? RTE_FIB6_TRIE_4B : RTE_FIB6_TRIE_2B;
-	c.trie.num_tbl8 = i ? 200000 : 32767;
+	c.trie.num_tbl8 = i ? 400000 : 32767;
 	peers[i].fib = rte_fib6_create(i ? "fib4b" : "fib2b", 0, &c);
-	for (size_t k = 0; peers[i].fib && k < n; k++)
-		if (rte_fib6_add(peers[i].fib, r[k].addr, r[k].len, r[k].nh)) {
-			/* 2-byte entries can name 32,767 tables only, and the full table needs
-			 * more. */
+	if (!peers[i].fib)
+		fprintf(stderr, "rte_fib6_create: %s\n", rte_strerror(rte_errno));
+	for (size_t k = 0; peers[i].fib && k < n; k++) {
+		int rc = rte_fib6_add(peers[i].fib, r[k].addr, r[k].len, r[k].nh);
+
+		if (rc) { /* 2-byte entries can name too few tables for the full table */
+			fprintf(stderr, "rte_fib6 of %u-byte entries is full at route %zu: %s\n",
+				i ? 4 : 2, k, strerror(-rc));
 			rte_fib6_free(peers[i].fib);
 			peers[i].fib = NULL;
 		}
+	}
 	if (peers[i].fib &&
 	    rte_fib6_select_lookup(peers[i].fib, RTE_FIB6_LOOKUP_TRIE_VECTOR_AVX512))
 		fprintf(stderr, "rte_fib6: no vector lookup on this machine\n");

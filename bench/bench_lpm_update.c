@@ -74,7 +74,7 @@ static double peer_build(enum who who)
 	c4.dir24_8.nh_sz = RTE_FIB_DIR24_8_2B;
 	c4.dir24_8.num_tbl8 = 32767;
 	c6.trie.nh_sz = RTE_FIB6_TRIE_4B;
-	c6.trie.num_tbl8 = 200000;
+	c6.trie.num_tbl8 = 400000;
 	start = bench_cpu_ns();
 	if (who == PEER4) {
 		rte_fib_free(fib4);
