@@ -543,11 +543,9 @@ static const struct cmd cmds[] = {
 
 static const struct sch_word words[] = {
 	{ "configure", "Enter configuration mode" },
-	{ "terminal", "Line by line, at once" },
+	{ "configure terminal", "Line by line, at once" },
 	{ "candidate", "A candidate that is committed as a whole" },
-	{ "end", "Leave configuration mode" },
-	{ "exit", "Leave this mode" },
-	{ "commit", "Make the candidate the running configuration" },
+	{ "commit", "Confirm, abort or save" },
 	{ "confirmed", "Go back unless confirmed in time" },
 	{ "comment", "A remark for the archive" },
 	{ "check", "Check only" },

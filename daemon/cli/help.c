@@ -59,17 +59,36 @@ static const char *help_of(const struct syn_prog *p)
 	return ((const struct sch_line *)p->owner)->row->help;
 }
 
+/* The keywords that lead to `word` in this line, joined: "configure terminal". Words behind a value
+ * or a choice are looked up by themselves. */
+static void word_path(const struct syn_prog *prog, const char *word, struct strbuf *b)
+{
+	for (unsigned i = 0; i < prog->lead_words; i++) {
+		strbuf_addf(b, "%s%s", i ? " " : "", prog->tree->kid[i]->word);
+		if (!strcmp(prog->tree->kid[i]->word, word))
+			return;
+	}
+	strbuf_addf(b, " %s", word);
+}
+
 static void next_choice(void *arg, const char *word, bool is_hint, const struct syn_prog *prog,
 			const struct val_spec *spec)
 {
-	const char *help = is_hint ? (spec ? spec->type->what : "") : schema_word_help(word);
-	const char *own = help_of(prog);
+	const struct syn_node *tree = prog->tree;
+	const char *help = is_hint && spec ? spec->type->what : "", *own = help_of(prog);
+	struct strbuf path = STRBUF_INIT;
 
-	/* The last keyword of a line is explained by the line's own help. */
-	if (!is_hint && (!help || (prog->lead_words &&
-				   !strcmp(prog->tree->kid[prog->lead_words - 1]->word, word) &&
-				   own && prog->tree->n_kids == prog->lead_words)))
-		help = own;
+	if (!is_hint) {
+		word_path(prog, word, &path);
+		help = schema_word_help(strbuf_str(&path));
+		/* A line of this one keyword, or ending in it, explains itself. */
+		if (own && tree->n_kids == prog->lead_words &&
+		    !strcmp(tree->kid[prog->lead_words - 1]->word, word))
+			help = own;
+		if (!help)
+			help = own;
+		strbuf_fini(&path);
+	}
 	add_choice(arg, word, help ? help : "", is_hint, spec);
 }
 
@@ -164,6 +183,23 @@ static void offer(void *arg, const char *word)
 		add_choice(o->ch, word, "", false, NULL);
 }
 
+/* "interface e?": the names that exist. */
+struct named {
+	struct session *s;
+	const char *part;
+	bool *any;
+};
+
+static void print_name(void *arg, const char *word)
+{
+	struct named *n = arg;
+
+	if (strncasecmp(word, n->part, strlen(n->part)))
+		return;
+	*n->any = true;
+	session_printf(n->s, CONN_OUT, "%s  ", word);
+}
+
 void session_help(struct session *s, const char *text)
 {
 	struct choices ch = { 0 };
@@ -179,7 +215,11 @@ void session_help(struct session *s, const char *text)
 		width = MAX(width, strlen(ch.v[i].word));
 	for (size_t i = 0; i < ch.n; i++) {
 		const char *part = w.open ? w.tok[w.n - 1] : "";
+		const struct val_spec *spec = ch.v[i].spec;
 
+		if (w.open && spec && spec->type->complete)
+			spec->type->complete(spec, txn_running(), print_name,
+					     &(struct named){ s, part, &any });
 		if (w.open && (ch.v[i].is_hint || strncasecmp(ch.v[i].word, part, strlen(part))))
 			continue;
 		any = true;

@@ -635,6 +635,8 @@ static const struct sch_word words[] = {
 	{ "rip", "Routes of RIP" },
 	{ "isis", "Routes of IS-IS" },
 	{ "local", "The box's own addresses" },
+	{ "show ip route kernel", "Routes of the kernel and of other programs" },
+	{ "show ipv6 route kernel", "Routes of the kernel and of other programs" },
 	{ "summary", "How many of each kind" },
 	{ "longer-prefixes", "And all networks inside it" },
 	{ "get", "Ask the kernel where a packet would go" },

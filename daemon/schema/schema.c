@@ -111,7 +111,7 @@ const struct sch_line *schema_maker(const struct sch_type *t)
 	return NULL;
 }
 
-const char *schema_word_help(const char *word)
+static const char *find_word(const char *word)
 {
 	for (size_t i = 0; i < schema.n_word_tables; i++) {
 		for (size_t k = 0; k < schema.word_table[i].n; k++) {
@@ -120,6 +120,13 @@ const char *schema_word_help(const char *word)
 		}
 	}
 	return NULL;
+}
+
+const char *schema_word_help(const char *path)
+{
+	const char *help = find_word(path), *last = strrchr(path, ' ');
+
+	return help || !last ? help : find_word(last + 1);
 }
 
 /* ---- linking a row ---- */
