@@ -46,3 +46,13 @@ bench_bench_natport_LDADD = libfp.a librtr.a
 bench_progs += bench/bench_stages
 bench_bench_stages_SOURCES = bench/bench_stages.c tests/lib/packet.h
 bench_bench_stages_LDADD = libfp.a librtr.a
+bench_progs += bench/bench_flowtable
+bench_bench_flowtable_SOURCES = bench/bench_flowtable.c bench/flowtable_peer.c bench/flowtable_peer.h
+bench_bench_flowtable_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fastpath -I$(top_srcdir)/bench
+bench_bench_flowtable_CFLAGS = $(AM_CFLAGS)
+bench_bench_flowtable_LDADD = libfp.a librtr.a $(BPF_LIBS)
+if HAVE_DPDK
+bench_bench_flowtable_CPPFLAGS += -DHAVE_DPDK
+bench_bench_flowtable_CFLAGS += $(DPDK_CFLAGS)
+bench_bench_flowtable_LDADD += $(DPDK_LIBS)
+endif

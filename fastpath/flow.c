@@ -223,10 +223,18 @@ int fp_flow_insert(struct fp_flow_worker *w, enum flow_family fam, const struct 
 void fp_flow_prefetch(struct fp_flow_worker *w, enum flow_family fam, const struct fp_flow_new *f)
 {
 	const struct flow_table *ft = &w->t->fam[fam];
+	const struct flow_ring *r = &w->ring[fam];
+	uint32_t pair;
 
+	/* Where the ring's next pairs have not been fetched yet. */
+	if (w->peek[fam] - r->tail >= FP_FLOW_BURST)
+		w->peek[fam] = r->tail;
+	pair = r->pair[w->peek[fam]++ & r->mask];
+	__builtin_prefetch(&ft->cold[pair], 1);
 	for (int d = 0; d < 2; d++) {
 		uint64_t hash = flow_hash(w->t->hdr, fam, (const flow_word *)f->dir[d].key);
 
+		__builtin_prefetch(flow_line(ft, fam, 2 * pair + d), 1);
 		for (int c = 0; c < 2; c++)
 			__builtin_prefetch(&ft->buckets[flow_bucket_of(hash, ft->bucket_mask, c)],
 					   1);
@@ -261,6 +269,20 @@ void fp_flow_prefetch_free(const struct fp_flow_worker *w, enum flow_family fam,
 	__builtin_prefetch(flow_line(ft, fam, 2 * pair), 1);
 	__builtin_prefetch(flow_line(ft, fam, 2 * pair + 1), 1);
 	__builtin_prefetch(&ft->cold[pair], 1);
+}
+
+void fp_flow_prefetch_slots(const struct fp_flow_worker *w, enum flow_family fam, uint64_t ref)
+{
+	const struct flow_table *ft = &w->t->fam[fam];
+
+	for (uint32_t d = 0; d < 2; d++) {
+		const flow_word *line = flow_line(ft, fam, ((uint32_t)ref & ~1u) + d);
+		uint64_t hash = flow_hash(w->t->hdr, fam, line + 1);
+
+		for (int c = 0; c < 2; c++)
+			__builtin_prefetch(&ft->buckets[flow_bucket_of(hash, ft->bucket_mask, c)],
+					   1);
+	}
 }
 
 /* The wheel has let go of it already. */

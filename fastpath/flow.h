@@ -12,7 +12,7 @@
  *
  * Two buckets can hold a key. Nothing is ever moved, so a reader that sees no slot in either has
  * seen a miss. The first is taken while it has less than 5 of 7 slots in use, else the emptier:
- * with all pairs in use 72 % of hits then end in the first bucket, and 4 inserts of 100,000 find
+ * with all pairs in use 73 % of hits then end in the first bucket, and 13 inserts of 100,000 find
  * both full (docs/design/flowtable.md). That is -ENOSPC like a table without free pairs: a clean
  * error, counted, never a wait.
  *
@@ -125,9 +125,13 @@ uint64_t fp_flow_find4_burst(const struct fp_flow *t, const struct flow_key4 *ke
 uint64_t fp_flow_find6_burst(const struct fp_flow *t, const struct flow_key6 *keys, unsigned n,
 			     struct flow_hit6 *ret, uint64_t *ret_stale);
 
-/* Fetches what an insert of it, or the free of ref, will touch. */
+/*
+ * Fetch ahead what the call that follows will touch, a burst at a time: an insert of f (it takes
+ * ready pairs in turn); a free of ref, first its lines, then the slots that they lead to.
+ */
 void fp_flow_prefetch(struct fp_flow_worker *w, enum flow_family fam, const struct fp_flow_new *f);
 void fp_flow_prefetch_free(const struct fp_flow_worker *w, enum flow_family fam, uint64_t ref);
+void fp_flow_prefetch_slots(const struct fp_flow_worker *w, enum flow_family fam, uint64_t ref);
 
 /* 0 and the forward line's ref, -EEXIST, -ENOSPC or -EBUSY. */
 int fp_flow_insert(struct fp_flow_worker *w, enum flow_family fam, const struct fp_flow_new *f,

@@ -2,6 +2,9 @@
 #include "flow_priv.h"
 
 #include <netinet/in.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #define FLOW_ENV                    const struct fp_flow *
 #define FLOW_BUCKET(env, family, i) (&(env)->fam[family].buckets[i])
@@ -23,6 +26,35 @@ enum flow_find fp_flow_find6(const struct fp_flow *t, const struct flow_key6 *ke
 }
 
 /*
+ * Which slots of a bucket hold the tag, four bits a slot: (bit - 7) / 4 is its number. The answer
+ * is a hint, the slot is loaded again; so plain vector loads do, of which x86 never splits a
+ * quadword.
+ */
+#if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
+static inline uint32_t tag_bits(const struct flow_bucket *b, uint16_t tag)
+{
+	const __m128i *v = (const __m128i *)b, want = _mm_set1_epi16((int16_t)tag);
+	__m128i low, high;
+
+	low = _mm_packs_epi16(_mm_cmpeq_epi16(v[0], want), _mm_cmpeq_epi16(v[1], want));
+	high = _mm_packs_epi16(_mm_cmpeq_epi16(v[2], want), _mm_cmpeq_epi16(v[3], want));
+	/* One bit for each 16 bits of the bucket; every fourth is a tag, the first is the lock's.
+	 */
+	return ((uint32_t)_mm_movemask_epi8(low) | (uint32_t)_mm_movemask_epi8(high) << 16) &
+	       0x88888880u;
+}
+#else
+static inline uint32_t tag_bits(const struct flow_bucket *b, uint16_t tag)
+{
+	uint32_t bits = 0;
+
+	for (int s = 0; s < FLOW_SLOTS; s++)
+		bits |= (uint32_t)(FLOW_LD(&b->slot[s]) >> 48 == tag) << (4 * s + 7);
+	return bits;
+}
+#endif
+
+/*
  * Stages: hash and fetch the first bucket; look for the tag and fetch the line it leads to, or the
  * second bucket; look there; compare the key and copy. The second bucket is fetched late because
  * most flows are in their first, and each line of a large table costs a TLB miss as well. A
@@ -34,11 +66,10 @@ enum flow_find fp_flow_find6(const struct fp_flow *t, const struct flow_key6 *ke
 static inline uint64_t burst_slot(const struct flow_table *ft, uint64_t hash, int choice)
 {
 	const struct flow_bucket *b = &ft->buckets[flow_bucket_of(hash, ft->bucket_mask, choice)];
-	uint32_t found = flow_bucket_match(b, flow_tag(hash));
 
 	/* An empty slot has tag 0: with that tag it may be in front of a used one. */
-	for (; found; found &= found - 1) {
-		uint64_t slot = FLOW_LD(&b->slot[__builtin_ctz(found)]);
+	for (uint32_t found = tag_bits(b, flow_tag(hash)); found; found &= found - 1) {
+		uint64_t slot = FLOW_LD(&b->slot[(__builtin_ctz(found) - 7) / 4]);
 
 		if (slot)
 			return slot;

@@ -24,6 +24,7 @@ struct fp_flow_worker {
 	unsigned id;
 	uint64_t lock;                      /* what it writes into a bucket's lock */
 	uint32_t stash[FLOW__FAMILIES];     /* wk:own a pair whose insert failed unseen, or none */
+	uint32_t peek[FLOW__FAMILIES];      /* wk:own how far the ring's pairs are fetched ahead */
 	struct wheel wheel[FLOW__FAMILIES]; /* wk:own */
 	uint64_t stat[FP_FLOW_STAT__MAX];   /* wk:w any:r */
 	struct flow_ring ring[FLOW__FAMILIES];

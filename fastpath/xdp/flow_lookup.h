@@ -70,15 +70,17 @@ FLOW_INLINE uint64_t flow_hash6(const struct flow_hdr *hdr, const struct flow_ke
 	return flow_hash_words((const word *)key, 10, hdr->seed6);
 }
 
-/* The two buckets of a hash and its tag: bits 0-23, 24-47, 48-63. They differ where they can. */
+/*
+ * The two buckets of a hash: bits 0-23 name the first, bits 24-29 the second inside the same 64
+ * buckets, which are one page: the second choice costs a cache line, not a TLB miss. Neighbourhoods
+ * of 64 are filled evenly enough (docs/design/flowtable.md). The tag is bits 48-63.
+ */
 FLOW_INLINE uint32_t flow_bucket_of(uint64_t hash, uint32_t mask, int choice)
 {
 	uint32_t first = (uint32_t)hash & 0xffffff & mask;
-	uint32_t second = (uint32_t)(hash >> 24) & 0xffffff & mask;
+	uint32_t other = (uint32_t)(hash >> 24) & 63 & mask;
 
-	if (!choice)
-		return first;
-	return second == first ? (first ^ 1) & mask : second;
+	return choice ? first ^ (other ? other : 1) : first;
 }
 
 FLOW_INLINE uint16_t flow_tag(uint64_t hash)
@@ -89,16 +91,6 @@ FLOW_INLINE uint16_t flow_tag(uint64_t hash)
 FLOW_INLINE uint64_t flow_slot(uint64_t hash, uint16_t gen, uint32_t line)
 {
 	return (uint64_t)flow_tag(hash) << 48 | flow_ref(gen, line);
-}
-
-/* Bit s is set when slot s holds the tag. */
-FLOW_INLINE uint32_t flow_bucket_match(const struct flow_bucket *b, uint16_t tag)
-{
-	uint32_t found = 0;
-
-	for (int s = 0; s < FLOW_SLOTS; s++)
-		found |= (uint32_t)(FLOW_LD(&b->slot[s]) >> 48 == tag) << s;
-	return found;
 }
 
 /*

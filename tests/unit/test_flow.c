@@ -228,8 +228,8 @@ START_TEST(chosen_keys)
 		if (!((uint32_t)h & 0xffffff & mask) && !((h >> 24) & 0xffffff & mask))
 			chosen[n++] = f;
 	}
-	/* With the seed known: 512 buckets, most keys in the 8 of one residue, 56 slots. Where both
-	 * choices are one bucket, its neighbour is the second. */
+	/* With the seed known: 512 buckets, all keys in 8 of them and their
+	 * neighbours, 112 slots for 150 keys. */
 	for (unsigned i = 0; i < n; i++) {
 		uint64_t ref;
 		int err = put(FLOW_4, &chosen[i], &ref);
@@ -237,7 +237,7 @@ START_TEST(chosen_keys)
 		ck_assert(err == 0 || err == -ENOSPC);
 		refused += err != 0;
 	}
-	ck_assert_uint_ge(refused, 40);
+	ck_assert_uint_ge(refused, 30);
 	close_table();
 	/* A new table has a new seed. */
 	open_table(1024);
