@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define TP_MAX 4096
@@ -28,6 +29,13 @@ struct tp {
 	uint8_t proto;
 	bool fragment; /* its transport checksum cannot be computed here */
 };
+
+/* How often a randomised case runs: a fifth, so that the default run stays short (Check marks each
+ * assertion in a file), all of it in tools/test long. */
+static inline int tp_rounds(int n)
+{
+	return getenv("RTR_TEST_LONG") ? n : n / 5;
+}
 
 static inline void tp_w16(uint8_t *p, unsigned v)
 {

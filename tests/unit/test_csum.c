@@ -68,7 +68,7 @@ START_TEST(delta_of_many_words)
 {
 	uint64_t rng = test_seed;
 
-	for (int round = 0; round < 200000; round++) {
+	for (int round = 0, n_rounds = tp_rounds(200000); round < n_rounds; round++) {
 		uint8_t old[40], new[40];
 		unsigned n = 2 * (1 + test_rand(&rng) % 18);
 		uint16_t got, want;
@@ -123,7 +123,7 @@ START_TEST(transport)
 	uint64_t rng = test_seed;
 	unsigned zero = 0, partial = 0;
 
-	for (int round = 0; round < 100000; round++) {
+	for (int round = 0, n_rounds = tp_rounds(100000); round < n_rounds; round++) {
 		struct tp t;
 		struct fp_pkt p;
 		unsigned at, right, pseudo;

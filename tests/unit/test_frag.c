@@ -13,7 +13,7 @@ START_TEST(cut_and_join)
 {
 	uint64_t rng = test_seed;
 
-	for (int round = 0; round < 20000; round++) {
+	for (int round = 0, n_rounds = tp_rounds(20000); round < n_rounds; round++) {
 		unsigned n_opt = 4 * (test_rand(&rng) % 6), payload = 1 + test_rand(&rng) % 3000;
 		unsigned mtu = 68 + test_rand(&rng) % 1500, base = test_rand(&rng) % 3 ? 0 : 800;
 		bool more = base && test_rand(&rng) & 1;

@@ -37,7 +37,7 @@ START_TEST(build_errors)
 	uint8_t router6[16];
 
 	tp_addr6(router6, 99);
-	for (int round = 0; round < 20000; round++) {
+	for (int round = 0, n_rounds = tp_rounds(20000); round < n_rounds; round++) {
 		bool v6 = test_rand(&rng) & 1;
 		unsigned kind = test_rand(&rng) % FP_ICMP_K__MAX, head = v6 ? 40 : 20, quote;
 		struct fp_icmp_req req = {
@@ -248,7 +248,7 @@ START_TEST(quote_is_a_rebuild)
 	static const uint8_t protos[] = { 6, 17, 136, 1, 50, 132 };
 	uint64_t rng = test_seed;
 
-	for (int round = 0; round < 40000; round++) {
+	for (int round = 0, n_rounds = tp_rounds(40000); round < n_rounds; round++) {
 		uint64_t r = test_rand(&rng);
 		bool v6 = r & 1, nocsum = r >> 1 & 1;
 		uint8_t proto = protos[(r >> 2) % 6];
@@ -363,7 +363,7 @@ START_TEST(quote_noise)
 	uint64_t rng = test_seed;
 	unsigned parsed = 0;
 
-	for (int round = 0; round < 100000; round++) {
+	for (int round = 0, n_rounds = tp_rounds(100000); round < n_rounds; round++) {
 		bool v6 = test_rand(&rng) & 1;
 		struct tp in, e;
 		struct fp_pkt p;

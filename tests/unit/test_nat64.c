@@ -142,7 +142,7 @@ START_TEST(both_ways)
 	static const uint8_t protos[] = { 6, 17, 136, 1, 50 };
 	uint64_t rng = test_seed;
 
-	for (int round = 0; round < 60000; round++) {
+	for (int round = 0, n_rounds = tp_rounds(60000); round < n_rounds; round++) {
 		uint64_t r = test_rand(&rng);
 		struct ends e = random_ends(&rng);
 		struct shape s = { .proto = protos[r % 5],
@@ -181,7 +181,7 @@ START_TEST(fragments)
 {
 	uint64_t rng = test_seed;
 
-	for (int round = 0; round < 30000; round++) {
+	for (int round = 0, n_rounds = tp_rounds(30000); round < n_rounds; round++) {
 		uint64_t r = test_rand(&rng);
 		struct ends e = random_ends(&rng);
 		struct shape s = { .proto = r & 1 ? 6 : 17,
@@ -317,7 +317,7 @@ START_TEST(icmp_errors)
 	static const uint8_t protos[] = { 6, 17, 1 };
 	uint64_t rng = test_seed;
 
-	for (int round = 0; round < 40000; round++) {
+	for (int round = 0, n_rounds = tp_rounds(40000); round < n_rounds; round++) {
 		/* The quoted packet; its source is who gets the error. */
 		uint64_t r = test_rand(&rng);
 		struct ends e = random_ends(&rng);

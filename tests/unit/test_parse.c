@@ -125,7 +125,7 @@ START_TEST(reads_what_was_built)
 {
 	uint64_t rng = test_seed;
 
-	for (int round = 0; round < 200000; round++) {
+	for (int round = 0, n_rounds = tp_rounds(200000); round < n_rounds; round++) {
 		struct tp t;
 		struct fp_pkt p;
 		bool ports, icmp;
@@ -213,7 +213,7 @@ START_TEST(flipped_bytes)
 	uint64_t rng = test_seed;
 	unsigned forwarded = 0;
 
-	for (int round = 0; round < 300000; round++) {
+	for (int round = 0, n_rounds = tp_rounds(300000); round < n_rounds; round++) {
 		struct tp t;
 		struct fp_pkt p;
 
@@ -237,7 +237,7 @@ START_TEST(noise)
 	uint64_t rng = test_seed;
 	static const uint16_t types[] = { 0x0800, 0x86dd, 0x8100, 0x8864, 0x88a8 };
 
-	for (int round = 0; round < 300000; round++) {
+	for (int round = 0, n_rounds = tp_rounds(300000); round < n_rounds; round++) {
 		struct tp t = { .len = test_rand(&rng) % 120 };
 
 		for (unsigned i = 0; i < t.len; i++)

@@ -98,7 +98,7 @@ START_TEST(nat_is_a_rebuild)
 {
 	uint64_t rng = test_seed;
 
-	for (int round = 0; round < 120000; round++) {
+	for (int round = 0, n_rounds = tp_rounds(120000); round < n_rounds; round++) {
 		struct side from = random_side(&rng), to = random_side(&rng);
 		uint64_t r = test_rand(&rng);
 		uint8_t proto = protos[r % 6];
@@ -155,7 +155,7 @@ START_TEST(nat_of_fragments)
 {
 	uint64_t rng = test_seed;
 
-	for (int round = 0; round < 20000; round++) {
+	for (int round = 0, n_rounds = tp_rounds(20000); round < n_rounds; round++) {
 		struct side from = random_side(&rng), to = random_side(&rng);
 		struct tp whole, want, part[2];
 		uint64_t r = test_rand(&rng);
@@ -201,7 +201,7 @@ START_TEST(ttl_and_dscp)
 {
 	uint64_t rng = test_seed;
 
-	for (int round = 0; round < 60000; round++) {
+	for (int round = 0, n_rounds = tp_rounds(60000); round < n_rounds; round++) {
 		struct side s = random_side(&rng);
 		uint64_t r = test_rand(&rng);
 		bool v6 = r & 1;
@@ -366,7 +366,7 @@ START_TEST(npt_is_neutral)
 {
 	uint64_t rng = test_seed;
 
-	for (int round = 0; round < 100000; round++) {
+	for (int round = 0, n_rounds = tp_rounds(100000); round < n_rounds; round++) {
 		struct fp_npt n;
 		uint8_t in[16], out[16], a[16], b[16];
 		uint8_t len = (uint8_t)(1 + test_rand(&rng) % 64);
@@ -441,7 +441,7 @@ START_TEST(mss)
 	uint64_t rng = test_seed;
 	unsigned changed = 0, odd = 0;
 
-	for (int round = 0; round < 100000; round++) {
+	for (int round = 0, n_rounds = tp_rounds(100000); round < n_rounds; round++) {
 		uint8_t opt[40] = { 0 };
 		unsigned n = 0, at[10], n_mss = 0;
 		uint16_t max = (uint16_t)(500 + test_rand(&rng) % 1000);
@@ -499,7 +499,7 @@ START_TEST(mss_lies)
 {
 	uint64_t rng = test_seed;
 
-	for (int round = 0; round < 200000; round++) {
+	for (int round = 0, n_rounds = tp_rounds(200000); round < n_rounds; round++) {
 		uint8_t opt[40];
 		unsigned n = 4 * (test_rand(&rng) % 11);
 		struct tp t;
