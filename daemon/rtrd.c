@@ -132,7 +132,7 @@ static void kernel_seen(void *arg)
 	}
 	r = txn_init(d->base, a->run_dir, &notes, &resumed);
 	if (!r)
-		r = archive_init(a->state_dir);
+		r = archive_init(d->base, a->state_dir);
 	if (r) {
 		give_up(d, "the folders below /run and /var/lib", r);
 		return;

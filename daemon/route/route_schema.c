@@ -149,25 +149,30 @@ static void check_group(struct check *c, const struct recvec *v, size_t from, si
 	}
 }
 
-static bool is_new_line(const struct check *c, const struct static_route *s)
+/* Both vectors have the same order and share what did not change, so the old one is walked beside
+ * the new one; *at is where it stands. */
+static bool is_new_line(const struct recvec *old, size_t *at, const struct static_route *s)
 {
-	return rec_find(c->old, s->rec.type, &s->rec) != &s->rec;
+	while (*at < old->len && old->v[*at] != &s->rec && rec_order_cmp(old->v[*at], &s->rec) < 0)
+		(*at)++;
+	return *at == old->len || old->v[*at] != &s->rec;
 }
 
 static void check_type(struct check *c, const struct sch_type *type)
 {
-	const struct recvec *v = rec_kids(c->new, type);
+	const struct recvec *v = rec_kids(c->new, type), *old = rec_kids(c->old, type);
+	size_t at = 0;
 	bool ifaces_same = rec_kids(c->old, &iface_type) == rec_kids(c->new, &iface_type);
 
 	/* Ten thousand lines that did not change, nor the interfaces: nothing to say. */
-	if (ifaces_same && rec_kids(c->old, type) == v)
+	if (ifaces_same && old == v)
 		return;
 	for (size_t i = 0, end; i < v->len; i = end) {
 		end = resolve_prefix_end(v, i);
 		check_group(c, v, i, end);
 		for (; i < end; i++) {
 			const struct static_route *s = (const void *)v->v[i];
-			bool is_new = is_new_line(c, s);
+			bool is_new = is_new_line(old, &at, s);
 
 			if (is_new || !ifaces_same) {
 				check_nexthop(c, s);

@@ -5,6 +5,7 @@
 #include "system/log.h"
 
 #include <ctype.h>
+#include <event2/event.h>
 #include <dirent.h>
 #include <errno.h>
 #include <string.h>
@@ -16,7 +17,17 @@ static struct {
 	char *dir;
 	char *comment;
 	unsigned long last; /* highest number given */
+	struct event *timer;
+	struct pending {
+		struct rec *root;
+		char *user, *what;
+		time_t at;
+		struct pending *next;
+	} * head, **tail;
 } a;
+
+/* Long enough that the operator has the answer, short enough to be there when looked for. */
+#define ARCHIVE_DELAY_MS 50
 
 static int is_revision(const struct dirent *d)
 {
@@ -45,10 +56,16 @@ static void list_free(struct dirent **d, int n)
 	free(d);
 }
 
-int archive_init(const char *statedir)
+static void on_timer(evutil_socket_t fd, short what, void *arg);
+static void flush(void);
+
+int archive_init(struct event_base *base, const char *statedir)
 {
 	struct dirent **d;
 	int n;
+
+	a.tail = &a.head;
+	a.timer = evtimer_new(base, on_timer, NULL);
 
 	a.dir = xasprintf("%s/archive", statedir);
 	if (mkdir(a.dir, 0700) < 0 && errno != EEXIST)
@@ -62,6 +79,8 @@ int archive_init(const char *statedir)
 
 void archive_fini(void)
 {
+	flush();
+	event_free(a.timer);
 	free(a.dir);
 	free(a.comment);
 	memset(&a, 0, sizeof(a));
@@ -115,15 +134,14 @@ static void trim(void)
 	list_free(d, n);
 }
 
-void archive_add_text(const char *text, const char *user, const char *what)
+static void write_revision(const char *text, const char *user, const char *what, time_t at)
 {
-	char stamp[32], *u = tame(user), *w = tame(a.comment ? a.comment : what), *path;
-	time_t now = time(NULL);
+	char stamp[32], *u = tame(user), *w = tame(what), *path;
 	struct tm tm;
 	int r;
 
-	if (a.dir && !same_as_newest(text)) {
-		gmtime_r(&now, &tm);
+	if (!same_as_newest(text)) {
+		gmtime_r(&at, &tm);
 		strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &tm);
 		path = xasprintf("%s/%06lu-%s-%s-%s.conf", a.dir, ++a.last, stamp, u, w);
 		r = rtr_file_swap(path, text, strlen(text), 0600);
@@ -133,26 +151,80 @@ void archive_add_text(const char *text, const char *user, const char *what)
 		free(path);
 		trim();
 	}
-	free(a.comment);
-	a.comment = NULL;
 	free(u);
 	free(w);
 }
 
+static void write_first(void)
+{
+	struct pending *p = a.head;
+	char *text = conffile_text(p->root, "archived");
+
+	a.head = p->next;
+	if (!a.head)
+		a.tail = &a.head;
+	write_revision(text, p->user, p->what, p->at);
+	free(text);
+	rec_unref(p->root);
+	free(p->user);
+	free(p->what);
+	free(p);
+}
+
+static void flush(void)
+{
+	while (a.head)
+		write_first();
+}
+
+static void wait_a_moment(void)
+{
+	struct timeval tv = { .tv_usec = ARCHIVE_DELAY_MS * 1000 };
+
+	if (!event_pending(a.timer, EV_TIMEOUT, NULL))
+		event_add(a.timer, &tv);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	if (a.head)
+		write_first();
+	if (a.head)
+		wait_a_moment();
+}
+
+void archive_add_text(const char *text, const char *user, const char *what)
+{
+	flush();
+	if (a.dir)
+		write_revision(text, user, what, time(NULL));
+}
+
 void archive_add(const struct rec *root, const char *user, const char *what)
 {
-	char *text = conffile_text(root, "archived");
+	struct pending *p;
 
-	archive_add_text(text, user, what);
-	free(text);
+	if (!a.dir)
+		return;
+	p = xcalloc(1, sizeof(*p));
+	*p = (struct pending){ .root = rec_ref(root),
+			       .user = xstrdup(user),
+			       .at = time(NULL),
+			       .what = a.comment ? a.comment : xstrdup(what) };
+	a.comment = NULL;
+	*a.tail = p;
+	a.tail = &p->next;
+	wait_a_moment();
 }
 
 int archive_load(unsigned n, struct rec **ret, struct strbuf *err)
 {
 	struct dirent **d;
-	int len = list(&d), r = -ENOENT;
+	int len, r = -ENOENT;
 	char *path;
 
+	flush();
+	len = list(&d);
 	if (n < 1 || n > (unsigned)len) {
 		strbuf_addf(err, "There is no revision %u; show archive lists them", n);
 	} else {
@@ -188,8 +260,10 @@ json_t *archive_list(void)
 {
 	json_t *out = json_array();
 	struct dirent **d;
-	int n = list(&d);
+	int n;
 
+	flush();
+	n = list(&d);
 	for (int i = 0; i < n; i++) {
 		char stamp[20] = "", user[64] = "", what[64] = "";
 

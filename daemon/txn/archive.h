@@ -4,7 +4,10 @@
  * <statedir>/archive/000017-20261121T140501Z-USER-WHAT.conf, 50 of them (ARCHIVE_KEEP).
  * One is added by a candidate commit, a save, a pasted or loaded transaction, and the end of a
  * configure-terminal session that changed something; equal neighbours are kept once.
- * Owns: the folder. Threads: rtrd's loop only. Failure: logged; a commit does not fail for it.
+ * A revision is written a moment later, one a turn of the loop, so that no operator waits for it;
+ * what lists or loads revisions writes the pending ones first.
+ * Owns: the folder, pending models. Threads: rtrd's loop only. Failure: logged; a commit does not
+ * fail for it.
  */
 #ifndef RTR_ARCHIVE_H
 #define RTR_ARCHIVE_H
@@ -16,7 +19,8 @@
 
 #define ARCHIVE_KEEP 50
 
-int archive_init(const char *statedir);
+struct event_base;
+int archive_init(struct event_base *base, const char *statedir);
 void archive_fini(void);
 
 void archive_add(const struct rec *root, const char *user, const char *what);
