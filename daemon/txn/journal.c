@@ -19,6 +19,8 @@
 static struct {
 	char *running, *journal, *intent;
 	int fd;
+	/* whole_size 0: no whole configuration that an entry could go on from; the next commit
+	 * writes one. */
 	size_t size, whole_size;
 } j = { .fd = -1 };
 
@@ -43,11 +45,12 @@ static int write_whole(const struct rec *model, uint64_t revision)
 	char *text = conffile_text(model, comment);
 	int r = rtr_file_replace(j.running, text, strlen(text), 0600);
 
-	j.whole_size = strlen(text);
-	if (!r && ftruncate(j.fd, 0) < 0)
-		r = -errno;
-	if (!r)
+	/* From here on it is on record. Entries that cannot be cleared away are older than it and
+	 * end a replay, so nothing may be appended behind them. */
+	if (!r) {
+		j.whole_size = ftruncate(j.fd, 0) < 0 ? 0 : strlen(text);
 		j.size = 0;
+	}
 	free(text);
 	free(comment);
 	free(p);
@@ -76,6 +79,22 @@ static int replay_lines(struct rec **root, char *lines)
 	return r;
 }
 
+/* Reads the head of an entry, one line; returns its length, 0 when it is none. Bounded, for sscanf
+ * would look for the end of the whole journal each time. */
+static size_t read_head(const char *text, uint64_t *ret_rev, size_t *ret_len, uint64_t *ret_sum)
+{
+	char line[80];
+	int n = 0;
+
+	rtr_strlcpy(line, text, sizeof(line));
+	line[strcspn(line, "\n")] = '\0';
+	if (sscanf(line, "rev %" SCNu64 " len %zu sum %" SCNx64 "%n", ret_rev, ret_len, ret_sum,
+		   &n) != 3 ||
+	    line[n] || text[n] != '\n')
+		return 0;
+	return (size_t)n + 1;
+}
+
 /* Entries up to the first that is cut off or damaged; *ret_good is where that one starts. */
 static void replay(char *text, size_t size, struct rec **root, uint64_t *revision, size_t *ret_good)
 {
@@ -83,24 +102,21 @@ static void replay(char *text, size_t size, struct rec **root, uint64_t *revisio
 
 	for (;;) {
 		uint64_t rev, sum;
-		size_t len;
-		int head = 0;
+		size_t len, head;
 		char *body;
 
 		*ret_good = at;
-		if (sscanf(text + at, "rev %" SCNu64 " len %zu sum %" SCNx64 "%n", &rev, &len, &sum,
-			   &head) != 3 ||
-		    text[at + (size_t)head] != '\n' || len > size - at - (size_t)head - 1 ||
-		    rev != *revision + 1)
+		head = read_head(text + at, &rev, &len, &sum);
+		if (!head || len > size - at - head || rev != *revision + 1)
 			return;
-		body = xstrndup(text + at + head + 1, len);
+		body = xstrndup(text + at + head, len);
 		if (hash_bytes(body, len, rev) != sum || replay_lines(root, body)) {
 			free(body);
 			return;
 		}
 		free(body);
 		*revision = rev;
-		at += (size_t)head + 1 + len;
+		at += head + len;
 	}
 }
 
@@ -146,9 +162,14 @@ int journal_open(const char *rundir, struct rec **ret_running, uint64_t *ret_rev
 	*ret_running = NULL;
 	if (rtr_file_read(j.running, CONFFILE_MAX, &text, &size))
 		return 0;
-	j.whole_size = size;
-	if (belongs_here(text, ret_revision) && conffile_parse(j.running, text, &root, &errs))
+	if (!belongs_here(text, ret_revision))
+		*ret_revision = 0;
+	else if (strlen(text) != size || conffile_hand_edited(text))
+		strbuf_adds(notes, "the running journal is damaged; it is dropped\n");
+	else if (conffile_parse(j.running, text, &root, &errs))
 		strbuf_addf(notes, "the running journal cannot be read: %s", strbuf_str(&errs));
+	if (root)
+		j.whole_size = size;
 	free(text);
 	strbuf_fini(&errs);
 	if (root) {
@@ -214,7 +235,8 @@ static int append(const char *lines, size_t len, uint64_t revision)
 	n = write(j.fd, b.s, b.len);
 	if (n != (ssize_t)b.len) {
 		r = n < 0 ? -errno : -ENOSPC;
-		(void)!ftruncate(j.fd, (off_t)j.size);
+		if (ftruncate(j.fd, (off_t)j.size) < 0)
+			j.whole_size = 0; /* what stands there now ends a replay */
 	} else {
 		j.size += b.len;
 	}
