@@ -26,6 +26,7 @@ static struct fp_flow_mem mem;
 static struct fp_flow *table;
 static struct fp_pipe pipe_;
 static uint64_t rng;
+static uint32_t n_ids; /* flows that frames are made of; some do not exist */
 
 static uint32_t rnd(uint32_t n)
 {
@@ -129,6 +130,7 @@ static void setup(void)
 	struct fp_flow_conf conf = { .n_workers = 1 };
 
 	rng = test_seed;
+	n_ids = N_FLOWS + 20;
 	adjs_make();
 	ck_assert_int_eq(fp_flow_mem_anon(pairs, &mem), 0);
 	ck_assert_int_eq(fp_flow_open(&mem, &conf, &table), 0);
@@ -190,7 +192,7 @@ static uint8_t *l4_of(uint8_t *h, uint8_t proto, uint16_t sport, uint16_t dport,
 
 static void frame_make(struct frame *f)
 {
-	uint32_t id = rnd(N_FLOWS + 20);
+	uint32_t id = rnd(n_ids);
 	bool six = rnd(2);
 	struct fp_tuple4 t4;
 	struct fp_tuple6 t6;
@@ -424,10 +426,11 @@ START_TEST(test_account)
 	struct flow_key4 k;
 	uint32_t id = 1; /* TCP, translated, by a good adjacency */
 
+	n_ids = 4;
 	tuple_of(id, &t4, &t6);
 	k = (struct flow_key4){ t4.src_be, t4.dst_be, t4.sport_be, t4.dport_be, t4.proto, 0, 0 };
 	ck_assert_int_eq(fp_flow_find4(table, &k, &h), FLOW_HIT);
-	for (int n = 0; n < 15000; n++) {
+	for (int n = 0; n < 2000; n++) {
 		burst_make(expect_flow);
 		fp_pipe_flows(&pipe_, &burst, NULL);
 		for (unsigned i = 0; i < burst.n; i++) {
@@ -441,7 +444,7 @@ START_TEST(test_account)
 			segment_edges(d, &end, &edge);
 		}
 	}
-	ck_assert_uint_gt(packets, 5);
+	ck_assert_uint_gt(packets, 50);
 	ck_assert_uint_eq(h.own->count >> FLOW_COUNT_BYTES_BITS, packets);
 	ck_assert_uint_eq(h.own->count & ((1ull << FLOW_COUNT_BYTES_BITS) - 1), bytes);
 	ck_assert_uint_eq(h.own->time, 99);

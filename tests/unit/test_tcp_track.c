@@ -310,14 +310,15 @@ static bool express_takes(struct express *x, const struct tcp_track *exact, unsi
 /*
  * What a correct TCP sends is never INVALID. Exceptions, all the kernel's: the RST of an end that
  * has lost the connection answers an old segment, so that its number lies below the highest ack;
- * and in a simultaneous open the state table knows no late SYN/ACK or ACK of the opener. Late
+ * and in a simultaneous open the state table knows no late SYN/ACK or ACK of the opener, and
+ * lets data of the other end pass unlearnt, whose ACK it then refuses; the ends recover. Late
  * copies of the SYN and then of the SYN/ACK look like a new connection (resync): what passed in
  * between is forgotten, and its ACK refused until the opener speaks again.
  */
 static bool tolerated(const struct sim *m, const struct tcp_seg *s, enum tcp_track_reason why,
 		      bool resynced)
 {
-	if (m->simultaneous && why == TCPT_R_STATE)
+	if (m->simultaneous && (why == TCPT_R_STATE || why == TCPT_R_ACK_ABOVE))
 		return true;
 	if (resynced)
 		return why == TCPT_R_ACK_ABOVE || why == TCPT_R_SEQ_ABOVE ||
