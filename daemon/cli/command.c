@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli/session.h"
 #include "domain.h"
+#include "schema/text.h"
 
 #include <string.h>
 
@@ -118,6 +119,47 @@ void cmd_printf(struct cmd_ctx *c, const char *fmt, ...)
 	strbuf_fini(&b);
 }
 
+void cmd_lines(struct cmd_ctx *c, const char *text)
+{
+	json_t *doc, *lines = json_array();
+	char *dump;
+
+	if (!c->pipe.json) {
+		cmd_puts(c, text);
+		json_decref(lines);
+		return;
+	}
+	for (const char *l = text, *e; *l; l = *e ? e + 1 : e) {
+		e = l + strcspn(l, "\n");
+		json_array_append_new(lines, json_stringn(l, (size_t)(e - l)));
+	}
+	doc = json_pack("{s:o}", "lines", lines);
+	dump = json_dumps(doc, JSON_INDENT(2));
+	cmd_printf(c, "%s\n", dump);
+	free(dump);
+	json_decref(doc);
+}
+
+void cmd_config(struct cmd_ctx *c, const struct rec *root, unsigned flags)
+{
+	struct strbuf b = STRBUF_INIT;
+
+	if (!cmd_admin(c))
+		flags |= TEXT_MASKED;
+	if (cmd_json(c)) {
+		json_t *j = model_to_json(root, flags);
+		char *text = json_dumps(j, JSON_INDENT(2));
+
+		cmd_printf(c, "%s\n", text);
+		free(text);
+		json_decref(j);
+		return;
+	}
+	text_config(root, flags, &b);
+	cmd_puts(c, strbuf_str(&b));
+	strbuf_fini(&b);
+}
+
 bool cmd_json(const struct cmd_ctx *c)
 {
 	return c->pipe.json;
@@ -136,6 +178,8 @@ void cmd_fail(struct cmd_ctx *c, const char *fmt, ...)
 	va_start(ap, fmt);
 	strbuf_vaddf(&b, fmt, ap);
 	va_end(ap);
+	while (b.len && b.s[b.len - 1] == '\n')
+		b.s[--b.len] = '\0';
 	c->status = 1;
 	c->failed = true;
 	if (c->pipe.json) {

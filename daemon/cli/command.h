@@ -25,6 +25,7 @@
 #include <jansson.h>
 
 struct cmd_ctx;
+struct rec;
 struct session;
 
 enum cmd_where {
@@ -57,6 +58,11 @@ int cmd_choice(const struct cmd_ctx *c, const char *name);
 
 void cmd_puts(struct cmd_ctx *c, const char *text);
 void cmd_printf(struct cmd_ctx *c, const char *fmt, ...) RTR_PRINTF(2, 3);
+/* Text whose lines are all that there is to it, such as a difference: {"lines": [...]} as JSON. */
+void cmd_lines(struct cmd_ctx *c, const char *text);
+/* A whole configuration, as text or JSON (flags: schema/text.h). A reader sees secrets masked; an
+ * admin sees what a save would write. */
+void cmd_config(struct cmd_ctx *c, const struct rec *root, unsigned flags);
 /* "% text", exit status 1. The text has no "% " and no newline. */
 void cmd_fail(struct cmd_ctx *c, const char *fmt, ...) RTR_PRINTF(2, 3);
 bool cmd_json(const struct cmd_ctx *c); /* `| json` was asked for: run() commands print JSON */

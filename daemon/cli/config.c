@@ -153,6 +153,9 @@ static void committed(void *arg, const struct txn_result *res)
 	} else if (res->changed) {
 		s->changed = true;
 		audit(s, s->log.base, txn_running(), "configured");
+		if (s->mode == MODE_CANDIDATE)
+			archive_add(txn_running(), conn_peer(s->conn)->user,
+				    s->comment ? s->comment : "candidate");
 	}
 	/* A candidate that was refused stays for mending. */
 	if (!res->error || s->mode != MODE_CANDIDATE) {
@@ -269,8 +272,8 @@ void config_leave(struct session *s)
 	if (s->changed) {
 		log_event("SYS", LOG_L_NOTICE, "CONFIG_I", "Configured from %s by %s (pid %d)",
 			  p->interactive ? "console" : "rtrctl", p->user, (int)p->pid);
-		archive_add(txn_running(), p->user,
-			    s->mode == MODE_CANDIDATE ? "candidate" : "terminal");
+		if (s->mode == MODE_TERMINAL)
+			archive_add(txn_running(), p->user, "terminal");
 	}
 	if (candidate_owner == s)
 		candidate_owner = NULL;
@@ -323,6 +326,7 @@ static void answer_leave(struct cmd_ctx *c, const char *text)
 	    c->s->several) {
 		session_printf(c->s, CONN_ERR,
 			       "%% The candidate was not committed; it is discarded\n");
+		c->status = !n;
 		config_leave(c->s);
 	}
 	cmd_done(c);
@@ -395,7 +399,6 @@ static void run_commit(struct cmd_ctx *c)
 	struct session *s = c->s;
 	uint32_t minutes = 0;
 	bool confirmed = cmd_get(c, "minutes", &minutes);
-	char *comment = NULL;
 
 	touch(s);
 	if (txn_confirm_pending(NULL)) {
@@ -406,10 +409,9 @@ static void run_commit(struct cmd_ctx *c)
 	}
 	if (stale(c))
 		return;
-	if (cmd_get(c, "comment", &comment)) {
-		archive_comment(comment);
-		free(comment);
-	}
+	free(s->comment);
+	s->comment = NULL;
+	cmd_get(c, "comment", &s->comment);
 	cmd_pend(c);
 	s->status = 0;
 	submit(s, confirmed ? minutes * 60 : 0, after_commit);
@@ -457,18 +459,14 @@ static void run_candidate_diff(struct cmd_ctx *c)
 {
 	struct strbuf b = STRBUF_INIT;
 
-	text_diff(c->s->log.base, c->s->ed.root, c->s->enabled ? 0 : TEXT_MASKED, &b);
-	cmd_puts(c, strbuf_str(&b));
+	text_diff(c->s->log.base, c->s->ed.root, cmd_admin(c) ? 0 : TEXT_MASKED, &b);
+	cmd_lines(c, strbuf_str(&b));
 	strbuf_fini(&b);
 }
 
 static void run_candidate_show(struct cmd_ctx *c)
 {
-	struct strbuf b = STRBUF_INIT;
-
-	text_config(c->s->ed.root, 0, &b);
-	cmd_puts(c, strbuf_str(&b));
-	strbuf_fini(&b);
+	cmd_config(c, c->s->ed.root, 0);
 }
 
 static void run_candidate_rollback(struct cmd_ctx *c)

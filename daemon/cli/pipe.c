@@ -16,11 +16,18 @@ const char *const pipe_words[][2] = {
 	{ NULL, NULL },
 };
 
+#define BLANKS " \t"
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
 /* The first " | " that stands alone: a `|` inside a word belongs to it (a regular expression). */
 static char *find_bar(char *s)
 {
 	for (char *p = s; (p = strchr(p, '|')); p++) {
-		if ((p == s || p[-1] == ' ') && (p[1] == ' ' || !p[1]))
+		if ((p == s || is_blank(p[-1])) && (is_blank(p[1]) || !p[1]))
 			return p;
 	}
 	return NULL;
@@ -38,7 +45,7 @@ static const char *full_word(const char *w, size_t len, bool *ret_ambiguous)
 			*ret_ambiguous = true;
 		found = pipe_words[i][0];
 	}
-	return len ? found : NULL;
+	return found;
 }
 
 static char *add_stage(struct outpipe *p, enum pipe_kind kind, const char *re)
@@ -75,13 +82,15 @@ static char *set_file(struct outpipe *p, enum conn_redirect mode, const char *pa
 
 static char *parse_one(struct outpipe *p, char *text)
 {
-	size_t len = strcspn(text, " ");
-	char *rest = text + len + strspn(text + len, " ");
+	size_t len = strcspn(text, BLANKS);
+	char *rest = text + len + strspn(text + len, BLANKS);
 	const char *word;
 	bool ambiguous;
 
-	for (char *e = rest + strlen(rest); e > rest && e[-1] == ' ';)
+	for (char *e = rest + strlen(rest); e > rest && is_blank(e[-1]);)
 		*--e = '\0';
+	if (!len)
+		return xstrdup("a filter is missing");
 	word = full_word(text, len, &ambiguous);
 	if (!word || ambiguous)
 		return xasprintf("\"%.*s\" is not a filter%s", (int)len, text,
@@ -115,7 +124,7 @@ char *pipe_parse(struct outpipe *p, char *line, unsigned *ret_col)
 
 	memset(p, 0, sizeof(*p));
 	while (bar && !err) {
-		char *text = bar + 1 + strspn(bar + 1, " ");
+		char *text = bar + 1 + strspn(bar + 1, BLANKS);
 
 		*bar = '\0';
 		*ret_col = (unsigned)(text - line);

@@ -72,6 +72,7 @@ void session_free(struct session *s)
 		cmd_free(s->cmd);
 	txn_forget(s);
 	config_hangup(s);
+	free(s->comment);
 	if (s->monitor)
 		log_sink_remove(monitor_line, s);
 	for (size_t i = 0; i < s->n_history; i++)
@@ -139,7 +140,8 @@ void session_syntax_error(struct session *s, enum syn_status status, const char 
 	if (status == SYN_INVALID) {
 		if (!echoed && !s->several)
 			session_printf(s, CONN_ERR, "%s\n", line);
-		col += (unsigned)(echoed       ? strlen(session_prompt(s))
+		/* The prompt as it was shown: what it is made of may have changed since. */
+		col += (unsigned)(echoed       ? strlen(s->prompt)
 				  : s->several ? (size_t)snprintf(NULL, 0, "line %u: ", s->line_no)
 					       : 0);
 		session_printf(s, CONN_ERR, "%*s^\n", (int)col, "");
@@ -423,11 +425,21 @@ void session_exec(struct session *s, const char *text, size_t size, bool json)
 
 void session_interrupt(struct session *s)
 {
-	/* What is left of a text is not run. */
-	if (s->next)
+	struct cmd_ctx *c = s->cmd;
+	bool asked = c && c->answer;
+
+	/* What is left of a text is not run, and what came of it is not half applied. */
+	if (s->next && *s->next) {
 		s->next += strlen(s->next);
-	if (s->cmd && s->cmd->cmd->interrupt)
-		s->cmd->cmd->interrupt(s->cmd);
+		s->n_errors++;
+		s->status = 1;
+	}
+	if (asked)
+		c->answer = NULL;
+	if (c && c->cmd->interrupt)
+		c->cmd->interrupt(c);
+	else if (asked)
+		cmd_done(c);
 }
 
 void session_answer(struct session *s, const char *text)

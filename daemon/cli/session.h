@@ -61,6 +61,7 @@ struct session {
 	struct edit_log log;
 	bool changed;    /* something was configured since `configure`: for CONFIG_I, the archive */
 	bool committing; /* a txn request of ours is under way */
+	char *comment;   /* of that commit, for the archive; NULL: none */
 	struct event *idle;
 
 	/* the text being executed */

@@ -303,11 +303,17 @@ static void differing_lines(const struct model_change *c, unsigned flags, void *
 
 		if (lines[i]->row->type != any->type)
 			continue;
-		had = c->old && text_line(lines[i], c->old, flags, &o);
-		has_it = c->new &&text_line(lines[i], c->new, flags, &w);
-		if (had != has_it || (had && strcmp(strbuf_str(&o), strbuf_str(&w))))
+		had = c->old && text_line(lines[i], c->old, flags & ~TEXT_MASKED, &o);
+		has_it = c->new &&text_line(lines[i], c->new, flags & ~TEXT_MASKED, &w);
+		/* Secrets are compared as they are and printed masked: that one changed is told. */
+		if (had != has_it || (had && strcmp(strbuf_str(&o), strbuf_str(&w)))) {
+			strbuf_reset(&o);
+			strbuf_reset(&w);
+			had = had && text_line(lines[i], c->old, flags, &o);
+			has_it = has_it && text_line(lines[i], c->new, flags, &w);
 			fn(arg, lines[i], had ? strbuf_str(&o) : NULL,
 			   has_it ? strbuf_str(&w) : NULL);
+		}
 		strbuf_fini(&o);
 		strbuf_fini(&w);
 	}

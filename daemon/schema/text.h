@@ -9,8 +9,8 @@
 
 #include "schema/model.h"
 
-#define TEXT_ALL    1 /* lines in force by default too */
-#define TEXT_MASKED 2 /* secrets as "********" */
+#define TEXT_ALL    1u /* lines in force by default too */
+#define TEXT_MASKED 2u /* secrets as "********" */
 
 /* The whole configuration, modes separated by "!" lines, ending in "end". */
 void text_config(const struct rec *root, unsigned flags, struct strbuf *b);

@@ -15,7 +15,6 @@
 
 static struct {
 	char *dir;
-	char *comment;
 	unsigned long last; /* highest number given */
 	struct event *timer;
 	struct pending {
@@ -82,14 +81,7 @@ void archive_fini(void)
 	flush();
 	event_free(a.timer);
 	free(a.dir);
-	free(a.comment);
 	memset(&a, 0, sizeof(a));
-}
-
-void archive_comment(const char *comment)
-{
-	free(a.comment);
-	a.comment = xstrdup(comment);
 }
 
 /* Letters, digits and a few others; a name cannot hold the rest. */
@@ -210,8 +202,7 @@ void archive_add(const struct rec *root, const char *user, const char *what)
 	*p = (struct pending){ .root = rec_ref(root),
 			       .user = xstrdup(user),
 			       .at = time(NULL),
-			       .what = a.comment ? a.comment : xstrdup(what) };
-	a.comment = NULL;
+			       .what = xstrdup(what) };
 	*a.tail = p;
 	a.tail = &p->next;
 	wait_a_moment();

@@ -23,9 +23,8 @@ struct event_base;
 int archive_init(struct event_base *base, const char *statedir);
 void archive_fini(void);
 
+/* what: how it came about, or the operator's comment. */
 void archive_add(const struct rec *root, const char *user, const char *what);
-/* The comment that the next archive_add carries in place of `what`. */
-void archive_comment(const char *comment);
 /* A text that must not be lost, as it is: a hand-edited startup configuration. */
 void archive_add_text(const char *text, const char *user, const char *what);
 /* Revision n, 1 = the newest. 0, or -errno with a sentence. */

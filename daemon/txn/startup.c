@@ -133,8 +133,22 @@ static void replace_with(struct rec *root, const char *source, struct cmd_ctx *c
 	*p = (struct replacement){
 		.root = root, .merge = merge, .source = source, .ctx = c, .done = done, .arg = arg
 	};
+	if (c)
+		cmd_set_data(c, p);
 	rtr_strlcpy(q.user, c ? cmd_user(c) : "rtrd", sizeof(q.user));
 	txn_submit(&q);
+}
+
+/* ^C or a hang-up: the operator goes, the replacement goes on. */
+static void let_go(struct cmd_ctx *c)
+{
+	struct replacement *p = cmd_data(c);
+
+	if (p) {
+		p->ctx = NULL;
+		cmd_puts(c, "The replacement goes on.\n");
+	}
+	cmd_done(c);
 }
 
 void startup_reload(const char *source, void (*done)(void *arg), void *arg)
@@ -450,6 +464,14 @@ static bool parse_time(const char *text, bool at, time_t *ret)
 	return true;
 }
 
+/* The question whether to save was not answered: nothing is scheduled, nothing reloaded. */
+static void reload_let_go(struct cmd_ctx *c)
+{
+	if (!cmd_data(c))
+		st.reload_at = 0;
+	let_go(c);
+}
+
 static void reload(struct cmd_ctx *c)
 {
 	char *when = NULL;
@@ -458,6 +480,8 @@ static void reload(struct cmd_ctx *c)
 	free(st.reload_reason);
 	st.reload_reason = NULL;
 	st.reload_at = 0;
+	if (st.reload)
+		event_del(st.reload); /* a new one takes the place of the one scheduled */
 	if (timed && !parse_time(when, cmd_choice(c, "how") == 1, &st.reload_at)) {
 		cmd_fail(c, "\"%s\" is not a time ([hh:]mm)", when);
 		free(when);
@@ -525,30 +549,9 @@ static void print_reload(struct cmd_ctx *c, const json_t *doc)
 
 /* ---- commands: show ---- */
 
-/* A reader sees secrets masked; an admin sees what a save would write. */
-static void show_config(struct cmd_ctx *c, const struct rec *root, unsigned flags)
-{
-	struct strbuf b = STRBUF_INIT;
-
-	if (!cmd_admin(c))
-		flags |= TEXT_MASKED;
-	if (cmd_json(c)) {
-		json_t *j = model_to_json(root, flags);
-		char *text = json_dumps(j, JSON_INDENT(2));
-
-		cmd_printf(c, "%s\n", text);
-		free(text);
-		json_decref(j);
-		return;
-	}
-	text_config(root, flags, &b);
-	cmd_puts(c, strbuf_str(&b));
-	strbuf_fini(&b);
-}
-
 static void show_running(struct cmd_ctx *c)
 {
-	show_config(c, txn_running(), cmd_choice(c, "all") >= 0 ? TEXT_ALL : 0);
+	cmd_config(c, txn_running(), cmd_choice(c, "all") >= 0 ? TEXT_ALL : 0);
 }
 
 static void show_startup(struct cmd_ctx *c)
@@ -561,7 +564,7 @@ static void show_startup(struct cmd_ctx *c)
 			errs.s[--errs.len] = '\0';
 		cmd_fail(c, "%s", strbuf_str(&errs));
 	} else {
-		show_config(c, root, 0);
+		cmd_config(c, root, 0);
 		rec_unref(root);
 	}
 	strbuf_fini(&errs);
@@ -599,7 +602,7 @@ static void show_archive_diff(struct cmd_ctx *c)
 		cmd_fail(c, "%s", strbuf_str(&errs));
 	} else {
 		text_diff(one, second ? two : txn_running(), cmd_admin(c) ? 0 : TEXT_MASKED, &b);
-		cmd_puts(c, strbuf_str(&b));
+		cmd_lines(c, strbuf_str(&b));
 	}
 	rec_unref(one);
 	rec_unref(two);
@@ -660,9 +663,9 @@ static const struct cmd cmds[] = {
 	{ "copy running-config startup-config", "Save the running configuration",
 	  .run = write_memory, .admin = true },
 	{ "copy startup-config running-config", "Add the startup configuration to what runs",
-	  .run = copy_startup, .admin = true },
+	  .run = copy_startup, .interrupt = let_go, .admin = true },
 	{ "configure replace {what:startup-config|<path:FILE>}", "Make what runs equal to a file",
-	  .run = configure_replace, .admin = true },
+	  .run = configure_replace, .interrupt = let_go, .admin = true },
 	{ "configure confirm", "Keep the change that waits for a confirmation", .run = confirm,
 	  .admin = true },
 	{ "configure revert now", "Take back the change that waits for a confirmation",
@@ -672,9 +675,10 @@ static const struct cmd cmds[] = {
 	{ "commit abort", "Take back the change that waits for a confirmation",
 	  .run = confirm_abort, .admin = true },
 	{ "rollback <n:U32(1,999)>", "Go back to an archived configuration", .run = rollback,
-	  .admin = true },
+	  .interrupt = let_go, .admin = true },
 	{ "reload[ {how:in|at} <when:WORD>[ <reason:LINE>]]",
-	  "Go back to the startup configuration", .run = reload, .admin = true },
+	  "Go back to the startup configuration", .run = reload, .interrupt = reload_let_go,
+	  .admin = true },
 	{ "reload cancel", "Cancel a scheduled reload", .run = reload_cancel, .admin = true },
 };
 

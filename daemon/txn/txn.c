@@ -306,7 +306,8 @@ static void repaired(void *arg, const struct apply_result *res)
 	} else {
 		t.backoff_ms = 0;
 	}
-	if (t.head)
+	/* What changed while this one ran, behind its back, is looked at in another. */
+	if (t.head || (t.repair_wanted && !t.backoff_ms))
 		after_ms(t.kick, 0);
 }
 
