@@ -531,7 +531,7 @@ static const struct cmd cmds[] = {
 	{ "rebase", "Put the candidate's lines on top of what runs now", .run = run_rebase,
 	  .where = CMD_CANDIDATE },
 	{ "discard", "Start again from what runs now", .run = run_discard, .where = CMD_CANDIDATE },
-	{ "rollback <n:U32(0,999)>", "Load an archived configuration into the candidate",
+	{ "rollback <n:U32(1,999)>", "Load an archived configuration into the candidate",
 	  .run = run_candidate_rollback, .where = CMD_CANDIDATE },
 	{ "show candidate diff", "What the candidate changes", .run = run_candidate_diff,
 	  .where = CMD_CANDIDATE },

@@ -129,6 +129,11 @@ static int place_cmp(const void *a, const void *b)
 	return c ? c : rtr_addr_cmp(&x->host, &y->host);
 }
 
+static bool is_old(const struct check *c, const struct iface *i)
+{
+	return iface_find(c->old, i->name) == i;
+}
+
 static void check_pair(struct check *c, const struct place *a, const struct place *b)
 {
 	char text[RTR_PREFIX_STRLEN];
@@ -139,6 +144,9 @@ static void check_pair(struct check *c, const struct place *a, const struct plac
 	} else if (a->iface == b->iface) {
 		return; /* a secondary in the same network, as usual */
 	} else if (a->iface->shutdown || b->iface->shutdown) {
+		/* Said once, not with every later commit. */
+		if (is_old(c, a->iface) && is_old(c, b->iface))
+			return;
 		check_warn(c, b->rec,
 			   "%s overlaps with %s, which is harmless only while it is shut down",
 			   rtr_prefix_str(&b->net, text),
@@ -210,17 +218,17 @@ static void check_sub(struct check *c, const struct recvec *ifaces, const struct
 	up = iface_find(c->new, parent);
 	pl = c->offline ? NULL : iface_link(parent);
 	if (!i->dot1q) {
-		if (!l && !c->offline)
+		if (!l && !c->offline && !is_old(c, i))
 			check_warn(c, &i->rec, "%s comes to life with encapsulation dot1Q",
 				   i->name);
 		return;
 	}
-	if (up && up->bridge_group)
+	if (up && up->bridge_group && !(is_old(c, i) && is_old(c, up)))
 		check_warn(c, &i->rec, "%s is a port of BVI%u, which sees the frames first", parent,
 			   up->bridge_group);
 	if (!c->offline && !l && !probe_link_kind("vlan"))
 		check_error(c, &i->rec, "this kernel has no 802.1Q (module 8021q)");
-	if (!c->offline && !pl && (!up || iface_kind_of(parent) == IFACE_HARD))
+	if (!c->offline && !pl && !is_old(c, i) && (!up || iface_kind_of(parent) == IFACE_HARD))
 		check_warn(c, &i->rec, "%s does not exist now; %s waits for it", parent, i->name);
 	if (SCH_HAS(i, mtu) &&
 	    ((up && SCH_HAS(up, mtu)) ? i->mtu > up->mtu : pl && i->mtu > pl->mtu))

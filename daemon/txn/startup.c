@@ -89,12 +89,20 @@ static void remember_reload(const struct replacement *p, const struct txn_result
 	st.last_error = res->error;
 }
 
-/* Texts of a commit, each with its place in the eyes of the operator. */
+/* Texts of a commit as IOS prints them: "% Warning: ...", and errors without the word. */
 static void tell(struct cmd_ctx *c, const char *text)
 {
 	for (const char *l = text, *e; *l; l = *e ? e + 1 : e) {
+		const char *said = l, *mark = "";
+
 		e = l + strcspn(l, "\n");
-		cmd_printf(c, "%% %.*s\n", (int)(e - l), l);
+		if (!strncmp(l, "error: ", 7)) {
+			said += 7;
+		} else if (!strncmp(l, "warning: ", 9)) {
+			said += 9;
+			mark = "Warning: ";
+		}
+		cmd_printf(c, "%% %s%.*s\n", mark, (int)(e - said), said);
 	}
 }
 
@@ -314,12 +322,13 @@ static void load_and_replace(struct cmd_ctx *c, const char *path, const char *so
 	struct strbuf errs = STRBUF_INIT;
 	struct rec *root;
 
+	cmd_pend(c);
 	if (conffile_read(path, &root, &errs)) {
 		if (errs.len)
 			errs.s[--errs.len] = '\0';
 		cmd_fail(c, "%s", strbuf_str(&errs));
+		cmd_done(c);
 	} else {
-		cmd_pend(c);
 		replace_with(root, source, c, merge, NULL, NULL);
 	}
 	strbuf_fini(&errs);
