@@ -57,7 +57,7 @@ def left_of(name):
 
 
 def test_up_configures_and_down_removes(fake):
-    lab("one", "up")
+    lab("one", "up", "--config", str(fake))  # no files there: configured from the plan
     typed = (fake / "typed").read_text().split("\n")
     assert typed[:4] == ["-N", "one-r1", "-c", "configure terminal"]
     assert "ip address 10.0.1.1 255.255.255.0" in typed
