@@ -2,8 +2,9 @@
 /*
  * What: kept revisions of the running configuration, newest first when counted: 1 is the last.
  * <statedir>/archive/000017-20261121T140501Z-USER-WHAT.conf, 50 of them (ARCHIVE_KEEP).
- * One is added by a candidate commit, a save, a pasted or loaded transaction, and the end of a
- * configure-terminal session that changed something; equal neighbours are kept once.
+ * One is added by a candidate commit, a save, a pasted or loaded transaction (boot and SIGHUP
+ * too), and the end of a configure-terminal session that changed something; equal neighbours are
+ * kept once.
  * A revision is written a moment later, one a turn of the loop, so that no operator waits for it;
  * what lists or loads revisions writes the pending ones first.
  * Owns: the folder, pending models. Threads: rtrd's loop only. Failure: logged; a commit does not

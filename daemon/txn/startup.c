@@ -121,10 +121,12 @@ static void replaced(void *arg, const struct txn_result *res)
 		tell(p->ctx, res->text);
 		if (res->error)
 			cmd_fail(p->ctx, "The running configuration is as before");
-		else if (res->changed)
-			archive_add(txn_running(), cmd_user(p->ctx), p->source);
-		cmd_done(p->ctx);
 	}
+	/* That of the boot too: the first change has something to go back to. */
+	if (!res->error && res->changed)
+		archive_add(txn_running(), p->ctx ? cmd_user(p->ctx) : "rtrd", p->source);
+	if (p->ctx)
+		cmd_done(p->ctx);
 	if (p->done)
 		p->done(p->arg);
 	rec_unref(p->root);

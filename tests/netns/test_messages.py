@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the operator is told: once, in one form, and that each command ends."""
+import router
+import topo
 
 
 def test_reload_without_startup_ends(routers):
@@ -25,3 +27,17 @@ def test_rollback_warns_as_commits_do(routers):
     r1.config(["interface eth0", "shutdown"])
     r1.config(["interface eth0", "no shutdown"])
     assert "% Warning: interface eth0: eth0 goes down" in r1.cli("rollback 2")
+
+
+def test_first_change_can_be_rolled_back(topology):
+    """The configuration of the boot is a revision, the same one only once."""
+    r1 = topology("basic").r1
+    r1.start(config_file=f"{router.TOP}/etc/examples/basic/r1.conf")
+    topo.wait_for(lambda: "hostname r1" in r1.cli("show running-config"), what="boot")
+    r1.config(["hostname edge"])
+    assert [e["comment"] for e in r1.json("show archive")] == ["terminal", "boot"]
+    r1.cli("rollback 2")
+    assert "hostname r1" in r1.cli("show running-config")
+    r1.cli("write memory")
+    r1.restart()
+    assert [e["comment"] for e in r1.json("show archive")] == ["rollback", "terminal", "boot"]
