@@ -418,6 +418,21 @@ def test_save_reload_rollback(r1, tmp_path):
     wait_for(lambda: "hostname one" in r1.cli("show running-config"), what="the startup configuration")
 
 
+def test_an_operator_who_leaves_in_the_middle_harms_nobody(r1):
+    r1.config(["hostname one", *(f"ip route 10.9.{i}.0/24 Null0" for i in range(50))])
+    r1.config(["no ip route"])
+    pid = r1.daemon_pid()
+    for delay in (0, 0.002, 0.004, 0.006, 0.008, 0.01, 0.02, 0.03):
+        p = r1.popen(program("rtrctl"), "-N", r1.instance, "-c", "rollback 2")
+        try:
+            p.wait(delay)
+        except subprocess.TimeoutExpired:
+            p.kill()
+            p.wait()
+        r1.config([f"hostname after{int(delay * 1000)}", "no ip route"])
+    assert r1.daemon_pid() == pid and r1.json("show kernel drift")["missing"] == []
+
+
 @pytest.mark.seconds(120)
 def test_ten_thousand_routes_in_one_commit(r1, tmp_path):
     lines = [f"ip route 10.{100 + i // 256}.{i % 256}.0 255.255.255.0 10.0.1.10" for i in range(10000)]
