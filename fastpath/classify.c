@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "classify_impl.h"
+#include "classify_vec.h"
 
 #include <errno.h>
 #include <sys/socket.h>
+
+/* So few rules are two blocks of one leaf, which costs less than three rows. */
+#define VECTORS_MIN_RULES 17u
 
 struct fp_cls_rule fp_cls_rule_any(uint8_t family, uint32_t id)
 {
@@ -167,7 +170,26 @@ static int build_ranks(struct fp_cls *cls, const struct fp_cls_rule *rules)
 	return r;
 }
 
-static int build_families(struct fp_cls *cls, const struct fp_cls_rule *rules)
+static int build_family(const struct fp_cls *cls, struct cls_family *f,
+			const struct cls_core_rule *rules, size_t n, enum fp_cls_form form)
+{
+	int r;
+
+	if (form == FP_CLS_TREES || n < VECTORS_MIN_RULES)
+		return cls_trees_build(f, rules, n);
+	f->vec = malloc(sizeof(*f->vec));
+	if (!f->vec)
+		return -ENOMEM;
+	r = cls_vec_build(f->vec, rules, n, cls->id);
+	if (!r)
+		return 0;
+	free(f->vec);
+	f->vec = NULL;
+	return r == -E2BIG ? cls_trees_build(f, rules, n) : r;
+}
+
+static int build_families(struct fp_cls *cls, const struct fp_cls_rule *rules,
+			  enum fp_cls_form form)
 {
 	struct cls_core_rule *core = malloc((cls->n + 1) * sizeof(*core));
 	size_t n;
@@ -178,17 +200,18 @@ static int build_families(struct fp_cls *cls, const struct fp_cls_rule *rules)
 	if (r)
 		goto out;
 	n = core_rules4(cls, rules, core);
-	r = cls_trees_build(&cls->v4, core, n);
+	r = build_family(cls, &cls->v4, core, n, form);
 	if (r)
 		goto out;
 	n = core_rules6(cls, rules, core);
-	r = cls_trees_build(&cls->v6, core, n);
+	r = build_family(cls, &cls->v6, core, n, form);
 out:
 	free(core);
 	return r;
 }
 
-int fp_cls_build(const struct fp_cls_rule *rules, size_t n, struct fp_cls **ret_cls)
+int fp_cls_build_as(const struct fp_cls_rule *rules, size_t n, enum fp_cls_form form,
+		    struct fp_cls **ret_cls)
 {
 	struct fp_cls *cls;
 	int r = -ENOMEM;
@@ -211,11 +234,11 @@ int fp_cls_build(const struct fp_cls_rule *rules, size_t n, struct fp_cls **ret_
 		cls->id[i] = rules[i].id;
 		cls->extra[i] = extra_of(&rules[i]);
 	}
-	r = build_families(cls, rules);
+	r = build_families(cls, rules, form);
 	if (r)
 		goto fail;
-	if (!fp_cls_use(cls, FP_CLS_AVX2))
-		fp_cls_use(cls, FP_CLS_PORTABLE);
+	for (int isa = FP_CLS_ISA__MAX - 1; !fp_cls_use(cls, (enum fp_cls_isa)isa);)
+		isa--;
 	*ret_cls = cls;
 	return 0;
 fail:
@@ -223,11 +246,24 @@ fail:
 	return r;
 }
 
+int fp_cls_build(const struct fp_cls_rule *rules, size_t n, struct fp_cls **ret_cls)
+{
+	return fp_cls_build_as(rules, n, FP_CLS_BEST, ret_cls);
+}
+
+static void family_fini(struct cls_family *f)
+{
+	if (f->vec)
+		free(f->vec->mem);
+	free(f->vec);
+	free(f->arena);
+}
+
 struct fp_cls *fp_cls_free(struct fp_cls *cls)
 {
 	if (cls) {
-		free(cls->v4.arena);
-		free(cls->v6.arena);
+		family_fini(&cls->v4);
+		family_fini(&cls->v6);
 		free(cls->src6.bound);
 		free(cls->dst6.bound);
 		free(cls->id);
@@ -239,26 +275,36 @@ struct fp_cls *fp_cls_free(struct fp_cls *cls)
 
 bool fp_cls_use(struct fp_cls *cls, enum fp_cls_isa isa)
 {
+	cls_core *tree = cls_core_portable, *vec = cls_vec_portable;
+
 #ifdef __x86_64__
-	if (isa == FP_CLS_AVX2) {
-		if (!__builtin_cpu_supports("avx2"))
-			return false;
-		cls->core = cls_core_avx2;
-		return true;
+	if (isa == FP_CLS_AVX2 && __builtin_cpu_supports("avx2")) {
+		tree = cls_core_avx2;
+		vec = cls_vec_avx2;
+	}
+	/* Leaves have eight rules, for which 256 bits are enough. */
+	if (isa == FP_CLS_AVX512 && __builtin_cpu_supports("avx512bw") &&
+	    __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
+		tree = cls_core_avx2;
+		vec = cls_vec_avx512;
 	}
 #endif
-	if (isa != FP_CLS_PORTABLE)
+	if (isa != FP_CLS_PORTABLE && vec == cls_vec_portable)
 		return false;
-	cls->core = cls_core_portable;
+	cls->core4 = cls->v4.vec ? vec : tree;
+	cls->core6 = cls->v6.vec ? vec : tree;
 	return true;
+}
+
+static size_t family_bytes(const struct cls_family *f)
+{
+	return f->vec ? sizeof(*f->vec) + f->vec->bytes : f->n_words * sizeof(*f->arena);
 }
 
 struct fp_cls_stats fp_cls_stats(const struct fp_cls *cls)
 {
-	size_t arena = cls->v4.n_words + cls->v6.n_words;
-
 	return (struct fp_cls_stats){
-		.bytes = sizeof(*cls) + arena * sizeof(*cls->v4.arena) +
+		.bytes = sizeof(*cls) + family_bytes(&cls->v4) + family_bytes(&cls->v6) +
 			 cls->n * (sizeof(*cls->id) + sizeof(*cls->extra)) +
 			 (cls->src6.n + cls->dst6.n) * sizeof(*cls->src6.bound),
 		.trees4 = cls->v4.n_trees,
@@ -274,7 +320,7 @@ void fp_cls_lookup4(const struct fp_cls *cls, const struct fp_cls_key4 *keys, si
 		    uint32_t *ret_ids)
 {
 	for (size_t i = 0; i < n; i += BATCH)
-		cls->core(cls, &cls->v4, keys + i, MIN(n - i, (size_t)BATCH), ret_ids + i);
+		cls->core4(cls, &cls->v4, keys + i, MIN(n - i, (size_t)BATCH), ret_ids + i);
 }
 
 void fp_cls_lookup6(const struct fp_cls *cls, const struct fp_cls_key6 *keys, size_t n,
@@ -286,6 +332,6 @@ void fp_cls_lookup6(const struct fp_cls *cls, const struct fp_cls_key6 *keys, si
 		unsigned m = (unsigned)MIN(n - i, (size_t)BATCH);
 
 		cls_rank_keys(cls, keys + i, m, ranked);
-		cls->core(cls, &cls->v6, ranked, m, ret_ids + i);
+		cls->core6(cls, &cls->v6, ranked, m, ret_ids + i);
 	}
 }

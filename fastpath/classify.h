@@ -4,23 +4,23 @@
  * addresses and ports, protocol, ICMP type and code, TCP flags, interfaces or zones, DSCP,
  * fragments; IPv4 and IPv6.
  *
- * Why this design: a few cut trees over the rules, grouped by which of the addresses is a
- * wildcard, with leaves of up to about eight rules compared at once by vector instructions.
- *	- A cut node takes up to 15 bits of one field and indexes a table of children: one load a
- *	  level. Bits on which all rules of a node agree are skipped, neighbouring slots with the
- *	  same rules share a subtree (HiCuts, Gupta and McKeown, 1999), equal leaves are stored
- *once.
- *	- Wildcards are what makes cut trees explode: a rule without a source is copied below each
- *	  source cut. Rules of one kind stand in a tree of their own (EffiCuts, Vamanan et al.,
- *	  SIGCOMM 2010), when the estimate says that a tree more costs less than the copies.
- *	- Leaves compare all fields, so nothing above them needs to be exact.
+ * Why this design: rules are few and alike, or many and different, and no one form is best for
+ *both.
+ *	- Up to 2,048 rules of a family are bit vectors (Lakshman and Stiliadis, SIGCOMM 1998): a
+ *row of one bit a rule for the class of the source, of the destination, and of all else, whose AND
+ *has the first match as its first bit. No branch depends on the packet.
+ *	- More rules, or those whose rows do not fit into the bound of memory, are a few cut trees
+ *	  with leaves of up to about eight rules compared at once by vector instructions. A cut node
+ *	  takes up to 15 bits of one field and indexes a table of children (HiCuts, Gupta and
+ *	  McKeown, 1999). Rules without a source or destination stand in trees of their own
+ *	  (EffiCuts, Vamanan et al., SIGCOMM 2010), when that costs less than their copies.
  *	- IPv6 addresses are first replaced by their rank among the bounds that the rules name; from
  *	  there on the two families are the same code and the same 32-bit comparisons.
  * What else was tried, with figures: docs/design/classifier.md.
  *
- * Cost: a cut is one cache line, a tree has 1 to 5 of them on the way, a leaf of eight rules 3.5
- * lines; the lines of up to 64 packets are fetched together, and a tree whose first rule comes
- * after the match already found is not visited. Measured: docs/design/classifier.md.
+ * Cost: three rows are one line each for 512 rules; a cut is one line, a tree has 1 to 5 of them on
+ * the way, a leaf of eight rules 3.5 lines. The lines of up to 64 packets are fetched together.
+ * Measured: docs/design/classifier.md.
  *
  * Owns: what fp_cls_build returns; the rules given are copied.
  * Threads: build and free in the control thread. A built classifier never changes: any number of
@@ -106,6 +106,11 @@ struct fp_cls_rule fp_cls_rule_any(uint8_t family, uint32_t id);
 /* Rules in order, first match wins. 0; -EINVAL (an upper bound below its lower one, an IPv4
  * address of more than 32 bits, an unknown family, id FP_CLS_NONE), -E2BIG, -ENOMEM. */
 int fp_cls_build(const struct fp_cls_rule *rules, size_t n, struct fp_cls **ret_cls);
+
+/* The same with a form of the caller's choice, for tests and measurements. */
+enum fp_cls_form { FP_CLS_BEST, FP_CLS_TREES };
+int fp_cls_build_as(const struct fp_cls_rule *rules, size_t n, enum fp_cls_form form,
+		    struct fp_cls **ret_cls);
 struct fp_cls *fp_cls_free(struct fp_cls *cls);
 
 /* ret_ids[i] = id of the first rule that matches keys[i], or FP_CLS_NONE. Any n. */
@@ -115,8 +120,8 @@ void fp_cls_lookup6(const struct fp_cls *cls, const struct fp_cls_key6 *keys, si
 		    uint32_t *ret_ids);
 
 struct fp_cls_stats {
-	size_t bytes; /* everything that the classifier holds */
-	unsigned trees4, trees6;
+	size_t bytes;            /* everything that the classifier holds */
+	unsigned trees4, trees6; /* 0: bit vectors */
 	unsigned depth4, depth6; /* cuts above the deepest leaf */
 	unsigned leaf4, leaf6;   /* rules in the longest leaf */
 };
@@ -124,7 +129,7 @@ struct fp_cls_stats fp_cls_stats(const struct fp_cls *cls);
 
 /* The code that lookups in this classifier use. Build takes the best that the CPU has; tests take
  * the others too. False when the CPU lacks it. Before publishing only. */
-enum fp_cls_isa { FP_CLS_PORTABLE, FP_CLS_AVX2, FP_CLS_ISA__MAX };
+enum fp_cls_isa { FP_CLS_PORTABLE, FP_CLS_AVX2, FP_CLS_AVX512, FP_CLS_ISA__MAX };
 bool fp_cls_use(struct fp_cls *cls, enum fp_cls_isa isa);
 
 #endif

@@ -75,7 +75,10 @@ struct cls_rank {
 	uint32_t n;
 };
 
+struct cls_vec;
+
 struct cls_family {
+	struct cls_vec *vec; /* or NULL: trees */
 	uint32_t *arena;
 	size_t n_words;
 	unsigned n_trees;
@@ -84,14 +87,17 @@ struct cls_family {
 	unsigned depth, longest;
 };
 
+/* Lookups of at most BATCH keys in one family. */
+typedef void cls_core(const struct fp_cls *cls, const struct cls_family *f,
+		      const struct fp_cls_key4 *keys, size_t n, uint32_t *ret_ids);
+
 struct fp_cls {
 	struct cls_family v4, v6;
 	struct cls_rank src6, dst6;
 	uint32_t *id;            /* by order */
 	struct cls_extra *extra; /* by order */
 	size_t n;
-	void (*core)(const struct fp_cls *cls, const struct cls_family *f,
-		     const struct fp_cls_key4 *keys, size_t n, uint32_t *ret_ids);
+	cls_core *core4, *core6;
 };
 
 /* One rule as the tree builder sees it: inclusive ranges, v6 addresses as ranks. */
@@ -162,12 +168,9 @@ static inline const uint64_t *cls_child_at(const uint32_t *arena, uint64_t ref, 
 	return (const uint64_t *)(const void *)(arena + (uint32_t)ref) + slot;
 }
 
-/* Lookups of at most BATCH keys in one family. */
-void cls_core_portable(const struct fp_cls *cls, const struct cls_family *f,
-		       const struct fp_cls_key4 *keys, size_t n, uint32_t *ret_ids);
+cls_core cls_core_portable, cls_vec_portable;
 #ifdef __x86_64__
-void cls_core_avx2(const struct fp_cls *cls, const struct cls_family *f,
-		   const struct fp_cls_key4 *keys, size_t n, uint32_t *ret_ids);
+cls_core cls_core_avx2, cls_vec_avx2, cls_vec_avx512;
 #endif
 
 #endif

@@ -22,7 +22,9 @@ libfp_a_SOURCES += \
 	fastpath/classify_impl.h \
 	fastpath/classify_plan.c \
 	fastpath/classify_rank.c \
-	fastpath/classify_tree.c
+	fastpath/classify_tree.c \
+	fastpath/classify_vec.c fastpath/classify_vec.h \
+	fastpath/classify_vec_core.c
 libfp_a_SOURCES += fastpath/lpm_mem.c fastpath/lpm_mem.h fastpath/lpm_node.c fastpath/lpm_node.h \
 	fastpath/lpm_range.h fastpath/lpm_rib.c fastpath/lpm_rib.h
 libfp_a_SOURCES += fastpath/lpm4.c fastpath/lpm4.h fastpath/lpm6.c fastpath/lpm6.h

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Fuzz target: rules and keys out of the input, classifier against a linear scan, with each
- * instruction set. Input: one byte of kinds of rules, then records of RECORD bytes, each a rule;
- * keys are drawn in and next to the rules by a generator that the whole input seeds.
+ * Fuzz target: rules and keys out of the input, classifier against a linear scan, in each
+ * form and with each instruction set. Input: one byte of kinds of rules, then records of RECORD
+ * bytes, each a rule; keys are drawn in and next to the rules by a generator that the whole input
+ * seeds.
  */
 #include "classify.h"
 #include "hash.h"
@@ -98,17 +99,13 @@ static void check(const struct fp_cls *cls, const struct fp_cls_rule *rules, siz
 	}
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void build_and_check(const struct fp_cls_rule *rules, size_t n, enum fp_cls_form form,
+			    uint64_t seed)
 {
-	static struct fp_cls_rule rules[MAX_RULES];
-	size_t n = size ? MIN((size - 1) / RECORD, (size_t)MAX_RULES) : 0;
-	uint64_t seed = hash_bytes(data, size, 1);
 	struct fp_cls *cls;
 
-	for (size_t i = 0; i < n; i++)
-		rules[i] = rule(data + 1 + i * RECORD, data[0], (uint32_t)i);
-	if (!n || fp_cls_build(rules, n, &cls))
-		return 0;
+	if (fp_cls_build_as(rules, n, form, &cls))
+		return;
 	if (fp_cls_stats(cls).bytes > FP_CLS_BYTES_FIXED + n * FP_CLS_BYTES_PER_RULE)
 		abort();
 	for (enum fp_cls_isa isa = 0; isa < FP_CLS_ISA__MAX; isa++) {
@@ -118,5 +115,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check(cls, rules, n, AF_INET6, seed);
 	}
 	fp_cls_free(cls);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct fp_cls_rule rules[MAX_RULES];
+	size_t n = size ? MIN((size - 1) / RECORD, (size_t)MAX_RULES) : 0;
+	uint64_t seed = hash_bytes(data, size, 1);
+
+	for (size_t i = 0; i < n; i++)
+		rules[i] = rule(data + 1 + i * RECORD, data[0], (uint32_t)i);
+	if (!n)
+		return 0;
+	build_and_check(rules, n, FP_CLS_BEST, seed);
+	build_and_check(rules, n, FP_CLS_TREES, seed);
 	return 0;
 }

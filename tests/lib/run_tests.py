@@ -106,6 +106,18 @@ class Build:
             self.lock.close()
 
 
+def shared_data():
+    """The folder of real data beside the checkout; a worktree has the one of its repository."""
+    given = os.environ.get("RTR_SHARED_DATA")
+    if given:
+        return given
+    git = subprocess.run(["git", "-C", TOP, "rev-parse", "--path-format=absolute",
+                          "--git-common-dir"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                         text=True) if shutil.which("git") else None
+    home = os.path.dirname(git.stdout.strip()) if git and git.returncode == 0 else TOP
+    return os.path.join(home, "..", "shared", "data")
+
+
 def run_check(res, program, label, wrap=()):
     """Runs one Check program and counts its TAP lines; a crash without TAP is one failure."""
     if time.monotonic() > res.deadline:
@@ -114,7 +126,8 @@ def run_check(res, program, label, wrap=()):
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as tmp:
         tap = os.path.join(tmp, "tap")
-        env = dict(os.environ, CK_TAP_LOG_FILE_NAME=tap, top_srcdir=TOP, CK_VERBOSITY="silent")
+        env = dict(os.environ, CK_TAP_LOG_FILE_NAME=tap, top_srcdir=TOP, CK_VERBOSITY="silent",
+                   RTR_SHARED_DATA=shared_data())
         rc, out = res.run([*wrap, program], UNIT_TIMEOUT, env=env)
         lines = open(tap).read().splitlines() if os.path.exists(tap) else []
     res.took.append((time.monotonic() - start, label))

@@ -81,12 +81,13 @@ static void compare(const struct fp_cls *cls, const struct fp_cls_rule *rules, s
 	}
 }
 
-static void build_and_compare(const struct fp_cls_rule *rules, size_t n, unsigned rounds)
+static void build_and_compare_as(const struct fp_cls_rule *rules, size_t n, unsigned rounds,
+				 enum fp_cls_form form)
 {
 	struct fp_cls *cls;
 	struct fp_cls_stats st;
 
-	ck_assert_int_eq(fp_cls_build(rules, n, &cls), 0);
+	ck_assert_int_eq(fp_cls_build_as(rules, n, form, &cls), 0);
 	st = fp_cls_stats(cls);
 	ck_assert_uint_le(st.bytes, FP_CLS_BYTES_FIXED + n * FP_CLS_BYTES_PER_RULE);
 	for (enum fp_cls_isa isa = 0; isa < FP_CLS_ISA__MAX; isa++) {
@@ -98,6 +99,12 @@ static void build_and_compare(const struct fp_cls_rule *rules, size_t n, unsigne
 		}
 	}
 	ck_assert_ptr_null(fp_cls_free(cls));
+}
+
+static void build_and_compare(const struct fp_cls_rule *rules, size_t n, unsigned rounds)
+{
+	build_and_compare_as(rules, n, rounds, FP_CLS_BEST);
+	build_and_compare_as(rules, n, rounds, FP_CLS_TREES);
 }
 
 /* How wild random rules are. */
@@ -179,7 +186,7 @@ static const struct shape shapes[] = {
 
 START_TEST(random_rules)
 {
-	static const size_t sizes[] = { 1, 2, 7, 8, 9, 17, 60, 300, 2000 };
+	static const size_t sizes[] = { 1, 2, 7, 8, 9, 16, 17, 60, 300, 512, 513, 2000 };
 	static struct fp_cls_rule rules[2000];
 
 	rng = test_seed + (uint64_t)_i;
@@ -189,7 +196,7 @@ START_TEST(random_rules)
 			if (i && !rnd(20))
 				rules[i] = rules[rnd(i)]; /* the same rule twice */
 		}
-		build_and_compare(rules, sizes[z], 4);
+		build_and_compare(rules, sizes[z], 2);
 	}
 }
 END_TEST
@@ -252,8 +259,9 @@ START_TEST(classbench)
 {
 	static const char *const names[] = { "acl1_1k",  "fw1_1k",  "ipc1_1k",
 					     "acl1_10k", "fw1_10k", "ipc1_10k" };
-	const char *top = getenv("top_srcdir");
-	char *dir = xasprintf("%s/../shared/data/classbench", top ? top : ".");
+	const char *top = getenv("top_srcdir"), *data = getenv("RTR_SHARED_DATA");
+	char *dir = data ? xasprintf("%s/classbench", data)
+			 : xasprintf("%s/../shared/data/classbench", top ? top : ".");
 	struct cb_set set;
 
 	rng = test_seed;
@@ -261,7 +269,7 @@ START_TEST(classbench)
 		printf("%s is not in %s: made rules instead\n", names[_i], dir);
 		set = cb_make(names[_i], AF_INET, strstr(names[_i], "10k") ? 10000 : 1000, rng);
 	}
-	build_and_compare(set.rules, set.n, 10);
+	build_and_compare(set.rules, set.n, 4);
 	free(set.rules);
 	set = cb_make(names[_i], AF_INET6, 1000, rng);
 	build_and_compare(set.rules, set.n, 4);
@@ -301,8 +309,47 @@ START_TEST(hundred_thousand)
 	struct cb_set set = cb_make(names[_i], AF_INET, 100000, test_seed);
 
 	rng = test_seed;
-	build_and_compare(set.rules, set.n, 1);
+	build_and_compare_as(set.rules, set.n, 1, FP_CLS_BEST);
 	free(set.rules);
+}
+END_TEST
+
+/* Where one form ends and the other begins: the first rule that the bit vectors hold no more, rows
+ * of all lengths, and a family each. Rules of few values fit into the bound of memory. */
+START_TEST(forms)
+{
+	static const struct {
+		size_t n4, n6;
+		bool trees4, trees6;
+	} cases[] = { { 17, 16, false, true },  { 16, 17, true, false },
+		      { 1024, 5, false, true }, { 1025, 512, false, false },
+		      { 2048, 0, false, true }, { 2049, 1537, true, false },
+		      { 0, 2048, true, false }, { 17, 2049, false, true } };
+	size_t n = cases[_i].n4 + cases[_i].n6;
+	struct fp_cls_rule *rules = xcalloc(n, sizeof(*rules));
+	struct fp_cls_stats st;
+	struct fp_cls *cls;
+
+	rng = test_seed + (uint64_t)_i;
+	for (uint32_t i = 0; i < n; i++) {
+		struct fp_cls_rule *r = &rules[i];
+
+		*r = fp_cls_rule_any(i < cases[_i].n4 ? AF_INET : AF_INET6, i * 3);
+		r->src_lo.lo = rnd(100) << 8;
+		r->src_hi.lo = r->src_lo.lo + 255;
+		r->src_hi.hi = 0;
+		r->dst_lo.lo = rnd(100);
+		r->dst_hi = r->dst_lo;
+		r->dport_lo = r->dport_hi = (uint16_t)rnd(5);
+		r->proto = 17;
+	}
+	ck_assert_int_eq(fp_cls_build(rules, n, &cls), 0);
+	st = fp_cls_stats(cls);
+	ck_assert_int_eq(st.trees4 > 0 || cases[_i].n4 == 0, cases[_i].trees4);
+	ck_assert_int_eq(st.trees6 > 0 || cases[_i].n6 == 0, cases[_i].trees6);
+	fp_cls_free(cls);
+	build_and_compare(rules, n, 4);
+	free(rules);
 }
 END_TEST
 
@@ -321,7 +368,7 @@ START_TEST(allocation_fails)
 		int r;
 
 		fail_after = after;
-		r = fp_cls_build(set.rules, set.n, &cls);
+		r = fp_cls_build_as(set.rules, set.n, _i ? FP_CLS_TREES : FP_CLS_BEST, &cls);
 		if (fail_after > 0) {
 			fail_after = -1;
 			ck_assert_int_eq(r, 0);
@@ -357,7 +404,8 @@ static Suite *suite(void)
 	tcase_add_loop_test(tc, classbench, 0, 6);
 	tcase_add_loop_test(tc, all_overlap, 0, 2);
 	tcase_add_loop_test(tc, hundred_thousand, 0, 3);
-	tcase_add_test(tc, allocation_fails);
+	tcase_add_loop_test(tc, forms, 0, 8);
+	tcase_add_loop_test(tc, allocation_fails, 0, 2);
 	suite_add_tcase(s, tc);
 	return s;
 }
