@@ -1,1 +1,18 @@
 # docs/: user guide, generated CLI reference, man pages, design notes.
+dist_man_MANS += docs/man/rtrd.8 docs/man/rtrctl.1 docs/man/rtrd.conf.5
+dist_doc_DATA += README.md docs/user-guide.md docs/contributing.md
+
+# From the tables of the parser, by the program itself: never in git, made where it runs.
+doc_DATA = docs/cli-reference.md
+CLEANFILES += docs/cli-reference.md
+docs/cli-reference.md: rtrd$(EXEEXT)
+	$(AM_V_GEN)$(MKDIR_P) docs && ./rtrd$(EXEEXT) --print-manual >$@.new && mv $@.new $@
+
+# The examples lie beside each other by the name of their topology.
+install-data-local:
+	for f in `cd $(srcdir)/etc/examples && find . -name '*.conf'`; do \
+		$(MKDIR_P) "$(DESTDIR)$(docdir)/examples/`dirname $$f`" && \
+		$(INSTALL_DATA) "$(srcdir)/etc/examples/$$f" "$(DESTDIR)$(docdir)/examples/$$f" || exit 1; \
+	done
+uninstall-local:
+	rm -rf "$(DESTDIR)$(docdir)/examples"

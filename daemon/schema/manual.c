@@ -45,35 +45,82 @@ static void put_values(FILE *f, const struct syn_prog *p)
 	}
 }
 
+/* {field:a|b} and [ word]: what the file may hold. */
+static void put_choices(FILE *f, const struct sch_line *l)
+{
+	for (unsigned i = 0; i < l->prog.n_sets; i++) {
+		const struct sch_field *field = &l->row->type->fields[l->set_field[i]];
+
+		fprintf(f, "- `%s`: ", field->name);
+		if (!field->choice)
+			fputs("`true` or `false`", f);
+		for (unsigned v = 0; field->choice && v < field->choice->n_kids; v++)
+			fprintf(f, "%s`%s`", v ? ", " : "", sch_choice_word(field, v));
+		fputs(field->choice ? "; may be left out in the file where a value tells\n" : "\n",
+		      f);
+	}
+}
+
+/* How the line stands in a configuration file. */
+static void put_in_file(FILE *f, const struct sch_line *l)
+{
+	const struct sch_row *row = l->row;
+	const struct sch_type *t = row->type;
+
+	fputs("- in the file: `", f);
+	if (row->kind != SCH_K_LEAF) {
+		fprintf(f, "%s = ( { ", t->name);
+		for (unsigned i = 0; i < t->n_key; i++)
+			fprintf(f, "%s = ...; ", t->fields[t->key[i]].name);
+		fputs(row->kind == SCH_K_MODE || t->n_fields > t->n_key ? "... } );`\n\n"
+									: "} );`\n\n",
+		      f);
+		return;
+	}
+	if (row->flag)
+		fprintf(f, "%s = true;`, or `false`\n\n", row->flag);
+	else
+		fprintf(f, "%s = ...;`\n\n",
+			t->fields[l->prog.n_values ? l->value_field[l->prog.n_values - 1]
+						   : l->set_field[0]]
+				.name);
+}
+
 static void put_line(FILE *f, const struct sch_line *l)
 {
 	fputs("#### `", f);
 	put_syntax(f, l->row->line);
-	fprintf(f, "`\n\n%s.", l->row->help ? l->row->help : "Configures it");
+	fprintf(f, "`\n\n%s.", l->row->help);
 	if (l->row->dflt)
 		fprintf(f, " Default: %s.", l->row->dflt);
 	if (l->row->buffered)
 		fputs(" What is typed in this mode applies when the mode is left.", f);
+	if (l->row->secret)
+		fputs(" Shown masked to readers, in logs and in JSON.", f);
 	fputs("\n\n", f);
 	put_values(f, &l->prog);
-	fprintf(f, "- in the file: `%s`\n\n",
-		l->row->kind == SCH_K_LEAF && l->row->flag ? l->row->flag
-		: l->row->kind == SCH_K_LEAF && l->prog.n_values
-			? l->prog.values[l->prog.n_values - 1].name
-			: l->row->type->name);
+	put_choices(f, l);
+	put_in_file(f, l);
 }
 
-static void put_mode(FILE *f, const struct sch_type *container, const char *title)
+/* The lines of a mode, then the modes inside it. maker: the line that enters it; NULL: the top. */
+static void put_mode(FILE *f, const struct sch_type *container, const struct sch_line *maker)
 {
 	struct sch_line *const *lines;
 	size_t n = schema_lines(container, &lines);
 
-	fprintf(f, "### %s\n\n", title);
+	if (maker) {
+		fputs("### In `", f);
+		put_syntax(f, maker->row->line);
+		fprintf(f, "`, prompt `(%s)#`\n\n", maker->row->prompt);
+	} else {
+		fputs("### Global, prompt `(config)#`\n\n", f);
+	}
 	for (size_t i = 0; i < n; i++)
 		put_line(f, lines[i]);
 	for (size_t i = 0; i < n; i++) {
 		if (lines[i]->row->kind == SCH_K_MODE)
-			put_mode(f, lines[i]->row->type, lines[i]->row->prompt);
+			put_mode(f, lines[i]->row->type, lines[i]);
 	}
 }
 
@@ -116,10 +163,15 @@ static void put_commands(FILE *f, enum cmd_where where)
 int manual_print(FILE *f)
 {
 	fputs("# CLI reference\n\nWritten by `rtrd --print-manual` from the tables that the parser reads.\n"
-	      "Every keyword can be shortened to a unique prefix; `?` lists what may come next, Tab\n"
-	      "completes. In configuration, `no` before a line (or the beginning of one) removes it and\n"
-	      "`default` brings its default back. Output filters: `| include RE`, `exclude`, `begin`,\n"
-	      "`section`, `count`, `json`, `redirect FILE`, `append`, `tee`, in any chain.\n\n"
+	      "\n"
+	      "- `word`: typed as it is, or any beginning of it that no other word shares\n"
+	      "- `<value>`: a value; `[...]` may be left out; `{a|b}` is one of them\n"
+	      "- `?` lists what may come next, Tab completes\n"
+	      "- in configuration, `no` before a line (or the beginning of one) removes it, `default`\n"
+	      "  brings its default back, `do` runs a command of the first table\n"
+	      "- output filters, in any chain: `| include RE`, `| exclude RE`, `| begin RE`,\n"
+	      "  `| section RE`, `| count [RE]`, `| json`, `| redirect FILE`, `| append FILE`,\n"
+	      "  `| tee FILE`\n\n"
 	      "## Commands\n\nThose marked # need `enable`.\n\n",
 	      f);
 	put_commands(f, CMD_EXEC);
@@ -128,6 +180,6 @@ int manual_print(FILE *f)
 	fputs("### In `configure candidate`\n\n", f);
 	put_commands(f, CMD_CANDIDATE);
 	fputs("## Configuration\n\n", f);
-	put_mode(f, &global_type, "config");
+	put_mode(f, &global_type, NULL);
 	return ferror(f) ? -EIO : 0;
 }
