@@ -72,6 +72,8 @@ void session_free(struct session *s)
 		cmd_free(s->cmd);
 	txn_forget(s);
 	config_hangup(s);
+	if (s->turn)
+		event_free(s->turn);
 	free(s->comment);
 	if (s->monitor)
 		log_sink_remove(monitor_line, s);
@@ -395,6 +397,40 @@ static void step(struct session *s)
 	run_line(s, line);
 }
 
+static void unpark(struct session *s)
+{
+	if (!s->parked)
+		return;
+	s->parked = false;
+	s->turn_ns = rtr_now_ns();
+	session_next(s);
+}
+
+static void on_turn(evutil_socket_t fd, short what, void *arg)
+{
+	unpark(arg);
+}
+
+/* True when the lines that are left have to wait: for others, or for the client to read. */
+static bool park(struct session *s)
+{
+	static const struct timeval now;
+	bool congested;
+
+	if (!s->several || !s->next || !*s->next)
+		return false;
+	congested = conn_congested(s->conn);
+	if (!congested && rtr_now_ns() - s->turn_ns < TURN_NS)
+		return false;
+	s->parked = true;
+	if (!congested) {
+		if (!s->turn)
+			s->turn = evtimer_new(loop, on_turn, s);
+		event_add(s->turn, &now);
+	}
+	return true;
+}
+
 void session_next(struct session *s)
 {
 	if (s->stepping) {
@@ -404,7 +440,7 @@ void session_next(struct session *s)
 	s->stepping = true;
 	do {
 		s->again = false;
-		if (s->text)
+		if (s->text && !park(s))
 			step(s);
 	} while (s->again);
 	s->stepping = false;
@@ -420,6 +456,7 @@ void session_exec(struct session *s, const char *text, size_t size, bool json)
 	s->json = json;
 	s->status = 0;
 	s->line_no = s->n_errors = 0;
+	s->turn_ns = rtr_now_ns();
 	session_next(s);
 }
 
@@ -440,6 +477,7 @@ void session_interrupt(struct session *s)
 		c->cmd->interrupt(c);
 	else if (asked)
 		cmd_done(c);
+	unpark(s);
 }
 
 void session_answer(struct session *s, const char *text)
@@ -462,4 +500,6 @@ void session_drained(struct session *s)
 {
 	if (s->cmd && s->cmd->cmd->drained)
 		s->cmd->cmd->drained(s->cmd);
+	else
+		unpark(s);
 }

@@ -27,6 +27,9 @@
 /* A candidate that nobody touched for so long is given up. */
 #define CANDIDATE_IDLE_SEC 1800
 #define HISTORY_LEN        100
+/* A text of many lines gives the loop back after so long: what another operator then waits is of
+ * the order of one commit. */
+#define TURN_NS (5 * NSEC_PER_MSEC)
 
 enum session_mode { MODE_EXEC, MODE_TERMINAL, MODE_CANDIDATE };
 
@@ -69,6 +72,9 @@ struct session {
 	unsigned line_no, n_errors;
 	bool several, json;
 	bool stepping, again; /* session_next was called from below itself */
+	bool parked;          /* between two lines, for others' turn or until output is taken */
+	struct event *turn;
+	uint64_t turn_ns; /* when this turn began */
 	int status;
 	void (*then)(struct session *s); /* after the commit under way */
 

@@ -44,3 +44,15 @@ tests_fuzz_fuzz_pipeline_SOURCES = tests/fuzz/fuzz_pipeline.c
 tests_fuzz_fuzz_pipeline_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fastpath
 tests_fuzz_fuzz_pipeline_LDADD = libfp.a librtr.a $(BPF_LIBS)
 tests_fuzz_fuzz_pipeline_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+fuzz_progs += tests/fuzz/fuzz_cli_line
+tests_fuzz_fuzz_cli_line_SOURCES = tests/fuzz/fuzz_cli_line.c
+tests_fuzz_fuzz_cli_line_CPPFLAGS = $(DAEMON_CPPFLAGS)
+tests_fuzz_fuzz_cli_line_CFLAGS = $(DAEMON_CFLAGS)
+tests_fuzz_fuzz_cli_line_LDADD = $(DAEMON_WHOLE) $(DAEMON_LIBS)
+tests_fuzz_fuzz_cli_line_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+fuzz_progs += tests/fuzz/fuzz_config_file
+tests_fuzz_fuzz_config_file_SOURCES = tests/fuzz/fuzz_config_file.c
+tests_fuzz_fuzz_config_file_CPPFLAGS = $(DAEMON_CPPFLAGS)
+tests_fuzz_fuzz_config_file_CFLAGS = $(DAEMON_CFLAGS)
+tests_fuzz_fuzz_config_file_LDADD = $(DAEMON_WHOLE) $(DAEMON_LIBS)
+tests_fuzz_fuzz_config_file_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer

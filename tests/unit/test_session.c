@@ -716,6 +716,45 @@ START_TEST(a_paste_is_one_commit)
 }
 END_TEST
 
+/* A long text gives the loop back between its lines, and waits for a client that does not read. */
+START_TEST(a_long_text_lets_others_in)
+{
+	struct strbuf b = STRBUF_INIT;
+	struct person a, other;
+	unsigned turns = 0;
+
+	come(&a, CONN_ADMIN, false);
+	come(&other, CONN_ADMIN, false);
+	for (unsigned i = 0; i < 20000; i++)
+		strbuf_adds(&b, "show thing\n");
+	session_exec(a.s, b.s, b.len, false);
+	ck_assert(!a.c.done);
+	ck_assert_str_eq(type(&other, "show thing"), "answer 42\n one\n two\nend\n");
+	for (; !a.c.done && turns < 100000; turns++)
+		event_base_loop(base, EVLOOP_NONBLOCK);
+	ck_assert(a.c.done);
+	ck_assert_uint_eq(a.c.out.len, 20000 * strlen(strbuf_str(&other.c.seen)));
+	fresh(&a);
+	a.c.congested = true;
+	session_exec(a.s, b.s, b.len, false);
+	for (unsigned i = 0; i < 100; i++)
+		event_base_loop(base, EVLOOP_NONBLOCK);
+	ck_assert_uint_eq(a.c.out.len, 0);
+	a.c.congested = false;
+	session_drained(a.s);
+	ck_assert_uint_gt(a.c.out.len, 0);
+	session_interrupt(a.s);
+	ck_assert(a.c.done);
+	ck_assert_uint_lt(a.c.out.len, 20000 * strlen(strbuf_str(&other.c.seen)));
+	fresh(&a);
+	a.c.congested = true;
+	session_exec(a.s, b.s, b.len, false);
+	strbuf_fini(&b);
+	hang_up(&a);
+	hang_up(&other);
+}
+END_TEST
+
 START_TEST(a_confirmed_commit_is_taken_back)
 {
 	struct person p;
@@ -1114,6 +1153,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(tc, transcript, 0, (int)ARRAY_LEN(transcripts));
 	tcase_add_test(tc, a_script_sees_its_lines);
 	tcase_add_test(tc, a_paste_is_one_commit);
+	tcase_add_test(tc, a_long_text_lets_others_in);
 	tcase_add_test(tc, a_confirmed_commit_is_taken_back);
 	tcase_add_test(tc, what_the_kernel_refuses_is_led_back);
 	tcase_add_test(tc, two_operators);
