@@ -36,6 +36,7 @@ static void link_node(struct wheel *w, uint32_t i, unsigned list)
 	if (n->next != WHEEL_NONE)
 		node(w, n->next)->prev = i;
 	w->head[list] = i;
+	w->used[list / WHEEL_LISTS] |= 1ull << (list % WHEEL_LISTS);
 }
 
 static void unlink_node(struct wheel *w, uint32_t i)
@@ -44,10 +45,15 @@ static void unlink_node(struct wheel *w, uint32_t i)
 
 	if (n->next != WHEEL_NONE)
 		node(w, n->next)->prev = n->prev;
-	if (n->prev & HEAD_MARK)
-		w->head[n->prev & ~HEAD_MARK] = n->next;
-	else
+	if (n->prev & HEAD_MARK) {
+		unsigned list = n->prev & ~HEAD_MARK;
+
+		w->head[list] = n->next;
+		if (n->next == WHEEL_NONE)
+			w->used[list / WHEEL_LISTS] &= ~(1ull << (list % WHEEL_LISTS));
+	} else {
 		node(w, n->prev)->next = n->next;
+	}
 	n->next = n->prev = WHEEL_NONE;
 }
 
@@ -91,6 +97,32 @@ static bool cascade(struct wheel *w, unsigned *inout_budget)
 	return true;
 }
 
+/*
+ * The first tick after now at which a list is due or to be spread. Below the top level the lists
+ * of a level lie ahead in its present turn; the top level's may lie in the next one. n > 0.
+ */
+static uint32_t next_tick(const struct wheel *w)
+{
+	const unsigned top = WHEEL_LEVELS - 1;
+	unsigned d;
+
+	for (unsigned level = 0; level < top; level++) {
+		uint64_t ahead;
+
+		d = digit(w->now, level);
+		ahead = w->used[level] & ~(~0ull >> (WHEEL_LISTS - 1 - d)); /* beyond d */
+		if (ahead)
+			return ((w->now >> (WHEEL_BITS * level)) +
+				(unsigned)__builtin_ctzll(ahead) - d)
+			       << (WHEEL_BITS * level);
+	}
+	d = (digit(w->now, top) + 1) % WHEEL_LISTS;
+	return ((w->now >> (WHEEL_BITS * top)) + 1 +
+		(unsigned)__builtin_ctzll(w->used[top] >> d | w->used[top]
+								      << (WHEEL_LISTS - d) % 64))
+	       << (WHEEL_BITS * top);
+}
+
 uint32_t wheel_pop(struct wheel *w, uint32_t now, unsigned *inout_budget)
 {
 	while ((int32_t)(now - w->now) >= 0) {
@@ -112,7 +144,8 @@ uint32_t wheel_pop(struct wheel *w, uint32_t now, unsigned *inout_budget)
 		}
 		if (w->now == now)
 			break;
-		w->now++;
+		i = next_tick(w);
+		w->now = i - w->now < now - w->now ? i : now;
 	}
 	return WHEEL_NONE;
 }

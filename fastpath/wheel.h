@@ -6,6 +6,8 @@
  * deadline differs from now, and moves down a level when the clock reaches that digit (Varghese
  * and Lauck). So an entry moves at most three times, no walk over the table is ever made, and the
  * work of a tick is the entries that are due plus, every 64 ticks, one list of the level above.
+ * A bit a list tells which are not empty: a clock that jumps (a stopped process, a quiet night)
+ * costs the lists that it meets, not the ticks.
  *
  *	level 0: ticks    | 63 ... 0 |   due when the clock passes
  *	level 1: 64 ticks | 63 ... 0 |   spread over level 0 when reached
@@ -39,6 +41,7 @@ struct wheel {
 	size_t stride;
 	uint32_t now; /* ticks before this one are done */
 	uint32_t n;
+	uint64_t used[WHEEL_LEVELS]; /* bit: the list is not empty */
 	uint32_t head[WHEEL_LEVELS * WHEEL_LISTS];
 };
 
