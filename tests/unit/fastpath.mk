@@ -113,3 +113,4 @@ tests_unit_test_flow_threads_SOURCES = tests/unit/test_flow_threads.c tests/lib/
 tests_unit_test_flow_threads_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fastpath
 tests_unit_test_flow_threads_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) -pthread
 tests_unit_test_flow_threads_LDADD = libfp.a librtr.a $(BPF_LIBS) $(CHECK_LIBS) -lpthread
+TSAN_TESTS += tests/unit/test_flow_threads tests/unit/test_lpm_threads tests/unit/test_nat_port

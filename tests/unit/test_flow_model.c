@@ -250,15 +250,21 @@ static unsigned choices(unsigned ret[2 * THREADS])
 	return n;
 }
 
+/* Not inlined: getcontext() may return twice, so its caller must not keep variables over it. */
+static __attribute__((noinline)) void thread_init(struct thread *t, char *stack)
+{
+	getcontext(&t->ctx);
+	t->ctx.uc_stack.ss_sp = stack;
+	t->ctx.uc_stack.ss_size = STACK_SIZE;
+	makecontext(&t->ctx, thread_main, 0);
+}
+
 static void begin_run(void (*const bodies[])(unsigned))
 {
 	restore();
 	for (unsigned i = 0; i < n_threads; i++) {
 		th[i] = (struct thread){ .body = bodies[i] };
-		getcontext(&th[i].ctx);
-		th[i].ctx.uc_stack.ss_sp = stacks[i];
-		th[i].ctx.uc_stack.ss_size = STACK_SIZE;
-		makecontext(&th[i].ctx, thread_main, 0);
+		thread_init(&th[i], stacks[i]);
 	}
 	for (unsigned i = 0; i < n_threads; i++)
 		resume(i);
