@@ -109,8 +109,11 @@ static void replay(char *text, size_t size, struct rec **root, uint64_t *revisio
 		head = read_head(text + at, &rev, &len, &sum);
 		if (!head || len > size - at - head || rev != *revision + 1)
 			return;
+		/* As it lies there: a damaged entry may have a NUL, where the copy ends. */
+		if (hash_bytes(text + at + head, len, rev) != sum)
+			return;
 		body = xstrndup(text + at + head, len);
-		if (hash_bytes(body, len, rev) != sum || replay_lines(root, body)) {
+		if (replay_lines(root, body)) {
 			free(body);
 			return;
 		}
