@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli/pipe.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 const char *const pipe_words[][2] = {
@@ -48,12 +49,89 @@ static const char *full_word(const char *w, size_t len, bool *ret_ambiguous)
 	return found;
 }
 
+/* What glibc would make of an expression, in copies of its atoms: `{n}` and `+` copy what they
+ * follow, so nested ones multiply, and a line of 40 bytes from a reader took all memory. */
+#define RE_MAX_SIZE  256  /* bytes; a line of output is hardly longer */
+#define RE_MAX_ATOMS 2000 /* compiles within 1 ms and 1 MB */
+#define RE_MAX_DEPTH 16   /* of parentheses */
+
+/* From the `[` at s to its `]`, or the end. */
+static const char *skip_bracket(const char *s)
+{
+	s++;
+	s += *s == '^';
+	s += *s == ']';
+	while (*s && *s != ']') {
+		if (*s == '[' && strchr(".:=", s[1]) && s[1]) {
+			const char end[] = { s[1], ']', '\0' }, *e = strstr(s + 2, end);
+
+			s = e ? e + 1 : s;
+		}
+		s++;
+	}
+	return *s ? s : s - 1;
+}
+
+/* Copies that `{m,n}` at s makes; *ret_end is its last byte. 1 when it is none. */
+static unsigned long interval(const char *s, const char **ret_end)
+{
+	char *e;
+	unsigned long m = strtoul(s + 1, &e, 10), n = m;
+
+	if (*e == ',')
+		n = strtoul(e + 1, &e, 10);
+	if (*e != '}')
+		return 1;
+	*ret_end = e;
+	return MAX(MAX(m + 1, n), 1ul);
+}
+
+/* NULL, or why the expression is not taken. */
+static const char *re_refused(const char *re)
+{
+	unsigned long sum[RE_MAX_DEPTH + 1] = { 0 }, atom = 0, n;
+	unsigned depth = 0;
+
+	if (strlen(re) > RE_MAX_SIZE)
+		return "too long";
+	for (const char *s = re; *s; s++) {
+		if (*s == '{' || *s == '+') {
+			n = *s == '+' ? 2 : interval(s, &s);
+			if (n > RE_MAX_ATOMS || atom * n > RE_MAX_ATOMS)
+				return "repeats too much";
+			atom *= n;
+		} else if (*s == ')' && depth) {
+			atom += sum[depth--] + 1;
+		} else if (!strchr("*?", *s)) {
+			sum[depth] += atom;
+			atom = 1;
+			if (*s == '(' && ++depth > RE_MAX_DEPTH)
+				return "nested too deep";
+			if (*s == '(')
+				sum[depth] = atom = 0;
+			else if (*s == '[')
+				s = skip_bracket(s);
+			/* Matching these takes exponential time. */
+			else if (*s == '\\' && s[1] >= '1' && s[1] <= '9')
+				return "back references are not supported";
+			else if (*s == '\\' && s[1])
+				s++;
+		}
+		if (sum[depth] + atom > RE_MAX_ATOMS)
+			return "repeats too much";
+	}
+	return NULL;
+}
+
 static char *add_stage(struct outpipe *p, enum pipe_kind kind, const char *re)
 {
 	struct pipe_stage *s = &p->stage[p->n];
+	const char *refused = re_refused(re);
 	char err[128];
 	int r;
 
+	if (refused)
+		return xasprintf("the regular expression: %s", refused);
 	if (p->n == PIPE_MAX)
 		return xstrdup("too many filters");
 	*s = (struct pipe_stage){ .kind = kind };
