@@ -40,7 +40,8 @@ struct replacement {
 	struct rec *root;
 	bool merge; /* copy startup-config running-config: on top of what runs */
 	const char *source;
-	struct cmd_ctx *ctx;
+	char *user;          /* NULL: rtrd itself */
+	struct cmd_ctx *ctx; /* NULL: nobody waits, or not any more */
 	void (*done)(void *arg);
 	void *arg;
 };
@@ -115,7 +116,8 @@ static void replaced(void *arg, const struct txn_result *res)
 		log_event("SYS", LOG_L_ERR, "CONFIG_FAILED", "%s: refused: %s", p->source,
 			  res->text);
 	else
-		log_event("SYS", LOG_L_NOTICE, "CONFIG_I", "Configured from %s%s", p->source,
+		log_event("SYS", LOG_L_NOTICE, "CONFIG_I", "Configured from %s%s%s%s", p->source,
+			  p->user ? " by " : "", p->user ? p->user : "",
 			  res->changed ? "" : ": nothing differs");
 	if (p->ctx) {
 		tell(p->ctx, res->text);
@@ -124,12 +126,13 @@ static void replaced(void *arg, const struct txn_result *res)
 	}
 	/* That of the boot too: the first change has something to go back to. */
 	if (!res->error && res->changed)
-		archive_add(txn_running(), p->ctx ? cmd_user(p->ctx) : "rtrd", p->source);
+		archive_add(txn_running(), p->user ? p->user : "rtrd", p->source);
 	if (p->ctx)
 		cmd_done(p->ctx);
 	if (p->done)
 		p->done(p->arg);
 	rec_unref(p->root);
+	free(p->user);
 	free(p);
 }
 
@@ -143,9 +146,11 @@ static void replace_with(struct rec *root, const char *source, struct cmd_ctx *c
 	*p = (struct replacement){
 		.root = root, .merge = merge, .source = source, .ctx = c, .done = done, .arg = arg
 	};
-	if (c)
+	if (c) {
+		p->user = xstrdup(cmd_user(c));
 		cmd_set_data(c, p);
-	rtr_strlcpy(q.user, c ? cmd_user(c) : "rtrd", sizeof(q.user));
+	}
+	rtr_strlcpy(q.user, c ? p->user : "rtrd", sizeof(q.user));
 	txn_submit(&q);
 }
 
@@ -429,21 +434,6 @@ static void reload_schedule(struct cmd_ctx *c)
 	cmd_done(c);
 }
 
-static void reload_asked(struct cmd_ctx *c, const char *text)
-{
-	size_t n = strlen(text);
-
-	if (n && !strncasecmp(text, "yes", n) && !save(c)) {
-		st.reload_at = 0;
-		cmd_done(c);
-		return;
-	}
-	if (st.reload_at)
-		reload_schedule(c);
-	else
-		load_and_replace(c, st.path, "reload", false);
-}
-
 /* [hh:]mm from now, or the next hh:mm of the clock. */
 static bool parse_time(const char *text, bool at, time_t *ret)
 {
@@ -475,31 +465,49 @@ static bool parse_time(const char *text, bool at, time_t *ret)
 	return true;
 }
 
-/* The question whether to save was not answered: nothing is scheduled, nothing reloaded. */
-static void reload_let_go(struct cmd_ctx *c)
-{
-	if (!cmd_data(c))
-		st.reload_at = 0;
-	let_go(c);
-}
-
-static void reload(struct cmd_ctx *c)
+/* When the reload is asked for; 0 is now. False when that is no time. */
+static bool reload_time(struct cmd_ctx *c, time_t *ret)
 {
 	char *when = NULL;
-	bool timed = cmd_get(c, "when", &when);
+	bool ok = true;
 
-	free(st.reload_reason);
-	st.reload_reason = NULL;
-	st.reload_at = 0;
-	if (st.reload)
-		event_del(st.reload); /* a new one takes the place of the one scheduled */
-	if (timed && !parse_time(when, cmd_choice(c, "how") == 1, &st.reload_at)) {
-		cmd_fail(c, "\"%s\" is not a time ([hh:]mm)", when);
-		free(when);
-		return;
+	*ret = 0;
+	if (cmd_get(c, "when", &when)) {
+		ok = parse_time(when, cmd_choice(c, "how") == 1, ret);
+		if (!ok)
+			cmd_fail(c, "\"%s\" is not a time ([hh:]mm)", when);
 	}
 	free(when);
-	cmd_get(c, "reason", &st.reload_reason);
+	return ok;
+}
+
+static void reload_asked(struct cmd_ctx *c, const char *text)
+{
+	size_t n = strlen(text);
+	time_t at;
+
+	if (n && strncasecmp(text, "yes", n) && strncasecmp(text, "no", n)) {
+		cmd_ask(c, "% Please answer 'yes' or 'no'. Save? [yes/no]: ", reload_asked);
+	} else if ((n && !strncasecmp(text, "yes", n) && !save(c)) || !reload_time(c, &at)) {
+		cmd_done(c);
+	} else if (at) {
+		free(st.reload_reason);
+		st.reload_reason = NULL;
+		cmd_get(c, "reason", &st.reload_reason);
+		st.reload_at = at;
+		reload_schedule(c);
+	} else {
+		load_and_replace(c, st.path, "reload", false);
+	}
+}
+
+/* What is scheduled stays until another time is asked for and answered, or it is cancelled. */
+static void reload(struct cmd_ctx *c)
+{
+	time_t at;
+
+	if (!reload_time(c, &at))
+		return;
 	cmd_pend(c);
 	if (differs_from_startup())
 		cmd_ask(c,
@@ -688,7 +696,7 @@ static const struct cmd cmds[] = {
 	{ "rollback <n:U32(1,999)>", "Go back to an archived configuration", .run = rollback,
 	  .interrupt = let_go, .admin = true },
 	{ "reload[ {how:in|at} <when:WORD>[ <reason:LINE>]]",
-	  "Go back to the startup configuration", .run = reload, .interrupt = reload_let_go,
+	  "Go back to the startup configuration", .run = reload, .interrupt = let_go,
 	  .admin = true },
 	{ "reload cancel", "Cancel a scheduled reload", .run = reload_cancel, .admin = true },
 };
