@@ -65,3 +65,9 @@ tests_unit_test_manual_SOURCES = tests/unit/test_manual.c tests/lib/check_main.h
 tests_unit_test_manual_CPPFLAGS = $(DAEMON_CPPFLAGS)
 tests_unit_test_manual_CFLAGS = $(DAEMON_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_manual_LDADD = $(DAEMON_WHOLE) $(DAEMON_LIBS) $(CHECK_LIBS)
+# rtrd with one more row: run by tests/netns/test_add_row.py.
+noinst_PROGRAMS += tests/lib/add_row_rtrd
+tests_lib_add_row_rtrd_SOURCES = daemon/main.c tests/lib/add_row.c
+tests_lib_add_row_rtrd_CPPFLAGS = $(DAEMON_CPPFLAGS)
+tests_lib_add_row_rtrd_CFLAGS = $(DAEMON_CFLAGS)
+tests_lib_add_row_rtrd_LDADD = $(DAEMON_WHOLE) $(DAEMON_LIBS)
