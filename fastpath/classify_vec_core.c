@@ -73,15 +73,31 @@ static FORCE_INLINE void classes(const struct cls_axis *a, unsigned d,
 	}
 }
 
-/* Classes to rows; their lines are called for. */
+/* Classes to rows, whose lines are called for: the first and the last, which are all up to 1,024
+ * rules. */
 static FORCE_INLINE void rows(const uint64_t *row, unsigned lines, const uint32_t *class,
 			      unsigned n, const uint64_t **ret_row)
 {
+	size_t words = (size_t)lines * VEC_LINE_WORDS;
+
 	for (unsigned i = 0; i < n; i++) {
-		ret_row[i] = row + (size_t) class[i] * lines * VEC_LINE_WORDS;
-		for (unsigned l = 0; l < lines; l++)
-			__builtin_prefetch(ret_row[i] + (size_t)l * VEC_LINE_WORDS);
+		ret_row[i] = row + class[i] * words;
+		__builtin_prefetch(ret_row[i]);
+		__builtin_prefetch(ret_row[i] + words - VEC_LINE_WORDS);
 	}
+}
+
+/* Takes the next field into the classes. f is a constant for the compiler, so that it knows where
+ * the field lies. */
+static FORCE_INLINE void fold(const struct cls_vec *v, unsigned f, const struct fp_cls_key4 *keys,
+			      unsigned n, uint32_t *class, node_rank *rank)
+{
+	const struct cls_fold *t = &v->fold[f];
+	uint32_t next[BATCH];
+
+	classes(&v->axis[DIM_DPORT + f], DIM_DPORT + f, keys, n, next, rank);
+	for (unsigned i = 0; i < n; i++)
+		class[i] = t->class_of[class[i] * t -> n + next[i]];
 }
 
 /* The first rule of the common bits that also has the key's flags, DSCP and fragment kind. */
@@ -122,17 +138,18 @@ static FORCE_INLINE void core(const struct fp_cls *cls, const struct cls_vec *v,
 			      node_rank *rank, first_bit *first)
 {
 	const uint64_t *src[BATCH], *dst[BATCH], *rest[BATCH];
-	uint32_t class[BATCH], next[BATCH];
+	uint32_t class[BATCH];
 
 	classes(&v->axis[DIM_SRC], DIM_SRC, keys, n, class, rank);
 	rows(v->src, v->lines, class, n, src);
 	classes(&v->axis[DIM_DST], DIM_DST, keys, n, class, rank);
 	rows(v->dst, v->lines, class, n, dst);
 	classes(&v->axis[DIM_SPORT], DIM_SPORT, keys, n, class, rank);
-	for (unsigned f = 0; f < v->n_folds; f++) {
-		classes(&v->axis[DIM_DPORT + f], DIM_DPORT + f, keys, n, next, rank);
-		for (unsigned i = 0; i < n; i++)
-			class[i] = v->fold[f].class_of[class[i] * v -> fold[f].n + next[i]];
+	fold(v, 0, keys, n, class, rank);
+	fold(v, 1, keys, n, class, rank);
+	if (v->n_folds == VEC_FOLDS) {
+		fold(v, 2, keys, n, class, rank);
+		fold(v, 3, keys, n, class, rank);
 	}
 	rows(v->rest, v->lines, class, n, rest);
 	switch (v->lines) {
