@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Commits against a real kernel: what is configured is there, what is removed is gone as it was
 before rtr came, and nothing is ever half-applied, whatever fails in between."""
+import difflib
 import json
 import os
 import re
@@ -40,11 +41,22 @@ def kernel(node):
                        for link in node.ip_json("addr", "show")}}
     for family in ("-4", "-6"):
         routes = node.ip_json(family, "route", "show", "table", "all")
-        # IPv6 link-local and multicast routes come with the link, in their own time.
+        # IPv6 link-local and multicast routes come with the link, those of the box's own addresses
+        # after duplicate address detection: in their own time.
         state[family] = sorted(json.dumps(clean(r), sort_keys=True) for r in routes
-                               if not str(r.get("dst", "")).startswith(("fe80", "ff00", "multicast")))
+                               if not str(r.get("dst", "")).startswith(("fe80", "ff00", "multicast"))
+                               and (family == "-4" or r.get("type") not in ("local", "anycast")))
     state["sysctl"] = node.run("sysctl", "net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding").stdout
     return json.dumps(state, sort_keys=True, indent=1)
+
+
+def same(r1, state, what):
+    """The kernel comes to hold `state`; what differs is told otherwise."""
+    try:
+        wait_for(lambda: kernel(r1) == state, what=what)
+    except AssertionError as e:
+        diff = difflib.unified_diff(state.splitlines(), kernel(r1).splitlines(), "wanted", "is", n=1)
+        raise AssertionError("\n".join([str(e), *diff, r1.cli("show kernel drift"), r1.cli("show logging")])) from None
 
 
 def base_lines(topo):
@@ -267,7 +279,7 @@ def test_foreign_hands_are_repaired(r1):
                    ["link", "set", "eth1", "down"],
                    ["addr", "flush", "dev", "eth1"]):
         r1.ip(*damage)
-        wait_for(lambda: kernel(r1) == state, what=f"repair of {' '.join(damage)}")
+        same(r1, state, f"repair of {' '.join(damage)}")
     assert "REPAIR" in r1.cli("show logging")
 
 
