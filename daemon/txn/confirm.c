@@ -3,6 +3,7 @@
 
 #include "schema/conffile.h"
 #include "system/log.h"
+#include "txn/journal.h"
 #include "txn/txn.h"
 
 #include <inttypes.h>
@@ -86,15 +87,19 @@ static void start_timer(struct event_base *base)
 void confirm_init(struct event_base *base, const char *rundir)
 {
 	struct strbuf errs = STRBUF_INIT;
-	char *text, *body;
+	char *text, *body, *place;
 	size_t size;
 
 	c.path = xasprintf("%s/confirm", rundir);
 	if (rtr_file_read(c.path, CONFFILE_MAX, &text, &size))
 		return;
 	body = strchr(text, '\n');
-	if (!body || sscanf(text, "deadline %" SCNu64, &c.deadline_sec) != 1 ||
-	    conffile_parse(c.path, body + 1, &c.back, &errs)) {
+	place = journal_place();
+	/* Another boot's or namespace's: its running configuration is gone, so is its change. */
+	if (body && !memmem(text, (size_t)(body - text), place, strlen(place)))
+		unlink(c.path);
+	else if (!body || sscanf(text, "deadline %" SCNu64, &c.deadline_sec) != 1 ||
+		 conffile_parse(c.path, body + 1, &c.back, &errs)) {
 		log_event("ARCHIVE_DIFF", LOG_L_ERR, "ROLLBK_CNFMD_CHG_LOST",
 			  "The model to go back to cannot be read: %s", strbuf_str(&errs));
 		unlink(c.path);
@@ -102,6 +107,7 @@ void confirm_init(struct event_base *base, const char *rundir)
 		start_timer(base);
 	}
 	strbuf_fini(&errs);
+	free(place);
 	free(text);
 }
 
@@ -116,7 +122,7 @@ void confirm_fini(void)
 
 void confirm_arm(struct event_base *base, const struct rec *back, unsigned sec)
 {
-	char *body, *text;
+	char *body, *text, *place = journal_place();
 	int r;
 
 	if (!c.back)
@@ -124,13 +130,14 @@ void confirm_arm(struct event_base *base, const struct rec *back, unsigned sec)
 	c.deadline_sec = boottime() + sec;
 	*c.user = '\0';
 	body = conffile_text(c.back, NULL);
-	text = xasprintf("deadline %" PRIu64 "\n%s", c.deadline_sec, body);
+	text = xasprintf("deadline %" PRIu64 " %s\n%s", c.deadline_sec, place, body);
 	r = rtr_file_replace(c.path, text, strlen(text), 0600);
 	if (r)
 		log_event("ARCHIVE_DIFF", LOG_L_WARN, "ROLLBK_CNFMD_CHG_NOFILE",
 			  "The way back is not on disk (%s): a crash of rtrd would lose it",
 			  strerror(-r));
 	free(text);
+	free(place);
 	free(body);
 	start_timer(base);
 }

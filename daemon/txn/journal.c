@@ -24,8 +24,7 @@ static struct {
 	size_t size, whole_size;
 } j = { .fd = -1 };
 
-/* "boot 6f1c... netns 4026531840": what a running configuration belongs to. */
-static char *place(void)
+char *journal_place(void)
 {
 	char *boot = NULL, *text;
 	struct stat st = { 0 };
@@ -41,7 +40,7 @@ static char *place(void)
 
 static int write_whole(const struct rec *model, uint64_t revision)
 {
-	char *p = place(), *comment = xasprintf("%s revision %" PRIu64, p, revision);
+	char *p = journal_place(), *comment = xasprintf("%s revision %" PRIu64, p, revision);
 	char *text = conffile_text(model, comment);
 	int r = rtr_file_replace(j.running, text, strlen(text), 0600);
 
@@ -125,7 +124,7 @@ static void replay(char *text, size_t size, struct rec **root, uint64_t *revisio
 
 static bool belongs_here(const char *text, uint64_t *ret_revision)
 {
-	char *p = place();
+	char *p = journal_place();
 	const char *at = strstr(text, p), *eol = strchr(text, '\n');
 	bool ok = at && eol && at < eol &&
 		  sscanf(at + strlen(p), " revision %" SCNu64, ret_revision) == 1;

@@ -16,6 +16,8 @@
 
 /* Opens <rundir>. *ret_running is NULL when there is no journal of this boot and namespace.
  * notes gets sentences for the log: an interrupted commit, a damaged tail. 0 or -errno. */
+/* "boot ... netns ...": what state below /run belongs to; the caller frees. */
+char *journal_place(void);
 int journal_open(const char *rundir, struct rec **ret_running, uint64_t *ret_revision,
 		 struct strbuf *notes);
 void journal_close(void);

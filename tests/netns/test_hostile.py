@@ -98,3 +98,19 @@ def test_ctrl_c_at_the_question_does_nothing(r1):
     os.kill(t.pid, signal.SIGKILL)
     os.waitpid(t.pid, 0)
     os.close(t.fd)
+
+
+def test_a_confirm_file_of_another_boot_is_not_taken(r1):
+    r1.config(["hostname saved"])
+    r1.cli("write memory", "configure candidate", "hostname trial", "commit confirmed 60", "end")
+    r1.stop()
+    # What a namespace or a container made anew looks like.
+    for name in ["running", "confirm"]:
+        path = f"/run/rtr/{r1.instance}/{name}"
+        with open(path) as f:
+            text = f.read()
+        with open(path, "w") as f:
+            f.write(text.replace("netns ", "netns 1"))
+    r1.start()
+    wait_for(lambda: r1.json("show version")["hostname"] == "saved", what="the startup configuration")
+    r1.config(["hostname free"])
