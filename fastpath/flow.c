@@ -4,40 +4,15 @@
 #include <errno.h>
 #include <time.h>
 
-/* About 20 us of waiting: a holder that runs needs a tenth of one. The model checker waits less. */
-#ifndef LOCK_TRIES
-#define LOCK_TRIES 1000
-#endif
-
 /* First bucket while it has fewer slots in use; simulated in docs/design/flowtable.md. */
 #define FIRST_LIMIT 5
 
-static inline void cpu_relax(void)
-{
-#ifdef __x86_64__
-	__builtin_ia32_pause();
+/* Tests choose the second bucket more often. */
+#ifndef SECOND_FIRST
+#define SECOND_FIRST(used0, used1) ((used0) >= FIRST_LIMIT && (used1) < (used0))
 #endif
-}
 
-/* --- buckets --- */
-
-static int bucket_lock(struct fp_flow_worker *w, struct flow_bucket *b)
-{
-	for (int i = 0; i < LOCK_TRIES; i++) {
-		uint64_t old = FLOW_LD(&b->lock);
-
-		/* A lock of another epoch has no owner any more. */
-		if ((!old || old >> 32 != w->lock >> 32) && FLOW_CAS(&b->lock, &old, w->lock))
-			return 0;
-		cpu_relax();
-	}
-	return -EBUSY;
-}
-
-static void bucket_unlock(struct flow_bucket *b)
-{
-	FLOW_ST(&b->lock, 0);
-}
+/* --- publication --- */
 
 static bool key_lives(const struct flow_table *ft, enum flow_family fam, uint64_t slot,
 		      const flow_word *key)
@@ -48,61 +23,78 @@ static bool key_lives(const struct flow_table *ft, enum flow_family fam, uint64_
 			      flow_key_len(fam), NULL, 0, 0, &word0) == FLOW_HIT;
 }
 
-/* Looks through both buckets: is the key there, and where is room? */
-static bool scan(const struct flow_table *ft, enum flow_family fam, struct flow_bucket *const b[2],
-		 uint64_t new_slot, const flow_word *key, uint32_t ret_free[2], int ret_used[2])
-{
-	for (int c = 0; c < 2; c++) {
-		ret_free[c] = 0;
-		ret_used[c] = 0;
-		for (int s = 0; s < FLOW_SLOTS; s++) {
-			uint64_t slot = FLOW_LD(&b[c]->slot[s]);
+/* Where a slot can go. */
+struct room {
+	struct flow_bucket *b;
+	uint32_t free; /* mask of slots */
+	int used;
+};
 
-			if (!slot)
-				ret_free[c] |= 1u << s;
-			else
-				ret_used[c]++;
-			if (slot && slot >> 48 == new_slot >> 48 && key_lives(ft, fam, slot, key))
-				return true;
-		}
+/* Looks through one bucket: is the key there, and where is room? */
+static bool scan(const struct flow_table *ft, enum flow_family fam, uint64_t new_slot,
+		 const flow_word *key, struct room *r)
+{
+	for (int s = 0; s < FLOW_SLOTS; s++) {
+		uint64_t slot = FLOW_LD(&r->b->slot[s]);
+
+		if (!slot)
+			r->free |= 1u << s;
+		else
+			r->used++;
+		if (slot && slot >> 48 == new_slot >> 48 && key_lives(ft, fam, slot, key))
+			return true;
+	}
+	return false;
+}
+
+/* Others may use the bucket as their second: a slot is taken by compare-and-swap. */
+static bool put(const struct room *r, uint64_t slot)
+{
+	for (uint32_t m = r->free; m; m &= m - 1) {
+		uint64_t empty = 0;
+
+		if (FLOW_CAS(&r->b->slot[__builtin_ctz(m)], &empty, slot))
+			return true;
 	}
 	return false;
 }
 
 /*
  * Puts the slot into one of the two buckets unless the key is there. The first bucket's lock keeps
- * out others who insert the same key; the compare-and-swap keeps out those who use one of the
- * buckets as their second.
+ * out others who insert the same key, and sends readers to the second bucket while a slot is there
+ * that is not counted yet.
  */
 static int publish(struct fp_flow_worker *w, enum flow_family fam, const flow_word *key,
 		   uint64_t hash, uint64_t slot)
 {
 	const struct flow_table *ft = &w->t->fam[fam];
-	struct flow_bucket *b[2];
-	uint32_t room[2];
-	int used[2], err;
+	uint32_t first = flow_bucket_of(hash, ft->bucket_mask, 0);
+	struct room r[2] = {
+		{ .b = &ft->buckets[first] },
+		{ .b = &ft->buckets[flow_bucket_of(hash, ft->bucket_mask, 1)] },
+	};
+	uint64_t spill;
+	int err, c;
 
-	for (int c = 0; c < 2; c++)
-		b[c] = &ft->buckets[flow_bucket_of(hash, ft->bucket_mask, c)];
-	err = bucket_lock(w, b[0]);
+	err = flow_bucket_lock(w->t, fam, w->lock, first, &spill);
 	if (err)
 		return err;
-	if (scan(ft, fam, b, slot, key, room, used)) {
-		bucket_unlock(b[0]);
-		return -EEXIST;
+	err = -EEXIST;
+	if (scan(ft, fam, slot, key, &r[0]))
+		goto out;
+	if ((r[0].used >= FIRST_LIMIT || flow_spilled(spill, hash)) &&
+	    scan(ft, fam, slot, key, &r[1]))
+		goto out;
+	err = 0;
+	c = SECOND_FIRST(r[0].used, r[1].used);
+	if (!put(&r[c], slot)) {
+		c ^= 1;
+		err = put(&r[c], slot) ? 0 : -ENOSPC;
 	}
-	err = -ENOSPC;
-	for (int pass = 0; err && pass < 2; pass++) {
-		int c = (used[0] >= FIRST_LIMIT && used[1] < used[0]) ^ pass;
-
-		for (uint32_t m = room[c]; err && m; m &= m - 1) {
-			uint64_t empty = 0;
-
-			if (FLOW_CAS(&b[c]->slot[__builtin_ctz(m)], &empty, slot))
-				err = 0;
-		}
-	}
-	bucket_unlock(b[0]);
+	if (!err && c)
+		spill = flow_spill_add(spill, hash);
+out:
+	flow_bucket_unlock(r[0].b, spill);
 	return err;
 }
 
@@ -199,7 +191,7 @@ static inline int insert(struct fp_flow_worker *w, enum flow_family fam,
 	}
 	err = publish(w, fam, key[0], hash[0], flow_slot(hash[0], gen, 2 * pair));
 	if (err) {
-		flow_unpublish(w->t, fam, 2 * pair + 1, gen);
+		flow_unpublish(w->t, fam, w->lock, 2 * pair + 1, gen);
 		pair_kill(line, gen);
 		flow_chain_push(ft, &w->freed[fam], pair);
 		flow_stat_add(w, err == -EEXIST   ? FP_FLOW_STAT_EXISTS_FWD
@@ -294,8 +286,8 @@ static void end_flow(struct fp_flow_worker *w, enum flow_family fam, uint64_t re
 	flow_word *line[2] = { flow_line(ft, fam, 2 * pair), flow_line(ft, fam, 2 * pair + 1) };
 
 	/* Against the order of insert: while the forward key is found, the reverse one is too. */
-	flow_unpublish(w->t, fam, 2 * pair, gen);
-	flow_unpublish(w->t, fam, 2 * pair + 1, gen);
+	flow_unpublish(w->t, fam, w->lock, 2 * pair, gen);
+	flow_unpublish(w->t, fam, w->lock, 2 * pair + 1, gen);
 	pair_kill(line, gen);
 	flow_chain_push(ft, &w->freed[fam], pair);
 	flow_stat_add(w, FP_FLOW_STAT_FREED);

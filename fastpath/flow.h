@@ -18,6 +18,8 @@
  *
  * A bucket's lock serialises inserts of one key: all who insert it take the lock of its first
  * bucket. A lock holder may be descheduled, so the wait is bounded (-EBUSY, counted).
+ * The lock word counts the keys that have this first bucket but lie in their second; a reader that
+ * sees 0 there is done (rtr/flow.h, struct flow_bucket). Who ends such a key takes the lock too.
  *
  * Adoption: the process that gets the lease (flock on conf.lease_path) raises the epoch, which
  * voids locks of the dead, hands out free pairs of the spare segment at once, and looks at the

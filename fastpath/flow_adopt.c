@@ -95,7 +95,7 @@ static void worker_init(struct fp_flow *t, unsigned id, unsigned reserve)
 
 	w->t = t;
 	w->id = id;
-	w->lock = t->hdr->epoch << 32 | (id + 1);
+	w->lock = flow_lock_make(t->hdr, id);
 	for (int f = 0; f < FLOW__FAMILIES; f++) {
 		uint32_t len = 1;
 
@@ -119,7 +119,7 @@ int fp_flow_open(const struct fp_flow_mem *mem, const struct fp_flow_conf *conf,
 	int lease = -1, err;
 	bool blank;
 
-	if (!conf->n_workers)
+	if (!conf->n_workers || conf->n_workers >= FLOW_LOCK_OWNER)
 		return -EINVAL;
 	if (!(syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0) & MEMBARRIER_CMD_GLOBAL))
 		return -ENOSYS;
@@ -141,6 +141,7 @@ int fp_flow_open(const struct fp_flow_mem *mem, const struct fp_flow_conf *conf,
 	t->hdr = hdr;
 	t->lease_fd = lease;
 	t->n_workers = conf->n_workers;
+	t->lock = flow_lock_make(hdr, t->n_workers);
 	t->grace = conf->grace;
 	t->grace_ctx = conf->grace_ctx;
 	t->adoption.done = blank;
@@ -291,7 +292,7 @@ static void repair(struct fp_flow *t, enum flow_family fam, uint32_t pair, const
 	for (int d = 0; d < 2; d++) {
 		gen[d] = flow_w0_gen(word0[d]) | 1;
 		if (lives(word0[d]))
-			flow_unpublish(t, fam, 2 * pair + d, flow_w0_gen(word0[d]));
+			flow_unpublish(t, fam, t->lock, 2 * pair + d, flow_w0_gen(word0[d]));
 	}
 	if ((int16_t)(gen[1] - gen[0]) > 0)
 		gen[0] = gen[1];
@@ -348,8 +349,12 @@ static void adopt_step(struct fp_flow *t, enum flow_family fam, unsigned budget)
 	struct flow_table *ft = &t->fam[fam];
 	uint32_t first = (uint32_t)t->hdr->spare_seg[fam] * ft->seg_pairs;
 
-	for (; budget && ft->scan < ft->n_pairs; budget--, ft->scan++)
+	for (; budget && ft->scan < ft->n_pairs; budget--, ft->scan++) {
 		adopt_pair(t, fam, (first + ft->scan) % ft->n_pairs);
+		/* There are not more buckets than pairs. */
+		if (ft->scan <= ft->bucket_mask)
+			flow_bucket_sweep(t, fam, ft->scan);
+	}
 	if (ft->scan < ft->n_pairs)
 		return;
 	spare_choose(t, fam);

@@ -56,8 +56,7 @@ static inline uint32_t tag_bits(const struct flow_bucket *b, uint16_t tag)
 
 /*
  * Stages: hash and fetch the first bucket; look for the tag and fetch the line it leads to, or the
- * second bucket; look there; compare the key and copy. The second bucket is fetched late because
- * most flows are in their first, and each line of a large table costs a TLB miss as well. A
+ * second bucket if the first one's filter says so; look there; compare the key and copy. A
  * TCP segment is judged by both directions: the twin is fetched with the line. A tag that led to
  * another flow's line (once in 10,000 lookups) is looked up again alone.
  */
@@ -107,11 +106,16 @@ static inline void burst_fetch(const struct flow_table *ft, enum flow_family fam
 				&ft->buckets[flow_bucket_of(hash[i], ft->bucket_mask, 0)]);        \
 		}                                                                                  \
 		for (unsigned i = 0; i < n; i++) {                                                 \
+			const struct flow_bucket *b;                                               \
+                                                                                                   \
 			slot[i] = burst_slot(ft, hash[i], 0);                                      \
 			if (slot[i]) {                                                             \
 				burst_fetch(ft, FLOW_##v, slot[i], keys[i].proto);                 \
 				continue;                                                          \
 			}                                                                          \
+			b = &ft->buckets[flow_bucket_of(hash[i], ft->bucket_mask, 0)];             \
+			if (!flow_spilled(FLOW_LD(&b->lock), hash[i]))                             \
+				continue;                                                          \
 			second |= 1ull << i;                                                       \
 			__builtin_prefetch(                                                        \
 				&ft->buckets[flow_bucket_of(hash[i], ft->bucket_mask, 1)]);        \

@@ -22,7 +22,7 @@ struct flow_ring {
 struct fp_flow_worker {
 	struct fp_flow *t;
 	unsigned id;
-	uint64_t lock;                      /* what it writes into a bucket's lock */
+	uint64_t lock;                      /* epoch and owner as in a bucket's lock word */
 	uint32_t stash[FLOW__FAMILIES];     /* wk:own a pair whose insert failed unseen, or none */
 	uint32_t peek[FLOW__FAMILIES];      /* wk:own how far the ring's pairs are fetched ahead */
 	struct wheel wheel[FLOW__FAMILIES]; /* wk:own */
@@ -53,6 +53,7 @@ struct fp_flow {
 	void (*grace)(void *ctx);
 	void *grace_ctx;
 	struct fp_flow_adoption adoption; /* maintenance:w any:r */
+	uint64_t lock;                    /* of the maintenance thread, as a worker's */
 	struct flow_table fam[FLOW__FAMILIES];
 	struct fp_flow_worker *worker;
 };
@@ -95,18 +96,30 @@ static inline struct flow_bucket *flow_slot_find(const struct flow_table *ft, ui
 	return NULL;
 }
 
-/* Clears the slot of a line; a line without slot is left as it is. */
-static inline void flow_unpublish(const struct fp_flow *t, enum flow_family fam, uint32_t line,
-				  uint16_t gen)
-{
-	const struct flow_table *ft = &t->fam[fam];
-	uint64_t hash = flow_hash(t->hdr, fam, flow_line(ft, fam, line) + 1);
-	struct flow_bucket *b;
-	int s;
+/* flow_bucket.c. lock: the caller's, as in a bucket's lock word. */
 
-	b = flow_slot_find(ft, hash, flow_slot(hash, gen, line), &s);
-	if (b)
-		FLOW_ST(&b->slot[s], 0);
+/*
+ * Takes the lock of first, the first bucket of some key, and returns its counters, counted again
+ * when they may be wrong; -EBUSY when another holds it for long.
+ */
+int flow_bucket_lock(const struct fp_flow *t, enum flow_family fam, uint64_t lock, uint32_t first,
+		     uint64_t *ret_spill);
+void flow_bucket_unlock(struct flow_bucket *b, uint64_t spill);
+uint64_t flow_spill_add(uint64_t spill, uint64_t hash);
+
+/* The counters that bucket first should have; exact when its lock is held or nobody writes. */
+uint64_t flow_spill_count(const struct fp_flow *t, enum flow_family fam, uint32_t first);
+
+/* Clears the slot of a line; a line without slot is left as it is. */
+void flow_unpublish(const struct fp_flow *t, enum flow_family fam, uint64_t lock, uint32_t line,
+		    uint16_t gen);
+
+/* Frees bucket i of a dead holder's lock and makes its counters right. */
+void flow_bucket_sweep(const struct fp_flow *t, enum flow_family fam, uint32_t i);
+
+static inline uint64_t flow_lock_make(const struct flow_hdr *hdr, unsigned owner)
+{
+	return (hdr->epoch & 0xffff) << FLOW_LOCK_EPOCH_SHIFT | (owner + 1);
 }
 
 static inline void flow_chain_push(struct flow_table *ft, uint32_t *head, uint32_t pair)

@@ -88,6 +88,18 @@ FLOW_INLINE uint16_t flow_tag(uint64_t hash)
 	return (uint16_t)(hash >> 48);
 }
 
+/* Where the counter of a hash is in the lock word: bits 30-32 choose, no other use has them. */
+FLOW_INLINE unsigned flow_spill_shift(uint64_t hash)
+{
+	return FLOW_LOCK_SPILL_SHIFT + 4 * (unsigned)(hash >> 30 & 7);
+}
+
+/* Can the key be in its second bucket? lock is the first one's, read at any time of the lookup. */
+FLOW_INLINE int flow_spilled(uint64_t lock, uint64_t hash)
+{
+	return (lock & (FLOW_LOCK_OWNER | FLOW_SPILL_MAX << flow_spill_shift(hash))) != 0;
+}
+
 FLOW_INLINE uint64_t flow_slot(uint64_t hash, uint16_t gen, uint32_t line)
 {
 	return (uint64_t)flow_tag(hash) << 48 | flow_ref(gen, line);
@@ -168,31 +180,36 @@ struct flow_hit6 {
 		uint32_t mask = hdr->bucket_mask[FLOW_##v];                                        \
 		enum flow_find worst = FLOW_MISS;                                                  \
                                                                                                    \
-		for (int i = 0; i < 2 * FLOW_SLOTS; i++) {                                         \
-			int second = i >= FLOW_SLOTS;                                              \
-			struct flow_bucket *b;                                                     \
-			struct flow_pair##v *pair;                                                 \
-			enum flow_find found;                                                      \
-			uint64_t slot;                                                             \
+		/* Or clang merges a register that was never set, which the verifier refuses. */   \
+		*ret = (struct flow_hit##v){ .line = 0 };                                          \
+		for (int second = 0; second < 2; second++) {                                       \
+			const struct flow_bucket *b;                                               \
                                                                                                    \
 			b = FLOW_BUCKET(env, FLOW_##v, flow_bucket_of(hash, mask, second));        \
 			if (!b)                                                                    \
 				return FLOW_MISS;                                                  \
-			slot = FLOW_LD(&b->slot[second ? i - FLOW_SLOTS : i]);                     \
-			if (slot >> 48 != flow_tag(hash) || !slot)                                 \
-				continue;                                                          \
-			pair = FLOW_PAIR##v(env, (uint32_t)slot >> 1);                             \
-			if (!pair)                                                                 \
-				return FLOW_STALE;                                                 \
-			ret->line = (uint32_t)slot;                                                \
-			ret->own = &pair->dir[slot & 1];                                           \
-			ret->twin = &pair->dir[(slot & 1) ^ 1];                                    \
-			found = flow_line##v##_read(ret->own, (uint16_t)(slot >> 32), key,         \
-						    &ret->rw, &ret->word0);                        \
-			if (found == FLOW_HIT)                                                     \
-				return FLOW_HIT;                                                   \
-			if (found == FLOW_STALE)                                                   \
-				worst = FLOW_STALE;                                                \
+			for (int s = 0; s < FLOW_SLOTS; s++) {                                     \
+				uint64_t slot = FLOW_LD(&b->slot[s]);                              \
+				struct flow_pair##v *pair;                                         \
+				enum flow_find found;                                              \
+                                                                                                   \
+				if (slot >> 48 != flow_tag(hash) || !slot)                         \
+					continue;                                                  \
+				pair = FLOW_PAIR##v(env, (uint32_t)slot >> 1);                     \
+				if (!pair)                                                         \
+					return FLOW_STALE;                                         \
+				ret->line = (uint32_t)slot;                                        \
+				ret->own = &pair->dir[slot & 1];                                   \
+				ret->twin = &pair->dir[(slot & 1) ^ 1];                            \
+				found = flow_line##v##_read(ret->own, (uint16_t)(slot >> 32), key, \
+							    &ret->rw, &ret->word0);                \
+				if (found == FLOW_HIT)                                             \
+					return FLOW_HIT;                                           \
+				if (found == FLOW_STALE)                                           \
+					worst = FLOW_STALE;                                        \
+			}                                                                          \
+			if (!second && !flow_spilled(FLOW_LD(&b->lock), hash))                     \
+				break;                                                             \
 		}                                                                                  \
 		return worst;                                                                      \
 	}

@@ -220,6 +220,34 @@ START_TEST(other_paths)
 }
 END_TEST
 
+/* Filled until many keys are in their second bucket: each is found, and no other. */
+START_TEST(both_buckets)
+{
+	enum flow_family fam = _i;
+	const struct flow_bucket
+		*b = mem.base[fam == FLOW_4 ? FP_FLOW_R_BUCKETS4 : FP_FLOW_R_BUCKETS6];
+	uint32_t spilling = 0, n = 7000;
+	uint64_t ref;
+
+	for (uint32_t id = 0; id < n; id++) {
+		struct fp_flow_new f = flow_make(fam, id, 0, 1);
+
+		fp_flow_maintain(table, 0);
+		ck_assert_int_eq(fp_flow_insert(wk, fam, &f, &ref), 0);
+	}
+	for (uint32_t i = 0; i < mem.n_buckets[fam]; i++)
+		spilling += b[i].lock != 0;
+	ck_assert_uint_gt(spilling, mem.n_buckets[fam] / 8);
+	for (uint32_t id = 0; id < 2 * n; id++) {
+		struct fp_flow_new f = flow_make(fam, id, 0, 1);
+		struct frame fr = make_frame(fam, &f.dir[id & 1], 0);
+
+		ck_assert_uint_eq(run_frame(&fr).verdict,
+				  id < n ? FLOW_SELFTEST_HIT : FLOW_SELFTEST_MISS);
+	}
+}
+END_TEST
+
 /* The window test reads the twin, and only what passes advances the own half. */
 START_TEST(tcp_window)
 {
@@ -311,6 +339,7 @@ static Suite *suite(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, hit_and_miss, 0, 2);
 	tcase_add_loop_test(tc, other_paths, 0, 2);
+	tcase_add_loop_test(tc, both_buckets, 0, 2);
 	tcase_add_loop_test(tc, tcp_window, 0, 2);
 	tcase_add_test(tc, pinned);
 	suite_add_tcase(s, tc);

@@ -18,7 +18,11 @@ static bool crash_cas(uint64_t *p, uint64_t *old, uint64_t new);
 #define FLOW_CAS(p, old, new) crash_cas((uint64_t *)(p), old, new)
 #define FLOW_MEMBARRIER()     crash_point()
 
+/* Of two buckets that are equally used the second is taken: half of the slots are there. */
+#define SECOND_FIRST(used0, used1) ((used1) <= (used0))
+
 #include "../../fastpath/flow.c"
+#include "../../fastpath/flow_bucket.c"
 #include "../../fastpath/flow_find.c"
 #include "../../fastpath/flow_adopt.c"
 #include "../lib/flow_make.h"
