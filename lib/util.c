@@ -169,13 +169,19 @@ int rtr_file_swap(const char *path, const void *buf, size_t size, mode_t mode)
 
 int rtr_file_read(const char *path, size_t max, char **ret_buf, size_t *ret_size)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* A pipe would block for ever, in open or in read. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	char *buf = NULL;
 	size_t used = 0, room = 0;
+	struct stat st;
 	int r = 0;
 
 	if (fd < 0)
 		return -errno;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+		close(fd);
+		return -EINVAL;
+	}
 	for (;;) {
 		ssize_t n;
 

@@ -114,3 +114,11 @@ def test_a_confirm_file_of_another_boot_is_not_taken(r1):
     r1.start()
     wait_for(lambda: r1.json("show version")["hostname"] == "saved", what="the startup configuration")
     r1.config(["hostname free"])
+
+
+def test_a_pipe_is_no_configuration_and_does_not_stop_rtrd(r1):
+    fifo = f"{r1.folder}/fifo"
+    os.mkfifo(fifo)
+    os.chmod(fifo, 0o666)
+    with pytest.raises(CliError):
+        r1.cli(f"configure replace {fifo}")
