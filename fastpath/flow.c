@@ -5,10 +5,9 @@
 #include <time.h>
 
 /* First bucket while it has fewer slots in use; simulated in docs/design/flowtable.md. */
-#define FIRST_LIMIT 5
-
 /* Tests choose the second bucket more often. */
-#ifndef SECOND_FIRST
+#ifndef FIRST_LIMIT
+#define FIRST_LIMIT                5
 #define SECOND_FIRST(used0, used1) ((used0) >= FIRST_LIMIT && (used1) < (used0))
 #endif
 

@@ -19,6 +19,7 @@ static bool crash_cas(uint64_t *p, uint64_t *old, uint64_t new);
 #define FLOW_MEMBARRIER()     crash_point()
 
 /* Of two buckets that are equally used the second is taken: half of the slots are there. */
+#define FIRST_LIMIT                0
 #define SECOND_FIRST(used0, used1) ((used1) <= (used0))
 
 #include "../../fastpath/flow.c"

@@ -24,6 +24,7 @@ static void model_grace(void);
 #define FLOW_CAS(p, old, new)      model_cas((uint64_t *)(p), old, new)
 #define FLOW_MEMBARRIER()          model_grace()
 #define LOCK_TRIES                 2
+#define FIRST_LIMIT                (spill_all ? 0 : 5)
 #define SECOND_FIRST(used0, used1) (spill_all)
 
 static bool spill_all; /* every slot goes to its second bucket */
