@@ -8,11 +8,21 @@
 
 #define IDS     400
 #define CHANGES 30000
+/* On a busy machine one thread may be through before another has begun: each goes on until all
+ * have met, up to this many times the least. */
+#define PATIENCE 1000
 
 static struct fp_flow_mem mem;
 static struct fp_flow *table;
 static bool stop;
 static uint64_t n_hits, n_wrong, n_refused;
+
+static bool all_have_met(void)
+{
+	return __atomic_load_n(&n_hits, __ATOMIC_RELAXED) > 100 &&
+	       __atomic_load_n(&n_refused, __ATOMIC_RELAXED) > 100 &&
+	       fp_flow_stat(table, FP_FLOW_STAT_FREED) > 1000;
+}
 
 /* Both workers want the same numbers, so that tuples are contended. */
 static void *writer(void *arg)
@@ -21,7 +31,7 @@ static void *writer(void *arg)
 	struct fp_flow_worker *w = fp_flow_worker(table, id);
 	uint64_t ref[IDS] = { 0 }, rnd = test_seed + id + 1;
 
-	for (int i = 0; i < CHANGES; i++) {
+	for (int i = 0; i < CHANGES || (i < CHANGES * PATIENCE && !all_have_met()); i++) {
 		uint32_t n = (uint32_t)(test_rand(&rnd) % IDS);
 		enum flow_family fam = n % 2;
 		struct fp_flow_new f = flow_make(fam, n, 0, 1);
