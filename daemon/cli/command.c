@@ -225,7 +225,7 @@ const char *cmd_user(const struct cmd_ctx *c)
 void cmd_ask(struct cmd_ctx *c, const char *question,
 	     void (*answer)(struct cmd_ctx *c, const char *text))
 {
-	if (!conn_peer(c->s->conn)->interactive || c->s->several) {
+	if (!cmd_asked(c)) {
 		answer(c, "");
 		return;
 	}
@@ -236,4 +236,9 @@ void cmd_ask(struct cmd_ctx *c, const char *question,
 bool cmd_admin(const struct cmd_ctx *c)
 {
 	return c->s->enabled;
+}
+
+bool cmd_asked(const struct cmd_ctx *c)
+{
+	return conn_peer(c->s->conn)->interactive && !c->s->several;
 }

@@ -80,6 +80,9 @@ void *cmd_data(const struct cmd_ctx *c);
 void cmd_ask(struct cmd_ctx *c, const char *question,
 	     void (*answer)(struct cmd_ctx *c, const char *text));
 
+/* In answer(): a person was asked, and "" is what he typed. */
+bool cmd_asked(const struct cmd_ctx *c);
+
 struct session *cmd_session(const struct cmd_ctx *c);
 const char *cmd_user(const struct cmd_ctx *c);
 bool cmd_admin(const struct cmd_ctx *c); /* secrets may be shown */

@@ -291,6 +291,9 @@ void config_hangup(struct session *s)
 		log_event("SYS", LOG_L_WARN, "CONFIG_LOST",
 			  "%s hung up; %zu lines that were not committed are discarded",
 			  conn_peer(s->conn)->user, s->log.n);
+	/* A commit under way goes on without anybody to tell: the log is told what it is. */
+	if (s->committing && s->log.base)
+		audit(s, s->log.base, s->ed.root, "hung up, committing");
 	config_leave(s);
 }
 

@@ -286,6 +286,8 @@ void conn_completions(struct conn *c, unsigned start, const char *const *words, 
 		strbuf_reset(&c->server->scratch);
 		clp_encode(&c->server->scratch, CLP_COMPLETIONS, &start, 1, strs, (unsigned)used);
 		put_scratch(c);
+		if (evbuffer_get_length(c->out) > c->server->lim.out_hard)
+			conn_close(c, "the completions were not read fast enough");
 	}
 	run_next(c);
 }

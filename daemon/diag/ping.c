@@ -346,10 +346,10 @@ static void traceroute(struct cmd_ctx *c)
 #define SOURCE "[ source {<src:ADDR>|<ifname:IFNAME>}]"
 
 static const struct cmd cmds[] = {
-	{ "ping <dst:ADDR>[ repeat <repeat:U32(1,1000000)>][ size <size:U32(36,18024)>][ timeout <timeout:U32(1,3600)>]"
+	{ "ping[ {ip|ipv6}] <dst:ADDR>[ repeat <repeat:U32(1,1000000)>][ size <size:U32(36,18024)>][ timeout <timeout:U32(1,3600)>]"
 	  "[ df-bit]" SOURCE,
 	  "Send echo requests", .run = ping, .interrupt = ping_stop },
-	{ "traceroute <dst:ADDR>[ numeric][ probe <probes:U32(1,10)>][ timeout <timeout:U32(1,60)>]"
+	{ "traceroute[ {ip|ipv6}] <dst:ADDR>[ numeric][ probe <probes:U32(1,10)>][ timeout <timeout:U32(1,60)>]"
 	  "[ ttl <first:U32(1,255)> <last:U32(1,255)>]" SOURCE,
 	  "Find the way to a destination", .run = traceroute, .interrupt = trace_stop },
 };

@@ -263,7 +263,13 @@ int conffile_read(const char *path, struct rec **ret_root, struct strbuf *errs)
 		strbuf_addf(errs, "%s: %s\n", path, strerror(-r));
 		return r;
 	}
-	if (strlen(text) != size) {
+	if (!text[strspn(text, " \t\r\n")]) {
+		/* What a full disk or a crash leaves behind must not pass for a wish. */
+		strbuf_addf(errs,
+			    "%s: empty; a configuration without lines has at least a comment\n",
+			    path);
+		r = -EINVAL;
+	} else if (strlen(text) != size) {
 		strbuf_addf(errs, "%s: not a text file\n", path);
 		r = -EINVAL;
 	} else {

@@ -127,10 +127,25 @@ static void proto_print(const struct val_spec *s, const void *src, struct strbuf
 
 /* ---- text ---- */
 
+/* Valid UTF-8 (RFC 3629) without control characters: what is stored must print as JSON. */
 static bool printable(const char *s)
 {
-	for (; *s; s++) {
-		if ((unsigned char)*s < 0x20 || *s == 0x7f)
+	const unsigned char *p = (const void *)s;
+
+	while (*p) {
+		unsigned more = *p < 0x80 ? 0 : *p >= 0xf0 ? 3 : *p >= 0xe0 ? 2 : 1;
+		uint32_t c = more ? *p & (0x3fu >> more) : *p;
+		static const uint32_t least[] = { 0x20, 0x80, 0x800, 0x10000 };
+
+		if (*p == 0x7f || (*p >= 0x80 && *p < 0xc2) || *p > 0xf4)
+			return false;
+		p++;
+		for (unsigned i = 0; i < more; i++, p++) {
+			if ((*p & 0xc0) != 0x80)
+				return false;
+			c = c << 6 | (*p & 0x3f);
+		}
+		if (c < least[more] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
 			return false;
 	}
 	return true;

@@ -141,7 +141,14 @@ static void replace_with(struct rec *root, const char *source, struct cmd_ctx *c
 			 void (*done)(void *), void *arg)
 {
 	struct replacement *p = xcalloc(1, sizeof(*p));
-	struct txn_req q = { .build = build, .done = replaced, .arg = p, .source = source };
+	struct txn_req q = {
+		.build = build,
+		.done = replaced,
+		.arg = p,
+		.source = source,
+		/* At boot a confirmed commit of before has nothing to protect yet. */
+		.overrides_confirm = !strcmp(source, "boot"),
+	};
 
 	*p = (struct replacement){
 		.root = root, .merge = merge, .source = source, .ctx = c, .done = done, .arg = arg
@@ -311,9 +318,14 @@ static void write_memory(struct cmd_ctx *c)
 static void write_erase(struct cmd_ctx *c)
 {
 	struct rec *empty = model_new();
-	char *text = conffile_text(empty, "erased");
-	int r = rtr_file_replace(st.path, text, strlen(text), 0600);
+	char *text = conffile_text(empty, "erased"), *old;
+	int r;
 
+	if (!rtr_file_read(st.path, CONFFILE_MAX, &old, NULL)) {
+		archive_add_text(old, cmd_user(c), "erased");
+		free(old);
+	}
+	r = rtr_file_replace(st.path, text, strlen(text), 0600);
 	if (r)
 		cmd_fail(c, "%s: %s", st.path, strerror(-r));
 	else
@@ -486,7 +498,7 @@ static void reload_asked(struct cmd_ctx *c, const char *text)
 	size_t n = strlen(text);
 	time_t at;
 
-	if (n && strncasecmp(text, "yes", n) && strncasecmp(text, "no", n)) {
+	if ((n ? strncasecmp(text, "yes", n) && strncasecmp(text, "no", n) : cmd_asked(c))) {
 		cmd_ask(c, "% Please answer 'yes' or 'no'. Save? [yes/no]: ", reload_asked);
 	} else if ((n && !strncasecmp(text, "yes", n) && !save(c)) || !reload_time(c, &at)) {
 		cmd_done(c);

@@ -152,6 +152,7 @@ static const struct {
 	  "router bgp 2: status 0 col 0 there can be only one, and there is: router bgp 1" },
 	{ "router bgp 1\nneighbor 1.1.1.1 shutdown",
 	  "neighbor 1.1.1.1 shutdown: status 0 col 0 not configured yet: neighbor" },
+	{ "hostname caf\xe9", "hostname caf\xe9: status 3 col 9 \"caf\xe9\" is not a word (WORD)" },
 	{ "interface eth0 x", "interface eth0 x: status 3 col 15 " },
 };
 
