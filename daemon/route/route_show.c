@@ -12,6 +12,7 @@
 #include "kernel/shadow.h"
 #include "route/route.h"
 #include "schema/types.h"
+#include "txn/txn.h"
 
 #include <errno.h>
 #include <string.h>
@@ -288,6 +289,11 @@ static void print_entry(struct cmd_ctx *c, const json_t *o)
 		   str(o, "prefix"), str(o, "protocol"),
 		   json_integer_value(json_object_get(o, "distance")),
 		   json_integer_value(json_object_get(o, "metric")));
+	if (json_object_get(o, "tag"))
+		cmd_printf(c, "  Tag %" JSON_INTEGER_FORMAT "\n",
+			   json_integer_value(json_object_get(o, "tag")));
+	if (*str(o, "name"))
+		cmd_printf(c, "  Name %s\n", str(o, "name"));
 	cmd_puts(c, "  Routing Descriptor Blocks:\n");
 	if (!json_array_size(json_object_get(o, "nexthops")))
 		cmd_printf(c, "  * %s\n", str(o, "type"));
@@ -389,8 +395,34 @@ static void finish_summary(struct cmd_ctx *c, struct listing *l)
 	json_decref(o);
 }
 
+/* Tag and name are the operator's; the kernel does not hold them. */
+static void add_line(struct listing *l)
+{
+	const struct sch_type *t = l->f.family == AF_INET ? &ip_route_type : &ipv6_route_type;
+	const struct recvec *v = rec_kids(txn_running(), t);
+	struct rtr_prefix dst;
+
+	if (strcmp(str(l->best, "protocol"), "static") ||
+	    rtr_prefix_parse(str(l->best, "prefix"), l->f.family, &dst))
+		return;
+	for (size_t i = 0; i < v->len; i++) {
+		const struct static_route *r = (const void *)v->v[i];
+		int distance = SCH_HAS(r, distance) ? r->distance : ROUTE_DISTANCE_DEFAULT;
+
+		if (rtr_prefix_cmp(&r->dst, &dst) ||
+		    distance != json_integer_value(json_object_get(l->best, "distance")))
+			continue;
+		if (SCH_HAS(r, tag))
+			json_object_set_new(l->best, "tag", json_integer(r->tag));
+		if (r->name)
+			json_object_set_new(l->best, "name", json_string(r->name));
+	}
+}
+
 static void finish(struct cmd_ctx *c, struct listing *l)
 {
+	if (l->entry && l->best)
+		add_line(l);
 	if (l->summary) {
 		finish_summary(c, l);
 	} else if (l->entry && l->best) {

@@ -129,6 +129,9 @@ def test_recursive_and_ecmp_statics(r1):
                "ip route 10.9.0.0/16 198.51.100.1 weight 3", "ip route 10.9.0.0/16 198.51.100.7",
                "ipv6 route 2001:db8:9::/48 2001:db8:100::1", "ipv6 route 2001:db8:9::/48 2001:db8:100::7"])
     assert "via 198.51.100.1 dev eth1" in r1.ip("route", "show", "10.8.0.0/16").stdout
+    r1.config(["ip route 10.7.0.0/16 198.51.100.1 7 name seven tag 77"])
+    out = r1.cli("show ip route 10.7.0.0/16")
+    assert "distance 7" in out and "Tag 77" in out and "Name seven" in out
     out = r1.ip("route", "show", "10.9.0.0/16").stdout
     assert re.search(r"via 198.51.100.1 dev eth1 weight 3", out) and "198.51.100.7" in out
     assert r1.ip("-6", "route", "show", "2001:db8:9::/48").stdout.count("nexthop") == 2
