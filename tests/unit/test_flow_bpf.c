@@ -65,7 +65,8 @@ static void teardown(void)
 
 /* A frame of the direction h; 0 < payload makes it longer. The key's protocol is used. */
 struct frame {
-	_Alignas(8) unsigned char pad[2]; /* so that the IP header behind Ethernet's 14 is aligned */
+	_Alignas(
+		8) unsigned char pad[2]; /* so that the IP header behind Ethernet's 14 is aligned */
 	unsigned char b[254];
 	size_t size;
 	struct tcphdr *th;
@@ -227,15 +228,19 @@ START_TEST(both_buckets)
 	enum flow_family fam = _i;
 	const struct flow_bucket
 		*b = mem.base[fam == FLOW_4 ? FP_FLOW_R_BUCKETS4 : FP_FLOW_R_BUCKETS6];
-	uint32_t spilling = 0, n = 7000;
+	static bool in[7000];
+	uint32_t spilling = 0, refused = 0, n = ARRAY_LEN(in);
 	uint64_t ref;
 
 	for (uint32_t id = 0; id < n; id++) {
 		struct fp_flow_new f = flow_make(fam, id, 0, 1);
 
 		fp_flow_maintain(table, 0);
-		ck_assert_int_eq(fp_flow_insert(wk, fam, &f, &ref), 0);
+		/* By chance both buckets of a key may be full: a refusal, never a lie. */
+		in[id] = !fp_flow_insert(wk, fam, &f, &ref);
+		refused += !in[id];
 	}
+	ck_assert_uint_lt(refused, n / 20);
 	for (uint32_t i = 0; i < mem.n_buckets[fam]; i++)
 		spilling += b[i].lock != 0;
 	ck_assert_uint_gt(spilling, mem.n_buckets[fam] / 16); /* an eighth is usual */
@@ -244,7 +249,7 @@ START_TEST(both_buckets)
 		struct frame fr = make_frame(fam, &f.dir[id & 1], 0);
 
 		ck_assert_uint_eq(run_frame(&fr).verdict,
-				  id < n ? FLOW_SELFTEST_HIT : FLOW_SELFTEST_MISS);
+				  id < n && in[id] ? FLOW_SELFTEST_HIT : FLOW_SELFTEST_MISS);
 	}
 }
 END_TEST
