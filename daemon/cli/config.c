@@ -175,6 +175,8 @@ static void submit(struct session *s, unsigned confirm_sec, void (*then)(struct 
 			  : s->several              ? "paste"
 						    : "console",
 		.confirm_sec = confirm_sec,
+		/* A further `commit confirmed` keeps the first way back and moves the deadline. */
+		.overrides_confirm = confirm_sec > 0,
 	};
 
 	rtr_strlcpy(q.user, conn_peer(s->conn)->user, sizeof(q.user));
@@ -388,12 +390,18 @@ static bool stale(struct cmd_ctx *c)
 static void after_commit(struct session *s)
 {
 	bool ok = !s->status;
+	unsigned left;
 
 	if (ok)
 		log_start(s);
 	if (ok && s->cmd->cmd->where == CMD_CANDIDATE)
 		session_printf(s, CONN_OUT, "Commit complete, revision %llu.\n",
 			       (unsigned long long)txn_revision());
+	if (ok && txn_confirm_pending(&left))
+		session_printf(s, CONN_OUT,
+			       "Going back in %u minutes unless confirmed: \"commit\" keeps the "
+			       "change, \"commit abort\" goes back now.\n",
+			       DIV_ROUND_UP(left, 60u));
 	ctx_over(s);
 }
 
@@ -404,9 +412,9 @@ static void run_commit(struct cmd_ctx *c)
 	bool confirmed = cmd_get(c, "minutes", &minutes);
 
 	touch(s);
-	if (txn_confirm_pending(NULL)) {
+	if (txn_confirm_pending(NULL) && !confirmed) {
 		txn_confirm();
-		cmd_puts(c, "The change stays.\n");
+		cmd_puts(c, "The change that waited for its confirmation stays.\n");
 		if (!has_uncommitted(s))
 			return;
 	}

@@ -91,6 +91,12 @@ void session_monitor(struct session *s, bool on)
 	s->monitor = on;
 }
 
+void session_tell_all(const char *line)
+{
+	for (struct session *s = sessions; s; s = s->next_session)
+		conn_log(s->conn, line);
+}
+
 /* ---- prompt and messages ---- */
 
 static const char *hostname(void)

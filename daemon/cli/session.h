@@ -111,6 +111,8 @@ void session_syntax_error(struct session *s, enum syn_status status, const char 
 			  const char *why);
 
 void session_monitor(struct session *s, bool on); /* `terminal monitor` */
+/* A line that every operator must see, whatever he monitors. */
+void session_tell_all(const char *line);
 
 /* ---- config.c: what configuration lines do ---- */
 

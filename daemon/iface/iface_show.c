@@ -168,19 +168,24 @@ static const char *protocol(const json_t *o)
 	return json_is_true(json_object_get(o, "line_protocol")) ? "up" : "down";
 }
 
+/* Ours before others': Loopback0 has 127.0.0.1 too. */
 static const char *first_address(const json_t *o, const char *family, const char **ret_method)
 {
+	const char *other = NULL;
 	json_t *a;
 	size_t i;
 
 	json_array_foreach(json_object_get(o, "addresses"), i, a) {
 		if (strcmp(str(a, "family"), family))
 			continue;
-		*ret_method = json_is_true(json_object_get(a, "configured")) ? "NVRAM" : "other";
-		return str(a, "address");
+		if (json_is_true(json_object_get(a, "configured"))) {
+			*ret_method = "NVRAM";
+			return str(a, "address");
+		}
+		other = other ? other : str(a, "address");
 	}
-	*ret_method = "unset";
-	return "unassigned";
+	*ret_method = other ? "other" : "unset";
+	return other ? other : "unassigned";
 }
 
 static void print_ip_brief(struct cmd_ctx *c, const json_t *doc)
@@ -351,6 +356,10 @@ static const struct cmd cmds[] = {
 	  .text = print_counters },
 	{ "show interfaces[ <ifname:IFNAME>] counters errors", "Errors and drops",
 	  .data = links_json, .text = print_errors },
+	{ "show ip interface[ <ifname:IFNAME>]", "State and addresses of interfaces",
+	  .data = links_json, .text = print_blocks },
+	{ "show ipv6 interface[ <ifname:IFNAME>]", "State and addresses of interfaces",
+	  .data = links_json, .text = print_blocks },
 	{ "show ip interface[ <ifname:IFNAME>] brief", "Interfaces and their IPv4 addresses",
 	  .data = links_json, .text = print_ip_brief },
 	{ "show ipv6 interface[ <ifname:IFNAME>] brief", "Interfaces and their IPv6 addresses",

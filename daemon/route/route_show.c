@@ -42,6 +42,8 @@ struct filter {
 struct listing {
 	struct filter f;
 	struct kdump *dump;
+	struct rtr_prefix last; /* printed: what follows for the same one ranks behind it */
+	json_int_t last_rank;
 	bool local; /* the local table is being read: addresses of the box */
 	bool json, any, summary, entry;
 	unsigned long count[128]; /* by code */
@@ -144,7 +146,8 @@ static json_t *hop_json(int family, struct nlattr *const *tb, int ifindex, unsig
 		json_object_set_new(h, "interface", json_string(iface_operator_name(l->name)));
 	if (weight > 1)
 		json_object_set_new(h, "weight", json_integer(weight));
-	if (flags & (RTNH_F_DEAD | RTNH_F_LINKDOWN))
+	/* A Loopback that the kernel has as a bridge has no carrier, and needs none. */
+	if ((flags & (RTNH_F_DEAD | RTNH_F_LINKDOWN)) && !(l && shadow_link_is_up(l)))
 		json_object_set_new(h, "dead", json_true());
 	return h;
 }
@@ -347,6 +350,13 @@ static void emit(struct cmd_ctx *c, struct listing *l, json_t *o)
 	l->any = true;
 }
 
+/* The kernel's metric again: fe80::/64 stands there once an interface, all of one rank. */
+static json_int_t rank_of(const json_t *o)
+{
+	return json_integer_value(json_object_get(o, "distance")) << 24 |
+	       json_integer_value(json_object_get(o, "metric"));
+}
+
 static void take_route(void *arg, const struct nlmsghdr *h)
 {
 	struct cmd_ctx *c = arg;
@@ -364,7 +374,18 @@ static void take_route(void *arg, const struct nlmsghdr *h)
 			l->best = json_incref(o);
 			l->best_len = dst.len;
 		} else if (!l->summary && !l->entry) {
-			emit(c, l, o);
+			/* The kernel lists the best of a prefix first; a floating static that waits
+			 * is told by JSON only, as IOS keeps it out of the table. */
+			bool best = rtr_prefix_cmp(&l->last, &dst) || l->local ||
+				    rank_of(o) == l->last_rank;
+
+			json_object_set_new(o, "best", json_boolean(best));
+			if (best || l->json)
+				emit(c, l, o);
+			if (best) {
+				l->last = dst;
+				l->last_rank = rank_of(o);
+			}
 		}
 	}
 	json_decref(o);

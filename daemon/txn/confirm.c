@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "txn/confirm.h"
 
+#include "cli/session.h"
 #include "schema/conffile.h"
 #include "system/log.h"
 #include "txn/journal.h"
+#include "txn/archive.h"
 #include "txn/txn.h"
 
 #include <inttypes.h>
@@ -55,6 +57,8 @@ static void went_back(void *arg, const struct txn_result *res)
 	log_event("ARCHIVE_DIFF", LOG_L_NOTICE, "ROLLBK_CNFMD_CHG_ROLLBACK_END",
 		  "The change was not kept; the configuration before it is back%s%s",
 		  *c.user ? ", by " : "", c.user);
+	session_tell_all("The change was not confirmed: the configuration before it is back.");
+	archive_add(txn_running(), *c.user ? c.user : "timer", "reverted");
 	disarm();
 }
 

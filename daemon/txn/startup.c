@@ -123,6 +123,9 @@ static void replaced(void *arg, const struct txn_result *res)
 		tell(p->ctx, res->text);
 		if (res->error)
 			cmd_fail(p->ctx, "The running configuration is as before");
+		else if (!cmd_json(p->ctx))
+			cmd_puts(p->ctx,
+				 res->changed ? "[OK]\n" : "Nothing differs from what runs.\n");
 	}
 	/* That of the boot too: the first change has something to go back to. */
 	if (!res->error && res->changed)
@@ -280,6 +283,10 @@ static bool save(struct cmd_ctx *c)
 	char stamp[32], *comment, *text, *old;
 	int r;
 
+	if (txn_confirm_pending(NULL)) {
+		cmd_fail(c, "A change waits for its confirmation: commit or commit abort first");
+		return false;
+	}
 	cmd_puts(c, "Building configuration...\n");
 	gmtime_r(&now, &tm);
 	strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%SZ", &tm);

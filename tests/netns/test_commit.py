@@ -116,6 +116,11 @@ def test_floating_static_takes_over_and_returns(r1):
     out = r1.ip("route", "show", "203.0.113.0/24").stdout
     assert "metric 16777216" in out and f"metric {200 << 24}" in out
     assert r1.json("show ip route get 203.0.113.9")["nexthops"][0]["via"] == "198.51.100.1"
+    # The table shows the one that is used; JSON has both.
+    assert r1.cli("show ip route").count("203.0.113.0/24") == 1
+    both = [r for r in r1.json("show ip route") if r["prefix"] == "203.0.113.0/24"]
+    assert [(r["distance"], r["best"]) for r in both] == [(1, True), (200, False)]
+    assert r1.cli("show ipv6 route").count("fe80::/64") == 2
     r1.config(["interface eth1", "shutdown"])
     wait_for(lambda: r1.json("show ip route get 203.0.113.9")["nexthops"][0].get("via") == "10.0.1.10",
              what="the floating static")
@@ -360,11 +365,18 @@ def test_commit_confirmed_goes_back_even_after_kill9(r1):
     assert "10.0.9.1/24" in r1.addresses("eth0")
     with pytest.raises(CliError, match="a confirmed commit waits"):
         r1.config(["hostname other"])
+    with pytest.raises(CliError, match="waits for its confirmation"):
+        r1.cli("write memory")
+    # A further one keeps the first way back.
+    out = r1.cli("configure candidate", "hostname second", "commit confirmed 5", "end")
+    assert "Going back in" in out
     r1.kill9(r1.daemon_pid())
     wait_for(lambda: r1.cli("show version", check=False).startswith("rtr "), what="rtrd again")
     assert "10.0.9.1/24" in r1.addresses("eth0")
     r1.cli("commit abort")
     wait_for(lambda: kernel(r1) == state, what="the configuration before")
+    wait_for(lambda: r1.json("show archive")[0]["comment"] == "reverted", what="the revision of it")
+    assert "hostname r1" in r1.cli("show running-config")
     r1.config(["hostname other"])
 
 
