@@ -294,8 +294,15 @@ static void check_deleted(struct check *c)
 	recvec_foreach(ifaces, i) {
 		const struct shadow_link *l = c->offline ? NULL : iface_link(i->name);
 
-		if (l && l->ours && !iface_find(c->new, i->name))
+		if (!l || iface_find(c->new, i->name))
+			continue;
+		if (l->ours)
 			check_warn(c, NULL, "%s is deleted, with its counters and neighbours",
+				   i->name);
+		else if (!i->shutdown && (l->flags & IFF_UP) &&
+			 iface_kind_of(i->name) == IFACE_HARD)
+			check_warn(c, NULL,
+				   "%s goes back to what it was before rtr, which may be down",
 				   i->name);
 	}
 }

@@ -477,12 +477,14 @@ def test_ten_thousand_routes_in_one_commit(r1, tmp_path):
     assert r1.cli("show running-config | count") == before
 
 
-def test_rtrd_t_checks_without_root(r1, tmp_path):
-    good = tmp_path / "good.conf"
+def test_rtrd_t_checks_without_root(r1):
+    # The run's own /run: other users may not pass through pytest's folders.
+    folder = Path(f"/run/{r1.instance}-check")
+    folder.mkdir(mode=0o755)
+    good = folder / "good.conf"
     good.write_text('hostname = "a"; interface = ( { name = "eth0"; ip_address = ( { addr = "10.0.0.1/24"; } ); } );\n')
-    bad = tmp_path / "bad.conf"
+    bad = folder / "bad.conf"
     bad.write_text('interface = ( { name = "eth0"; ip_address = ( { addr = "10.0.0.0/24"; } ); } );\n')
-    tmp_path.chmod(0o755)
     as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
     assert sh(*as_nobody, program("rtrd"), "-t", str(good)).returncode == 0
     p = sh(*as_nobody, program("rtrd"), "-t", str(bad), check=False)
