@@ -183,21 +183,26 @@ static void offer(void *arg, const char *word)
 		add_choice(o->ch, word, "", false, NULL);
 }
 
-/* "interface e?": the names that exist. */
+/* "interface e?": the words that begin so, on lines of the terminal's width. */
 struct named {
 	struct session *s;
 	const char *part;
-	bool *any;
+	size_t col; /* 0: nothing was printed yet */
 };
 
 static void print_name(void *arg, const char *word)
 {
 	struct named *n = arg;
+	size_t len = strlen(word) + 2;
 
 	if (strncasecmp(word, n->part, strlen(n->part)))
 		return;
-	*n->any = true;
+	if (n->col && n->s->width && n->col + len > n->s->width) {
+		session_printf(n->s, CONN_OUT, "\n");
+		n->col = 0;
+	}
 	session_printf(n->s, CONN_OUT, "%s  ", word);
+	n->col += len;
 }
 
 void session_help(struct session *s, const char *text)
@@ -205,33 +210,29 @@ void session_help(struct session *s, const char *text)
 	struct choices ch = { 0 };
 	struct syn_result res;
 	struct syn_words w;
+	struct named names = { .s = s };
 	size_t to, width = 0;
-	bool any = false;
 
 	syn_words_init(&w, text);
 	to = w.open ? w.n - 1 : w.n;
+	names.part = w.open ? w.tok[w.n - 1] : "";
 	find_choices(s, &w, to, &ch, &res);
 	for (size_t i = 0; i < ch.n; i++)
 		width = MAX(width, strlen(ch.v[i].word));
 	for (size_t i = 0; i < ch.n; i++) {
-		const char *part = w.open ? w.tok[w.n - 1] : "";
 		const struct val_spec *spec = ch.v[i].spec;
 
-		if (w.open && spec && spec->type->complete)
-			spec->type->complete(spec, txn_running(), print_name,
-					     &(struct named){ s, part, &any });
-		if (w.open && (ch.v[i].is_hint || strncasecmp(ch.v[i].word, part, strlen(part))))
-			continue;
-		any = true;
-		if (w.open)
-			session_printf(s, CONN_OUT, "%s  ", ch.v[i].word);
-		else
+		if (!w.open)
 			session_printf(s, CONN_OUT, "  %-*s  %s\n", (int)width, ch.v[i].word,
 				       ch.v[i].help);
+		else if (!ch.v[i].is_hint)
+			print_name(&names, ch.v[i].word);
+		else if (spec && spec->type->complete)
+			spec->type->complete(spec, txn_running(), print_name, &names);
 	}
-	if (w.open && any)
+	if (names.col)
 		session_printf(s, CONN_OUT, "\n");
-	if (!any)
+	else if (w.open || !ch.n)
 		session_printf(s, CONN_OUT, "%s\n",
 			       res.status == SYN_AMBIGUOUS ? "% Ambiguous command"
 							   : "% Unrecognized command");

@@ -14,7 +14,6 @@
 static struct {
 	char *line[LOG_BUFFER_DEFAULT];
 	size_t first, n;
-	uint64_t count[LOG_L_DEBUG + 1];
 	struct {
 		log_sink_fn fn;
 		void *arg;
@@ -86,7 +85,6 @@ static void put(const char *facility, enum log_level level, const char *mnemonic
 	line = strbuf_steal(&b);
 	for (char *c = line; *c; c++)
 		*c = (unsigned char)*c < 0x20 ? ' ' : *c;
-	l.count[level]++;
 	syslog((int)level, "%s", line + body);
 	if (l.to_stderr)
 		fprintf(stderr, "%s\n", line);
@@ -130,11 +128,6 @@ void log_foreach(void (*fn)(void *arg, const char *line), void *arg)
 {
 	for (size_t i = 0; i < l.n; i++)
 		fn(arg, l.line[(l.first + i) % LOG_BUFFER_DEFAULT]);
-}
-
-uint64_t log_count(enum log_level level)
-{
-	return l.count[level];
 }
 
 void log_sink_add(log_sink_fn fn, void *arg)

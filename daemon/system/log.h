@@ -35,7 +35,6 @@ void log_event_limited(struct log_limit *lim, unsigned per_sec, const char *faci
 /* Oldest first. */
 void log_foreach(void (*fn)(void *arg, const char *line), void *arg);
 void log_clear(void);
-uint64_t log_count(enum log_level level); /* lines of a level since start */
 
 /* Sessions with `terminal monitor`. */
 typedef void (*log_sink_fn)(void *arg, const char *line);

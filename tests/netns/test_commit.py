@@ -419,6 +419,12 @@ def test_candidate_is_one_and_can_be_rebased(r1, terminal):
     assert "description theirs" in running and "hostname held" in running
 
 
+def test_terminal_width_wraps_the_words_of_help(terminal):
+    t = terminal()
+    t.type("terminal width 20\r").expect("#")
+    t.type("c?").expect(r"clear  commit  \s*\n\s*configure  copy")
+
+
 def test_candidate_is_given_up_at_a_hang_up(r1, terminal):
     t = terminal()
     t.type("configure candidate\r").expect(r"config\*\)#")
