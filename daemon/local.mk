@@ -59,3 +59,4 @@ librtrd_a_SOURCES += daemon/iface/iface_watch.c
 librtrd_a_SOURCES += daemon/route/route_show.c
 librtrd_a_SOURCES += daemon/diag/probe.c daemon/diag/probe.h
 librtrd_a_SOURCES += daemon/diag/ping.c
+librtrd_a_SOURCES += daemon/nft/nft.h daemon/nft/nft_set.h daemon/nft/nft_expr.h daemon/nft/nft_count.h
