@@ -60,3 +60,6 @@ librtrd_a_SOURCES += daemon/route/route_show.c
 librtrd_a_SOURCES += daemon/diag/probe.c daemon/diag/probe.h
 librtrd_a_SOURCES += daemon/diag/ping.c
 librtrd_a_SOURCES += daemon/nft/nft.h daemon/nft/nft_set.h daemon/nft/nft_expr.h daemon/nft/nft_count.h
+librtrd_a_SOURCES += daemon/track/track.c daemon/track/track.h daemon/track/track_schema.c
+librtrd_a_SOURCES += daemon/track/sla.c daemon/track/sla.h
+librtrd_a_SOURCES += daemon/track/track_show.c daemon/track/track_show.h

@@ -320,11 +320,13 @@ static enum outcome put_list(struct editor *e, unsigned depth, const struct sch_
 	return CHANGED;
 }
 
-static enum outcome enter_mode(struct editor *e, unsigned depth, struct rec *fields,
-			       struct edit_error *err)
+/* The key alone enters a mode that exists; with more of the line, that is what holds from now. */
+static enum outcome enter_mode(struct editor *e, unsigned depth, const struct sch_line *l,
+			       struct rec *fields, struct edit_error *err)
 {
 	const struct sch_type *t = fields->type;
-	const struct rec *parent = peek(e, depth), *only;
+	const struct rec *parent = peek(e, depth), *only, *have;
+	uint64_t mask = line_fields(l);
 	enum outcome out = SAME;
 
 	if (!parent)
@@ -332,8 +334,12 @@ static enum outcome enter_mode(struct editor *e, unsigned depth, struct rec *fie
 	only = rec_only(parent, t);
 	if (t->row->single && only && rec_key_cmp(only, fields))
 		return refuse(err, "there can be only one, and there is: ", only);
-	if (!rec_find(parent, t, fields)) {
+	have = rec_find(parent, t, fields);
+	if (!have) {
 		rec_put(target(e, depth), rec_ref(fields));
+		out = CHANGED;
+	} else if ((fields->present & mask) && !equal_on(have, fields, mask)) {
+		copy_on(rec_mut_kid(target(e, depth), fields), fields, mask);
 		out = CHANGED;
 	}
 	while (e->depth > depth)
@@ -531,7 +537,7 @@ static enum outcome apply_match(struct editor *e, unsigned depth, const struct s
 
 	take(l, t, w, fields);
 	if (l->row->kind == SCH_K_MODE)
-		out = enter_mode(e, depth, fields, err);
+		out = enter_mode(e, depth, l, fields, err);
 	else if (l->row->kind == SCH_K_LIST)
 		out = put_list(e, depth, l, fields, err);
 	else

@@ -54,7 +54,8 @@ const char *sch_choice_word(const struct sch_field *f, unsigned v)
 
 	if (!f->choice || v >= f->choice->n_kids || !f->choice->kid[v]->n_kids)
 		return "?";
-	n = f->choice->kid[v]->kid[0];
+	n = f->choice->kid[v];
+	n = n->word ? n : n->kid[0];
 	return n->word ? n->word : "?";
 }
 

@@ -153,6 +153,22 @@ static struct syn_node *parse_opt(struct parser *ps)
 	return n;
 }
 
+/* An alternative is known in the file and in JSON by the keywords that it starts with. */
+static struct syn_node *parse_branch(struct parser *ps)
+{
+	struct syn_node *seq = parse_seq(ps, "|}");
+	struct strbuf name = STRBUF_INIT;
+
+	for (size_t i = 0; i < seq->n_kids && seq->kid[i]->kind == SYN_WORD; i++) {
+		strbuf_adds(&name, i ? " " : "");
+		strbuf_adds(&name, seq->kid[i]->word);
+	}
+	if (name.len)
+		seq->word = xstrdup(strbuf_str(&name));
+	strbuf_fini(&name);
+	return seq;
+}
+
 /* {a|b ...} or {field:a|b ...} */
 static struct syn_node *parse_alt(struct parser *ps)
 {
@@ -170,7 +186,7 @@ static struct syn_node *parse_alt(struct parser *ps)
 		free(name);
 	}
 	for (;;) {
-		node_add(n, parse_seq(ps, "|}"));
+		node_add(n, parse_branch(ps));
 		if (*ps->p == '|' && n->n_kids < SYN_MAX_KIDS) {
 			ps->p++;
 			continue;

@@ -23,7 +23,9 @@ enum syn_kind { SYN_SEQ, SYN_WORD, SYN_VALUE, SYN_OPT, SYN_ALT };
 
 struct syn_node {
 	enum syn_kind kind;
-	char *word;     /* WORD; the field's name of a VALUE, of {field:...}, of a flag [ word] */
+	/* WORD; the field's name of a VALUE, of {field:...}, of a flag [ word]; the keywords that
+	 * an alternative starts with */
+	char *word;
 	unsigned index; /* VALUE: place in prog->values; ALT, OPT with a field: in prog->sets */
 	bool has_set;
 	struct syn_node **kid;
