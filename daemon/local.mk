@@ -63,3 +63,4 @@ librtrd_a_SOURCES += daemon/nft/nft.h daemon/nft/nft_set.h daemon/nft/nft_expr.h
 librtrd_a_SOURCES += daemon/track/track.c daemon/track/track.h daemon/track/track_schema.c
 librtrd_a_SOURCES += daemon/track/sla.c daemon/track/sla.h
 librtrd_a_SOURCES += daemon/track/track_show.c daemon/track/track_show.h
+librtrd_a_SOURCES += daemon/route/route_track.c

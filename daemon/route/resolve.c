@@ -182,18 +182,22 @@ static size_t line_hops(struct resolve *r, const struct static_route *s, unsigne
 			struct shadow_hop *hops)
 {
 	int ifindex;
+	size_t n;
 
 	if (route_discards(s))
 		return 0;
-	if (s->via == ROUTE_VIA_ADDR)
-		return lookup(r, &s->nexthop, depth, hops);
-	ifindex = r->link_up(s->ifname);
-	if (!ifindex)
-		return 0;
-	hops[0] = (struct shadow_hop){ .ifindex = ifindex, .gw = s->nexthop };
-	if (s->nexthop.family)
-		hops[0].flags = hop_flags(r, &s->nexthop, ifindex);
-	return 1;
+	if (s->via == ROUTE_VIA_ADDR) {
+		n = lookup(r, &s->nexthop, depth, hops);
+	} else {
+		ifindex = r->link_up(s->ifname);
+		if (!ifindex)
+			return 0;
+		hops[0] = (struct shadow_hop){ .ifindex = ifindex, .gw = s->nexthop };
+		if (s->nexthop.family)
+			hops[0].flags = hop_flags(r, &s->nexthop, ifindex);
+		n = 1;
+	}
+	return n && r->usable && !r->usable(s, hops, n) ? 0 : n;
 }
 
 /* True when p is a connected network: then it decides. Our own address in it is no next hop. The

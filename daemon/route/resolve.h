@@ -35,6 +35,8 @@ struct resolve {
 	uint8_t net_lens[129], route_lens[129]; /* that occur, longest first */
 	unsigned n_net_lens, n_route_lens;
 	int (*link_up)(const char *ifname); /* ifindex of a link that is up, 0 = none */
+	/* NULL, or: may the line be used now, having these hops? (`track`) */
+	bool (*usable)(const struct static_route *line, const struct shadow_hop *hops, size_t n);
 	struct resolve_memo *memo;
 	size_t memo_room, n_memo;
 };

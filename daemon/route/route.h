@@ -34,11 +34,17 @@ struct static_route { /* both families have this shape */
 	uint8_t weight;        /* ECMP share 1-255; not configured = 1 */
 	uint32_t tag;
 	char *name;
+	uint16_t track; /* used while this object is up: track/track.h */
 };
 
 extern struct sch_type ip_route_type, ipv6_route_type;
 
 #define ROUTE_DISTANCE_DEFAULT 1
+
+struct shadow_hop;
+/* May a line be used now, having these hops? False while the object that it tracks is down. While
+ * its state is not known: as the kernel has it. */
+bool route_track_usable(const struct static_route *s, const struct shadow_hop *hops, size_t n);
 
 struct plan;
 void route_plan(struct plan *p);

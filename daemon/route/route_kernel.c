@@ -208,7 +208,8 @@ static uint8_t discard_type(const struct recvec *v, size_t from, size_t to, uint
 	for (size_t i = from; i < to; i++) {
 		const struct static_route *s = (const void *)v->v[i];
 
-		if (!route_discards(s) || route_distance(s) != distance)
+		if (!route_discards(s) || route_distance(s) != distance ||
+		    !route_track_usable(s, NULL, 0))
 			continue;
 		if (s->via == ROUTE_VIA_UNREACHABLE)
 			return RTN_UNREACHABLE;
@@ -251,6 +252,7 @@ static size_t plan_family(struct plan *p, const struct sch_type *type, uint8_t f
 	if (!v->len)
 		return 0;
 	resolve_init(&r, v, link_up);
+	r.usable = route_track_usable;
 	add_nets(&r, family);
 	resolve_ready(&r);
 	for (size_t i = 0, end; i < v->len; i = end) {

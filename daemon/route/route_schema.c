@@ -5,11 +5,13 @@
 #include "kernel/shadow.h"
 #include "route/resolve.h"
 #include "route/route.h"
+#include "track/track.h"
 
 #define FIELDS                                                                                     \
 	SCH_F(static_route, dst), SCH_F(static_route, via), SCH_F(static_route, nexthop),          \
 		SCH_F(static_route, ifname), SCH_F(static_route, distance),                        \
-		SCH_F(static_route, weight), SCH_F(static_route, tag), SCH_F(static_route, name)
+		SCH_F(static_route, weight), SCH_F(static_route, tag), SCH_F(static_route, name),  \
+		SCH_F(static_route, track)
 
 static struct sch_field ip_route_fields[] = { FIELDS };
 struct sch_type ip_route_type = {
@@ -28,7 +30,8 @@ struct sch_type ipv6_route_type = {
 };
 
 #define ROUTE_OPTIONS                                                                              \
-	"[ <distance:U8(1,255)>][ weight <weight:U8(1,255)>][ name <name:WORD>][ tag <tag:U32>]"
+	"[ <distance:U8(1,255)>][ weight <weight:U8(1,255)>][ name <name:WORD>][ tag <tag:U32>]"   \
+	"[ track <track:U16(1,1000)>]"
 
 static const struct sch_row rows[] = {
 	SCH_LIST("ip route <dst:PREFIX4> {via:<nexthop:ADDR4>|<ifname:IFNAME>[ <nexthop:ADDR4>]|"
@@ -177,6 +180,8 @@ static void check_type(struct check *c, const struct sch_type *type)
 			if (is_new || !ifaces_same) {
 				check_nexthop(c, s);
 				check_ifname(c, s, is_new);
+				if (SCH_HAS(s, track))
+					track_check_ref(c, &s->rec, s->track);
 			}
 			if (rtr_addr_is_multicast(&s->dst.addr) && s->dst.len >= 4)
 				check_error(c, &s->rec, "a unicast route to a multicast network");
@@ -190,7 +195,7 @@ static void route_check(struct check *c)
 	check_type(c, &ipv6_route_type);
 }
 
-static const char *const after_addresses[] = { "addresses", NULL };
+static const char *const after_addresses[] = { "addresses", "track", NULL };
 
 static const struct domain routes_domain = {
 	.name = "routes",

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Tracked objects and probes: what their sources say, thresholds, delays, lists, who uses them."""
+import subprocess
+
 import pytest
 
 from router import CliError
-from topo import router_lines, wait_for
+from topo import WAN, WAN2, router_lines, wait_for
 
 
 def state(r1, number):
@@ -112,8 +114,70 @@ def test_thresholds_delays_and_lists(topo):
     assert r1.json("show track 1")[0]["tracked_by"] == ["track 3", "track 4"]
 
 
+DUAL_WAN = ["ip route 203.0.113.10/32 198.51.100.1 track 1", "ip route 203.0.113.10/32 192.0.2.1 200",
+            "ipv6 route 2001:db8:203::10/128 2001:db8:100::1 track 2",
+            "ipv6 route 2001:db8:203::10/128 2001:db8:200::1 200"]
+
+
+def test_routes_follow(routers):
+    """The first uplink falls silent with its link up; traffic of both families moves, and returns."""
+    topo = routers("dual-wan")
+    r1, lan = topo.r1, topo.lan
+    r1.config([*router_lines(topo.spec, "r1"), *probe(1, "icmp-echo 198.51.100.1"), *probe(2, "icmp-echo 2001:db8:100::1"),
+               *DUAL_WAN])
+    for number in (1, 2):
+        becomes(r1, number, "Up")
+
+    def by(host):
+        return all(r1.json(f"show {'ipv6' if ':' in dest else 'ip'} route get {dest}")["nexthops"][0]["via"] == via
+                   for dest, via in [("203.0.113.10", f"{host[0]}.1"), ("2001:db8:203::10", f"{host[1]}::1")])
+
+    wait_for(lambda: by(WAN), what="the first uplink")
+    table = r1.cli("show ip route track-table") + r1.cli("show ipv6 route track-table")
+    assert table.count("[up]") == 2 and "track 1 state is [up]" in table
+    assert "ip route 203.0.113.10" in r1.cli("show track 1")
+    for key in ("ipv4.icmp_echo_ignore_all", "ipv6.icmp.echo_ignore_all"):
+        topo.wan1.run("sysctl", "-q", f"net.{key}=1")
+    for number in (1, 2):
+        becomes(r1, number, "Down")
+    wait_for(lambda: by(WAN2), what="the second uplink")
+    for dest in ("203.0.113.10", "2001:db8:203::10"):
+        lan.ping(dest)
+    # A restart in this state moves nothing, not for a moment.
+    r1.cli("write memory")
+    r1.kill9(r1.daemon_pid())
+    wait_for(lambda: "Down" in r1.cli("show track 1", check=False), what="rtrd is back")
+    assert by(WAN2)
+    for key in ("ipv4.icmp_echo_ignore_all", "ipv6.icmp.echo_ignore_all"):
+        topo.wan1.run("sysctl", "-q", f"net.{key}=0")
+    wait_for(lambda: by(WAN), what="the first uplink again")
+    with pytest.raises(CliError, match="ip route 203.0.113.10.*track 1 is used by this line"):
+        r1.config(["no track 1"])
+
+
+def test_restart_keeps_tracked_routes(topo):
+    """rtrd starts anew while nothing can be known: the routes stay as the kernel has them."""
+    r1 = topo.r1
+    r1.config(["ip sla 1", "icmp-echo 198.51.100.1", "frequency 60", "exit", "track 1 ip sla 1", "exit",
+               "ip route 10.70.0.0/16 198.51.100.1 track 1", "ip route 10.70.0.0/16 198.51.100.9",
+               "ip route 10.71.0.0/16 Null0 track 1", "ip route 10.72.0.0/16 10.70.1.1 track 1"])
+    becomes(r1, 1, "Up")
+    wait_for(lambda: r1.ip("route").stdout.count("10.7") == 3, what="the routes")
+    before = r1.ip("route").stdout
+    changes = r1.popen("ip", "monitor", "route", stdout=subprocess.PIPE)
+    topo.wan.run("sysctl", "-q", "net.ipv4.icmp_echo_ignore_all=1")
+    r1.kill9(r1.daemon_pid())
+    wait_for(lambda: "goes on from" in r1.cli("show logging", check=False), what="rtrd is back")
+    r1.config(["interface eth0", "description a commit meanwhile"])
+    assert state(r1, 1) == "Unknown"
+    changes.terminate()
+    assert [line for line in changes.communicate()[0].splitlines() if "10.7" in line] == []
+    assert r1.ip("route").stdout == before
+
+
 @pytest.mark.parametrize("lines, words", [
     (["track 1"], "say what"),
+    (["ip route 10.9.0.0/16 10.0.0.1 track 9"], "there is no track 9"),
     (["track 1 ip sla 7"], "there is no ip sla 7"),
     (["ip sla 1", "frequency 5"], "say what"),
     (["ip sla 1", "icmp-echo 224.0.0.1"], "cannot be probed"),
