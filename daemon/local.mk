@@ -64,3 +64,5 @@ librtrd_a_SOURCES += daemon/track/track.c daemon/track/track.h daemon/track/trac
 librtrd_a_SOURCES += daemon/track/sla.c daemon/track/sla.h
 librtrd_a_SOURCES += daemon/track/track_show.c daemon/track/track_show.h
 librtrd_a_SOURCES += daemon/route/route_track.c
+librtrd_a_SOURCES += daemon/vrrp/vrrp_packet.c daemon/vrrp/vrrp_packet.h
+librtrd_a_SOURCES += daemon/vrrp/vrrp_fsm.c daemon/vrrp/vrrp_fsm.h

@@ -3,3 +3,4 @@ noinst_HEADERS += include/rtr/version.h
 noinst_HEADERS += include/rtr/drop.h
 noinst_HEADERS += include/rtr/cliproto.h include/rtr/version.h
 noinst_HEADERS += include/rtr/flow.h
+noinst_HEADERS += include/rtr/vrrp.h

@@ -56,3 +56,8 @@ tests_fuzz_fuzz_config_file_CPPFLAGS = $(DAEMON_CPPFLAGS)
 tests_fuzz_fuzz_config_file_CFLAGS = $(DAEMON_CFLAGS)
 tests_fuzz_fuzz_config_file_LDADD = $(DAEMON_WHOLE) $(DAEMON_LIBS)
 tests_fuzz_fuzz_config_file_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+fuzz_progs += tests/fuzz/fuzz_vrrp
+tests_fuzz_fuzz_vrrp_SOURCES = tests/fuzz/fuzz_vrrp.c
+tests_fuzz_fuzz_vrrp_CPPFLAGS = $(DAEMON_CPPFLAGS)
+tests_fuzz_fuzz_vrrp_LDADD = librtrd.a librtr.a
+tests_fuzz_fuzz_vrrp_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
