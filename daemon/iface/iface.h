@@ -32,6 +32,9 @@ struct iface {
 	bool redirects;        /* ip redirects; not configured = on */
 	bool ipv6_enable;
 	struct rtr_addr link_local; /* in place of the one that the kernel makes; family 0 = none */
+	/* neighbours: daemon/neigh */
+	bool proxy_arp, local_proxy_arp;
+	uint16_t nd_dad;
 };
 
 struct iface_addr4 {

@@ -8,6 +8,7 @@
 #include "strbuf.h"
 
 #include <errno.h>
+#include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <netlink/msg.h>
 #include <stdio.h>
@@ -339,6 +340,7 @@ static void touch(const struct nlmsghdr *h)
 {
 	const struct ifinfomsg *ifi = nlmsg_data(h);
 	const struct ifaddrmsg *ifa = nlmsg_data(h);
+	const struct ndmsg *ndm = nlmsg_data(h);
 
 	if ((h->nlmsg_type == RTM_SETLINK || h->nlmsg_type == RTM_NEWLINKPROP) &&
 	    ifi->ifi_index > 0)
@@ -346,6 +348,9 @@ static void touch(const struct nlmsghdr *h)
 	if ((h->nlmsg_type == RTM_NEWADDR || h->nlmsg_type == RTM_DELADDR) &&
 	    ifa->ifa_family == AF_INET6)
 		shadow_touch_addrs((int)ifa->ifa_index);
+	if ((h->nlmsg_type == RTM_NEWNEIGH || h->nlmsg_type == RTM_DELNEIGH) &&
+	    ndm->ndm_flags & NTF_PROXY)
+		shadow_touch_proxies();
 }
 
 static void on_done(void *arg, int error, const char *text)

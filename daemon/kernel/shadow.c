@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/if_link.h>
+#include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <netlink/attr.h>
 #include <netlink/msg.h>
@@ -33,7 +34,16 @@
  * listened to events; after this many tries in a row the shadow counts as good, and tries go on. */
 #define MAX_INTERRUPTED 5
 
-enum dump_kind { DUMP_LINKS, DUMP_ADDR4, DUMP_ADDR6, DUMP_ROUTE4, DUMP_ROUTE6, DUMP__MAX };
+enum dump_kind {
+	DUMP_LINKS,
+	DUMP_ADDR4,
+	DUMP_ADDR6,
+	DUMP_ROUTE4,
+	DUMP_ROUTE6,
+	DUMP_NEIGHS,
+	DUMP_PROXIES,
+	DUMP__MAX
+};
 
 static struct {
 	struct nl_sock *events, *dumps;
@@ -61,6 +71,7 @@ static struct {
 		int v[MAX_TOUCHED];
 		unsigned n;
 	} links, addrs;
+	bool touched_proxies;
 	struct shadow_stats stats;
 } s;
 
@@ -154,6 +165,8 @@ static struct nl_msg *dump_request(enum dump_kind kind)
 	struct ifaddrmsg ifa = { .ifa_family = kind == DUMP_ADDR6 ? AF_INET6 : AF_INET };
 	struct rtmsg rtm = { .rtm_family = kind == DUMP_ROUTE6 ? AF_INET6 : AF_INET,
 			     .rtm_protocol = shadow_proto() };
+	struct ndmsg ndm = { .ndm_family = AF_UNSPEC,
+			     .ndm_flags = kind == DUMP_PROXIES ? NTF_PROXY : 0 };
 	struct nl_msg *m;
 
 	switch (kind) {
@@ -164,6 +177,9 @@ static struct nl_msg *dump_request(enum dump_kind kind)
 	case DUMP_ADDR4:
 	case DUMP_ADDR6:
 		return request(RTM_GETADDR, NLM_F_DUMP, &ifa, sizeof(ifa));
+	case DUMP_NEIGHS:
+	case DUMP_PROXIES:
+		return request(RTM_GETNEIGH, NLM_F_DUMP, &ndm, sizeof(ndm));
 	default:
 		return request(RTM_GETROUTE, NLM_F_DUMP, &rtm, sizeof(rtm));
 	}
@@ -177,6 +193,9 @@ static unsigned sweep(enum dump_kind kind)
 	case DUMP_ADDR4:
 	case DUMP_ADDR6:
 		return shadow_sweep_addrs(kind == DUMP_ADDR6 ? AF_INET6 : AF_INET);
+	case DUMP_NEIGHS:
+	case DUMP_PROXIES:
+		return shadow_sweep_neighs(kind == DUMP_PROXIES);
 	default:
 		return shadow_sweep_routes(kind == DUMP_ROUTE6 ? AF_INET6 : AF_INET);
 	}
@@ -303,6 +322,11 @@ void shadow_touch_addrs(int ifindex)
 	touch(&s.addrs, ifindex);
 }
 
+void shadow_touch_proxies(void)
+{
+	s.touched_proxies = true;
+}
+
 static void fetch_link(int ifindex)
 {
 	struct ifinfomsg ifi = { .ifi_family = AF_UNSPEC, .ifi_index = ifindex };
@@ -318,23 +342,39 @@ static void fetch_link(int ifindex)
 		note(shadow_parse(&recv_buf.h, false));
 }
 
+/* A short dump, read to its end. False: no answer, or not a whole one; resync is then on its way.
+ */
+static bool fetch(struct nl_msg *m)
+{
+	bool good = true;
+	ssize_t n;
+
+	shadow_db.dump++;
+	if (send_request(m) < 0)
+		n = -1;
+	else
+		do {
+			n = recv(s.dump_fd, &recv_buf, sizeof(recv_buf), MSG_DONTWAIT);
+		} while (n > 0 && !dump_datagram((int)n, &good));
+	if (n > 0 && good)
+		return true;
+	resync_later();
+	return false;
+}
+
 static void fetch_addrs(int ifindex)
 {
 	struct ifaddrmsg ifa = { .ifa_family = AF_INET6, .ifa_index = (uint32_t)ifindex };
 	struct shadow_link *l = shadow_link_get(ifindex);
-	bool good = true;
-	ssize_t n;
 
-	if (!l || send_request(request(RTM_GETADDR, NLM_F_DUMP, &ifa, sizeof(ifa))) < 0)
-		return;
-	shadow_db.dump++;
-	do {
-		n = recv(s.dump_fd, &recv_buf, sizeof(recv_buf), MSG_DONTWAIT);
-	} while (n > 0 && !dump_datagram((int)n, &good));
-	if (n > 0 && good)
+	if (l && fetch(request(RTM_GETADDR, NLM_F_DUMP, &ifa, sizeof(ifa))))
 		note(shadow_sweep_link_addrs(l, AF_INET6));
-	else
-		resync_later();
+}
+
+static void fetch_proxies(void)
+{
+	if (fetch(dump_request(DUMP_PROXIES)))
+		note(shadow_sweep_neighs(true));
 }
 
 static void fetch_touched(void)
@@ -343,7 +383,10 @@ static void fetch_touched(void)
 		fetch_link(s.links.v[i]);
 	for (unsigned i = 0; i < s.addrs.n; i++)
 		fetch_addrs(s.addrs.v[i]);
+	if (s.touched_proxies)
+		fetch_proxies();
 	s.links.n = s.addrs.n = 0;
+	s.touched_proxies = false;
 }
 
 /* ---- events ---- */
@@ -351,38 +394,50 @@ static void fetch_touched(void)
 /*
  * The socket filter. Notifications are one message a datagram. What it decides:
  *
- *	type is not NEWROUTE, DELROUTE          -> pass (links, addresses)
- *	rtm_protocol is ours                    -> pass
+ *	type is not NEWROUTE, DELROUTE,
+ *	NEWNEIGH, DELNEIGH                      -> pass (links, addresses)
+ *	a route, rtm_protocol is ours           -> pass
  *	NEWROUTE, NLM_F_REPLACE, and a metric
  *	whose low 24 bits are zero (ours are    -> pass: it may have replaced one of ours,
  *	distance << 24)                            which is told in no other way
+ *	a neighbour, NDA_PROTOCOL is ours       -> pass: it stays so when others change it
  *	else                                    -> drop
  *
- * A drop by filter costs no receive buffer, so that a full table from BGP can neither wake us nor
- * make us lose an event of our own. BPF loads are big-endian, netlink's fields the host's.
+ * A drop by filter costs no receive buffer, so that a full table from BGP or a LAN full of hosts
+ * can neither wake us nor make us lose an event of our own. BPF loads are big-endian, netlink's
+ * fields the host's.
  */
 size_t shadow_filter(struct sock_filter *f, uint8_t proto)
 {
 	const struct sock_filter code[] = {
 		/* 0 */ BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_type)),
-		/* 1 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWROUTE), 1, 0),
-		/* 2 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELROUTE), 0, 12),
-		/* 3 */
+		/* 1 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWROUTE), 3, 0),
+		/* 2 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELROUTE), 2, 0),
+		/* 3 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWNEIGH), 13, 0),
+		/* 4 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELNEIGH), 12, 19),
+		/* 5 */
 		BPF_STMT(BPF_LD | BPF_B | BPF_ABS,
 			 NLMSG_HDRLEN + offsetof(struct rtmsg, rtm_protocol)),
-		/* 4 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, proto, 10, 0),
-		/* 5 */ BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_type)),
-		/* 6 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWROUTE), 0, 9),
-		/* 7 */ BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_flags)),
-		/* 8 */ BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, htons(NLM_F_REPLACE), 0, 7),
-		/* 9 */ BPF_STMT(BPF_LDX | BPF_W | BPF_IMM, RTA_PRIORITY),
-		/* 10 */ BPF_STMT(BPF_LD | BPF_W | BPF_IMM, NLMSG_HDRLEN + sizeof(struct rtmsg)),
-		/* 11 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, SKF_AD_OFF + SKF_AD_NLATTR),
-		/* 12 */ BPF_STMT(BPF_MISC | BPF_TAX, 0),
-		/* 13 */ BPF_STMT(BPF_LD | BPF_W | BPF_IND, sizeof(struct nlattr)),
-		/* 14 */ BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, htonl(0x00ffffff), 1, 0),
-		/* 15 */ BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
-		/* 16 */ BPF_STMT(BPF_RET | BPF_K, 0),
+		/* 6 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, proto, 17, 0),
+		/* 7 */ BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_type)),
+		/* 8 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWROUTE), 0, 16),
+		/* 9 */ BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_flags)),
+		/* 10 */ BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, htons(NLM_F_REPLACE), 0, 14),
+		/* 11 */ BPF_STMT(BPF_LDX | BPF_W | BPF_IMM, RTA_PRIORITY),
+		/* 12 */ BPF_STMT(BPF_LD | BPF_W | BPF_IMM, NLMSG_HDRLEN + sizeof(struct rtmsg)),
+		/* 13 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, SKF_AD_OFF + SKF_AD_NLATTR),
+		/* 14 */ BPF_STMT(BPF_MISC | BPF_TAX, 0),
+		/* 15 */ BPF_STMT(BPF_LD | BPF_W | BPF_IND, sizeof(struct nlattr)),
+		/* 16 */ BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, htonl(0x00ffffff), 8, 7),
+		/* 17 */ BPF_STMT(BPF_LDX | BPF_W | BPF_IMM, NDA_PROTOCOL),
+		/* 18 */ BPF_STMT(BPF_LD | BPF_W | BPF_IMM, NLMSG_HDRLEN + sizeof(struct ndmsg)),
+		/* 19 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, SKF_AD_OFF + SKF_AD_NLATTR),
+		/* 20 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 4, 0),
+		/* 21 */ BPF_STMT(BPF_MISC | BPF_TAX, 0),
+		/* 22 */ BPF_STMT(BPF_LD | BPF_B | BPF_IND, sizeof(struct nlattr)),
+		/* 23 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, proto, 0, 1),
+		/* 24 */ BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+		/* 25 */ BPF_STMT(BPF_RET | BPF_K, 0),
 	};
 
 	_Static_assert(ARRAY_LEN(code) == SHADOW_FILTER_LEN, "length of the filter");
@@ -553,7 +608,7 @@ static int open_events(void)
 		setsockopt(s.ev_fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 	if (nl_socket_add_memberships(s.events, RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR,
 				      RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,
-				      0))
+				      RTNLGRP_NEIGH, 0))
 		return -EIO;
 	return 0;
 }

@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What: the kernel as it is: all links, all addresses, and those routes that are ours. Filled by
- * dumps, kept fresh by events; it never holds what we wish, only what the kernel told.
+ * What: the kernel as it is: all links, all addresses, and those routes and neighbours that are
+ * ours. Filled by dumps, kept fresh by events; it never holds what we wish, only what the kernel
+ * told.
  *
  * Marks: everything that rtr makes carries a sign that it is ours, by instance, so that a restart
  * finds it and what others made is left alone.
- *	routes, addresses  rtm_protocol, IFA_PROTO: 98 for the instance "main", for others
- *	                   200 + hash(name) % 50 (no routing daemon uses 200-249). rtrd takes away
- *	                   what carries it and is not in the model, so nobody else may use it:
- *	                   rtr-vrrpd's virtual addresses have a number of their own
- *	links              altname "rtr.<instance>.<ifname>"; and, from the moment of creation,
- *	                   the link group 0x72740000 + that number (an altname cannot be given in
- *	                   the creating message: kill -9 between the two must leave no orphan)
+ *	routes, addresses  rtm_protocol, IFA_PROTO, NDA_PROTOCOL: 98 for the instance "main", for
+ *	and neighbours     others 200 + hash(name) % 50 (no routing daemon uses 200-249). rtrd takes
+ *away what carries it and is not in the model, so nobody else may use it: rtr-vrrpd's virtual
+ *addresses have a number of their own links              altname "rtr.<instance>.<ifname>"; and,
+ *from the moment of creation, the link group 0x72740000 + that number (an altname cannot be given
+ *in the creating message: kill -9 between the two must leave no orphan)
  *
- * Foreign routes never wake us: the event socket's filter runs in the kernel and passes route
- * messages of our own protocol, and foreign NLM_F_REPLACE ones whose metric could be ours.
+ * Foreign routes and neighbours never wake us: the event socket's filter runs in the kernel and
+ * passes such messages of our own protocol, and foreign NLM_F_REPLACE ones of routes whose metric
+ * could be ours.
  * A lost event (ENOBUFS) or an interrupted dump (NLM_F_DUMP_INTR) means a resync: everything is
  * dumped again, at most once in SHADOW_RESYNC_MS, until a dump is whole.
  *
@@ -88,10 +89,21 @@ struct shadow_route {
 	struct shadow_hop hops[]; /* in order of shadow_hop_cmp: the kernel has none for IPv6 */
 };
 
+struct shadow_neigh {
+	int ifindex; /* 0: a proxy entry for all links */
+	struct rtr_addr addr;
+	bool proxy; /* we answer for it (NTF_PROXY); else it is told who it is */
+	uint8_t mac[6];
+	uint16_t state; /* NUD_* */
+	uint32_t seen;
+	struct shadow_neigh *next; /* hash chain */
+};
+
 enum shadow_change {
 	SHADOW_LINK = 1 << 0,
 	SHADOW_ADDR = 1 << 1,
 	SHADOW_ROUTE = 1 << 2, /* one of ours came, went or changed */
+	SHADOW_NEIGH = 1 << 3, /* likewise */
 };
 
 struct shadow_stats {
@@ -116,6 +128,8 @@ void shadow_touch_link(int ifindex);
 /* And for its IPv6 addresses: of one that is still tentative the kernel tells nothing until
  * duplicate address detection has ended. */
 void shadow_touch_addrs(int ifindex);
+/* And for proxy neighbours: of those the kernel tells nothing ever. */
+void shadow_touch_proxies(void);
 /* False from a lost event until the resync is complete. */
 bool shadow_synced(void);
 /* Calls fn(arg) once, from the loop, when synced (soon, when it is now). */
@@ -149,5 +163,8 @@ size_t shadow_n_routes(void);
 int shadow_hop_cmp(const struct shadow_hop *a, const struct shadow_hop *b); /* gateway, link */
 void shadow_hops_sort(struct shadow_hop *hops, size_t n);
 void shadow_route_mark(const struct shadow_route *r, uint32_t mark);
+
+const struct shadow_neigh *shadow_neigh_find(int ifindex, const struct rtr_addr *addr, bool proxy);
+const struct shadow_neigh *shadow_neigh_next(const struct shadow_neigh *n);
 
 #endif

@@ -147,7 +147,8 @@ unsigned shadow_link_put(const struct shadow_link *n)
 	l->seen = shadow_db.dump;
 	name_link(l);
 	if (up && !(l->flags & IFF_UP))
-		changed |= shadow_routes_link_down(l->ifindex, false);
+		changed |= shadow_routes_link_down(l->ifindex, false) |
+			   shadow_neighs_link_down(l->ifindex);
 	else if (!up && l->flags & IFF_UP)
 		shadow_routes_link_up(l->ifindex);
 	return changed;
@@ -168,7 +169,7 @@ unsigned shadow_link_del(int ifindex)
 	shadow_db.n_links--;
 	if (l->n_addrs)
 		changed |= SHADOW_ADDR;
-	changed |= shadow_routes_link_down(ifindex, true);
+	changed |= shadow_routes_link_down(ifindex, true) | shadow_neighs_link_down(ifindex);
 	link_texts_free(l);
 	free(l->addrs);
 	free(l);
@@ -582,6 +583,7 @@ void shadow_db_init(const char *instance)
 	shadow_db.group = 0x72740000u + shadow_db.proto; /* "rt" */
 	shadow_db.by_index = xcalloc(SHADOW_LINK_BUCKETS, sizeof(*shadow_db.by_index));
 	shadow_db.by_name = xcalloc(SHADOW_LINK_BUCKETS, sizeof(*shadow_db.by_name));
+	shadow_db.neighs = xcalloc(SHADOW_NEIGH_BUCKETS, sizeof(*shadow_db.neighs));
 	routes_resize(ROUTE_BUCKETS_MIN);
 }
 
@@ -594,6 +596,7 @@ void shadow_db_fini(void)
 		shadow_route_del(r->table, &r->dst, r->metric);
 	while ((l = shadow_link_next(NULL)))
 		shadow_link_del(l->ifindex);
+	shadow_neighs_free();
 	free(shadow_db.by_index);
 	free(shadow_db.by_name);
 	free(shadow_db.routes);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What: the inside of the shadow, shared by its three files: shadow.c (sockets, dumps, events),
- * shadow_parse.c (messages), shadow_db.c (tables). Nobody else includes this.
+ * What: the inside of the shadow, shared by its files: shadow.c (sockets, dumps, events),
+ * shadow_parse.c (messages), shadow_db.c and shadow_neigh.c (tables). Nobody else includes this.
  */
 #ifndef RTR_SHADOW_DB_H
 #define RTR_SHADOW_DB_H
@@ -18,13 +18,15 @@ struct shadow_db {
 	size_t n_links;
 	struct shadow_route **routes;
 	size_t n_routes, n_buckets;
+	struct shadow_neigh **neighs; /* chains; SHADOW_NEIGH_BUCKETS */
 	uint32_t dump; /* number of the dump under way: what it shows is marked seen */
 	uint64_t generation;
 };
 
 extern struct shadow_db shadow_db;
 
-#define SHADOW_LINK_BUCKETS 1024 /* some thousand VLANs stay cheap */
+#define SHADOW_LINK_BUCKETS  1024 /* some thousand VLANs stay cheap */
+#define SHADOW_NEIGH_BUCKETS 1024 /* typed by hand: some thousand at most */
 
 void shadow_db_init(const char *instance);
 void shadow_db_fini(void);
@@ -34,7 +36,7 @@ void shadow_db_fini(void);
 unsigned shadow_parse(const struct nlmsghdr *h, bool dump);
 
 /* The event socket's filter (shadow.c says what it passes) into f. Returns its length. */
-#define SHADOW_FILTER_LEN 17
+#define SHADOW_FILTER_LEN 26
 struct sock_filter;
 size_t shadow_filter(struct sock_filter *f, uint8_t proto);
 
@@ -57,10 +59,18 @@ unsigned shadow_route_del_hops(const struct shadow_route *r);
 unsigned shadow_routes_link_down(int ifindex, bool deleted);
 void shadow_routes_link_up(int ifindex);
 
+/* n is the caller's; copied. */
+unsigned shadow_neigh_put(const struct shadow_neigh *n);
+unsigned shadow_neigh_del(int ifindex, const struct rtr_addr *addr, bool proxy);
+/* The kernel drops proxy entries of a link that goes down without a word. */
+unsigned shadow_neighs_link_down(int ifindex);
+void shadow_neighs_free(void);
+
 /* Removes what the dump that just ended did not show. */
 unsigned shadow_sweep_links(void);
 unsigned shadow_sweep_addrs(int family);
 unsigned shadow_sweep_link_addrs(struct shadow_link *l, int family);
 unsigned shadow_sweep_routes(int family);
+unsigned shadow_sweep_neighs(bool proxy);
 
 #endif

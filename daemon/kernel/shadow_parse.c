@@ -4,6 +4,7 @@
 #include <linux/if.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
+#include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <netlink/attr.h>
 #include <netlink/msg.h>
@@ -241,6 +242,30 @@ static unsigned parse_route(const struct nlmsghdr *h)
 	return shadow_route_del(r->table, &r->dst, r->metric);
 }
 
+/* ---- neighbours ---- */
+
+static unsigned parse_neigh(const struct nlmsghdr *h)
+{
+	const struct ndmsg *nd = nlmsg_data(h);
+	struct nlattr *tb[NDA_MAX + 1];
+	struct shadow_neigh n = { 0 };
+
+	if (!nlmsg_valid_hdr(h, sizeof(*nd)) ||
+	    (nd->ndm_family != AF_INET && nd->ndm_family != AF_INET6) ||
+	    nlmsg_parse((struct nlmsghdr *)(uintptr_t)h, sizeof(*nd), tb, NDA_MAX, NULL) ||
+	    !tb[NDA_PROTOCOL] || nla_get_u8(tb[NDA_PROTOCOL]) != shadow_proto() ||
+	    !get_addr(tb[NDA_DST], nd->ndm_family, &n.addr))
+		return 0;
+	n.ifindex = nd->ndm_ifindex;
+	n.proxy = nd->ndm_flags & NTF_PROXY;
+	n.state = nd->ndm_state;
+	get_mac(tb[NDA_LLADDR], n.mac);
+	/* One without an address on its way out is told as FAILED first. */
+	if (h->nlmsg_type == RTM_DELNEIGH || (!n.proxy && n.state & NUD_FAILED))
+		return shadow_neigh_del(n.ifindex, &n.addr, n.proxy);
+	return shadow_neigh_put(&n);
+}
+
 unsigned shadow_parse(const struct nlmsghdr *h, bool dump)
 {
 	switch (h->nlmsg_type) {
@@ -253,6 +278,9 @@ unsigned shadow_parse(const struct nlmsghdr *h, bool dump)
 	case RTM_NEWROUTE:
 	case RTM_DELROUTE:
 		return parse_route(h);
+	case RTM_NEWNEIGH:
+	case RTM_DELNEIGH:
+		return parse_neigh(h);
 	default:
 		return 0;
 	}

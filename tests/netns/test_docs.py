@@ -65,7 +65,7 @@ def test_log_mnemonics_are_in_the_guide():
     """Of the facilities that the guide explains, nothing that rtrd logs is left out."""
     code = "".join(read(os.path.relpath(p, router.TOP))
                    for p in glob.glob(f"{router.TOP}/daemon/**/*.c", recursive=True))
-    logged = re.findall(r'log_event\w*\(\s*(?:&\w+, \w+, )?"(SYS|LINK|LINEPROTO|PARSER)", LOG_L_(\w+),\s*"(\w+)"', code)
+    logged = re.findall(r'log_event\w*\(\s*(?:&\w+, \w+, )?"(SYS|LINK|LINEPROTO|PARSER|NEIGH|IP|IPV6)", LOG_L_(\w+),\s*"(\w+)"', code)
     number = {"ERR": 3, "WARN": 4, "NOTICE": 5, "INFO": 6, "DEBUG": 7}
     guide = read("docs/user-guide.md")
     assert len(logged) > 10

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <linux/if_link.h>
+#include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <netlink/attr.h>
 #include <netlink/msg.h>
@@ -337,6 +338,52 @@ START_TEST(shadow_ignores_foreign_routes)
 }
 END_TEST
 
+START_TEST(shadow_ignores_foreign_neighbours)
+{
+	const struct shadow_neigh *n;
+	struct rtr_addr a;
+	uint64_t events;
+
+	ck_assert(sh(
+		"sysctl -qw net.ipv6.conf.default.disable_ipv6=1; ip link set lo up;"
+		"ip link add v0 type veth peer name v1; ip link set v0 up;"
+		"ip link set v1 up; ip addr add 10.0.0.1/16 dev v0;"
+		"ip neigh add 10.0.9.1 lladdr 02:00:00:00:00:01 dev v0 nud permanent protocol 98;"
+		"ip neigh add proxy 10.0.9.2 dev v0 protocol 98;"
+		"ip neigh add proxy 10.0.9.3 dev v0 protocol 97; sleep 0.1"));
+	start_shadow();
+	settle();
+	events = shadow_stats()->events;
+	ck_assert(sh(
+		"for i in $(seq 200); do"
+		" echo neigh add 10.0.1.$i lladdr 02:00:00:00:00:01 dev v0 nud reachable;"
+		" echo neigh add 10.0.2.$i lladdr 02:00:00:00:00:01 dev v0 nud permanent protocol 99;"
+		" echo neigh del 10.0.1.$i dev v0; done | ip -b -"));
+	shadow_drain();
+	ck_assert_uint_eq(shadow_stats()->events, events);
+	rtr_addr_parse("10.0.9.2", AF_INET, &a);
+	n = shadow_neigh_next(NULL);
+	ck_assert_ptr_nonnull(n);
+	ck_assert_ptr_nonnull(shadow_neigh_find(n->ifindex, &a, true));
+	ck_assert_ptr_null(shadow_neigh_find(n->ifindex, &a, false));
+
+	/* Changed by others it is still ours; deleted it is gone, and with the link its proxies. */
+	ck_assert(sh("ip neigh replace 10.0.9.1 lladdr 02:00:00:00:00:09 dev v0 nud reachable"));
+	ck_assert(shadow_drain() & SHADOW_NEIGH);
+	rtr_addr_parse("10.0.9.1", AF_INET, &a);
+	n = shadow_neigh_find(n->ifindex, &a, false);
+	ck_assert_uint_eq(n->state, NUD_REACHABLE);
+	ck_assert_uint_eq(n->mac[5], 9);
+	ck_assert(sh("ip neigh del 10.0.9.1 dev v0"));
+	shadow_drain();
+	ck_assert_ptr_nonnull(shadow_neigh_next(NULL));
+	ck_assert(sh("ip link set v0 down"));
+	shadow_drain();
+	ck_assert_ptr_null(shadow_neigh_next(NULL));
+	shadow_fini();
+}
+END_TEST
+
 START_TEST(shadow_marks)
 {
 	char buf[SHADOW_ALTNAME_STRLEN];
@@ -416,6 +463,7 @@ static Suite *suite(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, shadow_follows_events);
 	tcase_add_test(t, shadow_ignores_foreign_routes);
+	tcase_add_test(t, shadow_ignores_foreign_neighbours);
 	tcase_add_test(t, shadow_marks);
 	tcase_add_test(t, baseline_survives);
 	suite_add_tcase(s, t);
