@@ -2,8 +2,8 @@
 # programs take all objects; unit tests take from the archive what they name.
 noinst_LIBRARIES += librtrd.a
 DAEMON_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/daemon
-DAEMON_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(NL_CFLAGS) $(LIBCONFIG_CFLAGS) $(JANSSON_CFLAGS) $(CAPNG_CFLAGS)
-DAEMON_LIBS = $(EVENT_LIBS) $(NL_LIBS) $(LIBCONFIG_LIBS) $(JANSSON_LIBS) $(CAPNG_LIBS) -lm
+DAEMON_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(NL_CFLAGS) $(LIBCONFIG_CFLAGS) $(JANSSON_CFLAGS) $(CAPNG_CFLAGS) $(MNL_CFLAGS)
+DAEMON_LIBS = $(EVENT_LIBS) $(NL_LIBS) $(LIBCONFIG_LIBS) $(JANSSON_LIBS) $(CAPNG_LIBS) $(MNL_LIBS) -lpthread -lm
 DAEMON_WHOLE = $(librtrd_a_OBJECTS) librtr.a
 librtrd_a_CPPFLAGS = $(DAEMON_CPPFLAGS)
 librtrd_a_CFLAGS = $(DAEMON_CFLAGS)
@@ -71,3 +71,8 @@ librtrd_a_SOURCES += daemon/neigh/neigh_schema.c daemon/neigh/neigh.h
 librtrd_a_SOURCES += daemon/neigh/neigh_kernel.c daemon/neigh/neigh_table.c
 librtrd_a_SOURCES += daemon/neigh/neigh_list.c daemon/neigh/neigh_list.h
 librtrd_a_SOURCES += daemon/neigh/neigh_show.c daemon/neigh/neigh_clear.c
+librtrd_a_SOURCES += daemon/conntrack/ct.h daemon/conntrack/ct_wire.c daemon/conntrack/ct_wire.h
+librtrd_a_SOURCES += daemon/conntrack/ct_label.c daemon/conntrack/ct_label.h
+librtrd_a_SOURCES += daemon/conntrack/ct_filter.c daemon/conntrack/ct_dump.c
+librtrd_a_SOURCES += daemon/conntrack/ct_query.c daemon/conntrack/ct_change.c
+librtrd_a_SOURCES += daemon/conntrack/ct_events.c
