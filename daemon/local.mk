@@ -76,3 +76,4 @@ librtrd_a_SOURCES += daemon/conntrack/ct_label.c daemon/conntrack/ct_label.h
 librtrd_a_SOURCES += daemon/conntrack/ct_filter.c daemon/conntrack/ct_dump.c
 librtrd_a_SOURCES += daemon/conntrack/ct_query.c daemon/conntrack/ct_change.c
 librtrd_a_SOURCES += daemon/conntrack/ct_events.c
+librtrd_a_SOURCES += daemon/firewall/list_box.c daemon/firewall/list_box.h daemon/firewall/list_compile.h

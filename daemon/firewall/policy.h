@@ -83,7 +83,7 @@ struct pol_limit {
 };
 
 /* Identity of a rule in counters, connection labels and logs: a hash of what names it (list and
- * sequence number), so that it outlives commits and restarts; never 0. */
+ * sequence number), so that it outlives commits and restarts; never below 16. */
 typedef uint32_t pol_id;
 
 struct pol_rule {

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What: an access list (struct pol_list) in nftables: sets for its tables (firewall/list_box.h)
+ * and, for each place where the list is used, chains that look into them.
+ *
+ * A use is a chain that the caller jumps to with a packet of the list's family whose connection is
+ * tracked. The first line that matches
+ *	- puts its id into a word of the connection's label,
+ *	- counts in the set LC_HITS: key pol_id (host order), a counter and the time of the last
+ *hit; elements come with the first packet and stay over commits,
+ *	- has its effects (log, helper), and
+ *	- ends with the use's verdict for its action. No line: the chain returns.
+ *
+ * Owns: what lc_compile returns holds the sets and chains; the list must outlive it. Threads:
+ * rtrd's loop only. Failure: none here; the kernel judges at commit.
+ * Cost: see list_box.h; a compiled list that is added again unchanged costs a pointer comparison.
+ */
+#ifndef RTR_LIST_COMPILE_H
+#define RTR_LIST_COMPILE_H
+
+#include "firewall/policy.h"
+#include "nft/nft.h"
+
+#define LC_HITS "hits"
+
+/* Ids of rules below this are used for actions: pol_ids are not. */
+#define LC_MIN_ID 16
+
+#define LC_ACTIONS 4 /* enum pol_action */
+
+struct lc_use {
+	const char *chain; /* its name; chains that it needs start with it */
+	int word;          /* of the connection's label, 0-3; -1: none */
+	bool count;        /* in LC_HITS */
+	struct lc_verdict {
+		int32_t code; /* NF_ACCEPT, NF_DROP, NFT_RETURN, NFT_GOTO, NFT_JUMP */
+		const char *chain;
+	} verdict[LC_ACTIONS]; /* by enum pol_action */
+};
+
+/* What the firewall adds to lines; both may be called again with every lc_add of a new use. */
+struct lc_ops {
+	/* Fills the chain of a line that logs or names a helper; its verdict follows. */
+	void (*effects)(void *arg, struct nft_chain *c, const struct pol_rule *r);
+	/* The matches of a line with a limit or a server name, after all others. May add sets. */
+	void (*matches)(void *arg, struct nft_table *t, struct nft_rule *nr,
+			const struct pol_rule *r);
+	void *arg;
+};
+
+struct lc_list;
+
+/* `key` names the sets: unique among lists, of characters that nft can read. */
+struct lc_list *lc_compile(const struct pol_list *list, const char *key);
+struct lc_list *lc_free(struct lc_list *l); /* NULL */
+
+/* Adds the use's chains, and the sets they need, to the table. */
+void lc_add(struct lc_list *l, struct nft_table *t, const struct lc_use *use,
+	    const struct lc_ops *ops);
+
+#endif
