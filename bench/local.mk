@@ -56,3 +56,12 @@ bench_bench_flowtable_CPPFLAGS += -DHAVE_DPDK
 bench_bench_flowtable_CFLAGS += $(DPDK_CFLAGS)
 bench_bench_flowtable_LDADD += $(DPDK_LIBS)
 endif
+bench_progs += bench/flood/flood
+noinst_HEADERS += bench/flood/flood.bpf.c bench/flood/flood.h
+CLEANFILES += bench/flood/*.bpf.o bench/flood/*.skel.h
+bench/flood/flood.bpf.o: bench/flood/flood.h
+bench_flood_flood_SOURCES = bench/flood/flood.c
+bench_flood_flood_CPPFLAGS = $(AM_CPPFLAGS) -I$(builddir)/bench/flood
+bench_flood_flood_CFLAGS = $(AM_CFLAGS)
+bench_flood_flood_LDADD = $(BPF_LIBS)
+bench/flood/flood-flood.$(OBJEXT): bench/flood/flood.skel.h
