@@ -34,7 +34,7 @@ struct sch_row;
 struct cmd;
 struct domain;
 
-#define SCH_MAX_KIDS   24
+#define SCH_MAX_KIDS   64
 #define SCH_MAX_FIELDS 64
 
 struct sch_field {
@@ -79,10 +79,13 @@ struct sch_row {
 	const char *dflt;  /* LEAF: what is in force when not configured ("on"/"off" for a flag) */
 	const char *name;  /* MODE, LIST: name in the file and in JSON, when not the struct's */
 	uint32_t auto_key; /* LIST: step of a key that may be left out (10, 20, ...) */
-	bool single;       /* MODE: at most one record */
-	bool buffered;     /* MODE: its lines apply together when the mode is left */
-	bool creates;      /* LIST: other lines naming its key need this one first */
-	bool secret;       /* value masked for readers, in logs, JSON and tech-support */
+	/* MODE: field that a new record gets in steps of 10 when the line leaves it out; with cmp,
+	 * the order of typing. */
+	const char *auto_order;
+	bool single;   /* MODE: at most one record */
+	bool buffered; /* MODE: its lines apply together when the mode is left */
+	bool creates;  /* LIST: other lines naming its key need this one first */
+	bool secret;   /* value masked for readers, in logs, JSON and tech-support */
 	/* LIST: typing `typed` takes `old` away, as IOS does with a second primary address. */
 	bool (*displaces)(const struct rec *typed, const struct rec *old);
 	/* Order of printing and of the vector when it is not the order of the key. */

@@ -101,7 +101,7 @@ static struct syn_node *parse_value(struct parser *ps)
 	ps->p++;
 	n->word = take_word(ps);
 	if (*ps->p++ != ':' || g->n_values == SYN_MAX_VALUES) {
-		fail(ps, "a value is <name:TYPE>, and there may be 12");
+		fail(ps, "a value is <name:TYPE>, and there may be 32");
 		return n;
 	}
 	tname = take_word(ps);

@@ -15,7 +15,7 @@
 
 #include "schema/types.h"
 
-#define SYN_MAX_VALUES 12
+#define SYN_MAX_VALUES 32
 #define SYN_MAX_SETS   8
 
 /* The notation as a tree: for printing lines and for the manual. */

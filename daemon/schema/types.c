@@ -552,11 +552,20 @@ static const struct val_type types[] = {
 	ACL("ACL6", "any, host X or X/len", "any, host X, X:X:X:X::X/nn"),
 };
 
+/* Types of domains; the linker makes the bounds, in a program that has any. */
+extern const struct val_type *const __start_rtr_val_types[] __attribute__((weak));
+extern const struct val_type *const __stop_rtr_val_types[] __attribute__((weak));
+
 const struct val_type *val_type_find(const char *name, size_t len)
 {
 	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
 		if (strlen(types[i].name) == len && !strncmp(types[i].name, name, len))
 			return &types[i];
+	}
+	for (const struct val_type *const *t = __start_rtr_val_types; t != __stop_rtr_val_types;
+	     t++) {
+		if (strlen((*t)->name) == len && !strncmp((*t)->name, name, len))
+			return *t;
 	}
 	return NULL;
 }
@@ -632,7 +641,7 @@ json_t *val_to_json(const struct val_spec *s, const void *src)
 
 int val_from_text(const struct val_spec *s, const char *text, void *dst, struct strbuf *err)
 {
-	const char *tok[4];
+	const char *tok[12];
 	char *copy, *save = NULL;
 	size_t n = 0;
 	int used;

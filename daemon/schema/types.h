@@ -48,6 +48,11 @@ struct val_type {
 			 void *arg);
 };
 
+/* A type that a domain brings along; its name must be new. */
+#define VAL_TYPE(t)                                                                                \
+	static const struct val_type *const t##_entry                                              \
+		__attribute__((used, section("rtr_val_types"))) = &(t)
+
 const struct val_type *val_type_find(const char *name, size_t len);
 /* Makes a spec from TYPE(args); false when the arguments are not of the type's form. */
 bool val_spec_init(struct val_spec *s, const struct val_type *type, const char *args);
