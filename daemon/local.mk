@@ -77,3 +77,6 @@ librtrd_a_SOURCES += daemon/conntrack/ct_filter.c daemon/conntrack/ct_dump.c
 librtrd_a_SOURCES += daemon/conntrack/ct_query.c daemon/conntrack/ct_change.c
 librtrd_a_SOURCES += daemon/conntrack/ct_events.c
 librtrd_a_SOURCES += daemon/firewall/list_box.c daemon/firewall/list_box.h daemon/firewall/list_compile.h
+librtrd_a_SOURCES += daemon/nat/nat.h daemon/nat/nat_policy.h daemon/nat/nat_types.c
+librtrd_a_SOURCES += daemon/nat/nat_schema.c daemon/nat/nat_policy.c daemon/nat/nat_ports.c
+librtrd_a_SOURCES += daemon/nat/nat_map.c daemon/nat/nat_check.c daemon/nat/nat_eval.c

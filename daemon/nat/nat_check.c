@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What is wrong with a policy, told at the line. Pure: the policy is complete, nothing is asked. */
+#include "domain.h"
+#include "nat/nat.h"
+
+#include <string.h>
+
+/* A forward whose ports move by an offset is one element a port in the kernel's map. */
+#define MOVED_PORTS_MAX 4096
+/* Addresses of a rotary pool: one element each. */
+#define ROTARY_MAX 256
+
+struct ctx {
+	const struct nat_policy *p;
+	struct check *c;
+};
+
+/* Warnings are for lines that are new: a sentence that comes back with every commit is not read. */
+static bool is_new(struct check *c, const struct rec *r)
+{
+	return rec_find(c->old, r->type, r) != r;
+}
+
+static bool bad_addr(struct check *c, const struct rec *rec, const struct rtr_addr *a)
+{
+	char text[RTR_ADDR_STRLEN];
+
+	if (!rtr_addr_is_any(a) && !rtr_addr_is_multicast(a) && !rtr_addr_is_loopback(a) &&
+	    !rtr_addr_is_linklocal(a))
+		return false;
+	check_error(c, rec, "%s cannot be the address of a host", rtr_addr_str(a, text));
+	return true;
+}
+
+/* ---- pools ---- */
+
+static void check_pool(struct check *c, const struct nat_family *f, size_t at)
+{
+	const struct nat_addrs *a = &f->pools[at];
+	struct rtr_prefix net = { .addr = a->lo, .len = a->len };
+	char text[RTR_PREFIX_STRLEN];
+
+	if (bad_addr(c, a->rec, &a->lo) || bad_addr(c, a->rec, &a->hi))
+		return;
+	if (rtr_addr_cmp(&a->lo, &a->hi) > 0)
+		check_error(c, a->rec, "the first address is above the last");
+	if (!a->len) {
+		check_error(c, a->rec, "the netmask is none");
+		return;
+	}
+	if (a->lo.family == AF_INET6 && a->len < 64)
+		check_error(c, a->rec, "an IPv6 pool lies in a /64 or a smaller network");
+	net = rtr_prefix_network(net);
+	if (!rtr_prefix_contains(&net, &a->hi))
+		check_error(c, a->rec, "the last address is not in %s", rtr_prefix_str(&net, text));
+	if (a->rotary && nat_addrs_size(a) > ROTARY_MAX)
+		check_error(c, a->rec, "a rotary pool has at most %d addresses", ROTARY_MAX);
+	for (size_t i = 0; i < at; i++) {
+		const struct nat_addrs *b = &f->pools[i];
+
+		if (!a->rotary && !b->rotary && rtr_addr_cmp(&a->lo, &b->hi) <= 0 &&
+		    rtr_addr_cmp(&b->lo, &a->hi) <= 0)
+			check_error(c, a->rec, "shares addresses with pool %s", b->name);
+	}
+}
+
+/* ---- lists ---- */
+
+/* NAT looks at addresses, protocol, ports and ICMP types of a connection's first packet. */
+static void check_list(struct check *c, const struct pol_list *l, const struct rec *rec)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		const struct pol_rule *r = l->rules[i];
+		const char *what = NULL;
+
+		for (size_t k = 0; k < r->n_services && !what; k++) {
+			if (r->services[k].n_flags)
+				what = "TCP flags";
+		}
+		if (r->dscp)
+			what = "DSCP";
+		else if (r->ttl_lo || r->ttl_hi != UINT8_MAX)
+			what = "TTL";
+		else if (r->len_lo || r->len_hi != UINT16_MAX)
+			what = "length";
+		else if (r->fragments)
+			what = "fragments";
+		else if (r->states)
+			what = "state";
+		else if (r->limit.rate || r->limit.conns)
+			what = "limits";
+		else if (r->tls_name)
+			what = "server name";
+		else if (r->log)
+			what = "log";
+		if (what)
+			check_error(c, rec, "list %s, line %u: address translation cannot go by %s",
+				    l->name, r->seq, what);
+	}
+}
+
+static void check_dynamic(struct ctx *x, const struct nat_dynamic *d, unsigned fam)
+{
+	const struct nat_source_conf *s = (const void *)d->rec;
+	struct check *c = x->c;
+
+	check_list(c, d->list, d->rec);
+	if (d->exempt && s->overload)
+		check_error(c, d->rec, "what is exempt is not overloaded");
+	if (d->pool && d->pool->rotary)
+		check_error(c, d->rec, "a rotary pool is for ip nat inside destination");
+	if (d->pool && d->pool->match_host && d->overload)
+		check_error(c, d->rec, "match-host gives each host its own address: no overload");
+	if (!*d->ifname || !is_new(c, d->rec))
+		return;
+	if (nat_iface_find(x->p, d->ifname)->side[fam] != NAT_OUTSIDE)
+		check_warn(c, d->rec, "nothing is translated before %s is %s nat outside",
+			   d->ifname, fam ? "ipv6" : "ip");
+}
+
+static void check_rotary(struct check *c, const struct nat_rotary *r)
+{
+	check_list(c, r->list, r->rec);
+	if (!r->pool->rotary)
+		check_error(c, r->rec, "pool %s is not of type rotary", r->pool->name);
+	for (size_t i = 0; i < r->list->n; i++) {
+		if (r->list->rules[i]->action == POL_PERMIT && !r->list->rules[i]->dst)
+			check_error(c, r->rec,
+				    "list %s, line %u names no destination: the address that "
+				    "clients ask for",
+				    r->list->name, r->list->rules[i]->seq);
+	}
+}
+
+/* ---- static lines ---- */
+
+static const char *own_iface(const struct nat_policy *p, const struct rtr_addr *a)
+{
+	for (size_t i = 0; i < p->n_ifaces; i++) {
+		const struct nat_iface *f = &p->ifaces[i];
+
+		for (size_t k = 0; k < f->n_addrs[nat_fam(a->family)]; k++) {
+			if (!rtr_addr_cmp(&f->addrs[nat_fam(a->family)][k], a))
+				return f->name;
+		}
+	}
+	return NULL;
+}
+
+static void check_range(struct check *c, const struct nat_static *s)
+{
+	const struct nat_static_conf *l = (const void *)s->rec;
+
+	if (l->gports.hi - l->gports.lo != l->lports.hi - l->lports.lo)
+		check_error(c, s->rec, "the two ranges of ports differ in size");
+	if (s->lport != s->gport && s->n_ports > MOVED_PORTS_MAX)
+		check_error(c, s->rec, "at most %d ports can be moved by one line",
+			    MOVED_PORTS_MAX);
+}
+
+static void check_static(struct ctx *x, const struct nat_static *s)
+{
+	struct check *c = x->c;
+	struct rtr_prefix local = { .addr = s->local, .len = s->len };
+	struct rtr_prefix global = { .addr = s->global, .len = s->len };
+	const char *own = own_iface(x->p, &s->global);
+	const struct nat_addrs *pool = nat_pool_of(x->p, &s->global);
+	char text[RTR_ADDR_STRLEN];
+
+	if (bad_addr(c, s->rec, &s->local) || bad_addr(c, s->rec, &s->global))
+		return;
+	if (s->kind >= NAT_TCP) {
+		check_range(c, s);
+		return;
+	}
+	if (!rtr_addr_cmp(&s->local, &s->global))
+		check_error(c, s->rec, "both addresses are the same");
+	if (s->kind == NAT_HOST && own)
+		check_error(c, s->rec,
+			    "%s is the address of %s, which the box itself needs: forward ports "
+			    "with static tcp and udp",
+			    rtr_addr_str(&s->global, text), own);
+	if (pool && !pool->rotary)
+		check_error(c, s->rec, "%s is in pool %s", rtr_addr_str(&s->global, text),
+			    pool->name);
+	if (s->kind != NAT_NETWORK)
+		return;
+	if (s->len > rtr_family_bits(s->local.family))
+		check_error(c, s->rec, "/%u is longer than an address", s->len);
+	else if (rtr_prefix_has_host_bits(&local) || rtr_prefix_has_host_bits(&global))
+		check_error(c, s->rec, "one of the addresses is not that of a /%u", s->len);
+}
+
+/* Neighbours in order of address: what overlaps is side by side. */
+static void check_twice(struct check *c, const struct nat_static *a, const struct nat_static *b,
+			bool local)
+{
+	const struct rtr_addr *x = local ? &a->local : &a->global;
+	const struct rtr_addr *y = local ? &b->local : &b->global;
+	struct rtr_prefix net = { .addr = *x, .len = a->len };
+	char text[RTR_ADDR_STRLEN];
+
+	if (a->kind != b->kind)
+		return;
+	if (a->kind >= NAT_TCP) {
+		if (!local && !rtr_addr_cmp(x, y) && b->gport - a->gport < a->n_ports)
+			check_error(c, b->rec, "port %u of %s is forwarded already", b->gport,
+				    rtr_addr_str(y, text));
+		return;
+	}
+	if (rtr_prefix_contains(&net, y))
+		check_error(c, b->rec, "%s has a translation already", rtr_addr_str(y, text));
+}
+
+static void check_statics(struct ctx *x, const struct nat_family *f)
+{
+	for (size_t i = 0; i < f->n_statics; i++) {
+		check_static(x, &f->statics[i]);
+		if (!i)
+			continue;
+		check_twice(x->c, &f->statics[i - 1], &f->statics[i], false);
+		check_twice(x->c, &f->by_local[i - 1], &f->by_local[i], true);
+	}
+	for (size_t i = 0; i < f->n_outsides; i++) {
+		const struct nat_outside *o = &f->outsides[i];
+
+		if (bad_addr(x->c, o->rec, &o->local) || bad_addr(x->c, o->rec, &o->global))
+			continue;
+		if (i && !rtr_addr_cmp(&o[-1].local, &o->local))
+			check_error(x->c, o->rec, "the local address stands for another host");
+	}
+}
+
+/* ---- NPTv6 ---- */
+
+static void check_npt(struct check *c, const struct nat_policy *p, size_t at)
+{
+	const struct nat_npt *n = &p->npts[at];
+
+	if (n->inside.len != n->outside.len)
+		check_error(c, n->rec, "the prefixes differ in length");
+	else if (n->inside.len > 64)
+		check_error(c, n->rec, "a prefix is a /64 or shorter (RFC 6296)");
+	for (size_t i = 0; i < at; i++) {
+		const struct nat_npt *o = &p->npts[i];
+
+		if (!strcmp(n->ifname, o->ifname) && (rtr_prefix_overlap(&n->inside, &o->inside) ||
+						      rtr_prefix_overlap(&n->outside, &o->outside)))
+			check_error(c, n->rec, "overlaps with another line of %s", n->ifname);
+	}
+}
+
+/* ---- all ---- */
+
+static bool has_side(const struct nat_policy *p, unsigned fam, enum nat_side side)
+{
+	for (size_t i = 0; i < p->n_ifaces; i++) {
+		if (p->ifaces[i].side[fam] == side)
+			return true;
+	}
+	return false;
+}
+
+void nat_check_policy(const struct nat_policy *p, const struct rec *model, struct check *c)
+{
+	struct ctx x = { p, c };
+
+	for (unsigned fam = 0; fam < 2; fam++) {
+		const struct nat_family *f = &p->f[fam];
+
+		for (size_t i = 0; i < f->n_pools; i++)
+			check_pool(c, f, i);
+		for (size_t i = 0; i < f->n_dynamics; i++)
+			check_dynamic(&x, &f->dynamics[i], fam);
+		for (size_t i = 0; i < f->n_rotaries; i++)
+			check_rotary(c, &f->rotaries[i]);
+		check_statics(&x, f);
+		if (f->n_dynamics && is_new(c, f->dynamics[0].rec) && !has_side(p, fam, NAT_INSIDE))
+			check_warn(c, f->dynamics[0].rec,
+				   "nothing is translated before an interface is %s nat inside",
+				   fam ? "ipv6" : "ip");
+	}
+	for (size_t i = 0; i < p->n_npts; i++)
+		check_npt(c, p, i);
+}
