@@ -9,12 +9,14 @@
 #include <rte_hash.h>
 #include <rte_hash_crc.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/mman.h>
 
 struct ft_peer {
 	struct rte_hash *h;
-	struct flow_line4 *values;
-	size_t values_size;
+	enum flow_family fam;
+	size_t key_size, value_size, values_size;
+	char *values;
 	bool lock_free;
 };
 
@@ -37,12 +39,12 @@ bool ft_peer_start(void)
 	return rte_eal_init(ARRAY_LEN(argv), (char **)(uintptr_t)argv) >= 0;
 }
 
-struct ft_peer *ft_peer_new(uint32_t n_keys, bool lock_free)
+struct ft_peer *ft_peer_new(enum flow_family fam, uint32_t n_keys, bool lock_free)
 {
 	struct rte_hash_parameters par = {
 		.name = lock_free ? "flows-lf" : "flows",
 		.entries = n_keys,
-		.key_len = sizeof(struct flow_key4),
+		.key_len = fam == FLOW_4 ? sizeof(struct flow_key4) : sizeof(struct flow_key6),
 		.hash_func = rte_hash_crc,
 		.hash_func_init_val = 0x5eed,
 		.socket_id = 0,
@@ -51,7 +53,10 @@ struct ft_peer *ft_peer_new(uint32_t n_keys, bool lock_free)
 	struct ft_peer *p = xcalloc(1, sizeof(*p));
 
 	p->lock_free = lock_free;
-	p->values_size = (size_t)n_keys * sizeof(*p->values);
+	p->fam = fam;
+	p->key_size = par.key_len;
+	p->value_size = fam == FLOW_4 ? sizeof(struct flow_line4) : sizeof(struct flow_line6);
+	p->values_size = n_keys * p->value_size;
 	p->values = mmap(NULL, p->values_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 			 -1, 0);
 	p->h = rte_hash_create(&par);
@@ -73,24 +78,39 @@ struct ft_peer *ft_peer_free(struct ft_peer *p)
 	return NULL;
 }
 
-bool ft_peer_add(struct ft_peer *p, const struct flow_key4 *keys, const uint32_t *order, uint32_t n)
+/* The value is written whole, as our line is. */
+static void fill(struct ft_peer *p, void *value, uint32_t i, const char *key)
+{
+	if (p->fam == FLOW_4) {
+		struct flow_line4 *v = value;
+
+		*v = (struct flow_line4){ .word0 = i, .rw.saddr = i };
+		memcpy(&v->key, key, sizeof(v->key));
+	} else {
+		struct flow_line6 *v = value;
+
+		*v = (struct flow_line6){ .word0 = i, .rw.sport = (uint16_t)i };
+		memcpy(&v->key, key, sizeof(v->key));
+	}
+}
+
+bool ft_peer_add(struct ft_peer *p, const char *keys, const uint32_t *order, uint32_t n)
 {
 	for (uint32_t k = 0; k < n; k++) {
-		uint32_t i = order[k];
+		const char *key = keys + order[k] * p->key_size;
+		char *value = p->values + order[k] * p->value_size;
 
-		/* The value of one cache line is written whole, as ours is. */
-		p->values[i] = (struct flow_line4){ .word0 = i, .key = keys[i] };
-		p->values[i].rw.saddr = i;
-		if (rte_hash_add_key_data(p->h, &keys[i], &p->values[i]) < 0)
+		fill(p, value, order[k], key);
+		if (rte_hash_add_key_data(p->h, key, value) < 0)
 			return false;
 	}
 	return true;
 }
 
-bool ft_peer_del(struct ft_peer *p, const struct flow_key4 *keys, const uint32_t *order, uint32_t n)
+bool ft_peer_del(struct ft_peer *p, const char *keys, const uint32_t *order, uint32_t n)
 {
 	for (uint32_t k = 0; k < n; k++) {
-		int32_t pos = rte_hash_del_key(p->h, &keys[order[k]]);
+		int32_t pos = rte_hash_del_key(p->h, keys + order[k] * p->key_size);
 
 		if (pos < 0 || (p->lock_free && rte_hash_free_key_with_position(p->h, pos)))
 			return false;
@@ -98,8 +118,16 @@ bool ft_peer_del(struct ft_peer *p, const struct flow_key4 *keys, const uint32_t
 	return true;
 }
 
-uint32_t ft_peer_find(struct ft_peer *p, const struct flow_key4 *const *keys, uint32_t n,
-		      unsigned burst, uint64_t *inout_sum)
+static uint64_t read_value(const struct ft_peer *p, const void *value)
+{
+	const struct flow_line4 *v4 = value;
+	const struct flow_line6 *v6 = value;
+
+	return p->fam == FLOW_4 ? v4->rw.saddr + v4->egress : v6->rw.sport + v6->egress;
+}
+
+uint32_t ft_peer_find(struct ft_peer *p, const void *const *keys, uint32_t n, unsigned burst,
+		      uint64_t *inout_sum)
 {
 	void *data[RTE_HASH_LOOKUP_BULK_MAX];
 	uint64_t mask, sum = 0;
@@ -111,12 +139,10 @@ uint32_t ft_peer_find(struct ft_peer *p, const struct flow_key4 *const *keys, ui
 			return 0;
 		hits += (uint32_t)__builtin_popcountll(mask);
 		for (uint64_t m = mask; m; m &= m - 1)
-			__builtin_prefetch(data[__builtin_ctzll(m)]);
-		for (uint64_t m = mask; m; m &= m - 1) {
-			const struct flow_line4 *v = data[__builtin_ctzll(m)];
-
-			sum += v->rw.saddr + v->egress;
-		}
+			for (size_t at = 0; at < p->value_size; at += RTR_CACHELINE)
+				__builtin_prefetch((char *)data[__builtin_ctzll(m)] + at);
+		for (uint64_t m = mask; m; m &= m - 1)
+			sum += read_value(p, data[__builtin_ctzll(m)]);
 	}
 	*inout_sum += sum;
 	return hits;
@@ -129,7 +155,7 @@ bool ft_peer_start(void)
 	return false;
 }
 
-struct ft_peer *ft_peer_new(uint32_t n_keys, bool lock_free)
+struct ft_peer *ft_peer_new(enum flow_family fam, uint32_t n_keys, bool lock_free)
 {
 	return NULL;
 }
@@ -139,18 +165,18 @@ struct ft_peer *ft_peer_free(struct ft_peer *p)
 	return NULL;
 }
 
-bool ft_peer_add(struct ft_peer *p, const struct flow_key4 *keys, const uint32_t *order, uint32_t n)
+bool ft_peer_add(struct ft_peer *p, const char *keys, const uint32_t *order, uint32_t n)
 {
 	return false;
 }
 
-bool ft_peer_del(struct ft_peer *p, const struct flow_key4 *keys, const uint32_t *order, uint32_t n)
+bool ft_peer_del(struct ft_peer *p, const char *keys, const uint32_t *order, uint32_t n)
 {
 	return false;
 }
 
-uint32_t ft_peer_find(struct ft_peer *p, const struct flow_key4 *const *keys, uint32_t n,
-		      unsigned burst, uint64_t *inout_sum)
+uint32_t ft_peer_find(struct ft_peer *p, const void *const *keys, uint32_t n, unsigned burst,
+		      uint64_t *inout_sum)
 {
 	return 0;
 }

@@ -25,7 +25,7 @@ uint64_t flow_spill_add(uint64_t spill, uint64_t hash)
 								   : spill + (1ull << shift);
 }
 
-/* From 15 nobody knows how many are left: the next holder counts. */
+/* From 3 nobody knows how many are left: the next holder counts. */
 static uint64_t spill_sub(uint64_t spill, uint64_t hash)
 {
 	unsigned shift = flow_spill_shift(hash);

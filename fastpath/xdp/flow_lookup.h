@@ -88,10 +88,10 @@ FLOW_INLINE uint16_t flow_tag(uint64_t hash)
 	return (uint16_t)(hash >> 48);
 }
 
-/* Where the counter of a hash is in the lock word: bits 30-32 choose, no other use has them. */
+/* Where the counter of a hash is in the lock word: bits 30-33 choose, no other use has them. */
 FLOW_INLINE unsigned flow_spill_shift(uint64_t hash)
 {
-	return FLOW_LOCK_SPILL_SHIFT + 4 * (unsigned)(hash >> 30 & 7);
+	return FLOW_LOCK_SPILL_SHIFT + 2 * (unsigned)(hash >> 30 & 15);
 }
 
 /* Can the key be in its second bucket? lock is the first one's, read at any time of the lookup. */

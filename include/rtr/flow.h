@@ -54,7 +54,7 @@
 #include <stdint.h>
 
 #define FLOW_MAGIC          0x72747266u /* "frtr" */
-#define FLOW_LAYOUT_VERSION 2
+#define FLOW_LAYOUT_VERSION 3
 #define FLOW_HDR_SIZE       4096
 #define FLOW_SLOTS          7
 #define FLOW_NO_LINE        0xffffffffu
@@ -223,11 +223,11 @@ struct flow_pair6 {
  * lock, u64: who holds the bucket, and a filter of the keys that have it as their first bucket but
  * lie in their second.
  *	63                        32 31        16  15   14          0
- *	| 8 counters of 4, by hash   |  epoch 16  | again | worker + 1 |
+ *	| 16 counters of 2, by hash  |  epoch 16  | again | worker + 1 |
  * Nobody holds it, or only one of an older epoch: that lock is void. While it is not held a counter
  * of 0 says that no such key lies in its second bucket: a miss reads one line. Only a holder puts
  * a slot into a second bucket or takes one out, so every other state is covered by the owner
- * field, which is not 0 then, dead or not. 15 stands for 15 or more; "again" and a void lock say
+ * field, which is not 0 then, dead or not. 3 stands for 3 or more; "again" and a void lock say
  * that counters may be too high, and the next holder counts again.
  */
 #define FLOW_LOCK_OWNER       0x7fffull
@@ -235,7 +235,7 @@ struct flow_pair6 {
 #define FLOW_LOCK_EPOCH_SHIFT 16
 #define FLOW_LOCK_SPILL_SHIFT 32
 #define FLOW_LOCK_SPILL       (~0ull << FLOW_LOCK_SPILL_SHIFT)
-#define FLOW_SPILL_MAX        15ull
+#define FLOW_SPILL_MAX        3ull
 
 struct flow_bucket {
 	uint64_t lock;             /* wk:rw xdp:r */
