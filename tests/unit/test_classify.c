@@ -353,6 +353,57 @@ START_TEST(forms)
 }
 END_TEST
 
+/* A later fragment has ports of 0 in its key and none in fact: rules on ports that hold 0 stand in
+ * front of the rule that is for it, and all match its key. */
+START_TEST(later_fragment)
+{
+	enum fp_cls_form form = _i / 2 ? FP_CLS_TREES : FP_CLS_BEST;
+	uint8_t family = _i % 2 ? AF_INET6 : AF_INET;
+	enum { N = 600, LATER = N - 2, REST = N - 1 };
+	static const struct {
+		uint16_t dport;
+		enum fp_cls_frag frag;
+		uint32_t want;
+	} cases[] = { { 0, FP_CLS_WHOLE, 0 },          { 0, FP_CLS_FIRST_FRAG, 0 },
+		      { 0, FP_CLS_LATER_FRAG, LATER }, { 40, FP_CLS_WHOLE, 40 },
+		      { 40, FP_CLS_FIRST_FRAG, 40 },   { 60000, FP_CLS_WHOLE, REST } };
+	static struct fp_cls_rule rules[N];
+	struct fp_cls *cls;
+
+	for (uint32_t i = 0; i < N; i++) {
+		rules[i] = fp_cls_rule_any(family, i);
+		rules[i].proto = 17;
+		if (i < LATER)
+			rules[i].dport_hi = (uint16_t)i;
+	}
+	rules[LATER].frags = 1 << FP_CLS_LATER_FRAG;
+	ck_assert_int_eq(fp_cls_build_as(rules, N, form, &cls), 0);
+	if (form == FP_CLS_BEST) {
+		struct fp_cls_stats st = fp_cls_stats(cls);
+
+		ck_assert_uint_eq(st.trees4 + st.trees6, 0);
+	}
+	for (enum fp_cls_isa isa = 0; isa < FP_CLS_ISA__MAX; isa++) {
+		if (!fp_cls_use(cls, isa))
+			continue;
+		for (unsigned k = 0; k < ARRAY_LEN(cases); k++) {
+			uint32_t ports = fp_cls_pair(0, cases[k].dport),
+				 misc = fp_cls_misc(17, 0, 0, cases[k].frag), got;
+			struct fp_cls_key4 k4 = { .ports = ports, .misc = misc };
+			struct fp_cls_key6 k6 = { .ports = ports, .misc = misc };
+
+			if (family == AF_INET)
+				fp_cls_lookup4(cls, &k4, 1, &got);
+			else
+				fp_cls_lookup6(cls, &k6, 1, &got);
+			ck_assert_msg(got == cases[k].want, "case %u: rule %u, not %u", k, got,
+				      cases[k].want);
+		}
+	}
+	fp_cls_free(cls);
+}
+END_TEST
+
 /* Each allocation of a build fails once: -ENOMEM, and nothing is lost (the ASan run sees leaks). A
  * build that goes on to the end found another way. */
 START_TEST(allocation_fails)
@@ -405,6 +456,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(tc, all_overlap, 0, 2);
 	tcase_add_loop_test(tc, hundred_thousand, 0, 3);
 	tcase_add_loop_test(tc, forms, 0, 8);
+	tcase_add_loop_test(tc, later_fragment, 0, 4);
 	tcase_add_loop_test(tc, allocation_fails, 0, 2);
 	suite_add_tcase(s, tc);
 	return s;
