@@ -67,6 +67,7 @@ void check_warn(struct check *c, const struct rec *rec, const char *fmt, ...) RT
 /* ---- plan ---- */
 
 struct nl_msg;
+struct nfbatch;
 
 struct plan {
 	const struct rec *want; /* root of the desired model */
@@ -80,6 +81,9 @@ struct plan {
  * plan_nl consumes msg: a libnl message without NLM_F_ACK (added by the queue).
  */
 void plan_nl(struct plan *p, struct nl_msg *msg, const struct rec *rec, const char *fmt, ...)
+	RTR_PRINTF(4, 5);
+/* One atomic change of nftables (kernel/nfbatch.h); takes the caller's reference. */
+void plan_nft(struct plan *p, struct nfbatch *batch, const struct rec *rec, const char *fmt, ...)
 	RTR_PRINTF(4, 5);
 /* A file below /proc/sys ("net/ipv4/ip_forward"). The value before our first write is kept in the
  * baseline (kernel/baseline.h), and returns when a plan does not ask for the file any more. True

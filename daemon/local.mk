@@ -2,8 +2,8 @@
 # programs take all objects; unit tests take from the archive what they name.
 noinst_LIBRARIES += librtrd.a
 DAEMON_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/daemon
-DAEMON_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(NL_CFLAGS) $(LIBCONFIG_CFLAGS) $(JANSSON_CFLAGS) $(CAPNG_CFLAGS) $(MNL_CFLAGS)
-DAEMON_LIBS = $(EVENT_LIBS) $(NL_LIBS) $(LIBCONFIG_LIBS) $(JANSSON_LIBS) $(CAPNG_LIBS) $(MNL_LIBS) -lpthread -lm
+DAEMON_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(NL_CFLAGS) $(LIBCONFIG_CFLAGS) $(JANSSON_CFLAGS) $(CAPNG_CFLAGS) $(MNL_CFLAGS) $(NFT_CFLAGS)
+DAEMON_LIBS = $(EVENT_LIBS) $(NL_LIBS) $(LIBCONFIG_LIBS) $(JANSSON_LIBS) $(CAPNG_LIBS) $(NFT_LIBS) $(MNL_LIBS) -lpthread -lm
 DAEMON_WHOLE = $(librtrd_a_OBJECTS) librtr.a
 librtrd_a_CPPFLAGS = $(DAEMON_CPPFLAGS)
 librtrd_a_CFLAGS = $(DAEMON_CFLAGS)
@@ -80,3 +80,10 @@ librtrd_a_SOURCES += daemon/firewall/list_box.c daemon/firewall/list_box.h daemo
 librtrd_a_SOURCES += daemon/nat/nat.h daemon/nat/nat_policy.h daemon/nat/nat_types.c
 librtrd_a_SOURCES += daemon/nat/nat_schema.c daemon/nat/nat_policy.c daemon/nat/nat_ports.c
 librtrd_a_SOURCES += daemon/nat/nat_map.c daemon/nat/nat_check.c daemon/nat/nat_eval.c
+librtrd_a_SOURCES += daemon/kernel/nfbatch.c daemon/kernel/nfbatch.h
+librtrd_a_SOURCES += daemon/kernel/nlq_nft.c daemon/kernel/nlq_nft.h
+librtrd_a_SOURCES += daemon/nft/nft_attrs.c daemon/nft/nft_rule.c daemon/nft/nft_obj.c daemon/nft/nft_ruleset.c
+librtrd_a_SOURCES += daemon/nft/nft_expr.c daemon/nft/nft_data.h daemon/nft/nft_set.c
+librtrd_a_SOURCES += daemon/nft/nft_diff.c daemon/nft/nft_emit.c daemon/nft/nft_diff.h
+librtrd_a_SOURCES += daemon/nft/nft_query.c daemon/nft/nft_query.h daemon/nft/nft_read.c daemon/nft/nft_read.h
+librtrd_a_SOURCES += daemon/nft/nft_watch.c daemon/nft/nft_watch.h daemon/nft/nft_kernel.c daemon/nft/nft_kernel.h

@@ -65,7 +65,7 @@ static const struct sch_word words[] = {
 	{ "secondary", "One more network on the same link" },
 };
 
-static const char *const after_system[] = { "system", NULL };
+static const char *const after_system[] = { "system", "nft", NULL };
 
 static const struct domain links_domain = {
 	.name = "links",

@@ -3,6 +3,7 @@
 
 #include "hash.h"
 #include "kernel/baseline.h"
+#include "kernel/nfbatch.h"
 #include "kernel/nlq.h"
 #include "kernel/shadow.h"
 #include "strbuf.h"
@@ -69,11 +70,12 @@ static void hset_fini(struct hset *h)
 
 /* ---- plans ---- */
 
-enum kop_kind { KOP_NETLINK, KOP_SYSCTL, KOP_ERROR, KOP_KEEP, KOP_DROP };
+enum kop_kind { KOP_NETLINK, KOP_NFT, KOP_SYSCTL, KOP_ERROR, KOP_KEEP, KOP_DROP };
 
 struct kop {
 	enum kop_kind kind;
 	struct nl_msg *msg;
+	struct nfbatch *nft;
 	char *path, *value; /* of a sysctl; key and value of KEEP, DROP */
 	char *text;
 	const struct rec *rec;
@@ -104,6 +106,7 @@ static void ops_clear(struct kops *o)
 	for (size_t i = 0; i < o->n; i++) {
 		if (o->v[i].msg)
 			nlmsg_free(o->v[i].msg);
+		nfbatch_unref(o->v[i].nft);
 		free(o->v[i].path);
 		free(o->v[i].value);
 		free(o->v[i].text);
@@ -135,6 +138,17 @@ void plan_nl(struct plan *p, struct nl_msg *msg, const struct rec *rec, const ch
 	va_list ap;
 
 	op->msg = msg;
+	va_start(ap, fmt);
+	op->text = vtext(fmt, ap);
+	va_end(ap);
+}
+
+void plan_nft(struct plan *p, struct nfbatch *batch, const struct rec *rec, const char *fmt, ...)
+{
+	struct kop *op = op_new(p, KOP_NFT, rec);
+	va_list ap;
+
+	op->nft = batch;
 	va_start(ap, fmt);
 	op->text = vtext(fmt, ap);
 	va_end(ap);
@@ -365,6 +379,9 @@ static void on_done(void *arg, int error, const char *text)
 		op->why = xstrdup(text);
 	if (op->kind == KOP_NETLINK)
 		touch(nlmsg_hdr(op->msg));
+	/* Somebody else changed nftables since we looked: not done, and to be planned again. */
+	if (op->kind == KOP_NFT && error == -ERESTART)
+		op->error = -ECANCELED;
 	if (error && a.mode == APPLY_COMMIT && !a.cancelled) {
 		a.cancelled = true;
 		nlq_cancel();
@@ -463,6 +480,8 @@ static void send_ops(void)
 		if (op->kind == KOP_NETLINK) {
 			nlmsg_get(op->msg);
 			nlq_netlink(op->msg, on_done, (void *)(uintptr_t)i);
+		} else if (op->kind == KOP_NFT) {
+			nlq_nft(op->nft, on_done, (void *)(uintptr_t)i);
 		} else {
 			nlq_sysctl(op->path, op->value, on_done, (void *)(uintptr_t)i);
 		}

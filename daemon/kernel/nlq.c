@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "kernel/nlq.h"
 
+#include "kernel/nlq_nft.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
@@ -24,7 +26,8 @@
 
 struct entry {
 	TAILQ_ENTRY(entry) link;
-	struct nl_msg *msg; /* NULL: a sysctl */
+	struct nl_msg *msg; /* NULL: a batch or a sysctl */
+	struct nfbatch *nft;
 	char *path, *value;
 	nlq_done_fn done;
 	void *arg;
@@ -40,6 +43,7 @@ static struct {
 	struct event *ev_turn;
 	struct entry_list queue;  /* not sent */
 	struct entry_list flight; /* sent, oldest first */
+	struct entry *batch;      /* with the sender of nftables: nothing else is sent */
 	unsigned n_flight;
 	uint64_t writes, fault_at;
 	enum nlq_fault fault;
@@ -58,6 +62,7 @@ static void entry_free(struct entry *e)
 {
 	if (e->msg)
 		nlmsg_free(e->msg);
+	nfbatch_unref(e->nft);
 	free(e->path);
 	free(e->value);
 	free(e);
@@ -65,6 +70,8 @@ static void entry_free(struct entry *e)
 
 static void complete(struct entry *e, int error, const char *text)
 {
+	if (e->nft && e->nft->done)
+		e->nft->done(e->nft->arg, e->nft, error);
 	if (e->done)
 		e->done(e->arg, error, text);
 	entry_free(e);
@@ -249,9 +256,31 @@ static unsigned run_one(struct entry *e)
 		return 1;
 	}
 	q.writes++;
+	if (e->nft) {
+		q.batch = e;
+		nft_sender_start(e->nft);
+		return 1;
+	}
 	r = write_sysctl(e->path, e->value);
 	complete(e, r, "");
 	return 1;
+}
+
+static void batch_done(int error, const char *text)
+{
+	struct entry *e = q.batch;
+	struct strbuf all = STRBUF_INIT;
+
+	if (error && e->nft->describe && e->nft->bad != NFBATCH_NONE) {
+		e->nft->describe(e->nft->arg, e->nft->bad, &all);
+		if (*text)
+			strbuf_adds(&all, ": ");
+	}
+	strbuf_adds(&all, text);
+	q.batch = NULL;
+	complete(e, error, strbuf_str(&all));
+	strbuf_fini(&all);
+	turn_soon();
 }
 
 static void on_turn(evutil_socket_t fd, short what, void *arg)
@@ -259,14 +288,14 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
 	unsigned n = 0;
 	struct entry *e;
 
-	while (n < NLQ_TURN && (e = TAILQ_FIRST(&q.queue))) {
+	while (n < NLQ_TURN && !q.batch && (e = TAILQ_FIRST(&q.queue))) {
 		unsigned sent = send_batch();
 
 		if (!sent)
 			sent = run_one(e);
 		n += sent;
 	}
-	if (!TAILQ_EMPTY(&q.queue))
+	if (!TAILQ_EMPTY(&q.queue) && !q.batch)
 		turn_soon();
 }
 
@@ -288,6 +317,11 @@ void nlq_netlink(struct nl_msg *msg, nlq_done_fn done, void *arg)
 	enqueue(done, arg)->msg = msg;
 }
 
+void nlq_nft(struct nfbatch *b, nlq_done_fn done, void *arg)
+{
+	enqueue(done, arg)->nft = nfbatch_ref(b);
+}
+
 void nlq_sysctl(const char *path, const char *value, nlq_done_fn done, void *arg)
 {
 	struct entry *e = enqueue(done, arg);
@@ -306,7 +340,7 @@ void nlq_cancel(void)
 
 bool nlq_idle(void)
 {
-	return TAILQ_EMPTY(&q.queue) && TAILQ_EMPTY(&q.flight);
+	return TAILQ_EMPTY(&q.queue) && TAILQ_EMPTY(&q.flight) && !q.batch;
 }
 
 uint64_t nlq_writes(void)
@@ -366,13 +400,14 @@ int nlq_init(struct event_base *base)
 	if (setsockopt(q.fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
 		setsockopt(q.fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 	q.ev_turn = evtimer_new(base, on_turn, NULL);
-	return 0;
+	return nft_sender_init(base, batch_done);
 }
 
 void nlq_fini(void)
 {
 	struct entry *e;
 
+	nft_sender_fini();
 	while (q.sock && (e = TAILQ_FIRST(&q.queue))) {
 		TAILQ_REMOVE(&q.queue, e, link);
 		complete(e, -ECANCELED, "");

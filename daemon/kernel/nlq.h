@@ -5,7 +5,8 @@
  * room in the receive buffer; writes complete in the order of queueing.
  * Owns: queued messages until they complete. Threads: rtrd's loop only; callbacks come from the
  * loop, never from inside nlq_netlink or nlq_sysctl. The kernel answers inside sendmsg, so nothing
- * here waits; after NLQ_TURN writes the loop gets its turn.
+ * here waits; after NLQ_TURN writes the loop gets its turn. A batch of nftables is one write; its
+ * system call is made by a thread of its own (kernel/nlq_nft.h).
  * Failure: each write reports errno and the kernel's words (extack). A lost acknowledgement is
  * -ENOBUFS: the outcome is then unknown, and a plan made from a fresh look tells.
  *
@@ -20,6 +21,7 @@
 
 #include <event2/event.h>
 
+struct nfbatch;
 struct nl_msg;
 
 /* Most messages in flight at once. An acknowledgement occupies less than 1 KiB of the receive
@@ -41,6 +43,9 @@ void nlq_fini(void);
 void nlq_netlink(struct nl_msg *msg, nlq_done_fn done, void *arg);
 /* Queues the write of value to /proc/sys/<path>. Both texts are copied. */
 void nlq_sysctl(const char *path, const char *value, nlq_done_fn done, void *arg);
+/* Queues a batch (a reference is taken); its answers are in it when done is called. The text names
+ * the message at fault. */
+void nlq_nft(struct nfbatch *b, nlq_done_fn done, void *arg);
 /* Everything not yet sent completes with -ECANCELED, in order, from the loop. */
 void nlq_cancel(void);
 

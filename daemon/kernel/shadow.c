@@ -90,6 +90,11 @@ uint8_t shadow_proto_of(const char *instance)
 			 hash_bytes(instance, strlen(instance), 0) % PROTO_OTHER_N);
 }
 
+const char *shadow_instance(void)
+{
+	return shadow_db.instance;
+}
+
 uint8_t shadow_proto(void)
 {
 	return shadow_db.proto;

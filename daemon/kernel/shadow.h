@@ -140,7 +140,8 @@ void shadow_resync(void);
 uint64_t shadow_generation(void);
 const struct shadow_stats *shadow_stats(void);
 
-uint8_t shadow_proto(void); /* our rtm_protocol and IFA_PROTO */
+const char *shadow_instance(void); /* "" before shadow_init */
+uint8_t shadow_proto(void);        /* our rtm_protocol and IFA_PROTO */
 uint8_t shadow_proto_of(const char *instance);
 uint32_t shadow_group(void); /* IFLA_GROUP of links that we create */
 /* "rtr.<instance>.<ifname>" into buf; returns it. */

@@ -7,7 +7,7 @@
  *	static void build(struct nft_ruleset *rs, const struct rec *want)
  *	{
  *		struct nft_table *t = nft_ruleset_table(rs, NFPROTO_INET, nft_table_name());
- *		struct nft_chain *c = nft_chain_new(&(struct nft_chain_spec){ .name = "fwd",
+ *		struct nft_chain *c = nft_chain_new(&(struct nft_chain_spec){ .name = "transit",
  *			.type = "filter", .hook = NF_INET_FORWARD, .policy = NF_DROP });
  *		struct nft_rule *r = nft_rule_new(id, rec, "access-list 101 seq 10");
  *
@@ -50,7 +50,7 @@ struct nft_obj; /* below */
 
 struct nft_source {
 	const char *name;
-	int order; /* lower ones first; rules of a chain that two share are in this order */
+	int order; /* lower ones first: what they made is found by nft_table_set and its like */
 	/* Adds what the model wants. Called for every plan, so what is kept must be found fast. */
 	void (*build)(struct nft_ruleset *rs, const struct rec *want);
 };
@@ -68,7 +68,7 @@ const char *nft_table_name(void);
 
 /* The table, made on first use. `name` is nft_table_name(), or that of a table shared with others
  * ("mangle", which the NPTv6 targets insist on): there only chains, sets and objects whose names
- * start with nft_table_name() are ours. */
+ * start with nft_table_name() and a slash are ours. */
 struct nft_table *nft_ruleset_table(struct nft_ruleset *rs, uint8_t family, const char *name);
 
 /* Each takes the caller's reference and seals. A second one of the same name in a table is a

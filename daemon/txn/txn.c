@@ -340,7 +340,7 @@ static void kernel_changed(void *arg, unsigned change)
 void txn_repair(void)
 {
 	t.repair_wanted = true;
-	if (!t.backoff_ms)
+	if (t.kick && !t.backoff_ms)
 		after_ms(t.kick, 0);
 }
 
