@@ -17,3 +17,4 @@ install-data-local:
 	done
 uninstall-local:
 	rm -rf "$(DESTDIR)$(docdir)/examples"
+dist_doc_DATA += docs/firewall.md

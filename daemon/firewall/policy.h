@@ -30,7 +30,7 @@ struct nat_policy;
 /* Addresses of one family: disjoint inclusive ranges, ascending, not adjacent. */
 struct pol_addrs {
 	unsigned refs;
-	const char *group; /* the object group that it is; NULL: written in the rule */
+	const char *group; /* own copy: the object group that it is; NULL: written in the rule */
 	uint8_t family;
 	size_t n;
 	struct pol_addr_range {
@@ -83,7 +83,9 @@ struct pol_limit {
 };
 
 /* Identity of a rule in counters, connection labels and logs: a hash of what names it (list and
- * sequence number), so that it outlives commits and restarts; never below 16. */
+ * sequence number), so that it outlives commits and restarts; never below 16, nor above 2^31 - 1
+ * (the highest bit of label word 1 is POL_LABEL_PASS). */
+#define POL_ID_MIN 16
 typedef uint32_t pol_id;
 
 struct pol_rule {
@@ -95,23 +97,22 @@ struct pol_rule {
 	const struct pol_addrs *src, *dst; /* NULL: any */
 	size_t n_services;
 	const struct pol_service *services; /* at least one; matches when one of them does */
-	/* Not POL_ANY_*: looked at. */
-	uint64_t dscp;           /* set of 1 << DSCP; 0: any */
-	uint8_t ttl_lo, ttl_hi;  /* 0..255: any */
-	uint16_t len_lo, len_hi; /* of the IP packet; 0..65535: any */
-	bool fragments;          /* only fragments after the first. Without it, a rule that looks
-				  * at layer 4 never matches these. Tracked flows are judged whole
-				  * (after reassembly): there it matches nothing. */
-	uint8_t states;          /* set of 1 << enum pol_state; 0: any */
+	uint64_t dscp;                      /* set of 1 << DSCP; 0: any */
+	uint8_t ttl_lo, ttl_hi;             /* 0..255: any; hop limit of IPv6 */
+	uint16_t len_lo, len_hi;            /* of the IP packet; 0..65535: any */
+	bool fragments; /* only fragments after the first. Without it, a rule that looks
+			 * at layer 4 never matches these. Tracked flows are judged whole
+			 * (after reassembly): there it matches nothing. */
+	uint8_t states; /* set of 1 << enum pol_state; 0: any */
 	const struct rec *time_range; /* NULL: always. The compiler leaves out what is not now
 				       * in force; see policy_next_change */
 	bool active;                  /* time range is in force at build time */
 	bool log;
-	uint32_t log_rate; /* lines a minute */
-	struct pol_limit limit;
-	const char *helper;    /* "ftp", ...: NULL none */
-	const char *tls_name;  /* server name pattern; NULL none: decided by the queue helper */
-	const struct rec *rec; /* its configuration line */
+	uint32_t log_rate;      /* lines a minute */
+	struct pol_limit limit; /* of a permit; what exceeds it is dropped by this rule */
+	const char *helper;     /* "ftp", ...: NULL none */
+	const char *tls_name;   /* server name pattern; NULL none: decided by the queue helper */
+	const struct rec *rec;  /* its configuration line */
 };
 
 /* An ordered list of one family; first match; matching nothing is POL_DENY with id 0 for an access
@@ -127,11 +128,19 @@ struct pol_list {
 
 /* ---- where they are used ---- */
 
-/* A class of an inspect policy: the classes of a pair are asked in order; the first whose lists
- * permit the packet decides. */
+/* One `match` line: the packet is of it when the list of its family permits it. */
+struct pol_match {
+	const struct pol_list *list4, *list6; /* NULL: nothing of this family */
+};
+
+/* A class of an inspect policy: the classes of a pair are asked in order; the first that the packet
+ * is of decides. Of a match-any class are those of any of its matches, of a match-all class those
+ * of all of them; without matches (class-default) it is everything. */
 struct pol_class {
-	const char *name;                     /* class-map; "class-default" */
-	const struct pol_list *list4, *list6; /* NULL: matches all (class-default) */
+	const char *name; /* class-map; "class-default" */
+	bool match_all;
+	size_t n_matches;
+	const struct pol_match *matches;
 	enum pol_action action;
 	bool log;
 	pol_id id;
@@ -157,7 +166,7 @@ struct pol_pair {
 };
 
 struct pol_iface {
-	char name[IFNAMSIZ];
+	char name[IFNAMSIZ]; /* as the kernel has it: "lo", not "Loopback0" */
 	uint16_t zone;
 	const struct pol_list *in4, *in6, *out4, *out6; /* access groups; NULL none */
 	enum pol_urpf {
@@ -167,8 +176,8 @@ struct pol_iface {
 		POL_URPF_LOOSE
 	} urpf4,
 		urpf6;
-	bool urpf_default;   /* the default route counts as a way back */
-	uint16_t mss4, mss6; /* 0: left alone; POL_MSS_AUTO: path MTU */
+	bool urpf_default4, urpf_default6; /* the default route counts as a way back */
+	uint16_t mss4, mss6;               /* 0: left alone; POL_MSS_AUTO: path MTU */
 #define POL_MSS_AUTO 1
 	const struct rec *rec;
 };
@@ -186,16 +195,18 @@ struct policy {
 	size_t n_zones;
 	const struct pol_zone *zones;
 	size_t n_ifaces;
-	const struct pol_iface *ifaces; /* by name */
+	const struct pol_iface *ifaces; /* ascending by name (strcmp) */
 	size_t n_pairs;
 	const struct pol_pair *pairs;
 	size_t n_locals;
 	const struct pol_local *locals;
 	size_t n_lists;
-	const struct pol_list *const *lists; /* all of them, used or not */
-	bool martians;                       /* filter on, the default */
-	const struct nat_policy *nat;        /* nat/nat_policy.h; NULL: no NAT at all */
-	const struct rec *model;             /* reference */
+	/* All of them, used or not, ascending by family and name; those of `match protocol` too
+	 * ("protocol http"). */
+	const struct pol_list *const *lists;
+	bool martians;                /* filter on, the default */
+	const struct nat_policy *nat; /* nat/nat_policy.h; NULL: no NAT at all */
+	const struct rec *model;      /* reference */
 };
 
 /* Builds the policy of a model, sharing with `old` (may be NULL) what is the same. c NULL: called
@@ -207,6 +218,8 @@ const struct policy *policy_unref(const struct policy *p); /* NULL */
 /* When a time range next starts or ends after now; 0: never. */
 time_t policy_next_change(const struct policy *p, time_t now);
 
+/* An access list by name, extended or standard; NULL when there is none. */
+const struct pol_list *policy_list(const struct policy *p, uint8_t family, const char *name);
 const struct pol_iface *policy_iface(const struct policy *p, const char *name);
 const struct pol_zone *policy_zone(const struct policy *p, uint16_t id);
 const struct pol_pair *policy_pair(const struct policy *p, uint16_t from, uint16_t to);
@@ -214,6 +227,9 @@ const struct pol_pair *policy_pair(const struct policy *p, uint16_t from, uint16
 const struct pol_rule *policy_rule(const struct policy *p, pol_id id, const struct pol_list **list);
 
 /* ---- the judge ---- */
+
+/* Bit of label word 1: admitted by a `pass` class, so its answers are judged by their own pair. */
+#define POL_LABEL_PASS 0x80000000u
 
 /* A packet as it came from the wire, or from the box itself (iif ""). */
 struct pol_packet {
@@ -229,6 +245,7 @@ struct pol_packet {
 	bool later_fragment;
 	enum pol_state state;
 	bool reply; /* established: against the direction that opened it */
+	bool pass;  /* established: its connection has POL_LABEL_PASS */
 };
 
 /* The answers of the box that a verdict depends on. */
@@ -288,8 +305,16 @@ void policy_eval(const struct policy *p, const struct pol_packet *pkt, const str
 /* Stages that policy_eval is made of, for those who have a part of the way only. */
 const struct pol_rule *pol_list_match(const struct pol_list *l, const struct pol_packet *pkt);
 bool pol_rule_match(const struct pol_rule *r, const struct pol_packet *pkt);
+/* ret: the last rule of its lists that permitted the packet. */
+bool pol_class_match(const struct pol_class *c, const struct pol_packet *pkt,
+		     const struct pol_rule **ret);
+bool pol_is_nd(const struct pol_packet *p); /* passes every access list */
+/* Networks that the martian filter drops; returns their number. IPv4: but source 0.0.0.0. */
+size_t pol_martians(uint8_t family, bool source, struct rtr_prefix *ret, size_t room);
 
-/* The policy in force: built by the firewall domain, replaced when a commit is published. */
+/* The policy in force, that of the running model; valid until the loop's next turn. NULL before
+ * there is a model. */
 const struct policy *policy_running(void);
+void policy_forget(void); /* frees it, at the end */
 
 #endif

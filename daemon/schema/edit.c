@@ -320,6 +320,19 @@ static enum outcome put_list(struct editor *e, unsigned depth, const struct sch_
 	return CHANGED;
 }
 
+/* A new record without a place of its own goes after the others. */
+static void auto_order(const struct rec *parent, struct rec *r)
+{
+	const struct recvec *v = rec_kids(parent, r->type);
+	int n = r->type->row->auto_order ? sch_field_find(r->type, r->type->row->auto_order) : -1;
+	const struct sch_field *f = n < 0 ? NULL : &r->type->fields[n];
+
+	if (!f || (r->present >> n & 1))
+		return;
+	sch_set_uint(r, f, (v->len ? sch_uint(v->v[v->len - 1], f) : 0) + 10);
+	rec_set_present(r, (unsigned)n, true);
+}
+
 /* The key alone enters a mode that exists; with more of the line, that is what holds from now. */
 static enum outcome enter_mode(struct editor *e, unsigned depth, const struct sch_line *l,
 			       struct rec *fields, struct edit_error *err)
@@ -327,6 +340,7 @@ static enum outcome enter_mode(struct editor *e, unsigned depth, const struct sc
 	const struct sch_type *t = fields->type;
 	const struct rec *parent = peek(e, depth), *only, *have;
 	uint64_t mask = line_fields(l);
+	struct rec *r;
 	enum outcome out = SAME;
 
 	if (!parent)
@@ -336,10 +350,15 @@ static enum outcome enter_mode(struct editor *e, unsigned depth, const struct sc
 		return refuse(err, "there can be only one, and there is: ", only);
 	have = rec_find(parent, t, fields);
 	if (!have) {
+		auto_order(parent, fields);
 		rec_put(target(e, depth), rec_ref(fields));
 		out = CHANGED;
 	} else if ((fields->present & mask) && !equal_on(have, fields, mask)) {
-		copy_on(rec_mut_kid(target(e, depth), fields), fields, mask);
+		/* The order may hang on what changed, so the record is put in its place anew. */
+		r = rec_ref(have);
+		rec_mut(&r);
+		copy_on(r, fields, mask);
+		rec_put(target(e, depth), r);
 		out = CHANGED;
 	}
 	while (e->depth > depth)

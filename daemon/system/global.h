@@ -13,6 +13,7 @@ struct global {
 	char *hostname;
 	bool ip_routing;           /* not configured = on */
 	bool ipv6_unicast_routing; /* not configured = on */
+	bool martian_filter;       /* not configured = on */
 };
 
 #endif

@@ -21,6 +21,7 @@ static struct sch_field global_fields[] = {
 	SCH_F(global, hostname),
 	SCH_F(global, ip_routing),
 	SCH_F(global, ipv6_unicast_routing),
+	SCH_F(global, martian_filter),
 };
 
 struct sch_type global_type = {

@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What is wrong with access lists, groups and zones: names that nothing has, what cannot be told
+ * apart by this kernel, and so would be widened or narrowed. */
+#include "firewall/fw.h"
+
+#include "domain.h"
+#include "firewall/policy_impl.h"
+#include "iface/iface.h"
+#include "route/route.h"
+
+#include <string.h>
+
+const struct rec *fw_acl(const struct rec *root, uint8_t family, const char *name)
+{
+	const struct rec *r;
+
+	if (family == AF_INET6)
+		return fw_named(root, &acl6_type, name);
+	r = fw_named(root, &acl4_type, name);
+	return r ? r : fw_named(root, &acl_std_type, name);
+}
+
+static bool same_kids(const struct check *c, const struct sch_type *t)
+{
+	return rec_kids(c->old, t) == rec_kids(c->new, t);
+}
+
+/* ---- access lists ---- */
+
+static bool has_ports(uint16_t proto)
+{
+	return proto == IPPROTO_TCP || proto == IPPROTO_UDP || proto == IPPROTO_SCTP ||
+	       proto == IPPROTO_UDPLITE || proto == IPPROTO_DCCP;
+}
+
+static unsigned flag_words(const struct ace *a, unsigned *ret_bits)
+{
+	const struct acl_flags *w[] = { &a->flags1, &a->flags2, &a->flags3, &a->flags4 };
+	unsigned n = 0, set = 0, clear = 0;
+
+	for (unsigned i = 0; i < ARRAY_LEN(w); i++) {
+		n += (w[i]->set | w[i]->clear) != 0;
+		set |= w[i]->set;
+		clear |= w[i]->clear;
+	}
+	*ret_bits = set & clear ? 9 : (unsigned)__builtin_popcount(set | clear);
+	return n;
+}
+
+static void check_service(struct check *c, const struct ace *a, uint8_t family)
+{
+	uint16_t icmp = family == AF_INET6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
+	unsigned bits, words = flag_words(a, &bits);
+	bool ports = SCH_HAS(a, sport) || SCH_HAS(a, dport);
+
+	if (a->service && (ports || SCH_HAS(a, icmp) || a->established || words))
+		check_error(c, &a->rec, "the object group says ports and types already");
+	else if (ports && !has_ports(a->proto))
+		check_error(c, &a->rec, "ports need tcp, udp, sctp or udplite");
+	else if (SCH_HAS(a, icmp) && a->proto != icmp)
+		check_error(c, &a->rec, "a type of ICMP needs the protocol icmp");
+	else if ((a->established || words) && a->proto != IPPROTO_TCP)
+		check_error(c, &a->rec, "%s needs the protocol tcp",
+			    a->established ? "established" : "a flag");
+	if (a->icmp.has_code && SCH_HAS(a, icmp_code))
+		check_error(c, &a->rec, "the name of the type says its code already");
+	if (a->established && words)
+		check_error(c, &a->rec, "established says flags already");
+	if (bits == 9)
+		check_error(c, &a->rec, "one flag cannot be both set and not set");
+	else if (a->tcp_match && bits > 4)
+		check_error(c, &a->rec, "match-any takes at most four flags");
+	if (a->fragments && (a->service || ports || SCH_HAS(a, icmp) || a->established || words))
+		check_error(c, &a->rec, "later fragments have no ports, types or flags");
+}
+
+static void check_range(struct check *c, const struct rec *r, const struct rtr_addr *lo,
+			const struct rtr_addr *hi)
+{
+	if (lo->family != hi->family)
+		check_error(c, r, "a range has one family");
+	else if (rtr_addr_cmp(lo, hi) > 0)
+		check_error(c, r, "the range ends before it starts");
+}
+
+static void check_extras(struct check *c, const struct ace *a)
+{
+	bool limit = a->limit_rate || a->connections;
+
+	if (limit && a->action != ACE_PERMIT)
+		check_error(c, &a->rec, "a limit belongs to a permit: what exceeds it is dropped");
+	if (a->per_source && !limit)
+		check_error(c, &a->rec, "per-source needs limit-rate or limit-connections");
+	if (a->log_rate && !a->log)
+		check_error(c, &a->rec, "log-rate needs log");
+	if (SCH_HAS(a, helper) && a->action != ACE_PERMIT)
+		check_error(c, &a->rec, "a helper belongs to a permit");
+	if (a->server_name)
+		check_error(c, &a->rec,
+			    "the kernel plane cannot match the name that a TLS client asks for");
+}
+
+static void check_helper(struct check *c, const struct ace *a)
+{
+#define X(word, kernel, proto) proto,
+	static const uint16_t protos[] = { FW_HELPERS(X) };
+#undef X
+
+	if (SCH_HAS(a, helper) && !a->service && a->proto != protos[a->helper])
+		check_error(c, &a->rec, "this helper needs the protocol %s",
+			    protos[a->helper] == IPPROTO_TCP ? "tcp" : "udp");
+}
+
+static void check_refs(struct check *c, const struct ace *a)
+{
+	const char *groups[] = { a->src_group, a->dst_group };
+
+	for (size_t i = 0; i < ARRAY_LEN(groups); i++) {
+		if (groups[i] && !fw_named(c->new, &og_network_type, groups[i]))
+			check_error(c, &a->rec, "there is no object-group network %s", groups[i]);
+	}
+	if (a->service && !fw_named(c->new, &og_service_type, a->service))
+		check_error(c, &a->rec, "there is no object-group service %s", a->service);
+	if (a->time_range && !fw_named(c->new, &trange_type, a->time_range))
+		check_error(c, &a->rec, "there is no time-range %s", a->time_range);
+}
+
+static void check_ace(struct check *c, const struct ace *a, uint8_t family)
+{
+	if (a->remark)
+		return;
+	check_service(c, a, family);
+	if (SCH_HAS(a, src_lo))
+		check_range(c, &a->rec, &a->src_lo, &a->src_hi);
+	if (SCH_HAS(a, dst_lo))
+		check_range(c, &a->rec, &a->dst_lo, &a->dst_hi);
+	check_extras(c, a);
+	check_helper(c, a);
+}
+
+/* Both vectors are sorted and share what did not change: walked side by side. */
+static bool is_new_line(const struct recvec *old, size_t *at, const struct rec *r)
+{
+	while (*at < old->len && old->v[*at] != r && rec_order_cmp(old->v[*at], r) < 0)
+		(*at)++;
+	return *at == old->len || old->v[*at] != r;
+}
+
+static void check_acl(struct check *c, const struct rec *r, const struct sch_type *kid,
+		      bool refs_same)
+{
+	const struct recvec *v = rec_kids(r, kid);
+	const struct rec *old_list = rec_find(c->old, r->type, r);
+	const struct recvec *old = rec_kids(old_list ? old_list : c->old, kid);
+	size_t at = 0;
+
+	if (old_list == r && refs_same)
+		return;
+	for (size_t i = 0; i < v->len; i++) {
+		if (is_new_line(old, &at, v->v[i]))
+			check_ace(c, (const void *)v->v[i], kid == &ace6_type ? AF_INET6 : AF_INET);
+		check_refs(c, (const void *)v->v[i]);
+	}
+}
+
+static void check_acls(struct check *c)
+{
+	bool refs_same = same_kids(c, &og_network_type) && same_kids(c, &og_service_type) &&
+			 same_kids(c, &trange_type);
+	const struct recvec *v4 = rec_kids(c->new, &acl4_type), *v6 = rec_kids(c->new, &acl6_type);
+	const struct acl *a;
+
+	recvec_foreach(v4, a) {
+		check_acl(c, &a->rec, &ace4_type, refs_same);
+		if (fw_named(c->new, &acl_std_type, a->name))
+			check_error(c, &a->rec, "there is a standard access list of this name");
+	}
+	recvec_foreach(v6, a) {
+		check_acl(c, &a->rec, &ace6_type, refs_same);
+	}
+}
+
+/* Tracked packets come reassembled: nothing would ever match. */
+static void check_fragments(struct check *c, const struct rec *list, const char *where)
+{
+	const struct sch_type *kids[] = { &ace4_type, &ace6_type };
+
+	for (size_t k = 0; list && k < ARRAY_LEN(kids); k++) {
+		const struct recvec *v = rec_kids(list, kids[k]);
+		const struct ace *a;
+
+		recvec_foreach(v, a) {
+			if (a->fragments && !a->remark)
+				check_error(c, &a->rec,
+					    "the firewall judges packets whole, after reassembly, "
+					    "and %s uses this list",
+					    where);
+		}
+	}
+}
+
+/* ---- groups ---- */
+
+static void check_nested(struct check *c, const struct sch_type *type, const struct sch_type *kid,
+			 const char *what)
+{
+	const struct recvec *v = rec_kids(c->new, type);
+
+	for (size_t i = 0; i < v->len; i++) {
+		const struct recvec *nested = rec_kids(v->v[i], kid);
+		const struct og_group *g;
+
+		recvec_foreach(nested, g) {
+			if (!fw_named(c->new, type, g->group))
+				check_error(c, &g->rec,
+					    "there is no object-group %s %s, used by %s", what,
+					    g->group,
+					    ((const struct og *)(const void *)v->v[i])->name);
+		}
+	}
+}
+
+static void check_groups(struct check *c)
+{
+	const struct recvec *nets = rec_kids(c->new, &og_network_type);
+	const struct recvec *svcs = rec_kids(c->new, &og_service_type);
+
+	check_nested(c, &og_network_type, &og_ngroup_type, "network");
+	check_nested(c, &og_service_type, &og_sgroup_type, "service");
+	check_nested(c, &og_interface_type, &og_igroup_type, "interface");
+	for (size_t i = 0; i < nets->len && !same_kids(c, &og_network_type); i++) {
+		const struct recvec *v = rec_kids(nets->v[i], &og_range_type);
+		const struct og_range *r;
+
+		recvec_foreach(v, r) {
+			check_range(c, &r->rec, &r->lo, &r->hi);
+		}
+	}
+	for (size_t i = 0; i < svcs->len && !same_kids(c, &og_service_type); i++) {
+		const struct recvec *v = rec_kids(svcs->v[i], &og_svc_type);
+		const struct og_service *s;
+
+		recvec_foreach(v, s) {
+			if ((SCH_HAS(s, sport) || SCH_HAS(s, dport)) && !has_ports(s->proto))
+				check_error(c, &s->rec, "ports need tcp, udp, sctp or udplite");
+		}
+	}
+}
+
+/* ---- zones ---- */
+
+static const char *zone_error(const struct check *c, const char *name)
+{
+	return !strcmp(name, "self") || fw_named(c->new, &zone_type, name) ? NULL : name;
+}
+
+static void check_pair(struct check *c, const struct zone_pair *p, const struct recvec *all)
+{
+	const char *missing = zone_error(c, p->source);
+	const struct zone_pair *o;
+
+	if (!missing)
+		missing = zone_error(c, p->destination);
+	if (missing)
+		check_error(c, &p->rec, "there is no zone security %s", missing);
+	if (!strcmp(p->source, p->destination))
+		check_error(c, &p->rec, "traffic within one zone passes");
+	if (p->policy && !fw_named(c->new, &pmap_type, p->policy))
+		check_error(c, &p->rec, "there is no policy-map type inspect %s", p->policy);
+	recvec_foreach(all, o) {
+		if (o == p)
+			break;
+		if (!strcmp(o->source, p->source) && !strcmp(o->destination, p->destination))
+			check_error(c, &p->rec, "%s has these zones already", o->name);
+	}
+}
+
+static void check_class_map(struct check *c, const struct cmap *m)
+{
+	const struct recvec *protos = rec_kids(&m->rec, &cmap_proto_type);
+	const struct recvec *acls = rec_kids(&m->rec, &cmap_acl_type);
+	const struct cmap_proto *p;
+	const struct cmap_acl *a;
+
+	if (!strcmp(m->name, "class-default"))
+		check_error(c, &m->rec, "class-default is what no other class took");
+	recvec_foreach(protos, p) {
+		if (!fw_protocol_find(p->protocol))
+			check_error(c, &p->rec, "an unknown protocol: use an access list");
+	}
+	recvec_foreach(acls, a) {
+		const struct rec *v4 = fw_acl(c->new, AF_INET, a->acl);
+		const struct rec *v6 = fw_acl(c->new, AF_INET6, a->acl);
+
+		if (!v4 && !v6)
+			check_error(c, &a->rec, "there is no access list %s, used by class-map %s",
+				    a->acl, m->name);
+		check_fragments(c, v4, "a class-map");
+		check_fragments(c, v6, "a class-map");
+	}
+}
+
+static void check_policy_map(struct check *c, const struct pmap *m)
+{
+	const struct recvec *v = rec_kids(&m->rec, &pmap_class_type);
+	const struct pmap_class *k;
+
+	recvec_foreach(v, k) {
+		if (strcmp(k->name, "class-default") && !fw_named(c->new, &cmap_type, k->name))
+			check_error(c, &k->rec,
+				    "there is no class-map type inspect %s, used by policy-map %s",
+				    k->name, m->name);
+		if (!SCH_HAS(k, action) && !fw_named(c->old, &pmap_type, m->name))
+			check_warn(c, &k->rec, "a class without an action drops");
+		if (!strcmp(k->name, "class-default") && k_i + 1 < v->len)
+			check_error(c, &k->rec, "class-default comes last: order");
+	}
+}
+
+static void check_zones(struct check *c)
+{
+	const struct recvec *zones = rec_kids(c->new, &zone_type);
+	const struct recvec *pairs = rec_kids(c->new, &zone_pair_type);
+	const struct recvec *cmaps = rec_kids(c->new, &cmap_type);
+	const struct recvec *pmaps = rec_kids(c->new, &pmap_type);
+	const struct zone *z;
+	const struct zone_pair *p;
+	const struct cmap *cm;
+	const struct pmap *pm;
+
+	recvec_foreach(zones, z) {
+		const struct recvec *members = rec_kids(&z->rec, &zone_member_type);
+		const struct zone_member *m;
+
+		if (!strcmp(z->name, "self"))
+			check_error(c, &z->rec, "self is the box itself");
+		recvec_foreach(members, m) {
+			if (!fw_named(c->new, &og_interface_type, m->group))
+				check_error(
+					c, &m->rec,
+					"there is no object-group interface %s, used by zone %s",
+					m->group, z->name);
+		}
+	}
+	recvec_foreach(pairs, p) {
+		check_pair(c, p, pairs);
+	}
+	recvec_foreach(cmaps, cm) {
+		check_class_map(c, cm);
+	}
+	recvec_foreach(pmaps, pm) {
+		check_policy_map(c, pm);
+	}
+}
+
+/* ---- interfaces ---- */
+
+/* A static default route that leads out by the interface; NULL i: by any. */
+static bool default_by(const struct check *c, const struct iface *i, uint8_t family)
+{
+	const struct recvec *v = rec_kids(c->new,
+					  family == AF_INET6 ? &ipv6_route_type : &ip_route_type);
+	const struct static_route *s;
+
+	recvec_foreach(v, s) {
+		const struct recvec *v4 = i ? rec_kids(&i->rec, &iface_addr4_type) : NULL;
+		const struct recvec *v6 = i ? rec_kids(&i->rec, &iface_addr6_type) : NULL;
+		const struct iface_addr4 *a;
+		const struct iface_addr6 *b;
+
+		if (s->dst.len)
+			continue;
+		if (!i || !strcmp(s->ifname, i->name))
+			return true;
+		recvec_foreach(v4, a) {
+			if (rtr_prefix_contains(&a->addr, &s->nexthop))
+				return true;
+		}
+		recvec_foreach(v6, b) {
+			if (rtr_prefix_contains(&b->addr, &s->nexthop))
+				return true;
+		}
+	}
+	return false;
+}
+
+static void check_urpf(struct check *c, const struct iface *i, const struct sch_type *type,
+		       uint8_t family)
+{
+	const struct if_urpf *u = (const void *)rec_only(&i->rec, type);
+
+	if (!u)
+		return;
+	if (u->via == IF_URPF_FEASIBLE)
+		check_error(c, &u->rec,
+			    "the kernel looks at the best route only; reachable-via rx takes each "
+			    "of its next hops");
+	else if (!u->allow_default && default_by(c, u->via == IF_URPF_ANY ? NULL : i, family))
+		check_error(c, &u->rec,
+			    "the kernel cannot leave the default route out, and it leads %s: "
+			    "say allow-default",
+			    u->via == IF_URPF_ANY ? "anywhere" : i->name);
+}
+
+static void check_bindings(struct check *c, const struct iface *i, const struct sch_type *type,
+			   uint8_t family)
+{
+	const struct recvec *v = rec_kids(&i->rec, type);
+	const struct if_acl *a;
+
+	recvec_foreach(v, a) {
+		const struct rec *list = fw_acl(c->new, family, a->acl);
+
+		if (!list)
+			check_error(c, &a->rec, "there is no %s access list %s, used by %s",
+				    family == AF_INET6 ? "IPv6" : "IPv4", a->acl, i->name);
+		check_fragments(c, list, i->name);
+	}
+}
+
+static void check_ifaces(struct check *c)
+{
+	const struct recvec *ifaces = rec_kids(c->new, &iface_type);
+	const struct iface *i;
+
+	recvec_foreach(ifaces, i) {
+		const struct if_zone *z = (const void *)rec_only(&i->rec, &if_zone_type);
+
+		if (z && !fw_named(c->new, &zone_type, z->zone))
+			check_error(c, &z->rec, "there is no zone security %s, used by %s", z->zone,
+				    i->name);
+		if (z && i->bridge_group)
+			check_error(c, &z->rec, "%s is a port of BVI%u: name that", i->name,
+				    i->bridge_group);
+		check_bindings(c, i, &if_acl4_type, AF_INET);
+		check_bindings(c, i, &if_acl6_type, AF_INET6);
+		check_urpf(c, i, &if_urpf4_type, AF_INET);
+		check_urpf(c, i, &if_urpf6_type, AF_INET6);
+	}
+}
+
+void fw_check(struct check *c)
+{
+	unsigned before = c->n_errors;
+
+	check_acls(c);
+	check_groups(c);
+	check_zones(c);
+	check_ifaces(c);
+	/* What remains is found by building it: groups in a circle, wildcards with holes. */
+	if (c->n_errors == before)
+		policy_unref(policy_build(c->new, policy_running(), time(NULL), c));
+}

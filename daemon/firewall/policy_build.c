@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "firewall/policy_impl.h"
+
+#include "domain.h"
+#include "system/global.h"
+#include "txn/txn.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The policy of the running model; rebuilt when that, or the hour, has changed. */
+static const struct policy *running;
+
+void build_error(struct build *b, const struct rec *rec, const char *fmt, ...)
+{
+	struct strbuf text = STRBUF_INIT;
+	va_list ap;
+
+	b->failed = true;
+	if (!b->c)
+		return;
+	va_start(ap, fmt);
+	strbuf_vaddf(&text, fmt, ap);
+	va_end(ap);
+	check_error(b->c, rec, "%s", strbuf_str(&text));
+	strbuf_fini(&text);
+}
+
+/* ---- time ranges ---- */
+
+bool trange_active(const struct trange *t, time_t now)
+{
+	const struct recvec *v = rec_kids(&t->rec, &trange_period_type);
+	const struct trange_period *p;
+
+	if ((SCH_HAS(t, start) && now < t->start.at) || (SCH_HAS(t, end) && now >= t->end.at))
+		return false;
+	recvec_foreach(v, p) {
+		if (trange_periodic_in(&p->when, now))
+			return true;
+	}
+	return !v->len;
+}
+
+static void sooner(time_t at, time_t now, time_t *next)
+{
+	if (at > now && (!*next || at < *next))
+		*next = at;
+}
+
+time_t trange_next(const struct trange *t, time_t now)
+{
+	const struct recvec *v = rec_kids(&t->rec, &trange_period_type);
+	const struct trange_period *p;
+	time_t next = 0;
+
+	if (SCH_HAS(t, start))
+		sooner(t->start.at, now, &next);
+	if (SCH_HAS(t, end))
+		sooner(t->end.at, now, &next);
+	recvec_foreach(v, p) {
+		sooner(trange_periodic_next(&p->when, now), now, &next);
+	}
+	return next;
+}
+
+time_t policy_next_change(const struct policy *p, time_t now)
+{
+	const struct recvec *v = rec_kids(p->model, &trange_type);
+	const struct trange *t;
+	time_t next = 0;
+
+	recvec_foreach(v, t) {
+		sooner(trange_next(t, now), now, &next);
+	}
+	return next;
+}
+
+/* True when each time range is in force now as it was when the policy was built. */
+static bool same_hour(const struct policy_impl *p, time_t now)
+{
+	const struct recvec *v = rec_kids(p->pub.model, &trange_type);
+	const struct trange *t;
+
+	recvec_foreach(v, t) {
+		if (trange_active(t, now) != trange_active(t, p->built))
+			return false;
+	}
+	return true;
+}
+
+/* ---- building ---- */
+
+const struct policy *policy_ref(const struct policy *p)
+{
+	if (p)
+		((struct policy *)(uintptr_t)p)->refs++;
+	return p;
+}
+
+const struct policy *policy_unref(const struct policy *p)
+{
+	struct policy_impl *i = (struct policy_impl *)(uintptr_t)p;
+
+	if (!i || --i->pub.refs)
+		return NULL;
+	zones_free(&i->pub);
+	for (size_t k = 0; k < i->pub.n_lists; k++)
+		pol_list_unref(i->pub.lists[k]);
+	free((void *)(uintptr_t)i->pub.lists);
+	groups_free(i->nets, i->n_nets);
+	groups_free(i->svcs, i->n_svcs);
+	free(i->slot);
+	rec_unref((struct rec *)(uintptr_t)i->pub.model);
+	free(i);
+	return NULL;
+}
+
+const struct policy *policy_build(const struct rec *model, const struct policy *old, time_t now,
+				  struct check *c)
+{
+	const struct policy_impl *before = (const void *)old;
+	const struct global *g = (const void *)model;
+	struct build b = { .model = model, .old = before, .c = c, .now = now };
+
+	if (old && old->model == model && same_hour(before, now))
+		return policy_ref(old);
+	b.p = xcalloc(1, sizeof(*b.p));
+	b.p->built = now;
+	b.p->pub.refs = 1;
+	b.p->pub.revision = old ? old->revision + 1 : 1;
+	b.p->pub.model = rec_ref(model);
+	b.p->pub.martians = !SCH_HAS(g, martian_filter) || g->martian_filter;
+	build_groups(&b);
+	build_lists(&b);
+	build_zones(&b);
+	build_pairs(&b);
+	build_locals(&b);
+	return b.failed ? policy_unref(&b.p->pub) : &b.p->pub;
+}
+
+const struct policy *policy_running(void)
+{
+	const struct policy *p;
+
+	if (!txn_running())
+		return NULL;
+	p = policy_build(txn_running(), running, time(NULL), NULL);
+	policy_unref(running);
+	running = p;
+	return p;
+}
+
+void policy_forget(void)
+{
+	running = policy_unref(running);
+}
