@@ -94,3 +94,15 @@ librtrd_a_SOURCES += daemon/firewall/policy_set.c daemon/firewall/policy_set.h
 librtrd_a_SOURCES += daemon/firewall/policy_group.c daemon/firewall/policy_list.c
 librtrd_a_SOURCES += daemon/firewall/policy_zone.c daemon/firewall/policy_build.c
 librtrd_a_SOURCES += daemon/firewall/policy_eval.c
+librtrd_a_SOURCES += daemon/system/parent_prog.c daemon/system/parent_prog.h
+librtrd_a_SOURCES += daemon/neigh/dad.c daemon/neigh/dad.h include/rtr/arpd.h
+
+# Announcements and duplicate detection, outside rtrd: it reads what hosts send.
+rtrlibexecdir = $(libexecdir)/rtr
+rtrlibexec_PROGRAMS += rtr-arpd
+rtr_arpd_SOURCES = daemon/neigh/arpd.c
+rtr_arpd_SOURCES += daemon/neigh/arpd_dad.c daemon/neigh/arpd_dad.h
+rtr_arpd_SOURCES += daemon/neigh/arpd_frame.c daemon/neigh/arpd_frame.h
+rtr_arpd_CPPFLAGS = $(DAEMON_CPPFLAGS)
+rtr_arpd_CFLAGS = $(AM_CFLAGS) $(SECCOMP_CFLAGS)
+rtr_arpd_LDADD = librtr.a $(SECCOMP_LIBS)

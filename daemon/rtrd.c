@@ -122,6 +122,7 @@ static void kernel_seen(void *arg)
 	bool resumed;
 	int r = baseline_init(a->run_dir);
 
+	parent_link_set(a->parent_fd);
 	if (!r)
 		r = apply_init(d->base, d->domains, d->n_domains);
 	for (size_t i = 0; i < d->n_domains && !r; i++)

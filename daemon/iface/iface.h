@@ -34,6 +34,8 @@ struct iface {
 	struct rtr_addr link_local; /* in place of the one that the kernel makes; family 0 = none */
 	/* neighbours: daemon/neigh */
 	bool proxy_arp, local_proxy_arp;
+	bool gratuitous_arps, unsolicited_na; /* not configured = on */
+	uint8_t dad;                          /* enum dad_mode; not configured = DAD_ON */
 	uint16_t nd_dad;
 };
 

@@ -6,6 +6,7 @@
 #include "iface/addr_order.h"
 #include "kernel/rtmsg.h"
 #include "kernel/shadow.h"
+#include "neigh/dad.h"
 
 #include <linux/if_addr.h>
 #include <stdlib.h>
@@ -51,13 +52,15 @@ static bool is_v4(const struct shadow_addr *a)
 static void plan_v4(struct plan *p, const struct iface *i, const struct shadow_link *l)
 {
 	const struct recvec *addrs = i ? rec_kids(&i->rec, &iface_addr4_type) : NULL;
-	size_t n_want = addrs ? addrs->len : 0, n_have = 0, n;
-	struct rtr_prefix *want = xcalloc(n_want, sizeof(*want));
+	size_t n_want = 0, n_have = 0, n;
+	struct rtr_prefix *want = xcalloc(addrs ? addrs->len : 0, sizeof(*want));
 	struct ao_addr *have = xcalloc(l->n_addrs, sizeof(*have));
 	struct ao_step *steps;
 
-	for (size_t k = 0; k < n_want; k++)
-		want[k] = ((const struct iface_addr4 *)(const void *)addrs->v[k])->addr;
+	for (size_t k = 0; addrs && k < addrs->len; k++) {
+		want[n_want] = ((const struct iface_addr4 *)(const void *)addrs->v[k])->addr;
+		n_want += dad_may_use(i, l, &want[n_want].addr);
+	}
 	for (size_t k = 0; k < l->n_addrs; k++) {
 		const struct shadow_addr *a = &l->addrs[k];
 

@@ -6,6 +6,7 @@
 #include "domain.h"
 #include "iface/iface.h"
 #include "kernel/shadow.h"
+#include "neigh/dad.h"
 #include "schema/types.h"
 #include "txn/txn.h"
 
@@ -84,6 +85,7 @@ static json_t *addrs_json(const struct shadow_link *l)
 							: a->flags & IFA_F_TENTATIVE
 								? "TENTATIVE"
 								: "PREFERRED"));
+		dad_describe(l->ifindex, &a->addr.addr, o);
 		json_array_append_new(out, o);
 	}
 	return out;
@@ -119,6 +121,7 @@ static json_t *link_json(const struct shadow_link *l)
 	json_object_set_new(o, "rates",
 			    json_pack("{s:f,s:f,s:f,s:f}", "in_bps", s->rate[0], "in_pps",
 				      s->rate[1], "out_bps", s->rate[2], "out_pps", s->rate[3]));
+	json_object_set_new(o, "waiting", dad_waiting(l->ifindex));
 	if (l->alias)
 		json_object_set_new(o, "description", json_string(l->alias));
 	if (master)
@@ -285,8 +288,24 @@ static void print_errors(struct cmd_ctx *c, const json_t *doc)
 	}
 }
 
+/* What is to be said about an address beside that it is there. */
+static const char *dad_note(const json_t *a, char *buf, size_t size)
+{
+	const char *dad = str(a, "dad"), *state = str(a, "state");
+
+	*buf = '\0';
+	if (!strcmp(dad, "duplicate"))
+		snprintf(buf, size, " [DUPLICATE: %s has it too]", str(a, "conflict_mac"));
+	else if (!strcmp(dad, "probing"))
+		snprintf(buf, size, " [TENTATIVE]");
+	else if (*state && strcmp(state, "PREFERRED"))
+		snprintf(buf, size, " [%s]", state);
+	return buf;
+}
+
 static void print_one(struct cmd_ctx *c, const json_t *o)
 {
+	char note[64];
 	const json_t *k = json_object_get(o, "counters"), *r = json_object_get(o, "rates");
 	json_t *a;
 	size_t i;
@@ -299,11 +318,15 @@ static void print_one(struct cmd_ctx *c, const json_t *o)
 	if (*str(o, "description"))
 		cmd_printf(c, "  Description: %s\n", str(o, "description"));
 	json_array_foreach(json_object_get(o, "addresses"), i, a)
-		cmd_printf(c, "  %s address is %s%s%s\n",
+		cmd_printf(c, "  %s address is %s%s%s%s\n",
 			   strcmp(str(a, "family"), "ipv4") ? "IPv6" : "Internet",
 			   str(a, "address"),
 			   json_is_true(json_object_get(a, "secondary")) ? " secondary" : "",
-			   json_is_true(json_object_get(a, "configured")) ? "" : " (not ours)");
+			   json_is_true(json_object_get(a, "configured")) ? "" : " (not ours)",
+			   dad_note(a, note, sizeof(note)));
+	json_array_foreach(json_object_get(o, "waiting"), i, a)
+		cmd_printf(c, "  Internet address %s is not used%s\n", str(a, "address"),
+			   dad_note(a, note, sizeof(note)));
 	cmd_printf(c, "  MTU %" JSON_INTEGER_FORMAT " bytes\n", num(o, "mtu"));
 	if (json_object_get(o, "vlan"))
 		cmd_printf(c, "  Encapsulation 802.1Q, VLAN %" JSON_INTEGER_FORMAT "\n",

@@ -3,6 +3,7 @@
 #include "domain.h"
 #include "iface/iface.h"
 #include "kernel/shadow.h"
+#include "neigh/dad.h"
 #include "neigh/neigh.h"
 
 #include <string.h>
@@ -61,7 +62,8 @@ const struct neigh_knob_info neigh_knobs[2][NEIGH__KNOBS] = {
 	},
 };
 
-#define TIMERS_REST "delay|stale-time|unicast-probes|multicast-probes|queue"
+#define TIMERS_REST                                                                                \
+	"delay|stale-time|unicast-probes|multicast-probes|queue|announce-count|announce-interval"
 
 static const struct sch_row rows[] = {
 	SCH_LIST("arp <addr:ADDR4> <mac:MAC> arpa[ <ifname:IFNAME>][ alias]", static_arp,
@@ -72,10 +74,16 @@ static const struct sch_row rows[] = {
 		 .help = "Answer ARP for addresses that are reached through other interfaces"),
 	SCH_LEAF("ip local-proxy-arp", iface, .flag = "local_proxy_arp",
 		 .help = "Answer ARP for addresses that are on this interface itself"),
+	SCH_LEAF("ip gratuitous-arps", iface, .flag = "gratuitous_arps", .dflt = "on",
+		 .help = "Announce the interface's addresses when it or they come up"),
+	SCH_LEAF("ip address dad {dad:off|on|strict}", iface, .dflt = "on",
+		 .help = "Detection of other hosts with the interface's IPv4 addresses"),
 	SCH_LIST("arp {timer:timeout|retransmit|" TIMERS_REST "} <value:U32>", arp_timer,
 		 .parent = &iface_type, .key = "timer", .help = "Timers and limits of ARP"),
 	SCH_LEAF("ipv6 nd dad attempts <nd_dad:U16(0,600)>", iface,
 		 .help = "Probes for another host with an address before its use; 0: none"),
+	SCH_LEAF("ipv6 nd unsolicited-na", iface, .flag = "unsolicited_na", .dflt = "on",
+		 .help = "Announce the interface's addresses when it or they come up"),
 	SCH_LIST("ipv6 nd proxy <addr:ADDR6>", nd_proxy, .parent = &iface_type, .key = "addr",
 		 .name = "nd_proxy", .help = "Answer neighbour solicitations for an address"),
 	SCH_LIST("ipv6 nd {timer:reachable-time|ns-interval|" TIMERS_REST "} <value:U32>", nd_timer,
@@ -90,7 +98,11 @@ static const struct sch_word words[] = {
 	{ "neighbor", "Static IPv6 neighbour" },
 	{ "proxy-arp", "Answer ARP for addresses behind other interfaces" },
 	{ "local-proxy-arp", "Answer ARP for addresses on the interface itself" },
+	{ "gratuitous-arps", "Announcements of the interface's addresses" },
 	{ "dad", "Duplicate address detection" },
+	{ "off", "Neither look for others nor defend" },
+	{ "on", "Use the address at once, look for others, defend it" },
+	{ "strict", "Use the address only after nobody else was found with it" },
 	{ "timeout", "Seconds that an entry is believed without a confirmation (30)" },
 	{ "reachable-time",
 	  "Milliseconds that an entry is believed without a confirmation (30000)" },
@@ -101,8 +113,11 @@ static const struct sch_word words[] = {
 	{ "unicast-probes", "Probes to the address known before asking everybody (3)" },
 	{ "multicast-probes", "Requests to everybody before giving up (3)" },
 	{ "queue", "Bytes that wait for one neighbour to be found (212992)" },
+	{ "announce-count", "Announcements of an address" },
+	{ "announce-interval", "Milliseconds between two announcements" },
 	{ "nd", "Neighbour discovery" },
 	{ "attempts", "Number of probes" },
+	{ "unsolicited-na", "Announcements of the interface's addresses" },
 	{ "proxy", "Answer for an address" },
 };
 
@@ -232,6 +247,19 @@ static void neigh_check(struct check *c)
 	}
 }
 
+static int init(void)
+{
+	int r = neigh_table_init();
+
+	return r ? r : dad_init();
+}
+
+static void fini(void)
+{
+	dad_fini();
+	neigh_table_fini();
+}
+
 static const char *const after_addresses[] = { "addresses", NULL };
 
 static const struct domain neighbours_domain = {
@@ -241,8 +269,9 @@ static const struct domain neighbours_domain = {
 	.n_rows = ARRAY_LEN(rows),
 	.words = words,
 	.n_words = ARRAY_LEN(words),
-	.init = neigh_table_init,
-	.fini = neigh_table_fini,
+	.init = init,
+	.fini = fini,
+	.observed = dad_observed,
 	.check = neigh_check,
 	.plan = neigh_plan,
 };

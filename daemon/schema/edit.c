@@ -123,6 +123,8 @@ static bool is_default(const struct sch_line *l, const struct rec *r, unsigned n
 
 	if (l->row->flag)
 		return sch_uint(r, f) == (l->row->dflt && !strcmp(l->row->dflt, "on"));
+	if (l->row->dflt && f->choice)
+		return !strcmp(sch_choice_word(f, (unsigned)sch_uint(r, f)), l->row->dflt);
 	if (!l->row->dflt || !f->spec.type)
 		return false;
 	f->spec.type->print(&f->spec, sch_at(r, f), &b);
@@ -142,6 +144,9 @@ static void normalise(const struct sch_line *l, struct rec *r)
 			rec_clear_field(r, n);
 	} else if (l->prog.n_values == 1 && is_default(l, r, (unsigned)l->value_field[0])) {
 		rec_clear_field(r, (unsigned)l->value_field[0]);
+	} else if (!l->prog.n_values && l->prog.n_sets == 1 &&
+		   is_default(l, r, (unsigned)l->set_field[0])) {
+		rec_clear_field(r, (unsigned)l->set_field[0]);
 	}
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "parent.h"
 #include "parent_notify.h"
+#include "parent_prog.h"
 #include "parent_setup.h"
 
 #include <errno.h>
@@ -43,6 +44,7 @@ struct parent {
 	bool ready_once; /* some child was up: wrong exits are crashes from now on */
 	struct held_fd held[PARENT_MAX_HELD];
 	size_t n_held;
+	struct parent_progs progs;
 	int exit_status;
 	bool over;
 };
@@ -187,6 +189,10 @@ static void serve(struct parent *p, const struct parent_msg *msg, int fd)
 	case PARENT_DROP:
 		drop_held(p, msg->key);
 		break;
+	case PARENT_START:
+		if (fd >= 0 && !p->stop_due_ns)
+			parent_prog_start(&p->progs, msg->key, p->opts->name, fd, &p->user);
+		break;
 	default:
 		break;
 	}
@@ -284,6 +290,7 @@ static void take_signal(struct parent *p)
 	case SIGCHLD:
 		if (p->child && waitpid(p->child, &status, WNOHANG) == p->child)
 			child_ended(p, status);
+		parent_prog_reap(&p->progs);
 		break;
 	case SIGHUP:
 		notify_reloading();
@@ -416,6 +423,7 @@ static int run_parent(struct parent *p)
 	if (p->signal_fd < 0)
 		return fail("watch", "signals", -errno);
 	supervise(p);
+	parent_prog_end(&p->progs);
 	close(p->signal_fd);
 	notify_fini();
 	return p->exit_status;

@@ -79,13 +79,25 @@ void parent_beat(int parent_fd);
  * rtrd_args.held. The same key replaces; fd -1 drops. 0 or -errno. */
 int parent_hold(int parent_fd, uint32_t key, int fd);
 
-/* ---- the messages; SOCK_SEQPACKET, one struct each, HOLD with one SCM_RIGHTS descriptor ---- */
+/* Programs of their own that the worker asks for; each finds its socket as PARENT_PROG_FD. */
+enum parent_prog { PARENT_PROG_ARPD, PARENT_PROG__MAX };
+#define PARENT_PROG_FD 3
 
-enum parent_request { PARENT_READY = 1, PARENT_BEAT, PARENT_HOLD, PARENT_DROP };
+/* For parent_start, which domains call: where the parent is. */
+void parent_link_set(int parent_fd);
+/* Starts the program with fd (its end of a socket pair; stays the caller's) in place of the one
+ * that ran under this number. When it ends, the other end of the pair reads as closed. 0 or
+ * -errno; -ENOTCONN without a parent. */
+int parent_start(enum parent_prog prog, int fd);
+
+/* ---- the messages; SOCK_SEQPACKET, one struct each, HOLD and START with one SCM_RIGHTS
+ * descriptor ---- */
+
+enum parent_request { PARENT_READY = 1, PARENT_BEAT, PARENT_HOLD, PARENT_DROP, PARENT_START };
 
 struct parent_msg {
 	uint32_t request; /* enum parent_request */
-	uint32_t key;
+	uint32_t key;     /* START: enum parent_prog */
 };
 
 #endif

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+static int link_fd = -1;
+
 static int send_request(int parent_fd, enum parent_request request, uint32_t key, int fd)
 {
 	struct parent_msg msg = { .request = request, .key = key };
@@ -48,4 +50,14 @@ void parent_beat(int parent_fd)
 int parent_hold(int parent_fd, uint32_t key, int fd)
 {
 	return send_request(parent_fd, fd < 0 ? PARENT_DROP : PARENT_HOLD, key, fd);
+}
+
+void parent_link_set(int parent_fd)
+{
+	link_fd = parent_fd;
+}
+
+int parent_start(enum parent_prog prog, int fd)
+{
+	return link_fd < 0 ? -ENOTCONN : send_request(link_fd, PARENT_START, prog, fd);
 }

@@ -2,6 +2,7 @@
 #include "parent_setup.h"
 
 #include <cap-ng.h>
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
@@ -108,20 +109,30 @@ int parent_listen(const char *path)
 	return fd;
 }
 
+/* libcap-ng's name, "net_raw", in capitals. */
+static const char *cap_name(unsigned cap, char buf[32])
+{
+	const char *name = capng_capability_to_name(cap);
+	size_t i = 0;
+
+	for (; name && name[i] && i < 31; i++)
+		buf[i] = (char)toupper((unsigned char)name[i]);
+	buf[i] = '\0';
+	return buf;
+}
+
 /* What rtrd needs of root, DESIGN.md section 8. */
-static const struct {
-	int cap;
-	const char *name;
-} wanted[] = {
-	{ CAP_NET_ADMIN, "CAP_NET_ADMIN" },
-	{ CAP_NET_RAW, "CAP_NET_RAW" },
-	{ CAP_BPF, "CAP_BPF" },
-	{ CAP_PERFMON, "CAP_PERFMON" },
-};
+static const int wanted[] = { CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF, CAP_PERFMON };
 
 int parent_drop(const struct parent_user *u)
 {
-	bool have[ARRAY_LEN(wanted)];
+	return parent_drop_to(u, wanted, ARRAY_LEN(wanted));
+}
+
+int parent_drop_to(const struct parent_user *u, const int *caps, size_t n)
+{
+	bool have[CAP_LAST_CAP + 1];
+	char name[32];
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
@@ -129,19 +140,20 @@ int parent_drop(const struct parent_user *u)
 		return 0;
 	/* A kernel or a container may be without some: the rest is still of use. */
 	capng_get_caps_process();
-	for (size_t i = 0; i < ARRAY_LEN(wanted); i++)
-		have[i] = capng_have_capability(CAPNG_PERMITTED, (unsigned)wanted[i].cap);
+	for (size_t i = 0; i < n; i++)
+		have[i] = capng_have_capability(CAPNG_PERMITTED, (unsigned)caps[i]);
 	capng_clear(CAPNG_SELECT_ALL);
-	for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
+	for (size_t i = 0; i < n; i++) {
 		if (!have[i]) {
-			fprintf(stderr, "rtrd: going on without %s: it is not given to us here\n",
-				wanted[i].name);
+			fprintf(stderr,
+				"rtrd: going on without CAP_%s: it is not given to us here\n",
+				cap_name((unsigned)caps[i], name));
 			continue;
 		}
 		/* Ambient, so that the programs which rtrd starts have them too. */
 		capng_update(CAPNG_ADD,
 			     CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_INHERITABLE | CAPNG_AMBIENT,
-			     (unsigned)wanted[i].cap);
+			     (unsigned)caps[i]);
 	}
 	if (capng_change_id((int)u->uid, (int)u->gid, CAPNG_INIT_SUPP_GRP | CAPNG_CLEAR_BOUNDING))
 		return -EPERM;

@@ -29,5 +29,7 @@ int parent_lock(const char *run_dir, pid_t *ret_pid);
 int parent_listen(const char *path);
 /* In the child: becomes the user with the capabilities that rtrd needs. 0 or -errno. */
 int parent_drop(const struct parent_user *u);
+/* The same with the n capabilities of caps. */
+int parent_drop_to(const struct parent_user *u, const int *caps, size_t n);
 
 #endif

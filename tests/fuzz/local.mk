@@ -61,3 +61,8 @@ tests_fuzz_fuzz_vrrp_SOURCES = tests/fuzz/fuzz_vrrp.c
 tests_fuzz_fuzz_vrrp_CPPFLAGS = $(DAEMON_CPPFLAGS)
 tests_fuzz_fuzz_vrrp_LDADD = librtrd.a librtr.a
 tests_fuzz_fuzz_vrrp_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+fuzz_progs += tests/fuzz/fuzz_arp
+tests_fuzz_fuzz_arp_SOURCES = tests/fuzz/fuzz_arp.c daemon/neigh/arpd_dad.c daemon/neigh/arpd_frame.c
+tests_fuzz_fuzz_arp_CPPFLAGS = $(DAEMON_CPPFLAGS)
+tests_fuzz_fuzz_arp_LDADD = librtr.a
+tests_fuzz_fuzz_arp_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer

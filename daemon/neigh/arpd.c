@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * rtr-arpd: announces the router's addresses, looks for other hosts with its IPv4 addresses and
+ * defends them. Started by rtrd's root parent, with one socket to rtrd (include/rtr/arpd.h).
+ *
+ * Owns: a packet socket for each interface with addresses, whose filter in the kernel passes only
+ * ARP about these addresses: the ARP of a busy LAN does not wake it.
+ * Privileges: user rtr, CAP_NET_RAW; seccomp leaves packet sockets and little else.
+ * Threads: none. Failure: an interface that cannot be opened, or is gone, is told; without rtrd it
+ * ends, and rtrd starts another and tells it everything again.
+ */
+#include "neigh/arpd_dad.h"
+#include "neigh/arpd_frame.h"
+#include "util.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <seccomp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define RTRD_FD 3
+/* Addresses in all. Each is some 100 bytes, and each round looks at all of them. */
+#define MAX_ADDRS 8192
+/* Frames sent in one go, and the pause after: a link with a thousand addresses that comes up
+ * sends 2,000 frames a second, some 1 Mbit/s. */
+#define BURST    20
+#define BURST_MS 10
+/* Messages taken from one socket in one go. */
+#define TURN 64
+
+struct addr {
+	struct dad dad;
+	struct link *link;
+	uint8_t family, router;
+	uint8_t addr[16];
+	uint8_t mac[6];
+};
+
+struct link {
+	int ifindex, fd; /* fd -1: could not be opened */
+	uint8_t mac[6];
+	bool stale; /* the filter is to be made anew */
+	struct link *next;
+};
+
+static struct {
+	int epoll;
+	struct addr *v;
+	size_t n, room;
+	struct link *links;
+	uint64_t burst_until; /* 0: no pause */
+	uint32_t seed;
+} s;
+
+/* For the spread of probes in time, where a guess by others does no harm. */
+static uint32_t rnd(uint32_t below)
+{
+	s.seed ^= s.seed << 13;
+	s.seed ^= s.seed >> 17;
+	s.seed ^= s.seed << 5;
+	return s.seed % below;
+}
+
+/* Full: rtrd does not read. What it misses it can live without; it must not hold us up. */
+static void tell(const struct addr *a, uint8_t kind, const uint8_t *mac, bool defended)
+{
+	struct arpd_event e = { .kind = kind,
+				.defended = defended,
+				.ifindex = a->link->ifindex,
+				.n_conflicts = a->dad.n_conflicts };
+
+	memcpy(e.addr, a->addr, sizeof(e.addr));
+	if (mac)
+		memcpy(e.mac, mac, sizeof(e.mac));
+	(void)!send(RTRD_FD, &e, sizeof(e), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* ---- links ---- */
+
+static int open_link(int ifindex)
+{
+	struct sockaddr_ll sll = { .sll_family = AF_PACKET, .sll_ifindex = ifindex };
+	struct sock_filter none = BPF_STMT(BPF_RET | BPF_K, 0);
+	struct sock_fprog prog = { .len = 1, .filter = &none };
+	struct epoll_event ev = { .events = EPOLLIN };
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1;
+
+	if (fd < 0)
+		return -1;
+	/* Nothing comes before the bind, which names the protocol. */
+	setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof(one));
+	sll.sll_protocol = htons(ETH_P_ARP);
+	ev.data.fd = fd;
+	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog)) < 0 ||
+	    bind(fd, (struct sockaddr *)&sll, sizeof(sll)) < 0 ||
+	    epoll_ctl(s.epoll, EPOLL_CTL_ADD, fd, &ev) < 0) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static struct link *find_link(int ifindex, bool make)
+{
+	struct link *l = s.links;
+
+	while (l && l->ifindex != ifindex)
+		l = l->next;
+	if (l || !make)
+		return l;
+	l = xcalloc(1, sizeof(*l));
+	l->ifindex = ifindex;
+	l->fd = open_link(ifindex);
+	l->next = s.links;
+	s.links = l;
+	return l;
+}
+
+static int u32_cmp(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static size_t watched_of(const struct link *l, uint32_t *ret)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s.n; i++) {
+		const struct addr *a = &s.v[i];
+		uint32_t be;
+
+		if (a->link != l || a->dad.mode == ARPD_ANNOUNCE || n == ARPD_FILTER_MAX_ADDRS)
+			continue;
+		memcpy(&be, a->addr, sizeof(be));
+		ret[n++] = ntohl(be);
+	}
+	if (n)
+		qsort(ret, n, sizeof(*ret), u32_cmp);
+	return n;
+}
+
+static void attach(struct link *l)
+{
+	static struct sock_filter code[ARPD_FILTER_ROOM];
+	static uint32_t addrs[ARPD_FILTER_MAX_ADDRS];
+	struct sock_fprog prog = { .filter = code };
+
+	l->stale = false;
+	if (l->fd < 0)
+		return;
+	prog.len = (unsigned short)arpd_filter(code, l->mac, addrs, watched_of(l, addrs));
+	/* The kernel replaces the old one in one step. */
+	if (setsockopt(l->fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog)) < 0)
+		fprintf(stderr, "rtr-arpd: filter: %s\n", strerror(errno));
+}
+
+/* After a round of changes: filters that changed, links without addresses. */
+static void settle(void)
+{
+	for (struct link **pp = &s.links; *pp;) {
+		struct link *l = *pp;
+		bool used = false;
+
+		for (size_t i = 0; i < s.n && !used; i++)
+			used = s.v[i].link == l;
+		if (l->stale && used)
+			attach(l);
+		if (used) {
+			pp = &l->next;
+			continue;
+		}
+		*pp = l->next;
+		if (l->fd >= 0)
+			close(l->fd);
+		free(l);
+	}
+}
+
+/* ---- what rtrd wants ---- */
+
+static struct addr *find_addr(const struct arpd_req *q)
+{
+	size_t size = q->family == AF_INET ? 4 : 16;
+
+	for (size_t i = 0; i < s.n; i++) {
+		struct addr *a = &s.v[i];
+
+		if (a->link->ifindex == q->ifindex && a->family == q->family &&
+		    !memcmp(a->addr, q->addr, size))
+			return a;
+	}
+	return NULL;
+}
+
+static void set_addr(const struct arpd_req *q, uint64_t now)
+{
+	struct addr *a = find_addr(q);
+	struct link *l = find_link(q->ifindex, true);
+
+	if (!a) {
+		if (s.n == s.room && s.room < MAX_ADDRS) {
+			s.room = s.room ? s.room * 2 : 64;
+			s.v = xrealloc(s.v, s.room * sizeof(*s.v));
+		}
+		if (s.n == s.room) {
+			struct addr over = { .link = l };
+
+			memcpy(over.addr, q->addr, sizeof(over.addr));
+			tell(&over, ARPD_REFUSED, NULL, false);
+			return;
+		}
+		a = &s.v[s.n++];
+	}
+	*a = (struct addr){ .link = l, .family = q->family, .router = q->router };
+	memcpy(a->addr, q->addr, sizeof(a->addr));
+	memcpy(a->mac, q->mac, sizeof(a->mac));
+	memcpy(l->mac, q->mac, sizeof(l->mac));
+	l->stale = true;
+	dad_begin(&a->dad, q->family == AF_INET ? (enum arpd_mode)q->mode : ARPD_ANNOUNCE,
+		  q->n_announce, q->announce_ms, now, rnd);
+	if (l->fd < 0)
+		tell(a, ARPD_REFUSED, NULL, false);
+}
+
+static void del_addr(const struct arpd_req *q)
+{
+	struct addr *a = find_addr(q);
+
+	if (!a)
+		return;
+	a->link->stale = true;
+	*a = s.v[--s.n];
+}
+
+/* False: rtrd is gone. */
+static bool take_requests(void)
+{
+	uint64_t now = rtr_now_ns();
+	struct arpd_req q;
+
+	for (;;) {
+		ssize_t n = recv(RTRD_FD, &q, sizeof(q), MSG_DONTWAIT);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n == 0 || (n < 0 && errno != EAGAIN))
+			return false;
+		if (n < 0)
+			break;
+		if (n != sizeof(q) || (q.family != AF_INET && q.family != AF_INET6))
+			continue;
+		if (q.op == ARPD_SET)
+			set_addr(&q, now);
+		else if (q.op == ARPD_DEL)
+			del_addr(&q);
+	}
+	settle();
+	return true;
+}
+
+/* ---- frames ---- */
+
+static void send_frame(const struct addr *a, bool probe)
+{
+	struct sockaddr_ll to = { .sll_family = AF_PACKET,
+				  .sll_ifindex = a->link->ifindex,
+				  .sll_halen = 6 };
+	uint8_t frame[ARPD_NA_SIZE];
+	size_t size = a->family == AF_INET ? ARPD_ARP_SIZE : ARPD_NA_SIZE;
+
+	if (a->family == AF_INET)
+		arpd_arp_write(frame, a->mac, a->addr, probe);
+	else
+		arpd_na_write(frame, a->mac, a->addr, a->router);
+	to.sll_protocol = htons(a->family == AF_INET ? ETH_P_ARP : ETH_P_IPV6);
+	memcpy(to.sll_addr, frame, 6);
+	/* A link that just went down: rtrd says so in a moment. */
+	(void)!sendto(a->link->fd, frame, size, MSG_DONTWAIT, (struct sockaddr *)&to, sizeof(to));
+}
+
+static void on_arp(const struct link *l, const struct arpd_arp *arp, uint64_t now)
+{
+	static const uint8_t zero[4];
+	bool probe = !memcmp(arp->spa, zero, 4), say, defend;
+	const uint8_t *addr = probe ? arp->tpa : arp->spa;
+
+	for (size_t i = 0; i < s.n; i++) {
+		struct addr *a = &s.v[i];
+
+		if (a->link != l || a->family != AF_INET || memcmp(a->addr, addr, 4) ||
+		    !memcmp(a->mac, arp->sha, 6))
+			continue;
+		dad_conflict(&a->dad, probe, now, &say, &defend);
+		if (defend)
+			send_frame(a, false);
+		if (say)
+			tell(a, ARPD_CONFLICT, arp->sha, defend);
+		return;
+	}
+}
+
+static void take_frames(int fd)
+{
+	uint64_t now = rtr_now_ns();
+	const struct link *l = s.links;
+	struct arpd_arp arp;
+	uint8_t frame[128];
+
+	while (l && l->fd != fd)
+		l = l->next;
+	for (unsigned i = 0; l && i < TURN; i++) {
+		ssize_t n = recv(fd, frame, sizeof(frame), MSG_DONTWAIT);
+
+		/* ENETDOWN comes once when the link goes down, and reading clears it. */
+		if (n < 0)
+			return;
+		if (arpd_arp_read(frame, (size_t)n, &arp))
+			on_arp(l, &arp, now);
+	}
+}
+
+/* Does what is due; returns the time to wait in ms, -1: for ever. */
+static int run_timers(void)
+{
+	uint64_t now = rtr_now_ns(), due = UINT64_MAX;
+	unsigned sent = 0;
+	enum dad_act act;
+
+	if (now < s.burst_until)
+		return BURST_MS;
+	s.burst_until = 0;
+	for (size_t i = 0; i < s.n && sent < BURST; i++) {
+		struct addr *a = &s.v[i];
+
+		while (sent < BURST && (act = dad_next(&a->dad, now, rnd)) != DAD_NONE) {
+			if (act == DAD_PASSED) {
+				tell(a, ARPD_PASSED, NULL, false);
+				continue;
+			}
+			send_frame(a, act == DAD_PROBE);
+			sent++;
+		}
+		due = MIN(due, dad_due(&a->dad));
+	}
+	if (sent == BURST) {
+		s.burst_until = now + BURST_MS * NSEC_PER_MSEC;
+		return BURST_MS;
+	}
+	if (due == UINT64_MAX)
+		return -1;
+	return due > now ? (int)MIN((due - now) / NSEC_PER_MSEC + 1, (uint64_t)INT32_MAX) : 0;
+}
+
+/* ---- start ---- */
+
+#ifdef __SANITIZE_ADDRESS__
+#define SANITIZED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED
+#endif
+#endif
+
+/* After everything else is open: what a frame might talk us into finds no system call. A sanitizer
+ * needs more of them than it says. */
+static int lock_in(void)
+{
+#ifdef SANITIZED
+	return 0;
+#else
+	static const int calls[] = {
+		SCMP_SYS(recvfrom),   SCMP_SYS(sendto),       SCMP_SYS(setsockopt),
+		SCMP_SYS(bind),       SCMP_SYS(close),        SCMP_SYS(epoll_ctl),
+		SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait),  SCMP_SYS(clock_gettime),
+		SCMP_SYS(brk),        SCMP_SYS(mmap),         SCMP_SYS(munmap),
+		SCMP_SYS(mremap),     SCMP_SYS(write),        SCMP_SYS(exit_group),
+		SCMP_SYS(futex),      SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall),
+	};
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	int r = ctx ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < ARRAY_LEN(calls) && !r; i++)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, calls[i], 0);
+	if (!r)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+				     SCMP_A0(SCMP_CMP_EQ, AF_PACKET));
+	if (!r)
+		r = seccomp_load(ctx);
+	seccomp_release(ctx);
+	return r;
+#endif
+}
+
+static int start(void)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.fd = RTRD_FD };
+	int type;
+	socklen_t size = sizeof(type);
+
+	if (getsockopt(RTRD_FD, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_SEQPACKET) {
+		fprintf(stderr, "rtr-arpd: started by rtrd, not by hand\n");
+		return -EINVAL;
+	}
+	if (getrandom(&s.seed, sizeof(s.seed), 0) != sizeof(s.seed) || !s.seed)
+		s.seed = 1;
+	s.epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (s.epoll < 0 || epoll_ctl(s.epoll, EPOLL_CTL_ADD, RTRD_FD, &ev) < 0 ||
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+	return lock_in();
+}
+
+int main(void)
+{
+	struct epoll_event ev[TURN];
+	int r = start();
+
+	if (r) {
+		fprintf(stderr, "rtr-arpd: %s\n", strerror(-r));
+		return 1;
+	}
+	for (;;) {
+		int n = epoll_wait(s.epoll, ev, TURN, run_timers());
+		bool rtrd = false;
+
+		for (int i = 0; i < n; i++) {
+			if (ev[i].data.fd == RTRD_FD)
+				rtrd = true;
+			else
+				take_frames(ev[i].data.fd);
+		}
+		/* Last: it may close sockets of this round. */
+		if (rtrd && !take_requests())
+			return 0;
+	}
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "parent_prog.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A program has nothing to save: what does not end within this time hangs. */
+#define END_WAIT_MS 2000
+#define END_LOOK_MS 5
+
+static const struct {
+	const char *file;
+	int caps[2];
+	size_t n_caps;
+} progs[PARENT_PROG__MAX] = {
+	[PARENT_PROG_ARPD] = { "rtr-arpd", { CAP_NET_RAW }, 1 },
+};
+
+/* Beside our own program, as in a build; else where the package puts it. */
+static void find(const char *file, char path[PATH_MAX])
+{
+	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
+	char *slash;
+
+	path[MAX(n, (ssize_t)0)] = '\0';
+	slash = strrchr(path, '/');
+	if (slash && slash - path + 1 + strlen(file) < PATH_MAX) {
+		rtr_strlcpy(slash + 1, file, PATH_MAX - (size_t)(slash + 1 - path));
+		if (!access(path, X_OK))
+			return;
+	}
+	snprintf(path, PATH_MAX, "%s/%s", RTR_LIBEXECDIR, file);
+}
+
+/* In the child. Everything else that is open is close-on-exec. */
+static void run(enum parent_prog prog, const char *path, const char *instance, int fd,
+		const struct parent_user *u, pid_t parent_pid)
+{
+	char *const argv[] = { (char *)(uintptr_t)progs[prog].file, (char *)(uintptr_t)instance,
+			       NULL };
+	sigset_t none;
+	int r;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	r = parent_drop_to(u, progs[prog].caps, progs[prog].n_caps);
+	/* After the change of user, which clears it. */
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (r || getppid() != parent_pid)
+		_exit(126);
+	if (fd == PARENT_PROG_FD)
+		fcntl(fd, F_SETFD, 0);
+	else if (dup2(fd, PARENT_PROG_FD) < 0)
+		_exit(126);
+	execv(path, argv);
+	_exit(127);
+}
+
+static void end_one(pid_t *pid, int sig)
+{
+	struct timespec ts = { .tv_nsec = END_LOOK_MS * 1000000L };
+
+	if (!*pid)
+		return;
+	kill(*pid, sig);
+	for (unsigned ms = 0; sig != SIGKILL && ms < END_WAIT_MS; ms += END_LOOK_MS) {
+		if (waitpid(*pid, NULL, WNOHANG) == *pid) {
+			*pid = 0;
+			return;
+		}
+		nanosleep(&ts, NULL);
+	}
+	kill(*pid, SIGKILL);
+	waitpid(*pid, NULL, 0);
+	*pid = 0;
+}
+
+void parent_prog_start(struct parent_progs *ps, uint32_t prog, const char *instance, int fd,
+		       const struct parent_user *u)
+{
+	char path[PATH_MAX];
+	pid_t self = getpid(), pid;
+
+	if (prog >= PARENT_PROG__MAX || !progs[prog].file)
+		return;
+	/* The one before has lost whom it worked for. */
+	end_one(&ps->pid[prog], SIGKILL);
+	find(progs[prog].file, path);
+	fflush(NULL);
+	pid = fork();
+	if (pid == 0)
+		run((enum parent_prog)prog, path, instance, fd, u, self);
+	if (pid < 0)
+		fprintf(stderr, "rtrd: fork: %s\n", strerror(errno));
+	else
+		ps->pid[prog] = pid;
+}
+
+void parent_prog_reap(struct parent_progs *ps)
+{
+	int status;
+
+	for (size_t i = 0; i < PARENT_PROG__MAX; i++) {
+		if (!ps->pid[i] || waitpid(ps->pid[i], &status, WNOHANG) != ps->pid[i])
+			continue;
+		ps->pid[i] = 0;
+		if (WIFSIGNALED(status))
+			fprintf(stderr, "rtrd: %s was killed by signal %d (%s)\n", progs[i].file,
+				WTERMSIG(status), strsignal(WTERMSIG(status)));
+		else if (WEXITSTATUS(status))
+			fprintf(stderr, "rtrd: %s ended with status %d%s\n", progs[i].file,
+				WEXITSTATUS(status),
+				WEXITSTATUS(status) == 127 ? ": it is not installed" : "");
+	}
+}
+
+void parent_prog_end(struct parent_progs *ps)
+{
+	for (size_t i = 0; i < PARENT_PROG__MAX; i++)
+		end_one(&ps->pid[i], SIGTERM);
+}

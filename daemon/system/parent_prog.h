@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What: the programs that the root parent starts when the worker asks: a fixed list, each with its
+ * own few capabilities as user `rtr`, each with one socket to the worker as descriptor
+ * PARENT_PROG_FD. No string comes from the worker.
+ * Owns: their process ids. Threads: none. Failure: a program that cannot be started or dies shows
+ * to the worker as the end of file of its socket; it asks again.
+ */
+#ifndef RTR_PARENT_PROG_H
+#define RTR_PARENT_PROG_H
+
+#include "parent.h"
+#include "parent_setup.h"
+
+struct parent_progs {
+	pid_t pid[PARENT_PROG__MAX]; /* 0 = not running */
+};
+
+/* prog is what the worker asked for; others than those of the list are ignored. fd stays the
+ * caller's. */
+void parent_prog_start(struct parent_progs *ps, uint32_t prog, const char *instance, int fd,
+		       const struct parent_user *u);
+void parent_prog_reap(struct parent_progs *ps); /* after SIGCHLD */
+void parent_prog_end(struct parent_progs *ps);  /* all of them, and waits */
+
+#endif
