@@ -65,7 +65,7 @@ static void fail(struct parser *ps, const char *why)
 
 static bool word_char(char c)
 {
-	return isalnum((unsigned char)c) || strchr("-_.+/", c);
+	return isalnum((unsigned char)c) || strchr("-_.+/*", c);
 }
 
 static char *take_word(struct parser *ps)

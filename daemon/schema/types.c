@@ -381,6 +381,27 @@ static const char *net_hint_n(const struct val_spec *s, size_t n)
 	return n ? "A.B.C.D" : NULL;
 }
 
+/* "10.0.0.5" is a host, "10.0.0.5/24" the network that it is in: what is looked for, not what is
+ * configured. */
+static int hostnet_parse(const struct val_spec *s, const char *const *tok, size_t n, void *dst,
+			 struct strbuf *err)
+{
+	struct rtr_prefix p;
+
+	if (rtr_prefix_parse(tok[0], AF_UNSPEC, &p))
+		return bad(err, s, tok[0]);
+	if (dst)
+		*(struct rtr_prefix *)dst = rtr_prefix_network(p);
+	return 1;
+}
+
+static void hostnet_print(const struct val_spec *s, const void *src, struct strbuf *b)
+{
+	char a[RTR_PREFIX_STRLEN];
+
+	strbuf_adds(b, rtr_prefix_str(src, a));
+}
+
 static int mac_parse(const struct val_spec *s, const char *const *tok, size_t n, void *dst,
 		     struct strbuf *err)
 {
@@ -541,6 +562,13 @@ static const struct val_type types[] = {
 	NET("PREFIX6", "an IPv6 network", "X:X:X:X::X/nn"),
 	NET("IFADDR4", "an IPv4 address with its mask", "A.B.C.D/nn or A.B.C.D M.M.M.M"),
 	NET("IFADDR6", "an IPv6 address with its length", "X:X:X:X::X/nn"),
+	{ .name = "HOSTNET",
+	  .what = "an address or a network",
+	  .hint = "A.B.C.D[/nn] or X:X:X:X::X[/nn]",
+	  .size = sizeof(struct rtr_prefix),
+	  .parse = hostnet_parse,
+	  .print = hostnet_print,
+	  .cmp = net_cmp },
 	{ .name = "MAC",
 	  .what = "a unicast MAC address",
 	  .hint = "H.H.H",

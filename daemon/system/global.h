@@ -8,12 +8,19 @@
 
 #include "schema/model.h"
 
+enum ct_pickup { CT_PICKUP_STRICT, CT_PICKUP_LOOSE };
+
 struct global {
 	struct rec rec;
 	char *hostname;
 	bool ip_routing;           /* not configured = on */
 	bool ipv6_unicast_routing; /* not configured = on */
 	bool martian_filter;       /* not configured = on */
+	/* conntrack/ct_schema.c */
+	uint32_t conntrack_max, conntrack_buckets;
+	uint8_t conntrack_watermark; /* percent; not configured = 80 */
+	uint8_t tcp_pickup;    /* enum ct_pickup; not configured = strict with NAT, else kernel's */
+	bool tcp_window_check; /* not configured = on */
 };
 
 #endif

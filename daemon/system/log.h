@@ -11,7 +11,14 @@
 
 #include "util.h"
 
-enum log_level { LOG_L_ERR = 3, LOG_L_WARN = 4, LOG_L_NOTICE = 5, LOG_L_INFO = 6, LOG_L_DEBUG = 7 };
+enum log_level {
+	LOG_L_CRIT = 2,
+	LOG_L_ERR = 3,
+	LOG_L_WARN = 4,
+	LOG_L_NOTICE = 5,
+	LOG_L_INFO = 6,
+	LOG_L_DEBUG = 7
+};
 
 #define LOG_BUFFER_DEFAULT 1000
 

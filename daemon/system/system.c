@@ -22,6 +22,11 @@ static struct sch_field global_fields[] = {
 	SCH_F(global, ip_routing),
 	SCH_F(global, ipv6_unicast_routing),
 	SCH_F(global, martian_filter),
+	SCH_F(global, conntrack_max),
+	SCH_F(global, conntrack_buckets),
+	SCH_F(global, conntrack_watermark),
+	SCH_F(global, tcp_pickup),
+	SCH_F(global, tcp_window_check),
 };
 
 struct sch_type global_type = {
