@@ -94,3 +94,26 @@ bool iface_addr6_effective(const struct iface_addr6 *a, const uint8_t *mac, stru
 	*ret = p;
 	return true;
 }
+
+const struct iface *iface_owner_of(const struct rec *root, const struct rtr_addr *a)
+{
+	const struct recvec *ifaces = rec_kids(root, &iface_type);
+	const struct iface *i;
+
+	recvec_foreach(ifaces, i) {
+		const struct recvec *v4 = rec_kids(&i->rec, &iface_addr4_type);
+		const struct recvec *v6 = rec_kids(&i->rec, &iface_addr6_type);
+		const struct iface_addr4 *b;
+		const struct iface_addr6 *d;
+
+		recvec_foreach(v4, b) {
+			if (!rtr_addr_cmp(&b->addr.addr, a))
+				return i;
+		}
+		recvec_foreach(v6, d) {
+			if (!d->eui_64 && !rtr_addr_cmp(&d->addr.addr, a))
+				return i;
+		}
+	}
+	return NULL;
+}

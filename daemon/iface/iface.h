@@ -37,6 +37,7 @@ struct iface {
 	bool gratuitous_arps, unsolicited_na; /* not configured = on */
 	uint8_t dad;                          /* enum dad_mode; not configured = DAD_ON */
 	uint16_t nd_dad;
+	char *policy4, *policy6; /* route maps: pbr/pbr.h */
 };
 
 struct iface_addr4 {
@@ -72,6 +73,8 @@ bool iface_parent_name(const char *name, char ret[IFNAMSIZ]);
 
 /* The interface of that name in a model; NULL when it has none. */
 const struct iface *iface_find(const struct rec *root, const char *name);
+/* The one that has the address, by its lines; NULL when none has. */
+const struct iface *iface_owner_of(const struct rec *root, const struct rtr_addr *a);
 /* Its link in the kernel now; NULL when there is none. */
 struct shadow_link;
 const struct shadow_link *iface_link(const char *name);

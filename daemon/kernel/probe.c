@@ -2,6 +2,7 @@
 #include "kernel/probe.h"
 
 #include "kernel/rtmsg.h"
+#include "kernel/rule.h"
 
 #include <errno.h>
 #include <netlink/netlink.h>
@@ -66,4 +67,22 @@ bool probe_link_kind(const char *kind)
 	known[i].kind = kind;
 	known[i].there = ask(m) != -EOPNOTSUPP;
 	return known[i].there;
+}
+
+bool probe_rule_dscp(void)
+{
+	static int there = -1;
+	/* A DSCP that cannot be, in a rule that cannot be either (goto backwards): a kernel that
+	 * knows the attribute complains about its range first. */
+	struct rule r = { .family = AF_INET,
+			  .action = FR_ACT_GOTO,
+			  .pref = 2,
+			  .target = 1,
+			  .suppress_len = -1,
+			  .has_dscp = true,
+			  .dscp = 64 };
+
+	if (there < 0)
+		there = ask(rule_msg(RTM_NEWRULE, &r)) == -ERANGE;
+	return there;
 }

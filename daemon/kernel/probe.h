@@ -11,5 +11,7 @@
 
 /* Can links of this kind ("dummy", "vlan") be made? Loads the module when there is one. */
 bool probe_link_kind(const char *kind);
+/* Can rules match a DSCP (FRA_DSCP, Linux 6.13)? */
+bool probe_rule_dscp(void);
 
 #endif

@@ -42,6 +42,7 @@ enum dump_kind {
 	DUMP_ROUTE6,
 	DUMP_NEIGHS,
 	DUMP_PROXIES,
+	DUMP_RULES,
 	DUMP__MAX
 };
 
@@ -172,6 +173,7 @@ static struct nl_msg *dump_request(enum dump_kind kind)
 			     .rtm_protocol = shadow_proto() };
 	struct ndmsg ndm = { .ndm_family = AF_UNSPEC,
 			     .ndm_flags = kind == DUMP_PROXIES ? NTF_PROXY : 0 };
+	struct fib_rule_hdr rule = { .family = AF_UNSPEC };
 	struct nl_msg *m;
 
 	switch (kind) {
@@ -185,6 +187,8 @@ static struct nl_msg *dump_request(enum dump_kind kind)
 	case DUMP_NEIGHS:
 	case DUMP_PROXIES:
 		return request(RTM_GETNEIGH, NLM_F_DUMP, &ndm, sizeof(ndm));
+	case DUMP_RULES:
+		return request(RTM_GETRULE, NLM_F_DUMP, &rule, sizeof(rule));
 	default:
 		return request(RTM_GETROUTE, NLM_F_DUMP, &rtm, sizeof(rtm));
 	}
@@ -201,6 +205,8 @@ static unsigned sweep(enum dump_kind kind)
 	case DUMP_NEIGHS:
 	case DUMP_PROXIES:
 		return shadow_sweep_neighs(kind == DUMP_PROXIES);
+	case DUMP_RULES:
+		return shadow_sweep_rules();
 	default:
 		return shadow_sweep_routes(kind == DUMP_ROUTE6 ? AF_INET6 : AF_INET);
 	}
@@ -613,7 +619,7 @@ static int open_events(void)
 		setsockopt(s.ev_fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 	if (nl_socket_add_memberships(s.events, RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR,
 				      RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,
-				      RTNLGRP_NEIGH, 0))
+				      RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE, RTNLGRP_NEIGH, 0))
 		return -EIO;
 	return 0;
 }

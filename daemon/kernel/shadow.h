@@ -26,6 +26,7 @@
 #ifndef RTR_SHADOW_H
 #define RTR_SHADOW_H
 
+#include "kernel/rule.h"
 #include "prefix.h"
 
 #include <event2/event.h>
@@ -99,11 +100,18 @@ struct shadow_neigh {
 	struct shadow_neigh *next; /* hash chain */
 };
 
+struct shadow_rule {
+	struct rule rule;
+	uint32_t seen, mark; /* mark: free for the planner */
+	struct shadow_rule *next;
+};
+
 enum shadow_change {
 	SHADOW_LINK = 1 << 0,
 	SHADOW_ADDR = 1 << 1,
 	SHADOW_ROUTE = 1 << 2, /* one of ours came, went or changed */
 	SHADOW_NEIGH = 1 << 3, /* likewise */
+	SHADOW_RULE = 1 << 4,  /* likewise */
 };
 
 struct shadow_stats {
@@ -167,5 +175,9 @@ void shadow_route_mark(const struct shadow_route *r, uint32_t mark);
 
 const struct shadow_neigh *shadow_neigh_find(int ifindex, const struct rtr_addr *addr, bool proxy);
 const struct shadow_neigh *shadow_neigh_next(const struct shadow_neigh *n);
+/* Our rules of policy routing: those with our FRA_PROTOCOL. */
+const struct shadow_rule *shadow_rule_find(const struct rule *r);
+const struct shadow_rule *shadow_rule_next(const struct shadow_rule *r);
+void shadow_rule_mark(const struct shadow_rule *r, uint32_t mark);
 
 #endif

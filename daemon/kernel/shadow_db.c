@@ -597,6 +597,7 @@ void shadow_db_fini(void)
 	while ((l = shadow_link_next(NULL)))
 		shadow_link_del(l->ifindex);
 	shadow_neighs_free();
+	shadow_rules_free();
 	free(shadow_db.by_index);
 	free(shadow_db.by_name);
 	free(shadow_db.routes);

@@ -65,6 +65,10 @@ unsigned shadow_neigh_del(int ifindex, const struct rtr_addr *addr, bool proxy);
 /* The kernel drops proxy entries of a link that goes down without a word. */
 unsigned shadow_neighs_link_down(int ifindex);
 void shadow_neighs_free(void);
+/* shadow_rule.c */
+unsigned shadow_parse_rule(const struct nlmsghdr *h);
+unsigned shadow_sweep_rules(void);
+void shadow_rules_free(void);
 
 /* Removes what the dump that just ended did not show. */
 unsigned shadow_sweep_links(void);

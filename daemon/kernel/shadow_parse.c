@@ -281,6 +281,9 @@ unsigned shadow_parse(const struct nlmsghdr *h, bool dump)
 	case RTM_NEWNEIGH:
 	case RTM_DELNEIGH:
 		return parse_neigh(h);
+	case RTM_NEWRULE:
+	case RTM_DELRULE:
+		return shadow_parse_rule(h);
 	default:
 		return 0;
 	}

@@ -8,7 +8,7 @@
 #include "domain.h"
 #include "iface/iface.h"
 #include "kernel/rtmsg.h"
-#include "route/resolve.h"
+#include "route/route_plan.h"
 #include "strbuf.h"
 
 #include <linux/if_addr.h>
@@ -20,19 +20,11 @@
 /* One hop of a multipath route with an IPv6 gateway, or of a single one. */
 #define HOP_MSG_SIZE 40
 
-struct want {
-	struct rtr_prefix dst;
-	uint8_t distance, type;
-	size_t n_hops;
-	struct shadow_hop hops[RESOLVE_MAX_HOPS];
-	const struct rec *rec;
-};
-
 static uint32_t plan_mark;
 
 /* ---- messages ---- */
 
-static void put_hops(struct nl_msg *m, struct rtmsg *rtm, const struct want *w)
+static void put_hops(struct nl_msg *m, struct rtmsg *rtm, const struct route_want *w)
 {
 	struct nlattr *mp;
 
@@ -60,11 +52,12 @@ static void put_hops(struct nl_msg *m, struct rtmsg *rtm, const struct want *w)
 	nla_nest_end(m, mp);
 }
 
-static struct nl_msg *route_msg(int type, int flags, const struct want *w)
+static struct nl_msg *route_msg(int type, int flags, const struct route_want *w)
 {
 	struct rtmsg hdr = { .rtm_family = w->dst.addr.family,
 			     .rtm_dst_len = w->dst.len,
-			     .rtm_table = RT_TABLE_MAIN,
+			     .rtm_table = w->table < 256 ? (unsigned char)w->table
+							 : RT_TABLE_COMPAT,
 			     .rtm_protocol = shadow_proto(),
 			     .rtm_type = w->type };
 	struct nl_msg *m;
@@ -78,7 +71,8 @@ static struct nl_msg *route_msg(int type, int flags, const struct want *w)
 	m = rtmsg_new(type, flags, &hdr, sizeof(hdr), ROUTE_MSG_SIZE + w->n_hops * HOP_MSG_SIZE);
 	if (w->dst.len)
 		rtmsg_addr(m, RTA_DST, &w->dst.addr);
-	rtmsg_u32(m, RTA_PRIORITY, route_metric(w->distance));
+	rtmsg_u32(m, RTA_TABLE, w->table);
+	rtmsg_u32(m, RTA_PRIORITY, w->metric);
 	if (w->n_hops && type == RTM_NEWROUTE)
 		put_hops(m, nlmsg_data(nlmsg_hdr(m)), w);
 	return m;
@@ -98,11 +92,14 @@ static const char *type_name(uint8_t type)
 	}
 }
 
-static void plan_route(struct plan *p, const char *verb, struct nl_msg *m, const struct want *w)
+static void plan_route(struct plan *p, const char *verb, struct nl_msg *m,
+		       const struct route_want *w)
 {
 	struct strbuf hops = STRBUF_INIT;
-	char text[RTR_PREFIX_STRLEN], gw[RTR_ADDR_STRLEN];
+	char text[RTR_PREFIX_STRLEN], gw[RTR_ADDR_STRLEN], table[32] = "";
 
+	if (w->table != RT_TABLE_MAIN)
+		snprintf(table, sizeof(table), " table %u", w->table);
 	for (size_t i = 0; i < w->n_hops; i++) {
 		const struct shadow_link *l = shadow_link_by_index(w->hops[i].ifindex);
 
@@ -113,14 +110,14 @@ static void plan_route(struct plan *p, const char *verb, struct nl_msg *m, const
 		strbuf_adds(&hops, " dev ");
 		strbuf_adds(&hops, l ? l->name : "?");
 	}
-	plan_nl(p, m, w->rec, "%s route %s distance %u%s%s", verb, rtr_prefix_str(&w->dst, text),
-		w->distance, type_name(w->type), strbuf_str(&hops));
+	plan_nl(p, m, w->rec, "%s route %s%s distance %u%s%s", verb, rtr_prefix_str(&w->dst, text),
+		table, w->metric >> 24, type_name(w->type), strbuf_str(&hops));
 	strbuf_fini(&hops);
 }
 
 /* ---- comparing ---- */
 
-static bool right(const struct shadow_route *r, const struct want *w)
+static bool right(const struct shadow_route *r, const struct route_want *w)
 {
 	if (r->type != w->type || r->n_hops != w->n_hops)
 		return false;
@@ -138,34 +135,34 @@ static bool right(const struct shadow_route *r, const struct want *w)
  * IPv6 replaces like by like only: routes with gateways, which may be multipath, and others
  * (rt6_qualify_for_ecmp). Otherwise it would add the new one beside the old.
  */
-static bool replaceable(const struct shadow_route *r, const struct want *w)
+static bool replaceable(const struct shadow_route *r, const struct route_want *w)
 {
 	bool a = r->n_hops && r->hops[0].gw.family, b = w->n_hops && w->hops[0].gw.family;
 
 	return r->dst.addr.family == AF_INET || a == b;
 }
 
-static void plan_delete(struct plan *p, const struct shadow_route *r)
+void route_plan_delete(struct plan *p, const struct shadow_route *r)
 {
-	struct want w = { .dst = r->dst, .distance = (uint8_t)(r->metric >> 24), .type = r->type };
+	struct route_want w = {
+		.table = r->table, .dst = r->dst, .metric = r->metric, .type = r->type
+	};
 
 	plan_route(p, "delete", route_msg(RTM_DELROUTE, 0, &w), &w);
 }
 
-/* True when the kernel has a route of ours for it. */
-static bool plan_one(struct plan *p, const struct want *w)
+bool route_plan_one(struct plan *p, const struct route_want *w, uint32_t mark)
 {
-	const struct shadow_route *r = shadow_route_find(RT_TABLE_MAIN, &w->dst,
-							 route_metric(w->distance));
+	const struct shadow_route *r = shadow_route_find(w->table, &w->dst, w->metric);
 	bool add = !r;
 
 	if (r) {
-		shadow_route_mark(r, plan_mark);
+		shadow_route_mark(r, mark);
 		if (right(r, w))
 			return true;
 		add = !replaceable(r, w);
 		if (add)
-			plan_delete(p, r);
+			route_plan_delete(p, r);
 	}
 	if (add)
 		plan_route(p, "add", route_msg(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, w), w);
@@ -227,20 +224,30 @@ static size_t plan_prefix(struct plan *p, struct resolve *r, size_t from, size_t
 	uint8_t d;
 
 	while ((d = resolve_next_distance(v, from, to, above))) {
-		struct want w;
+		struct route_want w; /* its hops are too many to clear for each route */
 
 		above = d;
 		if (d == 255)
 			break; /* never believed */
 		w.dst = ((const struct static_route *)(const void *)v->v[from])->dst;
-		w.distance = d;
+		w.table = RT_TABLE_MAIN;
+		w.metric = route_metric(d);
 		w.rec = v->v[from];
 		w.n_hops = resolve_group(r, from, to, d, w.hops);
 		w.type = w.n_hops ? RTN_UNICAST : discard_type(v, from, to, d);
 		if (w.type)
-			found += plan_one(p, &w);
+			found += route_plan_one(p, &w, plan_mark);
 	}
 	return found;
+}
+
+void route_resolver_init(struct resolve *r, const struct rec *root, uint8_t family)
+{
+	resolve_init(r, rec_kids(root, family == AF_INET6 ? &ipv6_route_type : &ip_route_type),
+		     link_up);
+	r->usable = route_track_usable;
+	add_nets(r, family);
+	resolve_ready(r);
 }
 
 static size_t plan_family(struct plan *p, const struct sch_type *type, uint8_t family)
@@ -251,10 +258,7 @@ static size_t plan_family(struct plan *p, const struct sch_type *type, uint8_t f
 
 	if (!v->len)
 		return 0;
-	resolve_init(&r, v, link_up);
-	r.usable = route_track_usable;
-	add_nets(&r, family);
-	resolve_ready(&r);
+	route_resolver_init(&r, p->want, family);
 	for (size_t i = 0, end; i < v->len; i = end) {
 		end = resolve_prefix_end(v, i);
 		found += plan_prefix(p, &r, i, end);
@@ -274,6 +278,6 @@ void route_plan(struct plan *p)
 		return;
 	for (const struct shadow_route *s = shadow_route_next(NULL); s; s = shadow_route_next(s)) {
 		if (s->mark != plan_mark && s->table == RT_TABLE_MAIN)
-			plan_delete(p, s);
+			route_plan_delete(p, s);
 	}
 }

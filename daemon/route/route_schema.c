@@ -55,30 +55,6 @@ static const struct sch_word words[] = {
 
 /* ---- check ---- */
 
-/* The interface of the model that has the address; NULL when none. */
-static const struct iface *owner_of(const struct rec *root, const struct rtr_addr *a)
-{
-	const struct recvec *ifaces = rec_kids(root, &iface_type);
-	const struct iface *i;
-
-	recvec_foreach(ifaces, i) {
-		const struct recvec *v4 = rec_kids(&i->rec, &iface_addr4_type);
-		const struct recvec *v6 = rec_kids(&i->rec, &iface_addr6_type);
-		const struct iface_addr4 *b;
-		const struct iface_addr6 *d;
-
-		recvec_foreach(v4, b) {
-			if (!rtr_addr_cmp(&b->addr.addr, a))
-				return i;
-		}
-		recvec_foreach(v6, d) {
-			if (!d->eui_64 && !rtr_addr_cmp(&d->addr.addr, a))
-				return i;
-		}
-	}
-	return NULL;
-}
-
 static void check_nexthop(struct check *c, const struct static_route *s)
 {
 	char text[RTR_ADDR_STRLEN];
@@ -87,7 +63,7 @@ static void check_nexthop(struct check *c, const struct static_route *s)
 	if (!s->nexthop.family)
 		return;
 	rtr_addr_str(&s->nexthop, text);
-	own = owner_of(c->new, &s->nexthop);
+	own = iface_owner_of(c->new, &s->nexthop);
 	if (own)
 		check_error(c, &s->rec, "the next hop %s is this router's own, on %s", text,
 			    own->name);

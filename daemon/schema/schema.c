@@ -21,7 +21,7 @@ static struct {
 	struct {
 		const struct sch_word *v;
 		size_t n;
-	} word_table[32];
+	} word_table[128];
 	size_t n_word_tables;
 	char *error;
 } schema;
