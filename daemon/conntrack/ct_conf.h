@@ -80,8 +80,7 @@ void ct_services(const struct rec *root,
 		 void (*fn)(void *arg, uint8_t ipproto, uint16_t port, uint32_t seconds),
 		 void *arg);
 
-/* Whether a model has NAT: told by the NAT domain, for the defaults that hang on it. */
-void ct_set_nat_configured(bool (*fn)(const struct rec *root));
+/* Whether a model translates statefully: the default of `ip firewall tcp` hangs on it. */
 bool ct_nat_configured(const struct rec *root);
 
 /* ---- what is in force ---- */

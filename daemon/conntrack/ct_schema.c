@@ -4,6 +4,7 @@
 #include "conntrack/ct_conf.h"
 #include "conntrack/ct_watch.h"
 #include "domain.h"
+#include "nat/nat.h"
 #include "system/global.h"
 
 #include <errno.h>
@@ -47,16 +48,18 @@ static const struct {
 	[CT_T_SCTP_ESTABLISHED] = { "sctp_timeout_established", 0, NULL },
 };
 
-static bool (*nat_configured)(const struct rec *root);
-
-void ct_set_nat_configured(bool (*fn)(const struct rec *root))
-{
-	nat_configured = fn;
-}
-
 bool ct_nat_configured(const struct rec *root)
 {
-	return nat_configured && nat_configured(root);
+	for (unsigned v6 = 0; v6 < 2; v6++) {
+		const struct sch_type *makers[] = { nat_source_types[v6], nat_static_types[v6],
+						    nat_outside_types[v6], nat_dest_types[v6] };
+
+		for (size_t i = 0; i < ARRAY_LEN(makers); i++) {
+			if (rec_kids(root, makers[i])->len)
+				return true;
+		}
+	}
+	return false;
 }
 
 /* ---- what the lines come to ---- */
