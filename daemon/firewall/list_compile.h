@@ -8,7 +8,7 @@
  *	- puts its id into a word of the connection's label,
  *	- counts in the set LC_HITS: key pol_id (host order), a counter and the time of the last
  *hit; elements come with the first packet and stay over commits,
- *	- has its effects (log, helper), and
+ *	- has its effects (log, limit, helper), and
  *	- ends with the use's verdict for its action. No line: the chain returns.
  *
  * Owns: what lc_compile returns holds the sets and chains; the list must outlive it. Threads:
@@ -22,9 +22,9 @@
 #include "nft/nft.h"
 
 #define LC_HITS "hits"
-
-/* Ids of rules below this are used for actions: pol_ids are not. */
-#define LC_MIN_ID 16
+/* An element's timeout starts anew with each match, so what is left of it tells when the last one
+ * was. (The expression "last" would, too, but nft before 1.0.8 crashes when it lists it.) */
+#define LC_HITS_TIMEOUT_MS (400ull * 24 * 3600 * 1000)
 
 #define LC_ACTIONS 4 /* enum pol_action */
 
@@ -40,9 +40,9 @@ struct lc_use {
 
 /* What the firewall adds to lines; both may be called again with every lc_add of a new use. */
 struct lc_ops {
-	/* Fills the chain of a line that logs or names a helper; its verdict follows. */
+	/* Fills the chain of a line that logs, limits or names a helper; its verdict follows. */
 	void (*effects)(void *arg, struct nft_chain *c, const struct pol_rule *r);
-	/* The matches of a line with a limit or a server name, after all others. May add sets. */
+	/* The match of a line with a server name, after all others. May add sets. */
 	void (*matches)(void *arg, struct nft_table *t, struct nft_rule *nr,
 			const struct pol_rule *r);
 	void *arg;

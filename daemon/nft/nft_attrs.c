@@ -9,12 +9,14 @@
 
 void nft_attrs_need(struct nft_attrs *a, size_t size)
 {
-	size_t len = a->h ? NLMSG_ALIGN(a->h->nlmsg_len) : NLMSG_HDRLEN;
+	size_t len = a->h ? NLMSG_ALIGN(a->h->nlmsg_len) : NLMSG_HDRLEN, had = a->room;
 
 	if (len + size <= a->room)
 		return;
 	a->room = MAX(a->room * 2, ROUND_UP(len + size, 256));
 	a->h = xrealloc(a->h, a->room);
+	/* libmnl leaves the padding of what it puts as it finds it, and the digest covers it. */
+	memset((char *)a->h + had, 0, a->room - had);
 	if (len == NLMSG_HDRLEN)
 		*a->h = (struct nlmsghdr){ .nlmsg_len = NLMSG_HDRLEN };
 }

@@ -1,0 +1,856 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "firewall/list_compile.h"
+
+#include "firewall/list_box.h"
+#include "nft/nft_expr.h"
+#include "nft/nft_set.h"
+#include "strbuf.h"
+
+#include <assert.h>
+#include <linux/netfilter/nf_conntrack_common.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define REG(n)    (NFT_REG32_00 + (uint32_t)(n))
+#define NAME_SIZE 192
+
+/* Act of an element that stands for nothing found. */
+#define NO_ACT UINT32_MAX
+
+static const char *const class_names[LB_CLASSES] = { "tcp", "udp", "icmp", "other" };
+static const char table_names[LB_TABLES] = { 'A', 'B', 'C' };
+
+/* What an element leads to: four registers. */
+struct lc_data {
+	uint32_t pad;    /* nft knows the first register alone, and aborts over keys made of it */
+	uint32_t act;    /* enum pol_action, or the id of a line with effects */
+	uint8_t rank[4]; /* as the field of a key has it */
+	uint32_t id;
+};
+static_assert(sizeof(struct lc_data) == 16, "four registers");
+
+struct sets {
+	size_t n;
+	struct {
+		char *name;
+		struct nft_set *set;
+	} * v;
+};
+
+struct use {
+	struct lc_use u;
+	char *name;
+	char *targets[LC_ACTIONS];
+	size_t n_chains;
+	struct nft_chain **chains;
+	struct sets sets;
+};
+
+struct lc_list {
+	const struct pol_list *list;
+	char *key;
+	struct lb_prog *prog;
+	struct sets sets; /* tables and groups: of all uses */
+	size_t n_uses;
+	struct use *uses;
+};
+
+/* ---- fields of keys ---- */
+
+enum field { F_DST, F_SRC, F_P0, F_P1, F_RANK_A, F_RANK_B, FIELDS };
+
+struct layout {
+	uint8_t n;
+	struct {
+		enum field f;
+		uint8_t size, reg;
+	} v[FIELDS];
+	uint8_t regs;
+};
+
+static unsigned rank_bytes(uint32_t none)
+{
+	return none <= UINT16_MAX ? 2 : 4;
+}
+
+/* nft lists a set only when each field has a type of its size. */
+static uint32_t field_type(unsigned size)
+{
+	switch (size) {
+	case 1:
+		return NFT_T_INET_PROTO;
+	case 2:
+		return NFT_T_INET_SERVICE;
+	case 16:
+		return NFT_T_IP6ADDR;
+	default:
+		return NFT_T_MARK;
+	}
+}
+
+static void field_add(struct layout *l, enum field f, uint8_t size)
+{
+	l->v[l->n].f = f;
+	l->v[l->n].size = size;
+	l->v[l->n++].reg = l->regs;
+	l->regs = (uint8_t)(l->regs + DIV_ROUND_UP(size, 4));
+}
+
+/* The kernel narrows field by field, at the cost of what is still in: the telling ones first. */
+static struct layout layout_of(uint8_t family, enum lb_class class, enum lb_table t, uint32_t none)
+{
+	static const enum field order[LB_TABLES][4] = {
+		[LB_A] = { F_DST, F_SRC, F_P0, F_P1 },
+		[LB_B] = { F_SRC, F_P0, F_P1, F_DST },
+		[LB_C] = { F_P1, F_P0, F_SRC, F_DST },
+	};
+	struct layout l = { 0 };
+
+	for (int i = 0; i < 4; i++) {
+		enum field f = order[t][i];
+
+		if (f == F_DST || f == F_SRC)
+			field_add(&l, f, (uint8_t)rtr_family_size(family));
+		else if (f == F_P0)
+			field_add(&l, f, class == LB_OTHER ? 1 : 2);
+		else if (class == LB_TCP || class == LB_UDP)
+			field_add(&l, f, 2);
+	}
+	for (int k = 0; k < (int)t; k++)
+		field_add(&l, F_RANK_A + (enum field)k, (uint8_t)rank_bytes(none));
+	return l;
+}
+
+static void put_num(uint8_t *to, lb_addr n, unsigned size)
+{
+	for (unsigned i = size; i-- > 0; n >>= 8)
+		to[i] = (uint8_t)n;
+}
+
+static void put_field(uint8_t *key, const struct layout *l, unsigned i, const struct lb_box *x,
+		      bool hi, uint32_t none)
+{
+	enum field f = l->v[i].f;
+	lb_addr n;
+
+	if (f == F_DST || f == F_SRC)
+		n = hi ? x->hi[f] : x->lo[f];
+	else if (f == F_P0 || f == F_P1)
+		n = hi ? x->phi[f - F_P0] : x->plo[f - F_P0];
+	else
+		n = hi ? none : x->from[f - F_RANK_A];
+	/* A protocol is a byte; "any" is 0..65535 in the box. */
+	if (l->v[i].size == 1 && f == F_P0 && n > UINT8_MAX)
+		n = UINT8_MAX;
+	put_num(key + 4 * l->v[i].reg, n, l->v[i].size);
+}
+
+/* ---- sets ---- */
+
+static void hold_set(struct sets *sets, const char *name, struct nft_set *s)
+{
+	sets->v = xrealloc(sets->v, (sets->n + 1) * sizeof(*sets->v));
+	sets->v[sets->n].name = xstrdup(name);
+	sets->v[sets->n++].set = s;
+}
+
+static bool holds_set(const struct sets *sets, const char *name)
+{
+	for (size_t i = 0; i < sets->n; i++)
+		if (!strcmp(sets->v[i].name, name))
+			return true;
+	return false;
+}
+
+static void add_sets(struct nft_table *t, const struct sets *sets)
+{
+	for (size_t i = 0; i < sets->n; i++)
+		if (!nft_table_set(t, sets->v[i].name))
+			nft_table_add_set(t, nft_set_ref(sets->v[i].set));
+}
+
+static void drop_sets(struct sets *sets)
+{
+	for (size_t i = 0; i < sets->n; i++) {
+		nft_set_unref(sets->v[i].set);
+		free(sets->v[i].name);
+	}
+	free(sets->v);
+}
+
+static bool has_effects(const struct pol_rule *r)
+{
+	return r->log || r->helper || r->limit.rate || r->limit.conns;
+}
+
+static struct lc_data data_of(const struct pol_rule *r, uint32_t rank, uint32_t none)
+{
+	struct lc_data d = { .act = has_effects(r) ? r->id : r->action, .id = r->id };
+
+	put_num(d.rank, rank, rank_bytes(none));
+	return d;
+}
+
+static void table_name(const struct lc_list *l, size_t block, enum lb_class c, enum lb_table t,
+		       char name[NAME_SIZE])
+{
+	snprintf(name, NAME_SIZE, "%s.%zu.%s.%c", l->key, block, class_names[c], table_names[t]);
+}
+
+/* Later tables look at the rank that is found here. */
+static bool has_catchall(const struct lb_block *b, enum lb_class c, enum lb_table t)
+{
+	return (t == LB_A && b->set[c][LB_B].n) || (t != LB_C && b->set[c][LB_C].n);
+}
+
+static void add_table(struct lc_list *l, size_t block, enum lb_class c, enum lb_table t)
+{
+	const struct lb_block *b = &l->prog->blocks[block];
+	const struct lb_set *boxes = &b->set[c][t];
+	struct layout lay = layout_of(l->list->family, c, t, b->none);
+	struct nft_set_spec spec = { .flags = NFT_SET_INTERVAL,
+				     .key_size = (uint8_t)(4 * lay.regs),
+				     .n_fields = lay.n,
+				     .data_type = NFT_T4(NFT_T_MARK, NFT_T_MARK, NFT_T_MARK,
+							 NFT_T_MARK),
+				     .data_size = sizeof(struct lc_data),
+				     .rec = l->list->rec };
+	char name[NAME_SIZE];
+	struct nft_set *s;
+
+	table_name(l, block, c, t, name);
+	spec.name = name;
+	for (unsigned i = 0; i < lay.n; i++) {
+		spec.field_size[i] = lay.v[i].size;
+		spec.key_type = spec.key_type << 6 | (lay.v[i].f <= F_SRC && lay.v[i].size == 4
+							      ? NFT_T_IPADDR
+							      : field_type(lay.v[i].size));
+	}
+	s = nft_set_new(&spec);
+	for (size_t i = 0; i < boxes->n; i++) {
+		const struct lb_box *x = &boxes->box[i];
+		uint8_t lo[NFT_KEY_MAX] = { 0 }, hi[NFT_KEY_MAX] = { 0 };
+		struct lc_data d = data_of(l->list->rules[x->rule], x->rank, b->none);
+
+		for (unsigned f = 0; f < lay.n; f++) {
+			put_field(lo, &lay, f, x, false, b->none);
+			put_field(hi, &lay, f, x, true, b->none);
+		}
+		nft_set_add_range(s, lo, hi, &(struct nft_data){ .bytes = &d });
+	}
+	/* Nothing found: the rank above all, so that the tables that compare it find theirs. */
+	if (has_catchall(b, c, t)) {
+		struct lc_data d = { .act = NO_ACT };
+
+		put_num(d.rank, b->none, rank_bytes(b->none));
+		nft_set_add_catchall(s, &(struct nft_data){ .bytes = &d });
+	}
+	hold_set(&l->sets, name, s);
+}
+
+/* ---- rules that look into the tables ---- */
+
+static void load(struct nft_rule *r, uint8_t family, enum lb_class class, const struct layout *l)
+{
+	unsigned size = rtr_family_size(family), at = family == AF_INET6 ? 8 : 12;
+
+	for (unsigned i = 0; i < l->n; i++) {
+		uint32_t reg = REG(l->v[i].reg);
+
+		switch (l->v[i].f) {
+		case F_SRC:
+			nft_payload(r, NFT_PAYLOAD_NETWORK_HEADER, at, size, reg);
+			break;
+		case F_DST:
+			nft_payload(r, NFT_PAYLOAD_NETWORK_HEADER, at + size, size, reg);
+			break;
+		case F_P0:
+			if (class == LB_OTHER)
+				nft_meta(r, NFT_META_L4PROTO, reg);
+			else
+				nft_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 0, 2, reg);
+			break;
+		case F_P1:
+			nft_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, reg);
+			break;
+		default: /* ranks are where the lookups before left them */
+			break;
+		}
+	}
+}
+
+static void label(struct nft_rule *r, int word, uint32_t id_reg)
+{
+	static const uint8_t zero[16], ones[4] = { 0xff, 0xff, 0xff, 0xff };
+
+	nft_imm(r, REG(0), zero, sizeof(zero));
+	nft_bitwise(r, id_reg, REG(word), 4, ones, zero);
+	nft_ct_set(r, NFT_CT_LABELS, NFT_REG_1);
+}
+
+static void hit(struct nft_rule *r, uint32_t id_reg)
+{
+	const struct nft_stateful counter = { .kind = NFT_S_COUNTER };
+
+	nft_dynset(r, LC_HITS, NFT_DYNSET_OP_UPDATE, id_reg, 0, 0, &counter, 1);
+}
+
+/* What a lookup gives: above the longest key, IPv6 with two ranks. */
+#define DATA_REG  12
+#define DATA_ACT  (DATA_REG + 1)
+#define DATA_RANK (DATA_REG + 2)
+#define DATA_ID   (DATA_REG + 3)
+
+/* From what a lookup gave to its place in the keys that follow. nft aborts when it lists a key of
+ * which a part is what a map gave; of a register that it does not know it says so and goes on. */
+static void move(struct nft_rule *r, uint32_t from, uint32_t to)
+{
+	static const uint8_t zero[4], ones[4] = { 0xff, 0xff, 0xff, 0xff };
+
+	nft_bitwise(r, from, to, 4, ones, zero);
+}
+
+/* Tables [0, last] in order, then what a hit in the last one does. */
+static struct nft_rule *probe(const struct lc_list *l, const struct use *u, size_t block,
+			      enum lb_class c, enum lb_table last)
+{
+	const struct lb_block *b = &l->prog->blocks[block];
+	struct nft_rule *r = nft_rule_new(0, l->list->rec, NULL);
+	unsigned ranks = layout_of(l->list->family, c, LB_A, b->none).regs; /* behind the fields */
+	char name[NAME_SIZE];
+
+	for (int t = LB_A; t <= (int)last; t++) {
+		struct layout lay = layout_of(l->list->family, c, t, b->none);
+		uint8_t none[4] = { 0 };
+
+		if (t != (int)last && b->set[c][t].n == 0) {
+			put_num(none, b->none, rank_bytes(b->none));
+			nft_imm(r, REG(ranks + (unsigned)t), none, sizeof(none));
+			continue;
+		}
+		load(r, l->list->family, c, &lay);
+		table_name(l, block, c, t, name);
+		nft_map(r, name, REG(0), REG(DATA_REG));
+		if (t != (int)last)
+			move(r, REG(DATA_RANK), REG(ranks + (unsigned)t));
+	}
+	if (has_catchall(b, c, last)) {
+		static const uint32_t none = NO_ACT;
+
+		nft_cmp(r, REG(DATA_ACT), NFT_CMP_NEQ, &none, sizeof(none));
+	}
+	if (u->u.word >= 0)
+		label(r, u->u.word, REG(DATA_ID));
+	if (u->u.count)
+		hit(r, REG(DATA_ID));
+	snprintf(name, sizeof(name), "%s.act", u->name);
+	nft_vmap(r, name, REG(DATA_ACT));
+	return r;
+}
+
+/* The most particular table last: C is asked with the ranks that A and B have, then B, then A. */
+static struct nft_chain *class_chain(const struct lc_list *l, const struct use *u, size_t block,
+				     enum lb_class c)
+{
+	const struct lb_block *b = &l->prog->blocks[block];
+	struct nft_chain *chain;
+	char name[NAME_SIZE];
+
+	snprintf(name, sizeof(name), "%s.%zu.%s", u->name, block, class_names[c]);
+	chain = nft_chain_new(&(struct nft_chain_spec){ .name = name, .rec = l->list->rec });
+	for (int t = LB_C; t >= (int)LB_A; t--)
+		if (b->set[c][t].n)
+			nft_chain_add(chain, probe(l, u, block, c, t));
+	return chain;
+}
+
+static bool class_empty(const struct lb_block *b, enum lb_class c)
+{
+	return b->set[c][LB_A].n + b->set[c][LB_B].n + b->set[c][LB_C].n == 0;
+}
+
+static void hold_chain(struct use *u, struct nft_chain *c)
+{
+	u->chains = xrealloc(u->chains, (u->n_chains + 1) * sizeof(struct nft_chain *));
+	u->chains[u->n_chains++] = c;
+}
+
+/* One rule sends a packet to the chain of its class; those of no class here go on. */
+static void block_rules(const struct lc_list *l, struct use *u, struct nft_chain *main,
+			size_t block)
+{
+	const struct lb_block *b = &l->prog->blocks[block];
+	char name[NAME_SIZE], target[NAME_SIZE];
+	struct nft_set *s;
+	struct nft_rule *r;
+
+	snprintf(name, sizeof(name), "%s.%zu.class", u->name, block);
+	s = nft_set_new(&(struct nft_set_spec){ .name = name,
+						.key_type = NFT_T_INET_PROTO,
+						.key_size = 1,
+						.data_type = NFT_T_VERDICT,
+						.rec = l->list->rec });
+	for (int c = 0; c < LB_CLASSES; c++) {
+		struct nft_data d = { .verdict = NFT_JUMP, .chain = target };
+		uint8_t proto = c == LB_TCP                   ? IPPROTO_TCP
+				: c == LB_UDP                 ? IPPROTO_UDP
+				: l->list->family == AF_INET6 ? IPPROTO_ICMPV6
+							      : IPPROTO_ICMP;
+
+		if (class_empty(b, c)) {
+			/* Not those of the class "other". */
+			d = (struct nft_data){ .verdict = NFT_CONTINUE };
+			if (c != LB_OTHER)
+				nft_set_add(s, &proto, &d);
+			continue;
+		}
+		snprintf(target, sizeof(target), "%s.%zu.%s", u->name, block, class_names[c]);
+		hold_chain(u, class_chain(l, u, block, c));
+		if (c == LB_OTHER)
+			nft_set_add_catchall(s, &d);
+		else
+			nft_set_add(s, &proto, &d);
+	}
+	hold_set(&u->sets, name, s);
+	r = nft_rule_new(0, l->list->rec, NULL);
+	nft_meta(r, NFT_META_L4PROTO, REG(0));
+	nft_vmap(r, name, REG(0));
+	nft_chain_add(main, r);
+}
+
+/* ---- lines by themselves ---- */
+
+static void range_or_cmp(struct nft_rule *r, const void *lo, const void *hi, unsigned size)
+{
+	if (!memcmp(lo, hi, size))
+		nft_cmp(r, REG(0), NFT_CMP_EQ, lo, size);
+	else
+		nft_range(r, REG(0), NFT_RANGE_EQ, lo, hi, size);
+}
+
+/* What several lines name by its group is one set. */
+static void addr_set_name(const struct lc_list *l, const struct pol_rule *p, enum lb_field f,
+			  char name[NAME_SIZE])
+{
+	const struct pol_addrs *a = f == LB_DST ? p->dst : p->src;
+
+	if (a->group)
+		snprintf(name, NAME_SIZE, "group%d.%s", p->family == AF_INET6 ? 6 : 4, a->group);
+	else
+		snprintf(name, NAME_SIZE, "%s.%u.%s", l->key, p->seq, f == LB_DST ? "dst" : "src");
+}
+
+static void match_addrs(struct nft_rule *r, const struct lc_list *l, const struct pol_rule *p,
+			enum lb_field f)
+{
+	const struct pol_addrs *a = f == LB_DST ? p->dst : p->src;
+	unsigned size = rtr_family_size(p->family), at = p->family == AF_INET6 ? 8 : 12;
+	char name[NAME_SIZE];
+
+	if (!a)
+		return;
+	nft_payload(r, NFT_PAYLOAD_NETWORK_HEADER, f == LB_DST ? at + size : at, size, REG(0));
+	if (a->n == 1) {
+		range_or_cmp(r, a->r[0].lo.b, a->r[0].hi.b, size);
+		return;
+	}
+	addr_set_name(l, p, f, name);
+	nft_lookup(r, name, REG(0), false);
+}
+
+static void add_addr_set(struct lc_list *l, const struct pol_rule *p, enum lb_field f)
+{
+	const struct pol_addrs *a = f == LB_DST ? p->dst : p->src;
+	struct nft_set_spec spec = { .flags = NFT_SET_INTERVAL,
+				     .key_type = p->family == AF_INET6 ? NFT_T_IP6ADDR
+								       : NFT_T_IPADDR,
+				     .key_size = (uint8_t)rtr_family_size(p->family),
+				     .rec = p->rec };
+	char name[NAME_SIZE];
+	struct nft_set *s;
+
+	if (!a || a->n == 1)
+		return;
+	addr_set_name(l, p, f, name);
+	if (holds_set(&l->sets, name))
+		return;
+	spec.name = name;
+	s = nft_set_new(&spec);
+	for (size_t i = 0; i < a->n; i++)
+		nft_set_add_range(s, a->r[i].lo.b, a->r[i].hi.b, NULL);
+	hold_set(&l->sets, name, s);
+}
+
+static void match_ports(struct nft_rule *r, const struct pol_port_range *p, unsigned off)
+{
+	uint8_t lo[2], hi[2];
+
+	if (p->lo == 0 && p->hi == UINT16_MAX)
+		return;
+	put_num(lo, p->lo, 2);
+	put_num(hi, p->hi, 2);
+	nft_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, off, 2, REG(0));
+	range_or_cmp(r, lo, hi, 2);
+}
+
+static void match_byte(struct nft_rule *r, uint32_t base, uint32_t off, uint8_t lo, uint8_t hi)
+{
+	if (lo == 0 && hi == UINT8_MAX)
+		return;
+	nft_payload(r, base, off, 1, REG(0));
+	range_or_cmp(r, &lo, &hi, 1);
+}
+
+/* DSCP is six bits across two bytes in IPv6, the upper six of one in IPv4. */
+static void match_dscp(struct nft_rule *r, const struct pol_rule *p, unsigned dscp)
+{
+	bool v6 = p->family == AF_INET6;
+	uint8_t mask[2] = { 0x0f, 0xc0 }, want[2] = { 0 }, zero[2] = { 0 };
+
+	if (v6) {
+		want[0] = (uint8_t)(dscp >> 2);
+		want[1] = (uint8_t)(dscp << 6);
+	} else {
+		mask[0] = 0xfc;
+		want[0] = (uint8_t)(dscp << 2);
+	}
+	nft_payload(r, NFT_PAYLOAD_NETWORK_HEADER, v6 ? 0 : 1, v6 ? 2 : 1, REG(0));
+	nft_bitwise(r, REG(0), REG(0), v6 ? 2 : 1, mask, zero);
+	nft_cmp(r, REG(0), NFT_CMP_EQ, want, v6 ? 2 : 1);
+}
+
+static void match_length(struct nft_rule *r, const struct pol_rule *p)
+{
+	unsigned head = p->family == AF_INET6 ? 40 : 0;
+	uint8_t lo[2], hi[2];
+
+	if (p->len_lo == 0 && p->len_hi == UINT16_MAX)
+		return;
+	/* The header's own field; that of IPv6 counts the payload. */
+	put_num(lo, p->len_lo > head ? p->len_lo - head : 0, 2);
+	put_num(hi, p->len_hi > head ? p->len_hi - head : 0, 2);
+	nft_payload(r, NFT_PAYLOAD_NETWORK_HEADER, p->family == AF_INET6 ? 4 : 2, 2, REG(0));
+	range_or_cmp(r, lo, hi, 2);
+}
+
+static uint32_t ct_states(uint8_t states)
+{
+	static const uint32_t bits[] = { [POL_NEW] = NFT_CT_NEW,
+					 [POL_ESTABLISHED] = NFT_CT_ESTABLISHED,
+					 [POL_RELATED] = NFT_CT_RELATED,
+					 [POL_INVALID] = NFT_CT_INVALID,
+					 [POL_UNTRACKED] = NFT_CT_UNTRACKED };
+	uint32_t m = 0;
+
+	for (unsigned i = 0; i < ARRAY_LEN(bits); i++)
+		if (states >> i & 1)
+			m |= bits[i];
+	return m;
+}
+
+static void match_service(struct nft_rule *r, const struct pol_service *s)
+{
+	if (s->proto != POL_PROTO_ANY)
+		nft_l4proto_is(r, (uint8_t)s->proto);
+	if (s->has_icmp_type)
+		match_byte(r, NFT_PAYLOAD_TRANSPORT_HEADER, 0, s->icmp_type, s->icmp_type);
+	if (s->has_icmp_code)
+		match_byte(r, NFT_PAYLOAD_TRANSPORT_HEADER, 1, s->icmp_code, s->icmp_code);
+}
+
+struct line {
+	const struct lc_list *l;
+	struct use *u;
+	struct nft_table *t;
+	struct nft_chain *c;
+	const struct lc_ops *ops;
+	const struct pol_rule *p;
+};
+
+static void finish(struct nft_rule *r, const struct line *x)
+{
+	const struct pol_rule *p = x->p;
+	char name[NAME_SIZE];
+
+	if (p->tls_name && x->ops && x->ops->matches)
+		x->ops->matches(x->ops->arg, x->t, r, p);
+	nft_imm(r, REG(4), &p->id, sizeof(p->id));
+	if (x->u->u.word >= 0)
+		label(r, x->u->u.word, REG(4));
+	if (x->u->u.count)
+		hit(r, REG(4));
+	if (has_effects(p)) {
+		snprintf(name, sizeof(name), "%s.%08x", x->u->name, p->id);
+		nft_goto(r, name);
+	} else {
+		const struct lc_verdict *v = &x->u->u.verdict[p->action];
+
+		if (v->code == NFT_GOTO)
+			nft_goto(r, v->chain);
+		else if (v->code == NFT_JUMP)
+			nft_jump(r, v->chain);
+		else
+			nft_verdict(r, v->code);
+	}
+	nft_chain_add(x->c, r);
+}
+
+/* One rule of the kernel: what a line's alternatives have in common, and one of each. */
+struct alternative {
+	const struct pol_service *s;
+	const struct pol_port_range *sport, *dport;
+	int flags, dscp; /* index, number; -1: any */
+};
+
+static void line_rule(const struct line *x, const struct alternative *a)
+{
+	const struct pol_rule *p = x->p;
+	struct nft_rule *r = nft_rule_new(p->id, p->rec, NULL);
+	static const uint8_t zero[1];
+
+	if (p->states)
+		nft_ct_state(r, ct_states(p->states));
+	/* What nft would write, in its order: else it lists raw bytes, or aborts. */
+	nft_family_is(r, p->family == AF_INET6 ? NFPROTO_IPV6 : NFPROTO_IPV4);
+	match_addrs(r, x->l, p, LB_SRC);
+	match_addrs(r, x->l, p, LB_DST);
+	if (a->dscp >= 0)
+		match_dscp(r, p, (unsigned)a->dscp);
+	match_byte(r, NFT_PAYLOAD_NETWORK_HEADER, p->family == AF_INET6 ? 7 : 8, p->ttl_lo,
+		   p->ttl_hi);
+	match_length(r, p);
+	match_service(r, a->s);
+	match_ports(r, a->sport, 0);
+	match_ports(r, a->dport, 2);
+	if (a->flags >= 0) {
+		uint8_t mask = a->s->flags[a->flags].mask, value = a->s->flags[a->flags].value;
+
+		nft_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1, REG(0));
+		nft_bitwise(r, REG(0), REG(0), 1, &mask, zero);
+		nft_cmp(r, REG(0), NFT_CMP_EQ, &value, 1);
+	}
+	finish(r, x);
+}
+
+static const struct pol_port_range any_port = { 0, UINT16_MAX };
+
+static void line_ports(const struct line *x, struct alternative *a)
+{
+	const struct pol_ports *sp = a->s->sport, *dp = a->s->dport;
+
+	for (size_t i = 0; i < (sp ? sp->n : 1); i++) {
+		for (size_t k = 0; k < (dp ? dp->n : 1); k++) {
+			a->sport = sp ? &sp->r[i] : &any_port;
+			a->dport = dp ? &dp->r[k] : &any_port;
+			line_rule(x, a);
+		}
+	}
+}
+
+static void line_rules(const struct line *x)
+{
+	const struct pol_rule *p = x->p;
+
+	for (size_t i = 0; i < p->n_services; i++) {
+		struct alternative a = { .s = &p->services[i] };
+
+		for (a.dscp = p->dscp ? 0 : -1; a.dscp < 64; a.dscp++) {
+			if (a.dscp >= 0 && !(p->dscp >> a.dscp & 1))
+				continue;
+			for (int f = a.s->n_flags ? 0 : -1; f < (int)a.s->n_flags; f++) {
+				a.flags = f;
+				line_ports(x, &a);
+			}
+			if (a.dscp < 0)
+				break;
+		}
+	}
+}
+
+/* ---- a use ---- */
+
+static void set_verdict(struct nft_data *d, const struct lc_verdict *v)
+{
+	*d = (struct nft_data){ .verdict = v->code, .chain = v->chain };
+}
+
+/* Chains of lines that do more than decide; and the map from action to verdict. */
+static void add_actions(struct lc_list *l, struct use *u, const struct lc_ops *ops)
+{
+	char name[NAME_SIZE];
+	struct nft_data d;
+	struct nft_set *s;
+
+	snprintf(name, sizeof(name), "%s.act", u->name);
+	s = nft_set_new(&(struct nft_set_spec){ .name = name,
+						.key_type = NFT_T_MARK,
+						.key_size = 4,
+						.data_type = NFT_T_VERDICT,
+						.rec = l->list->rec });
+	for (uint32_t a = 0; a < LC_ACTIONS; a++) {
+		set_verdict(&d, &u->u.verdict[a]);
+		nft_set_add(s, &a, &d);
+	}
+	for (size_t i = 0; i < l->list->n; i++) {
+		const struct pol_rule *p = l->list->rules[i];
+		struct nft_chain *c;
+		struct nft_rule *r;
+
+		if (!has_effects(p) || lb_is_void(p))
+			continue;
+		snprintf(name, sizeof(name), "%s.%08x", u->name, p->id);
+		c = nft_chain_new(&(struct nft_chain_spec){ .name = name, .rec = p->rec });
+		if (ops && ops->effects)
+			ops->effects(ops->arg, c, p);
+		r = nft_rule_new(0, p->rec, NULL);
+		if (u->u.verdict[p->action].code == NFT_GOTO ||
+		    u->u.verdict[p->action].code == NFT_JUMP)
+			nft_goto(r, u->u.verdict[p->action].chain);
+		else
+			nft_verdict(r, u->u.verdict[p->action].code);
+		nft_chain_add(c, r);
+		hold_chain(u, c);
+		if (lb_is_plain(p)) {
+			d = (struct nft_data){ .verdict = NFT_GOTO, .chain = name };
+			nft_set_add(s, &p->id, &d);
+		}
+	}
+	snprintf(name, sizeof(name), "%s.act", u->name);
+	hold_set(&u->sets, name, s);
+}
+
+static void use_build(struct lc_list *l, struct use *u, struct nft_table *t,
+		      const struct lc_ops *ops)
+{
+	struct nft_chain *main = nft_chain_new(
+		&(struct nft_chain_spec){ .name = u->name, .rec = l->list->rec });
+
+	add_actions(l, u, ops);
+	for (size_t b = 0; b < l->prog->n_blocks; b++) {
+		const struct lb_block *blk = &l->prog->blocks[b];
+
+		if (!blk->linear) {
+			block_rules(l, u, main, b);
+			continue;
+		}
+		for (size_t i = blk->first; i < blk->end; i++) {
+			struct line x = { l, u, t, main, ops, l->list->rules[i] };
+
+			if (!lb_is_void(x.p))
+				line_rules(&x);
+		}
+	}
+	hold_chain(u, main);
+}
+
+static bool same_verdict(const struct lc_verdict *a, const struct lc_verdict *b)
+{
+	return a->code == b->code && !a->chain == !b->chain &&
+	       (!a->chain || !strcmp(a->chain, b->chain));
+}
+
+static bool same_use(const struct use *u, const struct lc_use *w)
+{
+	if (strcmp(u->name, w->chain) != 0 || u->u.word != w->word || u->u.count != w->count)
+		return false;
+	for (int i = 0; i < LC_ACTIONS; i++)
+		if (!same_verdict(&u->u.verdict[i], &w->verdict[i]))
+			return false;
+	return true;
+}
+
+static struct use *use_new(struct lc_list *l, const struct lc_use *w)
+{
+	struct use *u;
+
+	l->uses = xrealloc(l->uses, (l->n_uses + 1) * sizeof(*l->uses));
+	u = &l->uses[l->n_uses++];
+	*u = (struct use){ .u = *w, .name = xstrdup(w->chain) };
+	for (int i = 0; i < LC_ACTIONS; i++) {
+		u->targets[i] = w->verdict[i].chain ? xstrdup(w->verdict[i].chain) : NULL;
+		u->u.verdict[i].chain = u->targets[i];
+	}
+	u->u.chain = u->name;
+	return u;
+}
+
+static void hits_set(struct nft_table *t)
+{
+	if (nft_table_set(t, LC_HITS))
+		return;
+	/* As many as lines there can be; the kernel allocates what is used. */
+	nft_table_add_set(t, nft_set_new(&(struct nft_set_spec){ .name = LC_HITS,
+								 .flags = NFT_SET_EVAL,
+								 .key_type = NFT_T_MARK,
+								 .key_size = 4,
+								 .timeout_ms = LC_HITS_TIMEOUT_MS,
+								 .size = 1u << 20 }));
+}
+
+void lc_add(struct lc_list *l, struct nft_table *t, const struct lc_use *use,
+	    const struct lc_ops *ops)
+{
+	struct use *u = NULL;
+
+	for (size_t i = 0; i < l->n_uses && !u; i++)
+		if (same_use(&l->uses[i], use))
+			u = &l->uses[i];
+	if (use->count)
+		hits_set(t);
+	if (!u) {
+		u = use_new(l, use);
+		use_build(l, u, t, ops);
+	}
+	/* Another use of the list, or another list of the same group, may have added them. */
+	add_sets(t, &l->sets);
+	add_sets(t, &u->sets);
+	for (size_t i = 0; i < u->n_chains; i++)
+		nft_table_add_chain(t, nft_chain_ref(u->chains[i]));
+}
+
+struct lc_list *lc_compile(const struct pol_list *list, const char *key)
+{
+	struct lc_list *l = xcalloc(1, sizeof(*l));
+
+	l->list = list;
+	l->key = xstrdup(key);
+	l->prog = lb_build(list);
+	for (size_t b = 0; b < l->prog->n_blocks; b++) {
+		const struct lb_block *blk = &l->prog->blocks[b];
+
+		for (int c = 0; !blk->linear && c < LB_CLASSES; c++)
+			for (int t = LB_A; t < LB_TABLES; t++)
+				if (blk->set[c][t].n)
+					add_table(l, b, c, t);
+		for (size_t i = blk->first; blk->linear && i < blk->end; i++) {
+			if (lb_is_void(list->rules[i]))
+				continue;
+			add_addr_set(l, list->rules[i], LB_SRC);
+			add_addr_set(l, list->rules[i], LB_DST);
+		}
+	}
+	return l;
+}
+
+struct lc_list *lc_free(struct lc_list *l)
+{
+	if (!l)
+		return NULL;
+	drop_sets(&l->sets);
+	for (size_t i = 0; i < l->n_uses; i++) {
+		struct use *u = &l->uses[i];
+
+		for (size_t k = 0; k < u->n_chains; k++)
+			nft_chain_unref(u->chains[k]);
+		drop_sets(&u->sets);
+		for (int k = 0; k < LC_ACTIONS; k++)
+			free(u->targets[k]);
+		free(u->chains);
+		free(u->name);
+	}
+	free(l->uses);
+	lb_free(l->prog);
+	free(l->key);
+	free(l);
+	return NULL;
+}
