@@ -23,6 +23,7 @@ struct edit {
 	struct cli_history *history;
 	enum edit_result result;
 	bool decided;         /* a key's function has set result and text */
+	bool end_next;        /* ^Z: `end` comes after the line */
 	struct strbuf text;   /* of result */
 	struct strbuf behind; /* the unfinished last line of a paste: the start of the next line */
 	mbstate_t mb;
@@ -200,8 +201,11 @@ static unsigned char on_end_key(EditLine *el, int key)
 {
 	struct edit *e = edit_of(el);
 
+	const LineInfo *li = el_line(el);
+
 	term_puts("^Z");
-	strbuf_adds(&e->text, "end");
+	strbuf_add(&e->text, li->buffer, (size_t)(li->lastchar - li->buffer));
+	e->end_next = true;
 	return decide(e, EDIT_LINE);
 }
 
@@ -583,6 +587,15 @@ enum edit_result edit_read(struct edit *e, struct strbuf *ret_text)
 
 	e->decided = false;
 	strbuf_reset(&e->text);
+	/* ^Z carries out what was typed, then leaves configuration, if that is where it led. */
+	if (e->end_next) {
+		e->end_next = false;
+		if (e->sh->prompt && strstr(e->sh->prompt, "(config")) {
+			strbuf_reset(ret_text);
+			strbuf_adds(ret_text, "end");
+			return EDIT_LINE;
+		}
+	}
 	if (smart)
 		term_puts("\033[?2004h");
 	line = el_gets(e->el, &n);

@@ -230,6 +230,9 @@ void config_line(struct session *s, const char *line)
 			s->n_errors++;
 		s->status = 1;
 	} else {
+		if (err.absent)
+			session_printf(s, CONN_ERR, "%% Warning: there is no such line: %s\n",
+				       line);
 		log_line(&s->log, line);
 	}
 	edit_error_fini(&err);

@@ -5,6 +5,7 @@
 #include "domain.h"
 #include "iface/iface.h"
 #include "kernel/shadow.h"
+#include "schema/types.h"
 
 #include <errno.h>
 #include <string.h>
@@ -24,7 +25,8 @@ struct run {
 	struct probe_opts o;
 	uint32_t repeat, timeout, done, good;
 	uint64_t min_us, max_us, sum_us;
-	json_t *answers; /* for | json */
+	char dst[RTR_ADDR_STRLEN + IFNAMSIZ]; /* the destination as typed */
+	json_t *answers;                      /* for | json */
 	struct event *again;
 	/* traceroute */
 	unsigned ttl, ttl_max, probes, probe_no;
@@ -51,7 +53,7 @@ static bool read_source(struct cmd_ctx *c, struct run *r)
 	l = iface_link(name);
 	for (size_t i = 0; l && i < l->n_addrs; i++) {
 		if (l->addrs[i].addr.addr.family == r->o.dst.family &&
-		    !rtr_addr_is_linklocal(&l->addrs[i].addr.addr)) {
+		    rtr_addr_is_linklocal(&l->addrs[i].addr.addr) == (r->o.ifindex != 0)) {
 			r->o.src = l->addrs[i].addr.addr;
 			return true;
 		}
@@ -59,6 +61,31 @@ static bool read_source(struct cmd_ctx *c, struct run *r)
 	cmd_fail(c, "%s: %s", name,
 		 l ? "has no address of that family" : "there is no such interface");
 	return false;
+}
+
+/* The destination; a link-local one with its interface, which may also be the source's. */
+static bool read_dest(struct cmd_ctx *c, struct run *r)
+{
+	struct zoned_addr z = { 0 };
+	const struct shadow_link *l;
+	char text[RTR_ADDR_STRLEN];
+
+	cmd_get(c, "dst", &z);
+	r->o.dst = z.addr;
+	snprintf(r->dst, sizeof(r->dst), "%s%s%s", rtr_addr_str(&z.addr, text), *z.zone ? "%" : "",
+		 z.zone);
+	if (z.addr.family != AF_INET6 || !rtr_addr_is_linklocal(&z.addr))
+		return true;
+	if (!*z.zone && !cmd_get(c, "ifname", z.zone)) {
+		cmd_fail(c, "A link-local address needs its interface: %s%%IFNAME", text);
+		return false;
+	}
+	l = iface_link(z.zone);
+	if (l)
+		r->o.ifindex = l->ifindex;
+	else
+		cmd_fail(c, "%s: there is no such interface", z.zone);
+	return l != NULL;
 }
 
 static void end(struct run *r)
@@ -99,12 +126,11 @@ static struct run *new_run(struct cmd_ctx *c, enum probe_kind kind, probe_done_f
 
 	r->c = c;
 	r->o.kind = kind;
-	cmd_get(c, "dst", &r->o.dst);
 	r->o.size = kind == PROBE_UDP ? TRACE_SIZE : PING_SIZE;
 	r->o.port = TRACE_PORT;
 	cmd_get(c, "size", &r->o.size);
 	r->o.df = cmd_flag(c, "df_bit");
-	if (!read_source(c, r)) {
+	if (!read_dest(c, r) || !read_source(c, r)) {
 		free(r);
 		return NULL;
 	}
@@ -127,15 +153,12 @@ static void ping_end(struct run *r)
 	unsigned percent = r->done ? r->good * 100 / r->done : 0;
 
 	if (r->answers) {
-		char dst[RTR_ADDR_STRLEN];
-
-		print_json(r->c,
-			   json_pack("{s:s,s:i,s:i,s:i,s:O,s:f,s:f,s:f}", "destination",
-				     rtr_addr_str(&r->o.dst, dst), "sent", (int)r->done, "received",
-				     (int)r->good, "success_percent", (int)percent, "answers",
-				     r->answers, "min_ms", (double)r->min_us / 1000, "avg_ms",
-				     r->good ? (double)r->sum_us / r->good / 1000 : 0.0, "max_ms",
-				     (double)r->max_us / 1000));
+		print_json(r->c, json_pack("{s:s,s:i,s:i,s:i,s:O,s:f,s:f,s:f}", "destination",
+					   r->dst, "sent", (int)r->done, "received", (int)r->good,
+					   "success_percent", (int)percent, "answers", r->answers,
+					   "min_ms", (double)r->min_us / 1000, "avg_ms",
+					   r->good ? (double)r->sum_us / r->good / 1000 : 0.0,
+					   "max_ms", (double)r->max_us / 1000));
 	} else {
 		cmd_printf(r->c, "\nSuccess rate is %u percent (%u/%u)", percent, r->good, r->done);
 		if (r->good)
@@ -212,7 +235,6 @@ static void ping_next(struct run *r)
 static void ping(struct cmd_ctx *c)
 {
 	struct run *r = new_run(c, PROBE_ECHO, ping_answer);
-	char dst[RTR_ADDR_STRLEN];
 
 	if (!r)
 		return;
@@ -224,7 +246,7 @@ static void ping(struct cmd_ctx *c)
 		cmd_printf(
 			c,
 			"Type escape sequence to abort.\nSending %u, %u-byte ICMP Echos to %s, timeout is %u seconds:\n",
-			r->repeat, r->o.size, rtr_addr_str(&r->o.dst, dst), r->timeout);
+			r->repeat, r->o.size, r->dst, r->timeout);
 	ping_next(r);
 }
 
@@ -238,11 +260,8 @@ static void ping_stop(struct cmd_ctx *c)
 static void trace_end(struct run *r)
 {
 	if (r->answers) {
-		char dst[RTR_ADDR_STRLEN];
-
-		print_json(r->c,
-			   json_pack("{s:s,s:b,s:O}", "destination", rtr_addr_str(&r->o.dst, dst),
-				     "reached", r->arrived, "hops", r->answers));
+		print_json(r->c, json_pack("{s:s,s:b,s:O}", "destination", r->dst, "reached",
+					   r->arrived, "hops", r->answers));
 	}
 	end(r);
 }
@@ -321,7 +340,6 @@ static void trace_answer(void *arg, enum probe_answer a, uint64_t us, const stru
 static void traceroute(struct cmd_ctx *c)
 {
 	struct run *r = new_run(c, PROBE_UDP, trace_answer);
-	char dst[RTR_ADDR_STRLEN];
 	uint32_t n;
 
 	if (!r)
@@ -338,18 +356,17 @@ static void traceroute(struct cmd_ctx *c)
 	if (cmd_get(c, "last", &n))
 		r->ttl_max = MAX(n, r->ttl);
 	if (!r->answers)
-		cmd_printf(c, "Type escape sequence to abort.\nTracing the route to %s\n",
-			   rtr_addr_str(&r->o.dst, dst));
+		cmd_printf(c, "Type escape sequence to abort.\nTracing the route to %s\n", r->dst);
 	trace_next(r);
 }
 
 #define SOURCE "[ source {<src:ADDR>|<ifname:IFNAME>}]"
 
 static const struct cmd cmds[] = {
-	{ "ping[ {ip|ipv6}] <dst:ADDR>[ repeat <repeat:U32(1,1000000)>][ size <size:U32(36,18024)>][ timeout <timeout:U32(1,3600)>]"
+	{ "ping[ {ip|ipv6}] <dst:DEST>[ repeat <repeat:U32(1,1000000)>][ size <size:U32(36,18024)>][ timeout <timeout:U32(1,3600)>]"
 	  "[ df-bit]" SOURCE,
 	  "Send echo requests", .run = ping, .interrupt = ping_stop },
-	{ "traceroute[ {ip|ipv6}] <dst:ADDR>[ numeric][ probe <probes:U32(1,10)>][ timeout <timeout:U32(1,60)>]"
+	{ "traceroute[ {ip|ipv6}] <dst:DEST>[ numeric][ probe <probes:U32(1,10)>][ timeout <timeout:U32(1,60)>]"
 	  "[ ttl <first:U32(1,255)> <last:U32(1,255)>]" SOURCE,
 	  "Find the way to a destination", .run = traceroute, .interrupt = trace_stop },
 };

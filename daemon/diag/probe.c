@@ -47,6 +47,15 @@ static void set_sockaddr(const struct rtr_addr *a, uint16_t port, struct sockadd
 	}
 }
 
+/* A link-local address means something on its interface only. */
+static void set_scope(struct sockaddr_storage *ss, const struct rtr_addr *a, int ifindex)
+{
+	struct sockaddr_in6 *s6 = (void *)ss;
+
+	if (a->family == AF_INET6 && rtr_addr_is_linklocal(a))
+		s6->sin6_scope_id = (uint32_t)ifindex;
+}
+
 static void finish(struct probe *p, enum probe_answer a, const struct rtr_addr *from, unsigned mtu)
 {
 	static const struct rtr_addr none;
@@ -173,7 +182,7 @@ static int set_df(int fd, int family, bool df)
 	return setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &v, sizeof(v)) < 0 ? -errno : 0;
 }
 
-static int bind_source(int fd, const struct rtr_addr *src)
+static int bind_source(int fd, const struct rtr_addr *src, int ifindex)
 {
 	struct sockaddr_storage ss;
 	socklen_t len;
@@ -181,6 +190,7 @@ static int bind_source(int fd, const struct rtr_addr *src)
 	if (!src->family)
 		return 0;
 	set_sockaddr(src, 0, &ss, &len);
+	set_scope(&ss, src, ifindex);
 	return bind(fd, (void *)&ss, len) < 0 ? -errno : 0;
 }
 
@@ -202,14 +212,14 @@ static int open_sockets(struct probe *p)
 	}
 	r = set_df(fd, family, p->o.df);
 	if (!r)
-		r = bind_source(fd, &p->o.src);
+		r = bind_source(fd, &p->o.src, p->o.ifindex);
 	if (r || p->o.kind != PROBE_UDP)
 		return r;
 	/* Our port tells the errors about our datagrams from others'. */
 	if (!p->o.src.family) {
 		struct rtr_addr any = { .family = (uint8_t)family };
 
-		r = bind_source(p->udp, &any);
+		r = bind_source(p->udp, &any, 0);
 	}
 	if (r || getsockname(p->udp, (void *)&ss, &len) < 0)
 		return r ? r : -errno;
@@ -306,6 +316,7 @@ int probe_send(struct probe *p, unsigned ttl, unsigned timeout_ms)
 		n = make_echo(p, buf);
 	}
 	set_sockaddr(&p->o.dst, p->o.kind == PROBE_UDP ? p->seq : 0, &ss, &len);
+	set_scope(&ss, &p->o.dst, p->o.ifindex);
 	p->sent_ns = rtr_now_ns();
 	if (sendto(fd, buf, n, MSG_DONTWAIT, (void *)&ss, len) < 0)
 		return -errno;

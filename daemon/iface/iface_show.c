@@ -7,6 +7,7 @@
 #include "iface/iface.h"
 #include "kernel/shadow.h"
 #include "neigh/dad.h"
+#include "schema/text.h"
 #include "schema/types.h"
 #include "txn/txn.h"
 
@@ -368,7 +369,27 @@ static void print_blocks(struct cmd_ctx *c, const json_t *doc)
 		print_one(c, o);
 }
 
+static void show_running(struct cmd_ctx *c)
+{
+	char name[IFNAMSIZ] = "";
+	const struct iface *i;
+	struct rec *root;
+
+	cmd_get(c, "ifname", name);
+	i = iface_find(txn_running(), name);
+	if (!i) {
+		cmd_fail(c, "%s is not configured", name);
+		return;
+	}
+	root = model_new();
+	rec_put(root, rec_ref(&i->rec));
+	cmd_config(c, root, cmd_flag(c, "all") ? TEXT_ALL | TEXT_NO_TOP : TEXT_NO_TOP);
+	rec_unref(root);
+}
+
 static const struct cmd cmds[] = {
+	{ "show running-config interface <ifname:IFNAME>[ all]",
+	  "Current operating configuration of an interface", .run = show_running },
 	{ "show interfaces[ <ifname:IFNAME>]", "State and counters of interfaces",
 	  .data = links_json, .text = print_blocks },
 	{ "show interfaces[ <ifname:IFNAME>] brief", "One line an interface", .data = links_json,

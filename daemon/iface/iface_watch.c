@@ -48,6 +48,14 @@ static void forget_gone(void)
 	}
 }
 
+static void log_state(const char *name, bool up)
+{
+	static struct log_limit limit;
+
+	log_event_limited(&limit, 20, "LINK", LOG_L_ERR, "UPDOWN",
+			  "Interface %s, changed state to %s", name, up ? "up" : "down");
+}
+
 static void watch_link(const struct shadow_link *l)
 {
 	static struct log_limit link_limit, line_limit;
@@ -55,13 +63,20 @@ static void watch_link(const struct shadow_link *l)
 	bool admin = l->flags & IFF_UP, line = shadow_link_is_up(l);
 	const char *name = iface_operator_name(l->name);
 
-	if (s->known && admin != s->admin_up)
-		log_event_limited(&link_limit, 20, "LINK", admin ? LOG_L_ERR : LOG_L_NOTICE,
-				  admin ? "UPDOWN" : "CHANGED", "Interface %s, changed state to %s",
-				  name, admin ? "up" : "administratively down");
-	else if (s->known && admin && line != s->line_up)
-		log_event_limited(&link_limit, 20, "LINK", LOG_L_ERR, "UPDOWN",
-				  "Interface %s, changed state to %s", name, line ? "up" : "down");
+	/*
+	 * One line a change. After `no shutdown` the carrier comes a moment later, in an event of
+	 * its own: that there is none is told by the sampler, when it did not come.
+	 */
+	if (s->known && s->admin_up && !admin) {
+		log_event_limited(&link_limit, 20, "LINK", LOG_L_NOTICE, "CHANGED",
+				  "Interface %s, changed state to administratively down", name);
+		s->down_untold = false;
+	} else if (s->known && admin && line != s->line_up) {
+		log_state(name, line);
+		s->down_untold = false;
+	} else if (s->known && admin && !s->admin_up) {
+		s->down_untold = true;
+	}
 	if (s->known && line != s->line_up) {
 		log_event_limited(&line_limit, 20, "LINEPROTO", LOG_L_NOTICE, "UPDOWN",
 				  "Line protocol on Interface %s, changed state to %s", name,
@@ -129,8 +144,14 @@ static void sample(evutil_socket_t fd, short what, void *arg)
 
 	if (iface_read_counters())
 		return;
-	for (struct iface_seen *s = seen; s; s = s->next)
+	for (struct iface_seen *s = seen; s; s = s->next) {
+		const struct shadow_link *l = shadow_link_by_index(s->ifindex);
+
 		sample_one(s, now);
+		if (s->down_untold && l)
+			log_state(iface_operator_name(l->name), false);
+		s->down_untold = false;
+	}
 }
 
 static int init(void)

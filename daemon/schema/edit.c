@@ -412,6 +412,17 @@ static enum outcome remove_matching(struct editor *e, unsigned depth, const stru
 	return n ? CHANGED : SAME;
 }
 
+/* Does a `no` line say which record it means? Without anything of the key ("no ip address") it
+ * means whatever there is, be it nothing. */
+static bool names_some(const struct rec *fields)
+{
+	for (unsigned i = 0; i < fields->type->n_key; i++) {
+		if (fields->present >> fields->type->key[i] & 1)
+			return true;
+	}
+	return false;
+}
+
 static void clear_fields(struct rec *r, const struct sch_line *l, bool is_no)
 {
 	uint64_t mask = line_fields(l);
@@ -450,7 +461,8 @@ static enum outcome clear_leaf(struct editor *e, unsigned depth, const struct sc
 }
 
 static enum outcome negate_line(struct editor *e, unsigned depth, const struct sch_line *l,
-				const struct syn_thread *t, const struct syn_words *w, bool is_no)
+				const struct syn_thread *t, const struct syn_words *w, bool is_no,
+				bool *ret_absent)
 {
 	struct rec *fields = rec_new(l->row->type);
 	enum outcome out;
@@ -460,6 +472,7 @@ static enum outcome negate_line(struct editor *e, unsigned depth, const struct s
 		out = clear_leaf(e, depth, l, fields, is_no);
 	else
 		out = remove_matching(e, depth, fields);
+	*ret_absent = l->row->kind != SCH_K_LEAF && out == SAME && names_some(fields);
 	rec_unref(fields);
 	return out;
 }
@@ -485,6 +498,7 @@ static enum outcome negate(struct editor *e, unsigned depth, const struct syn_wo
 			   const struct syn_result *res, bool is_no, struct edit_error *err)
 {
 	enum outcome out = REFUSED, one;
+	bool absent = false;
 
 	if (!peek(e, depth))
 		return gone(err);
@@ -496,9 +510,11 @@ static enum outcome negate(struct editor *e, unsigned depth, const struct syn_wo
 			seen |= res->thread[k].prog == t.prog && res->thread[k].done;
 		if (seen || !can_negate(&t))
 			continue;
-		one = negate_line(e, depth, t.prog->owner, &t, w, is_no);
+		one = negate_line(e, depth, t.prog->owner, &t, w, is_no, &absent);
 		out = MAX(out, one);
+		err->absent |= is_no && absent;
 	}
+	err->absent &= out == SAME;
 	if (out == REFUSED)
 		err->status = SYN_INCOMPLETE;
 	while (e->depth && !peek(e, e->depth))

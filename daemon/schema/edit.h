@@ -20,6 +20,7 @@ struct edit_error {
 	enum syn_status status; /* SYN_OK: the line is well-formed, but its content is refused */
 	unsigned col;           /* where the caret stands */
 	struct strbuf text;     /* why, may be empty */
+	bool absent;            /* no error: `no` named a record that is not there */
 };
 
 void editor_init(struct editor *e, const struct rec *root);

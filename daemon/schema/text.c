@@ -239,6 +239,8 @@ void text_config(const struct rec *root, unsigned flags, struct strbuf *b)
 	for (size_t i = 0; i < n; i++) {
 		size_t len = b->len;
 
+		if (flags & TEXT_NO_TOP && lines[i]->row->type == root->type)
+			continue;
 		if (after_mode && lines[i]->row->kind != SCH_K_MODE) {
 			strbuf_adds(b, "!\n");
 			len = b->len;

@@ -11,6 +11,7 @@
 
 #define TEXT_ALL    1u /* lines in force by default too */
 #define TEXT_MASKED 2u /* secrets as "********" */
+#define TEXT_NO_TOP 4u /* lists and modes only, no lines of the top level itself */
 
 /* The whole configuration, modes separated by "!" lines, ending in "end". */
 void text_config(const struct rec *root, unsigned flags, struct strbuf *b);

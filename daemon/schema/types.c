@@ -322,6 +322,33 @@ static int addr_cmp(const void *a, const void *b)
 	return rtr_addr_cmp(a, b);
 }
 
+static int zoned_parse(const struct val_spec *s, const char *const *tok, size_t n, void *dst,
+		       struct strbuf *err)
+{
+	const char *percent = strchr(tok[0], '%');
+	struct zoned_addr z = { 0 };
+	char *head;
+	int r;
+
+	head = xstrndup(tok[0], percent ? (size_t)(percent - tok[0]) : strlen(tok[0]));
+	r = rtr_addr_parse(head, AF_UNSPEC, &z.addr);
+	free(head);
+	if (r || (percent && (z.addr.family != AF_INET6 || !rtr_addr_is_linklocal(&z.addr))) ||
+	    (percent && !val_ifname_canonical(percent + 1, z.zone)))
+		return bad(err, s, tok[0]);
+	if (dst)
+		*(struct zoned_addr *)dst = z;
+	return 1;
+}
+
+static void zoned_print(const struct val_spec *s, const void *src, struct strbuf *b)
+{
+	const struct zoned_addr *z = src;
+	char buf[RTR_ADDR_STRLEN];
+
+	strbuf_addf(b, "%s%s%s", rtr_addr_str(&z->addr, buf), *z->zone ? "%" : "", z->zone);
+}
+
 /* "A.B.C.D/nn" in one word, or "A.B.C.D M.M.M.M" in two. */
 static int net_parse(const struct val_spec *s, const char *const *tok, size_t n, void *dst,
 		     struct strbuf *err)
@@ -558,6 +585,12 @@ static const struct val_type types[] = {
 	ADDR("ADDR", "an IP address", "A.B.C.D or X:X:X:X::X"),
 	ADDR("ADDR4", "an IPv4 address", "A.B.C.D"),
 	ADDR("ADDR6", "an IPv6 address", "X:X:X:X::X"),
+	{ .name = "DEST",
+	  .what = "an IP address",
+	  .hint = "A.B.C.D, X:X:X:X::X or FE80::X%IFNAME",
+	  .size = sizeof(struct zoned_addr),
+	  .parse = zoned_parse,
+	  .print = zoned_print },
 	NET("PREFIX4", "an IPv4 network", "A.B.C.D/nn or A.B.C.D M.M.M.M"),
 	NET("PREFIX6", "an IPv6 network", "X:X:X:X::X/nn"),
 	NET("IFADDR4", "an IPv4 address with its mask", "A.B.C.D/nn or A.B.C.D M.M.M.M"),

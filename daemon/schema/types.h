@@ -12,6 +12,7 @@
 #include "strbuf.h"
 
 #include <jansson.h>
+#include <net/if.h>
 
 struct rec;
 
@@ -74,6 +75,12 @@ extern void (*val_ifname_source)(val_word_fn fn, void *arg);
 /* "lo0", "Loopback 0" are one spelling too many: canonical form of an interface name into
  * ret[IFNAMSIZ]. False when it cannot be one. */
 bool val_ifname_canonical(const char *s, char *ret);
+
+/* An address to send to: a link-local one names its interface ("fe80::1%eth0"). */
+struct zoned_addr {
+	struct rtr_addr addr;
+	char zone[IFNAMSIZ]; /* "" = none */
+};
 
 /* An address to match in an access list: any, one host, a prefix, or bits by wildcard. */
 struct acl_addr {

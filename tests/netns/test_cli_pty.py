@@ -173,10 +173,13 @@ def test_redraw_keys(term):
     assert "\nagain\r\n" in term.prompt()
 
 
-def test_ctrl_z_sends_end(term):
-    term.type("prompt deep#\r").expect("\ndeep# ")
-    term.type("half a line\x1a")
+def test_ctrl_z_carries_out_the_line_and_ends(term):
+    """As IOS; outside configuration there is nothing to end."""
+    term.type("prompt deep(config)#\r").expect(r"\ndeep\(config\)# ")
+    term.type("echo typed\x1a").expect(r"\^Z\r\ntyped\r\n")
     assert "ended" in term.prompt()
+    term.type("echo again\x1a").expect(r"\^Z\r\nagain\r\n")
+    assert "ended" not in term.prompt()
 
 
 def test_ctrl_c_clears_the_line(term):

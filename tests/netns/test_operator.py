@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What an operator meets at the prompt: link-local destinations, one interface's configuration,
+lines that are not there, one log line a change."""
+import re
+
+import topo
+
+
+def link_local(node, dev="eth0"):
+    return next(a["local"] for link in node.ip_json("-6", "addr", "show", "dev", dev)
+                for a in link["addr_info"] if a["scope"] == "link")
+
+
+def test_link_local_destination(routers):
+    net = routers("basic")
+    r1 = net.r1
+    r1.config(["interface eth0", "ipv6 enable", "interface eth1", "ipv6 enable"])
+    dest = link_local(net.lan)
+    r1.wait(lambda: not r1.ip("-6", "addr", "show", "tentative").stdout, what="own addresses")
+    topo.wait_for(lambda: "100 percent" in r1.cli(f"ping {dest}%eth0 repeat 1", check=False), what="an answer")
+    out = r1.cli(f"ping {dest}%eth0 repeat 3")
+    assert "!!!" in out and f"to {dest}%eth0," in out
+    assert "!!!" in r1.cli(f"ping {dest} repeat 3 source eth0")
+    assert f"1 {dest}" in r1.cli(f"traceroute {dest}%eth0")
+    assert r1.json(f"ping {dest}%eth0 repeat 1")["destination"] == f"{dest}%eth0"
+    # Not there, or nowhere.
+    assert "0 percent" in r1.cli(f"ping {dest}%eth1 repeat 1 timeout 1", check=False)
+    assert "needs its interface" in r1.cli(f"ping {dest}", check=False)
+    assert "no such interface" in r1.cli(f"ping {dest}%eth9", check=False)
+    for wrong in (f"{dest}%", "2001:db8::1%eth0", "169.254.1.1%eth0", f"{dest}%a/b"):
+        assert "Invalid input" in r1.cli(f"ping {wrong}", check=False), wrong
+
+
+def test_running_config_of_an_interface(routers):
+    r1 = routers("basic").r1
+    r1.config(["hostname edge", "interface eth0", "ip address 10.0.1.1/24", "no ip redirects",
+               "interface eth1", "description other", "ip route 10.9.0.0/16 10.0.1.9"])
+    assert r1.cli("show running-config interface eth0") == (
+        "!\ninterface eth0\n ip address 10.0.1.1 255.255.255.0\n no ip redirects\n!\nend\n")
+    text = r1.cli("show running-config interface eth1 all")
+    assert " description other\n ip redirects\n" in text
+    assert "hostname" not in text and "ip routing" not in text
+    assert [i["name"] for i in r1.json("show running-config interface eth1")["interface"]] == ["eth1"]
+    assert "eth7 is not configured" in r1.cli("show running-config interface eth7", check=False)
+
+
+def test_no_of_what_is_not_there(routers):
+    """It is said, and is no error: a script that makes sure of something goes on."""
+    r1 = routers("basic").r1
+    r1.config(["interface eth0", "ip address 10.0.1.1/24", "ip route 10.9.0.0/16 10.0.1.9"])
+    for line in ("no ip route 10.8.0.0/16", "no ip route 10.9.0.0/16 10.0.1.8", "no interface Loopback7",
+                 "no arp 10.0.1.77"):
+        assert r1.config([line]) == f"% Warning: there is no such line: {line}\n"
+    assert "no such line" in r1.config(["interface eth0", "no ip address 10.0.1.2/24"])
+    # What takes whatever there is, settings, and what is there.
+    for line in ("no ip address", "no ip address", "no mtu", "no description", "no shutdown", "default mtu"):
+        assert r1.config(["interface eth0", line]) == "", line
+    assert r1.config(["no ip route 10.9.0.0/16"]) == ""
+
+
+def test_link_changes_are_logged_once(routers):
+    net = routers("basic")
+    r1 = net.r1
+
+    def log():
+        return re.findall(r"(LINK-\d-\w+|LINEPROTO-5-UPDOWN): .*?eth0, changed state to ([\w ]+)",
+                          r1.cli("show logging"))
+
+    r1.config(["interface eth0", "no shutdown"])
+    up = [("LINK-3-UPDOWN", "up"), ("LINEPROTO-5-UPDOWN", "up")]
+    topo.wait_for(lambda: log() == up, what="up")
+    down = [("LINK-5-CHANGED", "administratively down"), ("LINEPROTO-5-UPDOWN", "down")]
+    for i in range(1, 6):
+        r1.config(["interface eth0", "shutdown"])
+        r1.config(["interface eth0", "no shutdown"])
+        topo.wait_for(lambda: len(log()) >= 4 * i + 2, what="a change")
+    assert log() == up + (down + up) * 5
+    r1.cli("clear logging")
+    net.lan.ip("link", "set", "eth0", "down")
+    topo.wait_for(lambda: len(log()) == 2, what="carrier gone")
+    net.lan.ip("link", "set", "eth0", "up")
+    topo.wait_for(lambda: len(log()) == 4, what="carrier back")
+    assert log() == [("LINK-3-UPDOWN", "down"), ("LINEPROTO-5-UPDOWN", "down")] + up
