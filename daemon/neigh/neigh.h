@@ -85,6 +85,8 @@ struct neigh_limits {
 };
 /* 0 or -errno. */
 int neigh_read_limits(int family, struct neigh_limits *ret);
+/* gc_thresh1-3 can be written here. */
+bool neigh_limit_settable(int family);
 /* Logs when a table is nearly full, and when it is no more. */
 void neigh_watch_limit(int family, const struct neigh_limits *l);
 int neigh_table_init(void);

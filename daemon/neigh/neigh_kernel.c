@@ -6,6 +6,7 @@
 #include "iface/iface.h"
 #include "kernel/rtmsg.h"
 #include "kernel/shadow.h"
+#include "system/global.h"
 
 #include <linux/neighbour.h>
 #include <stdio.h>
@@ -235,10 +236,30 @@ uint32_t neigh_knob(const struct iface *i, int family, enum neigh_knob k)
 	return neigh_knobs[family != AF_INET][k].dflt;
 }
 
+/* The lower thresholds keep the kernel's proportions: nothing is collected below the first, above
+ * the second entries older than 5 s are. */
+static void plan_limit(struct plan *p, const char *family, uint32_t limit)
+{
+	static const unsigned part[] = { 8, 2, 1 };
+	char path[PATH_SIZE], text[16];
+
+	for (unsigned i = 0; i < ARRAY_LEN(part); i++) {
+		snprintf(path, sizeof(path), "net/%s/neigh/default/gc_thresh%u", family, i + 1);
+		snprintf(text, sizeof(text), "%u", limit / part[i]);
+		plan_sysctl(p, path, text, p->want);
+	}
+}
+
 void neigh_plan(struct plan *p)
 {
 	const struct recvec *ifaces = rec_kids(p->want, &iface_type);
+	const struct global *g = (const void *)p->want;
 	const struct iface *i;
+
+	if (SCH_HAS(g, arp_limit))
+		plan_limit(p, "ipv4", g->arp_limit);
+	if (SCH_HAS(g, nd_limit))
+		plan_limit(p, "ipv6", g->nd_limit);
 
 	recvec_foreach(ifaces, i) {
 		if (iface_link(i->name))

@@ -5,6 +5,7 @@
 #include "kernel/shadow.h"
 #include "neigh/dad.h"
 #include "neigh/neigh.h"
+#include "system/global.h"
 
 #include <string.h>
 
@@ -70,6 +71,10 @@ static const struct sch_row rows[] = {
 		 .key = "addr", .name = "arp", .help = "Static ARP entry"),
 	SCH_LIST("ipv6 neighbor <addr:ADDR6> <ifname:IFNAME> <mac:MAC>", static_nd,
 		 .key = "addr ifname", .name = "ipv6_neighbor", .help = "Static IPv6 neighbour"),
+	SCH_LEAF("arp limit <arp_limit:U32(128,4194304)>", global,
+		 .help = "Most ARP entries of the machine, all namespaces together"),
+	SCH_LEAF("ipv6 nd limit <nd_limit:U32(128,4194304)>", global,
+		 .help = "Most IPv6 neighbours of the machine, all namespaces together"),
 	SCH_LEAF("ip proxy-arp", iface, .flag = "proxy_arp",
 		 .help = "Answer ARP for addresses that are reached through other interfaces"),
 	SCH_LEAF("ip local-proxy-arp", iface, .flag = "local_proxy_arp",
@@ -96,6 +101,7 @@ static const struct sch_word words[] = {
 	{ "arpa", "Ethernet" },
 	{ "alias", "Answer for the address on other interfaces" },
 	{ "neighbor", "Static IPv6 neighbour" },
+	{ "limit", "Most entries" },
 	{ "proxy-arp", "Answer ARP for addresses behind other interfaces" },
 	{ "local-proxy-arp", "Answer ARP for addresses on the interface itself" },
 	{ "gratuitous-arps", "Announcements of the interface's addresses" },
@@ -220,6 +226,20 @@ static void check_iface(struct check *c, const struct iface *i)
 			   "hosts are told by redirects to go around the router: no ip redirects");
 }
 
+/* The limits are files of the first network namespace alone. */
+static void check_limit(struct check *c, const char *field, const char *line, int family)
+{
+	struct neigh_limits now;
+
+	if (c->offline || !rec_has(c->new, field) || rec_has(c->old, field) ||
+	    neigh_limit_settable(family))
+		return;
+	if (neigh_read_limits(family, &now))
+		now.thresh3 = 0;
+	check_error(c, NULL, "%s: cannot be set in a network namespace; it is %u here", line,
+		    now.thresh3);
+}
+
 static void neigh_check(struct check *c)
 {
 	const struct recvec *arps = rec_kids(c->new, &static_arp_type);
@@ -229,6 +249,8 @@ static void neigh_check(struct check *c)
 	const struct static_nd *n;
 	const struct iface *i;
 
+	check_limit(c, "arp_limit", "arp limit", AF_INET);
+	check_limit(c, "nd_limit", "ipv6 nd limit", AF_INET6);
 	recvec_foreach(arps, a) {
 		check_addr(c, &a->rec, &a->addr);
 		if (a->ifname[0])

@@ -13,6 +13,7 @@
 #include <event2/event.h>
 #include <linux/neighbour.h>
 #include <string.h>
+#include <unistd.h>
 
 #define WATCH_SEC 10
 /* Percent of gc_thresh3. Told once above, and told over when it is below the second: a table that
@@ -63,6 +64,13 @@ int neigh_read_limits(int family, struct neigh_limits *ret)
 		return r;
 	*ret = l;
 	return l.thresh3 ? 0 : -EOPNOTSUPP;
+}
+
+bool neigh_limit_settable(int family)
+{
+	return !access(family == AF_INET6 ? "/proc/sys/net/ipv6/neigh/default/gc_thresh3"
+					  : "/proc/sys/net/ipv4/neigh/default/gc_thresh3",
+		       F_OK);
 }
 
 void neigh_watch_limit(int family, const struct neigh_limits *l)

@@ -21,6 +21,8 @@ struct global {
 	uint8_t conntrack_watermark; /* percent; not configured = 80 */
 	uint8_t tcp_pickup;    /* enum ct_pickup; not configured = strict with NAT, else kernel's */
 	bool tcp_window_check; /* not configured = on */
+	/* neigh/neigh_schema.c */
+	uint32_t arp_limit, nd_limit;
 };
 
 #endif

@@ -27,6 +27,8 @@ static struct sch_field global_fields[] = {
 	SCH_F(global, conntrack_watermark),
 	SCH_F(global, tcp_pickup),
 	SCH_F(global, tcp_window_check),
+	SCH_F(global, arp_limit),
+	SCH_F(global, nd_limit),
 };
 
 struct sch_type global_type = {

@@ -213,6 +213,12 @@ def test_incomplete_is_shown_with_its_probes(net):
         assert e["probes"] >= 1 and e["next_ms"] <= 1000
 
 
+def test_limit_belongs_to_the_machine(net):
+    for line in ("arp limit 4096", "ipv6 nd limit 4096"):
+        assert "cannot be set in a network namespace; it is " in net.r1.config([line], check=False)
+    assert "limit" not in net.r1.cli("show running-config")
+
+
 def test_limit_is_watched(net):
     """gc_thresh3 is the machine's: entries that do not count against it fill the table here."""
     r1 = net.r1
