@@ -65,3 +65,8 @@ bench_flood_flood_CPPFLAGS = $(AM_CPPFLAGS) -I$(builddir)/bench/flood
 bench_flood_flood_CFLAGS = $(AM_CFLAGS)
 bench_flood_flood_LDADD = $(BPF_LIBS)
 bench/flood/flood-flood.$(OBJEXT): bench/flood/flood.skel.h
+bench_progs += bench/bench_nft
+bench_bench_nft_SOURCES = bench/bench_nft.c tests/lib/nft_plane.h tests/lib/netns.h
+bench_bench_nft_CPPFLAGS = $(DAEMON_CPPFLAGS) -I$(top_srcdir)/bench/lib
+bench_bench_nft_CFLAGS = $(DAEMON_CFLAGS)
+bench_bench_nft_LDADD = $(DAEMON_WHOLE) $(DAEMON_LIBS)

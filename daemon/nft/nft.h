@@ -111,6 +111,7 @@ struct nft_rule *nft_rule_unref(struct nft_rule *r); /* NULL */
 #define NFT_COMMENT_MAX 127
 
 /* ---- stateful objects ---- */
+/* Not connlimit: nft 1.0.6 aborts when it lists one; use the expression. */
 
 /* A named counter: outlives the rules that use it, so that a rule may be split, moved or edited
  * without losing its count. id as for rules. */
@@ -118,7 +119,6 @@ struct nft_obj *nft_obj_counter(const char *name, uint64_t id);
 struct nft_obj *nft_obj_quota(const char *name, uint64_t id, uint64_t bytes, bool over);
 struct nft_obj *nft_obj_limit(const char *name, uint64_t rate, uint64_t unit_sec, uint32_t burst,
 			      uint32_t type /* NFT_LIMIT_PKT_BYTES */, bool over);
-struct nft_obj *nft_obj_connlimit(const char *name, uint32_t count, bool over);
 /* l3: NFPROTO_*, of the connection; l4: IPPROTO_*. */
 struct nft_obj *nft_obj_helper(const char *name, const char *helper, uint16_t l3, uint8_t l4);
 /* sec[i]: timeout of state i (enum ctattr_timeout_tcp - 1 ...), 0 = the system's. */

@@ -78,15 +78,6 @@ struct nft_obj *nft_obj_limit(const char *name, uint64_t rate, uint64_t unit_sec
 	return o;
 }
 
-struct nft_obj *nft_obj_connlimit(const char *name, uint32_t count, bool over)
-{
-	struct nft_obj *o = nft_obj_new(name, NFT_OBJECT_CONNLIMIT, 0);
-
-	nft_attrs_u32(&o->data, NFTA_CONNLIMIT_COUNT, count);
-	nft_attrs_u32(&o->data, NFTA_CONNLIMIT_FLAGS, over ? NFT_CONNLIMIT_F_INV : 0);
-	return o;
-}
-
 struct nft_obj *nft_obj_helper(const char *name, const char *helper, uint16_t l3, uint8_t l4)
 {
 	struct nft_obj *o = nft_obj_new(name, NFT_OBJECT_CT_HELPER, 0);
@@ -119,10 +110,10 @@ struct nft_obj *nft_obj_expect(const char *name, uint16_t l3, uint8_t l4, uint16
 {
 	struct nft_obj *o = nft_obj_new(name, NFT_OBJECT_CT_EXPECT, 0);
 
-	/* These three in the host's order, unlike all others. */
-	nft_attrs_put(&o->data, NFTA_CT_EXPECT_L3PROTO, &l3, sizeof(l3));
+	nft_attrs_u16(&o->data, NFTA_CT_EXPECT_L3PROTO, l3);
 	nft_attrs_u8(&o->data, NFTA_CT_EXPECT_L4PROTO, l4);
 	nft_attrs_u16(&o->data, NFTA_CT_EXPECT_DPORT, dport);
+	/* In the host's order, unlike all others. */
 	nft_attrs_put(&o->data, NFTA_CT_EXPECT_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
 	nft_attrs_u8(&o->data, NFTA_CT_EXPECT_SIZE, size);
 	return o;
