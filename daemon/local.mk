@@ -118,3 +118,5 @@ librtrd_a_SOURCES += daemon/pbr/pbr_schema.c daemon/pbr/pbr.h daemon/pbr/pbr_che
 librtrd_a_SOURCES += daemon/pbr/pbr_compile.c daemon/pbr/pbr_kernel.c
 librtrd_a_SOURCES += daemon/pbr/pbr_show.c
 librtrd_a_SOURCES += daemon/route/load_sharing.c
+librtrd_a_SOURCES += daemon/nft/nft_cap.c daemon/nft/nft_cap.h daemon/nft/nft_xt.c
+librtrd_a_SOURCES += daemon/nft/nft_count.c daemon/nft/nft_count_run.h daemon/nft/nft_show.c

@@ -153,3 +153,38 @@ size_t nfbatch_msg_size(const struct nfbatch *b)
 {
 	return last(b)->nlmsg_len;
 }
+
+size_t nfbatch_frame(struct nfbatch *b, uint32_t seq)
+{
+	struct nlmsghdr *h = (void *)b->buf;
+	struct nfgenmsg *nf = NLMSG_DATA(h);
+	uint16_t size = NLMSG_HDRLEN + NLMSG_ALIGN(sizeof(*nf));
+	struct nlattr *gen = (void *)(b->buf + size);
+
+	/* A begin without generation is as long, its last eight bytes being no attribute. */
+	*h = (struct nlmsghdr){ .nlmsg_type = NFNL_MSG_BATCH_BEGIN,
+				.nlmsg_flags = NLM_F_REQUEST,
+				.nlmsg_seq = seq };
+	*nf = (struct nfgenmsg){ .version = NFNETLINK_V0, .res_id = htons(NFNL_SUBSYS_NFTABLES) };
+	h->nlmsg_len = (uint32_t)b->at[0];
+	gen->nla_len = (uint16_t)(b->at[0] - size);
+	gen->nla_type = b->genid ? NFNL_BATCH_GENID : NFNL_BATCH_UNSPEC;
+	b->genid = htonl(b->genid);
+	memcpy(gen + 1, &b->genid, sizeof(b->genid));
+	b->genid = ntohl(b->genid);
+	for (size_t i = 0; i < b->n; i++) {
+		h = (void *)(b->buf + b->at[i]);
+		h->nlmsg_seq = seq + 1 + (uint32_t)i;
+		/* The last one's acknowledgement says that all is done. */
+		if (i == b->n - 1)
+			h->nlmsg_flags |= NLM_F_ACK;
+	}
+	h = (void *)(b->buf + b->len);
+	*h = (struct nlmsghdr){ .nlmsg_len = size,
+				.nlmsg_type = NFNL_MSG_BATCH_END,
+				.nlmsg_flags = NLM_F_REQUEST,
+				.nlmsg_seq = seq + 1 + (uint32_t)b->n };
+	nf = NLMSG_DATA(h);
+	*nf = (struct nfgenmsg){ .version = NFNETLINK_V0, .res_id = htons(NFNL_SUBSYS_NFTABLES) };
+	return b->len + size;
+}

@@ -60,6 +60,9 @@ void nfbatch_raw(struct nfbatch *b, const void *attrs, size_t size);
 /* Returns the place to give to nfbatch_nest_end. */
 size_t nfbatch_nest(struct nfbatch *b, uint16_t attr);
 void nfbatch_nest_end(struct nfbatch *b, size_t nest);
+/* Puts begin, end and numbers in place: message i gets seq + 1 + i. The bytes to be sent are then
+ * at b->buf; returns their number. Of at least one message. */
+size_t nfbatch_frame(struct nfbatch *b, uint32_t seq);
 size_t nfbatch_msg_size(const struct nfbatch *b); /* of the message under way */
 
 #endif

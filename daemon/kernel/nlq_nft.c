@@ -44,41 +44,6 @@ static struct {
 
 /* ---- the sender thread ---- */
 
-static size_t frame(struct nfbatch *b)
-{
-	struct nlmsghdr *h = (void *)b->buf;
-	struct nfgenmsg *nf = NLMSG_DATA(h);
-	uint16_t size = NLMSG_HDRLEN + NLMSG_ALIGN(sizeof(*nf));
-	struct nlattr *gen = (void *)(b->buf + size);
-
-	/* A begin without generation is as long, its last eight bytes being no attribute. */
-	*h = (struct nlmsghdr){ .nlmsg_type = NFNL_MSG_BATCH_BEGIN,
-				.nlmsg_flags = NLM_F_REQUEST,
-				.nlmsg_seq = s.seq_begin };
-	*nf = (struct nfgenmsg){ .version = NFNETLINK_V0, .res_id = htons(NFNL_SUBSYS_NFTABLES) };
-	h->nlmsg_len = (uint32_t)b->at[0];
-	gen->nla_len = (uint16_t)(b->at[0] - size);
-	gen->nla_type = b->genid ? NFNL_BATCH_GENID : NFNL_BATCH_UNSPEC;
-	b->genid = htonl(b->genid);
-	memcpy(gen + 1, &b->genid, sizeof(b->genid));
-	b->genid = ntohl(b->genid);
-	for (size_t i = 0; i < b->n; i++) {
-		h = (void *)(b->buf + b->at[i]);
-		h->nlmsg_seq = s.seq_begin + 1 + (uint32_t)i;
-		/* The last one's acknowledgement says that all is done. */
-		if (i == b->n - 1)
-			h->nlmsg_flags |= NLM_F_ACK;
-	}
-	h = (void *)(b->buf + b->len);
-	*h = (struct nlmsghdr){ .nlmsg_len = size,
-				.nlmsg_type = NFNL_MSG_BATCH_END,
-				.nlmsg_flags = NLM_F_REQUEST,
-				.nlmsg_seq = s.seq_begin + 1 + (uint32_t)b->n };
-	nf = NLMSG_DATA(h);
-	*nf = (struct nfgenmsg){ .version = NFNETLINK_V0, .res_id = htons(NFNL_SUBSYS_NFTABLES) };
-	return b->len + size;
-}
-
 static void take_text(const struct nlmsghdr *h)
 {
 	const struct nlmsgerr *err = nlmsg_data(h);
@@ -166,7 +131,7 @@ static void *sender(void *arg)
 {
 	struct nfbatch *b = arg;
 	struct sockaddr_nl to = { .nl_family = AF_NETLINK };
-	size_t size = frame(b);
+	size_t size = nfbatch_frame(b, s.seq_begin);
 	uint64_t one = 1;
 	ssize_t r;
 

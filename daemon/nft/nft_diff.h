@@ -66,8 +66,8 @@ struct nft_change {
 struct nft_change *nft_diff(struct nft_ruleset *have, struct nft_ruleset *want);
 struct nft_change *nft_change_free(struct nft_change *c);
 
-/* The change as a batch. The change must outlive it (nfbatch.free may be what frees it). */
-struct nfbatch *nft_emit(struct nft_change *c);
+/* Adds the change to a batch. */
+void nft_emit(struct nft_change *c, struct nfbatch *b);
 /* What message msg of it does and for whom: for errors. */
 void nft_describe(const struct nft_change *c, size_t msg, struct strbuf *ret);
 /* "add 3 rules and 1 chain, delete 2 elements": the same for the same change. */

@@ -256,17 +256,14 @@ static size_t emit_one(struct nfbatch *b, struct nft_op *o, size_t n, enum nft_o
 	return 1;
 }
 
-struct nfbatch *nft_emit(struct nft_change *c)
+void nft_emit(struct nft_change *c, struct nfbatch *b)
 {
-	struct nfbatch *b = nfbatch_new();
-
 	for (int k = 0; k < NFT_OP__MAX; k++) {
 		struct nft_ops *o = &c->ops[k];
 
 		for (size_t i = 0; i < o->n;)
 			i += emit_one(b, &o->v[i], o->n - i, (enum nft_op_kind)k);
 	}
-	return b;
 }
 
 /* ---- words ---- */

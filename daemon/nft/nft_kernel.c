@@ -4,6 +4,8 @@
 #include "cli/command.h"
 #include "domain.h"
 #include "kernel/apply.h"
+#include "nft/nft_cap.h"
+#include "nft/nft_count_run.h"
 #include "nft/nft_diff.h"
 #include "nft/nft_read.h"
 #include "nft/nft_watch.h"
@@ -87,6 +89,11 @@ static int look(void)
 	return r;
 }
 
+struct nft_ruleset *nft_installed(void)
+{
+	return look() ? NULL : nft_ruleset_ref(k.have);
+}
+
 /* ---- plan ---- */
 
 static void take_handles(struct nft_change *c, const struct nfbatch *b)
@@ -144,9 +151,10 @@ static void free_change(void *arg)
 
 static void plan_change(struct plan *p, struct nft_change *c)
 {
-	struct nfbatch *b = nft_emit(c);
+	struct nfbatch *b = nfbatch_new();
 	struct strbuf text = STRBUF_INIT;
 
+	nft_emit(c, b);
 	b->arg = c;
 	b->describe = describe;
 	b->done = batch_done;
@@ -201,8 +209,11 @@ static int init(void)
 
 	k.stats = (struct nft_stats){ 0 };
 	k.up = true;
-	if (!r)
-		nft_watch_init(cmd_base(), touched);
+	if (r)
+		return 0;
+	nft_cap_probe();
+	nft_count_init(cmd_base());
+	nft_watch_init(cmd_base(), touched);
 	return 0;
 }
 
@@ -210,7 +221,9 @@ static void fini(void)
 {
 	k.up = false;
 	nft_forget();
+	nft_count_fini();
 	nft_watch_fini();
+	nft_cap_reset();
 	nftq_close(&k.q);
 }
 

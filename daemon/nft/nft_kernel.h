@@ -15,6 +15,9 @@ struct nft_ruleset *nft_build(const struct rec *want);
 /* The kernel's ruleset is not what we think any more: read again before the next plan. */
 void nft_forget(void);
 
+/* What the kernel has of ours, read when it has to be; NULL: it cannot be. The caller unrefs. */
+struct nft_ruleset *nft_installed(void);
+
 struct nft_stats {
 	uint64_t reads, batches, touched;
 };

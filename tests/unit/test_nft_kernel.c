@@ -4,6 +4,7 @@
  * a restart finds it and writes nothing; what others did to it is mended; counters outlive
  * commits; errors name what is at fault; a batch is one write for RTR_FAULT.
  */
+#include "nft/nft_count.h"
 #include "nft/nft_expr.h"
 #include "../lib/check_main.h"
 #include "../lib/netns.h"
@@ -13,6 +14,7 @@
 #include <linux/netfilter/nf_nat.h>
 #include <linux/netfilter/nf_synproxy.h>
 #include <netinet/in.h>
+#include <signal.h>
 
 static void setup(void)
 {
@@ -585,6 +587,258 @@ START_TEST(all_of_it)
 }
 END_TEST
 
+/* As nft itself finds it, and without a trace. */
+START_TEST(capabilities)
+{
+	static const struct {
+		enum nft_cap cap;
+		const char *rule;
+	} tried[] = {
+		{ NFT_CAP_QUEUE, "queue num 1" },
+		{ NFT_CAP_SYNPROXY, "meta l4proto tcp synproxy mss 1400" },
+		{ NFT_CAP_CONNLIMIT, "ct count over 5" },
+		{ NFT_CAP_FIB, "fib daddr type local" },
+		{ NFT_CAP_LOG, "log group 1" },
+		{ NFT_CAP_QUOTA, "quota 10 bytes" },
+		{ NFT_CAP_TCPOPT, "tcp option maxseg size set 1400" },
+		{ NFT_CAP_DUP, "ip protocol tcp dup to 10.0.0.1" },
+	};
+
+	ck_assert(sh("[ -z \"$(nft list ruleset)\" ]"));
+	ck_assert(sh(
+		"nft 'add table ip t; add chain ip t c { type filter hook forward priority 0; }'"));
+	for (size_t i = 0; i < ARRAY_LEN(tried); i++)
+		ck_assert_msg(nft_cap(tried[i].cap) ==
+				      sh("nft add rule ip t c '%s' 2>/dev/null", tried[i].rule),
+			      "%s", nft_cap_name(tried[i].cap));
+	for (int i = 0; i < NFT_CAP__MAX; i++)
+		ck_assert_str_ne(nft_cap_help((enum nft_cap)i), "");
+	ck_assert(nft_cap(NFT_CAP_XT_NFQUEUE) == nft_xt_revision(NFPROTO_IPV4, "NFQUEUE", 3, true));
+	ck_assert(nft_cap(NFT_CAP_NPT) == nft_xt_revision(NFPROTO_IPV6, "SNPT", 0, true));
+	ck_assert(!nft_xt_revision(NFPROTO_IPV6, "SNPT", 7, true));
+	ck_assert(!nft_xt_revision(NFPROTO_IPV4, "NOSUCH", 0, true));
+}
+END_TEST
+
+/* ---- failures ---- */
+
+static bool broken;
+
+static void maybe_broken(struct nft_ruleset *rs)
+{
+	struct nft_table *t = nft_ruleset_table(rs, NFPROTO_INET, nft_table_name());
+	struct nft_chain *c = base_chain("transit", "filter", NF_INET_FORWARD, 0);
+
+	for (unsigned i = 0; i < 10; i++) {
+		struct nft_rule *r = nft_rule_new(i, NULL, i == 7 ? "the seventh" : "another");
+
+		if (i == 7 && broken)
+			nft_jump(r, "nowhere");
+		nft_counter(r);
+		nft_chain_add(c, r);
+	}
+	nft_table_add_chain(t, c);
+}
+
+/* An error names the rule; nothing of the batch stays; the next plan is as good as ever. */
+START_TEST(refused)
+{
+	broken = true;
+	plane_build = maybe_broken;
+	plane_apply(APPLY_COMMIT);
+	ck_assert_uint_eq(plane_res.n_errors, 1);
+	ck_assert_msg(
+		strstr(plane_res.text, "rule 8 (the seventh) of chain transit in table rtr_main"),
+		"%s", plane_res.text);
+	ck_assert(strstr(plane_res.text, "No such file or directory"));
+	ck_assert(sh("[ -z \"$(nft list ruleset)\" ]"));
+	broken = false;
+	good();
+	settled();
+	broken = true;
+	plane_apply(APPLY_COMMIT);
+	ck_assert_uint_eq(plane_res.n_errors, 1);
+	broken = false;
+	settled();
+}
+END_TEST
+
+/* A batch is one write, whatever its size: injected once it is tried again, being wanted still. */
+START_TEST(injected)
+{
+	plane_build = everything;
+	nlq_set_fault(NLQ_FAULT_FAIL, 1);
+	plane_apply(APPLY_COMMIT);
+	ck_assert_uint_eq(plane_res.n_errors, 1);
+	ck_assert_uint_eq(plane_res.n_writes, 1);
+	ck_assert(strstr(plane_res.text, "injected"));
+	ck_assert(sh("[ -z \"$(nft list ruleset)\" ]"));
+	good();
+	ck_assert_uint_eq(plane_res.n_writes, 1);
+	settled();
+}
+END_TEST
+
+START_TEST(killed)
+{
+	plane_build = everything;
+	nlq_set_fault(NLQ_FAULT_KILL, 1);
+	plane_apply(APPLY_COMMIT);
+}
+END_TEST
+
+/* Somebody changes nftables between our look and our batch: it is planned again. */
+START_TEST(raced)
+{
+	plane_build = small;
+	plane_res.done = false;
+	ck_assert_int_eq(apply_start(plane_model, APPLY_COMMIT, plane_applied, NULL), 0);
+	while (nlq_idle())
+		event_base_loop(plane_base, EVLOOP_ONCE);
+	ck_assert(sh("nft add table ip foreign"));
+	while (!plane_res.done)
+		event_base_loop(plane_base, EVLOOP_ONCE);
+	ck_assert_msg(!plane_res.n_errors, "%s", plane_res.text);
+	ck_assert_uint_eq(plane_res.n_writes, 2);
+	ck_assert(sh("nft list ruleset | grep -q 'table ip foreign'"));
+	settled();
+}
+END_TEST
+
+static unsigned n_big;
+
+static void big(struct nft_ruleset *rs)
+{
+	struct nft_table *t = nft_ruleset_table(rs, NFPROTO_INET, nft_table_name());
+	struct nft_chain *c = base_chain("transit", "filter", NF_INET_FORWARD, 0);
+	struct nft_set *s = nft_set_new(
+		&(struct nft_set_spec){ .name = "many", .key_type = NFT_T_IPADDR, .key_size = 4 });
+
+	for (uint32_t i = 0; i < n_big; i++) {
+		struct nft_rule *r = nft_rule_new(i, NULL, "one of many");
+		uint32_t key = htonl(0x0a000000u + i);
+
+		load_saddr(r, NFT_REG_1);
+		nft_cmp(r, NFT_REG_1, NFT_CMP_EQ, &key, 4);
+		nft_counter(r);
+		nft_chain_add(c, r);
+		nft_set_add(s, &key, NULL);
+	}
+	nft_table_add_chain(t, c);
+	nft_table_add_set(t, s);
+}
+
+/* Megabytes in one batch, elements in many messages, thousands of echoes; the loop goes on. */
+START_TEST(many)
+{
+	n_big = 20000;
+	plane_build = big;
+	good();
+	ck_assert_uint_eq(plane_res.n_writes, 1);
+	ck_assert(sh("[ $(nft list ruleset | grep -c 'one of many') = 20000 ]"));
+	ck_assert_uint_eq(nft_stats()->reads, 1);
+	good();
+	ck_assert_uint_eq(plane_res.n_writes, 0);
+	n_big--;
+	good();
+	ck_assert_uint_eq(plane_res.n_writes, 1);
+	ck_assert(sh("[ $(nft list ruleset | grep -c 'one of many') = 19999 ]"));
+	settled();
+}
+END_TEST
+
+/* ---- counters ---- */
+
+static unsigned n_before;
+
+/* Rule 500 counts what arrives at lo; rules before it come and go. */
+static void counting(struct nft_ruleset *rs)
+{
+	struct nft_table *t = nft_ruleset_table(rs, NFPROTO_INET, nft_table_name());
+	struct nft_chain *c = base_chain("arriving", "filter", NF_INET_LOCAL_IN, 0);
+	struct nft_rule *r;
+
+	for (unsigned i = 0; i < n_before; i++) {
+		r = nft_rule_new(1 + i, NULL, NULL);
+		nft_iif_is(r, "none");
+		nft_counter(r);
+		nft_chain_add(c, r);
+	}
+	r = nft_rule_new(500, NULL, NULL);
+	nft_counter(r);
+	nft_chain_add(c, r);
+	/* This one is made anew each time; its named counter is not. */
+	r = nft_rule_new(600 + n_before, NULL, NULL);
+	nft_obj_use(r, NFT_OBJECT_COUNTER, "named");
+	nft_chain_add(c, r);
+	nft_table_add_obj(t, nft_obj_counter("named", 501));
+	nft_table_add_chain(t, c);
+}
+
+static void counted(void *arg, int error)
+{
+	ck_assert_int_eq(error, 0);
+	*(bool *)arg = true;
+}
+
+static void read_counts(void)
+{
+	bool is = false;
+
+	usleep(NFT_COUNT_FRESH_MS * 1000 + 10000);
+	nft_count_read(counted, &is);
+	while (!is)
+		event_base_loop(plane_base, EVLOOP_ONCE);
+}
+
+static void ping(unsigned n)
+{
+	ck_assert(sh("ping -q -i 0.01 -c %u 127.0.0.1 >/dev/null", n));
+}
+
+START_TEST(counters)
+{
+	uint64_t hit;
+
+	plane_build = counting;
+	n_before = 3;
+	good();
+	read_counts();
+	ck_assert_uint_eq(nft_count_get(500).packets, 0);
+	ck_assert_uint_eq(nft_count_get(500).last_hit_ns, 0);
+	ping(5); /* request and reply */
+	read_counts();
+	ck_assert_uint_eq(nft_count_get(500).packets, 10);
+	ck_assert_uint_eq(nft_count_get(500).bytes, 10 * 84);
+	ck_assert_uint_eq(nft_count_get(501).packets, 10);
+	ck_assert_uint_eq(nft_count_get(2).packets, 0);
+	ck_assert_uint_eq(nft_count_get(77).packets, 0);
+	hit = nft_count_get(500).last_hit_ns;
+	ck_assert_uint_ne(hit, 0);
+	/* A commit that changes its neighbours. */
+	n_before = 7;
+	good();
+	ck_assert_uint_eq(plane_res.n_writes, 1);
+	read_counts();
+	ck_assert_uint_eq(nft_count_get(500).packets, 10);
+	ck_assert_uint_eq(nft_count_get(501).packets, 10);
+	ck_assert_uint_eq(nft_count_get(500).last_hit_ns, hit);
+	nft_count_clear(500);
+	ck_assert_uint_eq(nft_count_get(500).packets, 0);
+	ck_assert_uint_eq(nft_count_get(501).packets, 10);
+	ping(1);
+	read_counts();
+	ck_assert_uint_eq(nft_count_get(500).packets, 2);
+	ck_assert_uint_eq(nft_count_get(501).packets, 12);
+	ck_assert_uint_gt(nft_count_get(500).last_hit_ns, hit);
+	/* And a restart. */
+	restart();
+	good();
+	read_counts();
+	ck_assert_uint_eq(nft_count_get(500).packets, 12);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("nft_kernel");
@@ -597,6 +851,13 @@ static Suite *suite(void)
 	tcase_add_loop_test(tc, drift, 0, ARRAY_LEN(drifts));
 	tcase_add_test(tc, others_left_alone);
 	tcase_add_test(tc, all_of_it);
+	tcase_add_test(tc, capabilities);
+	tcase_add_test(tc, refused);
+	tcase_add_test(tc, injected);
+	tcase_add_test_raise_signal(tc, killed, SIGKILL);
+	tcase_add_test(tc, raced);
+	tcase_add_test(tc, many);
+	tcase_add_test(tc, counters);
 	suite_add_tcase(s, tc);
 	return s;
 }
