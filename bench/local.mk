@@ -70,3 +70,11 @@ bench_bench_nft_SOURCES = bench/bench_nft.c tests/lib/nft_plane.h tests/lib/netn
 bench_bench_nft_CPPFLAGS = $(DAEMON_CPPFLAGS) -I$(top_srcdir)/bench/lib
 bench_bench_nft_CFLAGS = $(DAEMON_CFLAGS)
 bench_bench_nft_LDADD = $(DAEMON_WHOLE) $(DAEMON_LIBS)
+bench_progs += bench/bench_express
+bench_bench_express_SOURCES = bench/bench_express.c bench/express_gen.h
+bench_bench_express_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir) -I$(top_srcdir)/fastpath -I$(builddir)/bench
+bench_bench_express_LDADD = libfpxdp.a libfp.a librtr.a $(BPF_LIBS)
+bench/bench_express-bench_express.$(OBJEXT): bench/express_gen.skel.h
+bench/express_gen.bpf.o: bench/express_gen.h
+noinst_HEADERS += bench/express_gen.bpf.c
+CLEANFILES += bench/*.bpf.o bench/*.skel.h

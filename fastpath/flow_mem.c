@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "flow_mem.h"
+#include "bpf_map.h"
 #include "util.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>
-#include <limits.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -48,11 +48,19 @@ static uint32_t region_len(const struct fp_flow_mem *m, int r)
 	return m->n_pairs[r > FP_FLOW_R_COLD4];
 }
 
-static int map_region(struct fp_flow_mem *m, int r)
+static struct fp_bpf_map shape_of(const struct fp_flow_mem *m, int r)
+{
+	return (struct fp_bpf_map){ .name = regions[r].name,
+				    .type = BPF_MAP_TYPE_ARRAY,
+				    .value_size = regions[r].size,
+				    .n = region_len(m, r),
+				    .flags = BPF_F_MMAPABLE };
+}
+
+static int map_anon(struct fp_flow_mem *m, int r)
 {
 	size_t size = ROUND_UP((size_t)region_len(m, r) * regions[r].size, (size_t)FLOW_HDR_SIZE);
-	int flags = m->fd[r] < 0 ? MAP_SHARED | MAP_ANONYMOUS : MAP_SHARED;
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, m->fd[r], 0);
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	if (p == MAP_FAILED)
 		return -errno;
@@ -61,42 +69,14 @@ static int map_region(struct fp_flow_mem *m, int r)
 	return 0;
 }
 
-/* A descriptor of the pinned array when it is there and has our shape, else of a new one. */
-static int open_region(const struct fp_flow_mem *m, int r, const char *pin_dir)
+static int map_bpf(struct fp_flow_mem *m, int r, const char *pin_dir)
 {
-	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE);
-	struct bpf_map_info info = { 0 };
-	uint32_t len = sizeof(info);
-	char path[PATH_MAX];
-	int fd, err;
+	struct fp_bpf_map shape = shape_of(m, r);
 
-	if (pin_dir) {
-		snprintf(path, sizeof(path), "%s/%s", pin_dir, regions[r].name);
-		fd = bpf_obj_get(path);
-		if (fd >= 0) {
-			err = bpf_obj_get_info_by_fd(fd, &info, &len);
-			if (!err && (info.type != BPF_MAP_TYPE_ARRAY ||
-				     info.value_size != regions[r].size ||
-				     info.max_entries != region_len(m, r)))
-				err = -EPROTO;
-			if (!err)
-				return fd;
-			close(fd);
-			return err;
-		}
-		if (fd != -ENOENT)
-			return fd;
-	}
-	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, regions[r].name, sizeof(uint32_t), regions[r].size,
-			    region_len(m, r), &opts);
-	if (fd >= 0 && pin_dir) {
-		err = bpf_obj_pin(fd, path);
-		if (err) {
-			close(fd);
-			return err;
-		}
-	}
-	return fd;
+	m->fd[r] = fp_bpf_map_open(pin_dir, &shape);
+	if (m->fd[r] < 0)
+		return m->fd[r];
+	return fp_bpf_map_map(m->fd[r], &shape, &m->base[r], &m->size[r]);
 }
 
 int fp_flow_mem_anon(const uint32_t pairs[FLOW__FAMILIES], struct fp_flow_mem *ret)
@@ -105,7 +85,7 @@ int fp_flow_mem_anon(const uint32_t pairs[FLOW__FAMILIES], struct fp_flow_mem *r
 	int r, err = set_sizes(&m, pairs);
 
 	for (r = 0; !err && r < FP_FLOW_R__MAX; r++)
-		err = map_region(&m, r);
+		err = map_anon(&m, r);
 	if (err)
 		fp_flow_mem_fini(&m);
 	else
@@ -119,10 +99,8 @@ int fp_flow_mem_bpf(const uint32_t pairs[FLOW__FAMILIES], const char *pin_dir,
 	struct fp_flow_mem m;
 	int r, err = set_sizes(&m, pairs);
 
-	for (r = 0; !err && r < FP_FLOW_R__MAX; r++) {
-		m.fd[r] = open_region(&m, r, pin_dir);
-		err = m.fd[r] < 0 ? m.fd[r] : map_region(&m, r);
-	}
+	for (r = 0; !err && r < FP_FLOW_R__MAX; r++)
+		err = map_bpf(&m, r, pin_dir);
 	if (err)
 		fp_flow_mem_fini(&m);
 	else

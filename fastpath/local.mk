@@ -37,7 +37,7 @@ libfp_a_SOURCES += \
 
 # BPF programs: NAME.bpf.c -> NAME.bpf.o -> NAME.skel.h, which embeds the object. The system headers
 # ask for the host's architecture, which the bpf target does not define.
-BPF_CFLAGS = -target bpf -O2 -g -D__$(host_cpu)__ -I/usr/include/$(host_cpu)-linux-gnu \
+BPF_CFLAGS = -target bpf -mcpu=v3 -O2 -g -D__$(host_cpu)__ -I/usr/include/$(host_cpu)-linux-gnu \
 	-I$(top_srcdir)/include -I$(top_srcdir)/lib -include $(top_srcdir)/lib/banned.h \
 	-Wall -Wextra -Werror -Wno-unused-parameter
 SUFFIXES = .bpf.c .bpf.o .skel.h
@@ -50,3 +50,13 @@ noinst_HEADERS += fastpath/xdp/flow_selftest.bpf.c fastpath/xdp/flow_selftest.h
 fastpath/xdp/flow_selftest.bpf.o: fastpath/xdp/flow_selftest.h fastpath/xdp/flow_lookup.h \
 	fastpath/tcp_track.h include/rtr/flow.h lib/hash.h
 libfp_a_SOURCES += fastpath/pipeline.c fastpath/pipeline.h
+libfp_a_SOURCES += fastpath/bpf_map.c fastpath/bpf_map.h
+# The loader of the express lane: a library of its own, for it brings the BPF objects along.
+noinst_LIBRARIES += libfpxdp.a
+libfpxdp_a_SOURCES = fastpath/xdp_load.c fastpath/xdp_load.h
+libfpxdp_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(builddir)/fastpath/xdp
+fastpath/libfpxdp_a-xdp_load.$(OBJEXT): fastpath/xdp/express.skel.h fastpath/xdp/express_clock.skel.h
+noinst_HEADERS += fastpath/xdp/express.bpf.c fastpath/xdp/express_clock.bpf.c
+fastpath/xdp/express.bpf.o: fastpath/xdp/flow_lookup.h fastpath/tcp_track.h include/rtr/flow.h \
+	include/rtr/adj.h include/rtr/express.h include/rtr/drop.h lib/hash.h
+fastpath/xdp/express_clock.bpf.o: include/rtr/express.h include/rtr/drop.h

@@ -32,6 +32,7 @@
 #include "flow.h"
 #include "lpm4.h"
 #include "lpm6.h"
+#include "rtr/adj.h"
 
 #define FP_PIPE_BURST FP_FLOW_BURST
 
@@ -42,18 +43,6 @@ enum fp_act {
 	FP_A_STATE, /* the flow's state machine, policy or path has to decide */
 	FP_A_ADJ,   /* no route, neighbour not resolved, shaped, or too big for the link */
 	FP_A__MAX
-};
-
-#define FP_ADJ_HDR_MAX 22 /* Ethernet and two tags; PPPoE is not plain */
-
-/* Next hop as a stage needs it: half a cache line. */
-struct fp_adj {
-	uint8_t hdr[FP_ADJ_HDR_MAX]; /* cp:w wk:r; the last two bytes are set by packet */
-	uint8_t len;                 /* 14, 18, 22; 0 = not ready */
-	uint8_t shaped;
-	uint16_t mtu;
-	uint16_t zero;
-	uint32_t port; /* index of the egress */
 };
 
 struct fp_pipe {

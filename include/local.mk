@@ -2,5 +2,5 @@
 noinst_HEADERS += include/rtr/version.h
 noinst_HEADERS += include/rtr/drop.h
 noinst_HEADERS += include/rtr/cliproto.h include/rtr/version.h
-noinst_HEADERS += include/rtr/flow.h
+noinst_HEADERS += include/rtr/adj.h include/rtr/express.h include/rtr/flow.h
 noinst_HEADERS += include/rtr/vrrp.h

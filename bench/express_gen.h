@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What: the globals of express_gen.bpf.c, for it and for the program that sets them. */
+#ifndef BENCH_EXPRESS_GEN_H
+#define BENCH_EXPRESS_GEN_H
+
+#include <stdint.h>
+
+#define EXPRESS_GEN_LEN   80 /* IPv6 and TCP and six bytes; the same for all kinds */
+#define EXPRESS_GEN_PORTS 0x3fff
+
+struct express_gen_dir {
+	uint32_t frame[EXPRESS_GEN_LEN / 4];
+	uint32_t sum, ip_sum; /* of all that does not depend on flow or number */
+	struct {
+		uint32_t at, base, shift; /* base + (flow >> shift) */
+	} addr[2];
+	uint32_t port_at, port_base, seq_at, check_at, ip_check;
+};
+
+struct express_gen {
+	uint32_t ifindex, mask, n, random;
+	uint32_t in_order; /* 0: random; 2: all flows forward; 3: backward */
+	struct express_gen_dir dir[2];
+};
+
+struct express_sink {
+	uint64_t frames, right, reordered;
+	uint32_t last;
+	uint8_t link[12];
+};
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What: loads the express lane (xdp/express.bpf.c): its maps beside those of the flow table, one
+ * instance of the program an interface, and the links that hold them.
+ *
+ *	fp_xdp_new          maps: control word, adjacencies, heartbeats, counters, devices, sockets
+ *	fp_xdp_port_set     an interface: load, attach; again: other settings, no new attach
+ *	fp_xdp_adj_set      a next hop, while the program reads it
+ *	fp_xdp_clock        the clock of the lines, every few seconds
+ *
+ * With a folder of a bpffs the maps and links are pinned there: they outlive the process, and the
+ * next one finds them, replaces the program and never detaches (FASTPLANE.md section 8). Ports are
+ * told apart by slot: 0 to n_ports - 1, the same number in adjacencies, counters and device map.
+ *
+ * Owns: descriptors and mappings until fp_xdp_free; without pin_dir that detaches. Threads: one;
+ * the counters may be read by any. Failure: -errno; libbpf's words go to the caller's print hook.
+ */
+#ifndef FP_XDP_LOAD_H
+#define FP_XDP_LOAD_H
+
+#include "flow_mem.h"
+#include "rtr/adj.h"
+#include "rtr/express.h"
+
+#include <stdbool.h>
+
+struct fp_xdp;
+
+struct fp_xdp_conf {
+	const struct fp_flow_mem *mem; /* of fp_flow_mem_bpf */
+	const char *pin_dir;           /* NULL: nothing is pinned */
+	uint32_t n_ports, n_adj, n_xsks;
+};
+
+/* -EPROTO: pinned maps of other sizes or of another version. */
+int fp_xdp_new(const struct fp_xdp_conf *conf, struct fp_xdp **ret);
+struct fp_xdp *fp_xdp_free(struct fp_xdp *x);
+
+struct express_ctl *fp_xdp_ctl(struct fp_xdp *x);
+/* CLOCK_MONOTONIC of the worker that serves a socket, in nanoseconds; workers write it. */
+uint64_t *fp_xdp_beat(struct fp_xdp *x, uint32_t xsk);
+
+/* Generic XDP is refused: on it the lane has no way out (FASTPLANE.md section 7). */
+int fp_xdp_port_set(struct fp_xdp *x, unsigned ifindex, const struct express_port *port);
+/* Detaches, and takes the slot out of the device map. */
+int fp_xdp_port_del(struct fp_xdp *x, uint32_t slot);
+/* The program of a port, for tests and benches. */
+int fp_xdp_port_fd(const struct fp_xdp *x, uint32_t slot);
+
+int fp_xdp_adj_set(struct fp_xdp *x, uint32_t i, const struct fp_adj *adj);
+/* fd -1 takes the socket out. */
+int fp_xdp_xsk_set(struct fp_xdp *x, uint32_t xsk, int fd);
+
+/* Ties the tick that the program reads to CLOCK_MONOTONIC_COARSE; fp_xdp_new has done it once. */
+int fp_xdp_clock(struct fp_xdp *x);
+
+/* The sum over all CPUs. */
+int fp_xdp_counts(const struct fp_xdp *x, uint32_t slot, struct express_count *ret);
+const char *fp_xdp_verdict_text(unsigned verdict);
+
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What: what the express lane (the XDP program of each interface) shares with user space beside the
+ * flow table: settings of the lane and of an interface, workers' heartbeats, counters. Compiled for
+ * BPF and for user space; all of it lies in BPF arrays that can be mapped.
+ *
+ * Who writes what: ctl and port the control thread, by aligned stores that the program reads one by
+ * one; a beat its worker; counters the program, one copy a CPU. Failure: none.
+ */
+#ifndef RTR_EXPRESS_H
+#define RTR_EXPRESS_H
+
+#include "rtr/drop.h"
+
+#include <stdint.h>
+
+#define EXPRESS_VERSION 1
+
+/* What becomes of packets without a flow. Whether a worker lives its heartbeat tells, never this
+ * word: who is dead cannot write it. */
+enum express_mode {
+	EXPRESS_M_RUN,    /* to the worker of the queue; while none lives, to the kernel */
+	EXPRESS_M_RETURN, /* to the kernel, until its flows have been imported */
+};
+
+struct express_ctl {
+	uint32_t version;
+	uint32_t mode;
+	uint16_t policy; /* generation; the one before it still holds */
+	uint16_t zero[3];
+	/*
+	 * The clock of flow lines from the kernel's tick: CLOCK_MONOTONIC_COARSE in nanoseconds =
+	 * clock_base + jiffies * clock_tick. Reading the tick costs 1 ns, the clock 16. Set anew
+	 * now and then, because the clock is steered and the tick is not.
+	 */
+	uint64_t clock_base;
+	uint64_t clock_tick;
+	uint64_t unused[4];
+};
+
+/* Of the interface that the program is attached to. */
+struct express_port {
+	uint8_t mac[6]; /* frames for other stations are the kernel's */
+	uint16_t zone;  /* of the flow keys */
+	uint8_t on;     /* 0: everything to the kernel */
+	uint8_t flags;  /* enum express_port_flag */
+	uint16_t n_queues;
+	uint32_t slot;     /* of its counters */
+	uint32_t xsk_base; /* the socket of queue 0, in the map of sockets and in the heartbeats */
+};
+
+enum express_port_flag {
+	/* Senders may leave the checksum to the NIC (veth, tap, virtio): a transport checksum that
+	 * is the sum of the pseudo-header needs a worker. */
+	EXPRESS_PF_PARTIAL = 1 << 0,
+};
+
+/* A worker beats every 20 ms; a socket whose worker has not for so long gets nothing. */
+#define EXPRESS_BEAT_MAX_NS 50000000ll
+
+#define EXPRESS_VERDICTS(X)                                                                        \
+	X(SENT, "forwarded by XDP")                                                                \
+	X(SENT_ALONE, "forwarded by XDP for want of a worker")                                     \
+	X(WORKER_FLOW, "to a worker: flow needs thought")                                          \
+	X(WORKER_NEW, "to a worker: no flow")                                                      \
+	X(KERNEL_OFF, "to the kernel: fast plane is off")                                          \
+	X(KERNEL_PLAIN, "to the kernel: not IP, not for us, or malformed")                         \
+	X(KERNEL_NEW, "to the kernel: no flow")                                                    \
+	X(KERNEL_FLOW, "to the kernel: flow is the kernel's")                                      \
+	X(KERNEL_MIRROR, "to the kernel: it knows the flow, and no worker lives")
+
+enum express_verdict {
+#define X(id, text) EXPRESS_V_##id,
+	EXPRESS_VERDICTS(X)
+#undef X
+		EXPRESS_V__MAX
+};
+
+/* Of one ingress port and CPU. Each frame counts in exactly one word. */
+struct express_count {
+	uint64_t verdict[EXPRESS_V__MAX];
+	uint64_t drop[RTR_DROP__MAX];
+};
+
+#define EXPRESS_ASSERT(name, expr) _Static_assert(expr, name)
+EXPRESS_ASSERT("ctl", sizeof(struct express_ctl) == 64);
+EXPRESS_ASSERT("port", sizeof(struct express_port) == 20);
+
+#endif

@@ -1,0 +1,932 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The express lane in the kernel. Random frames, sound and broken, against the general code; each
+ * rule of what goes where, with a worker and without; and through real veths, from a socket in one
+ * namespace to a socket in another. Needs root.
+ */
+#include "tests/lib/pipe_frames.h"
+
+#include "fastpath/xdp_load.h"
+#include "tests/lib/netns.h"
+
+#include <bpf/bpf.h>
+#include <fcntl.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <linux/if_xdp.h>
+#include <net/if.h>
+#include <poll.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#define PORT_IN  0
+#define PORT_OUT 1
+#define ADJ      3 /* of pipe_frames.h: 14 bytes, 1500 */
+
+static struct fp_xdp *xdp;
+static int xsk = -1;
+static struct express_port port_in;
+
+/* ----- what the tests stand on ----- */
+
+static void port_set(void)
+{
+	ck_assert_int_eq(fp_xdp_port_set(xdp, if_nametoindex("in"), &port_in), 0);
+}
+
+static void setup(void)
+{
+	const uint32_t pairs[] = { 2048, 2048 };
+	struct fp_flow_conf conf = { .n_workers = 1 };
+	struct fp_xdp_conf xc = { .mem = &mem, .n_ports = N_ADJ + 2, .n_adj = 16, .n_xsks = 2 };
+	uint32_t entries = 64;
+
+	rng = test_seed;
+	n_ids = N_FLOWS + 20;
+	netns_enter();
+	/* Nothing but the tests' frames. */
+	ck_assert(sh("sysctl -qw net.ipv6.conf.all.disable_ipv6=1 "
+		     "net.ipv6.conf.default.disable_ipv6=1"));
+	ck_assert(sh("ip link add in type veth peer name in-peer && ip link set in up && "
+		     "ip link set in-peer up && ip link add out type veth peer name out-peer && "
+		     "ip link set out up && ip link set out-peer up"));
+	adjs_make();
+	ck_assert_int_eq(fp_flow_mem_bpf(pairs, NULL, &mem), 0);
+	ck_assert_int_eq(fp_flow_open(&mem, &conf, &table), 0);
+	flows_fill();
+	ck_assert_int_eq(fp_xdp_new(&xc, &xdp), 0);
+	fp_xdp_ctl(xdp)->policy = POLICY;
+	port_in = (struct express_port){ .on = 1, .slot = PORT_IN };
+	memcpy(port_in.mac, our_mac, 6);
+	port_set();
+	for (uint32_t i = 1; i < N_ADJ; i++) {
+		struct fp_adj a = adjs[i];
+
+		a.port = PORT_OUT;
+		ck_assert_int_eq(fp_xdp_adj_set(xdp, i, &a), 0);
+	}
+	ck_assert_int_eq(fp_xdp_port_set(xdp, if_nametoindex("out"),
+					 &(struct express_port){ .slot = PORT_OUT }),
+			 0);
+	/* A socket with a ring is all that the map of sockets asks for. */
+	xsk = socket(AF_XDP, SOCK_RAW, 0);
+	ck_assert_int_ge(xsk, 0);
+	ck_assert_int_eq(setsockopt(xsk, SOL_XDP, XDP_RX_RING, &entries, sizeof(entries)), 0);
+	ck_assert_int_eq(fp_xdp_xsk_set(xdp, 1, xsk), 0);
+}
+
+static void teardown(void)
+{
+	close(xsk);
+	xdp = fp_xdp_free(xdp);
+	table = fp_flow_close(table);
+	fp_flow_mem_fini(&mem);
+}
+
+static uint64_t monotonic(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
+/* Queue 0 has the socket 1; the worker beats now. */
+static void worker_lives(bool lives)
+{
+	port_in.n_queues = 1;
+	port_in.xsk_base = 1;
+	port_set();
+	*fp_xdp_beat(xdp, 1) = lives ? monotonic() : monotonic() - 2 * EXPRESS_BEAT_MAX_NS;
+}
+
+static struct express_count counts(void)
+{
+	struct express_count c;
+
+	ck_assert_int_eq(fp_xdp_counts(xdp, PORT_IN, &c), 0);
+	return c;
+}
+
+/* What happened to a frame: its verdict or drop reason, and the frame as it left. */
+struct outcome {
+	int verdict, drop; /* -1: not that */
+	uint32_t rc, len;
+	uint8_t out[ROOM];
+};
+
+static struct outcome run_frame(const uint8_t *data, uint32_t len)
+{
+	struct outcome o = { .verdict = -1, .drop = -1 };
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = data, .data_size_in = len,
+		    .data_out = o.out, .data_size_out = sizeof(o.out), .repeat = 1);
+	struct express_count before = counts(), after;
+	uint64_t events = 0;
+
+	ck_assert_int_eq(bpf_prog_test_run_opts(fp_xdp_port_fd(xdp, PORT_IN), &opts), 0);
+	o.rc = opts.retval;
+	o.len = opts.data_size_out;
+	after = counts();
+	for (int i = 0; i < EXPRESS_V__MAX; i++)
+		if (after.verdict[i] != before.verdict[i]) {
+			o.verdict = i;
+			events += after.verdict[i] - before.verdict[i];
+		}
+	for (int i = 0; i < RTR_DROP__MAX; i++)
+		if (after.drop[i] != before.drop[i]) {
+			o.drop = i;
+			events += after.drop[i] - before.drop[i];
+		}
+	ck_assert_msg(events == 1, "a frame was counted %llu times", (unsigned long long)events);
+	return o;
+}
+
+static bool sent(const struct outcome *o)
+{
+	return o->verdict == EXPRESS_V_SENT || o->verdict == EXPRESS_V_SENT_ALONE;
+}
+
+static void untouched(const struct outcome *o, const uint8_t *data, uint32_t len)
+{
+	ck_assert_uint_eq(o->len, len);
+	ck_assert_msg(!memcmp(o->out, data, len), "verdict %d, drop %d: the frame was changed",
+		      o->verdict, o->drop);
+}
+
+/* The line of a frame's flow, and its word0; NULL: none. */
+static uint64_t *word0_of(const uint8_t *d, const struct fp_pkt *p)
+{
+	struct flow_key4 k4 = { .sport = p->sport_be, .dport = p->dport_be, .proto = p->proto };
+	struct flow_key6 k6 = { .sport = p->sport_be, .dport = p->dport_be, .proto = p->proto };
+	struct flow_hit4 h4;
+	struct flow_hit6 h6;
+
+	if (p->family == AF_INET) {
+		memcpy(&k4.saddr, d + p->l3_off + 12, 8);
+		return fp_flow_find4(table, &k4, &h4) == FLOW_HIT ? &h4.own->word0 : NULL;
+	}
+	memcpy(k6.saddr, d + p->l3_off + 8, 32);
+	return fp_flow_find6(table, &k6, &h6) == FLOW_HIT ? &h6.own->word0 : NULL;
+}
+
+/* ----- random frames ----- */
+
+static void inflight_clear(void)
+{
+	struct flow_pair4 *p4 = mem.base[FP_FLOW_R_LINES4];
+	struct flow_pair6 *p6 = mem.base[FP_FLOW_R_LINES6];
+
+	for (uint32_t i = 0; i < mem.n_pairs[FLOW_4]; i++)
+		for (int d = 0; d < 2; d++)
+			p4[i].dir[d].word0 &= ~(0xffffull << FLOW_W0_INFLIGHT_SHIFT);
+	for (uint32_t i = 0; i < mem.n_pairs[FLOW_6]; i++)
+		for (int d = 0; d < 2; d++)
+			p6[i].dir[d].word0 &= ~(0xffffull << FLOW_W0_INFLIGHT_SHIFT);
+}
+
+/*
+ * The general code says FP_A_TX for express and worker flows alike. With a worker only the express
+ * ones with an untagged link go out, and nothing else is touched; without one the others go too.
+ */
+START_TEST(random_frames)
+{
+	bool lives = _i & 1;
+	unsigned n_sent = 0, n_other = 0;
+
+	for (int n = 0; n < 20000; n++) {
+		struct frame f, general;
+		struct expect e;
+		struct fp_pkt p;
+		struct outcome o;
+		uint64_t *word0, w0 = 0;
+		const uint8_t *d = f.buf + HEADROOM;
+		bool out;
+
+		frame_make(&f);
+		f.len = MAX(f.len, 14u); /* the kernel runs nothing shorter */
+		general = f;
+		expect_flow(&general, &e);
+		fp_classify(d, f.len, &p);
+		word0 = plain(&f, &p) ? word0_of(d, &p) : NULL;
+		w0 = word0 ? *word0 : 0;
+		if (lives)
+			worker_lives(true);
+		o = run_frame(d, f.len);
+		out = e.act == FP_A_TX && e.out.headroom == HEADROOM &&
+		      (flow_w0_path(w0) == FLOW_P_EXPRESS || !lives);
+		if (out)
+			ck_assert_msg(sent(&o), "verdict %d, drop %d", o.verdict, o.drop);
+		else if (lives || e.act == FP_A_MISS || e.act == FP_A_ADJ)
+			ck_assert_msg(!sent(&o), "act %u was sent", e.act);
+		n_sent += sent(&o);
+		n_other += !sent(&o);
+		if (out) {
+			uint32_t l3_len = p.end - p.l3_off;
+
+			ck_assert_uint_eq(o.len, f.len);
+			ck_assert(!memcmp(o.out, e.out.data, 14 + l3_len));
+			ck_assert(
+				!memcmp(o.out + 14 + l3_len, d + 14 + l3_len, f.len - 14 - l3_len));
+		} else if (!sent(&o)) {
+			untouched(&o, d, f.len);
+		}
+		ck_assert_uint_eq(o.rc, sent(&o) || o.verdict == EXPRESS_V_WORKER_FLOW ||
+							o.verdict == EXPRESS_V_WORKER_NEW
+						? 4
+					: o.drop >= 0 ? 1
+						      : 2);
+		if (o.verdict == EXPRESS_V_WORKER_FLOW)
+			inflight_clear();
+		else if (word0)
+			*word0 = w0; /* flags as before */
+	}
+	ck_assert_uint_gt(n_sent, 200);
+	ck_assert_uint_gt(n_other, 10000);
+}
+END_TEST
+
+/* ----- one flow ----- */
+
+struct conn {
+	enum flow_family fam;
+	uint8_t proto;
+	struct fp_flow_new flow;
+	uint64_t ref;
+	uint8_t data[ROOM];
+	uint32_t len;
+};
+
+static uint64_t *line_of(const struct conn *c, unsigned dir)
+{
+	return (uint64_t *)((char *)mem
+				    .base[c->fam == FLOW_4 ? FP_FLOW_R_LINES4 : FP_FLOW_R_LINES6] +
+			    ((size_t)(uint32_t)c->ref + dir) *
+				    (c->fam == FLOW_4 ? sizeof(struct flow_line4)
+						      : sizeof(struct flow_line6)));
+}
+
+/* The second direction's rewrite: into the inverse of the first one's key. */
+static void rewrite_back(struct conn *c)
+{
+	struct fp_flow_half *h = c->flow.dir;
+	struct fp_nat4 n4;
+	struct fp_nat6 n6;
+
+	if (c->fam == FLOW_4) {
+		const struct flow_key4 *k = &h[1].key4, *to = &h[0].key4;
+		struct fp_tuple4 a = { k->saddr, k->daddr, k->sport, k->dport, k->proto };
+		struct fp_tuple4 b = { to->daddr, to->saddr, to->dport, to->sport, k->proto };
+
+		fp_nat4_init(&n4, &a, &b);
+		h[1].rw4 = (struct flow_rewrite4){ n4.src_be,   n4.dst_be,   n4.sport_be,
+						   n4.dport_be, n4.ip_delta, n4.l4_delta };
+	} else {
+		const struct flow_key6 *k = &h[1].key6, *to = &h[0].key6;
+		struct fp_tuple6 a = { .sport_be = k->sport,
+				       .dport_be = k->dport,
+				       .proto = k->proto };
+		struct fp_tuple6 b = { .sport_be = to->dport,
+				       .dport_be = to->sport,
+				       .proto = k->proto };
+
+		memcpy(a.src, k->saddr, 16);
+		memcpy(a.dst, k->daddr, 16);
+		memcpy(b.src, to->daddr, 16);
+		memcpy(b.dst, to->saddr, 16);
+		fp_nat6_init(&n6, &a, &b);
+		h[1].rw6 = (struct flow_rewrite6){ .sport = n6.sport_be,
+						   .dport = n6.dport_be,
+						   .l4_delta = n6.l4_delta };
+		memcpy(h[1].rw6.saddr, n6.src, 16);
+		memcpy(h[1].rw6.daddr, n6.dst, 16);
+	}
+}
+
+/* Case numbers 0 to 3: the families by UDP and TCP. */
+static struct conn conn_make(int which)
+{
+	uint32_t id = 4030 + (uint32_t)(which >> 1); /* in no table yet */
+	struct conn c = { .fam = which & 1 ? FLOW_6 : FLOW_4,
+			  .proto = which >> 1 ? IPPROTO_TCP : IPPROTO_UDP };
+
+	flow_of(id, c.fam == FLOW_6, &c.flow);
+	c.flow.policy = POLICY;
+	for (int d = 0; d < 2; d++) {
+		struct fp_flow_half *h = &c.flow.dir[d];
+
+		h->egress = flow_egress(ADJ, 14, 2);
+		h->state = (uint8_t)(FLOW_P_EXPRESS | (which >> 1 ? TCPT_S_ESTABLISHED : 1)
+							      << FLOW_TRACK_SHIFT);
+		h->flags &= (uint8_t)~FLOW_F_LIBERAL;
+	}
+	ck_assert(c.flow.dir[0].flags & FLOW_F_REWRITE);
+	rewrite_back(&c);
+	fp_flow_maintain(table, 4096);
+	ck_assert_int_eq(fp_flow_insert(fp_flow_worker(table, 0), c.fam, &c.flow, &c.ref), 0);
+	return c;
+}
+
+/* A frame of the direction with checksums that are right. */
+static void conn_frame(struct conn *c, unsigned dir, unsigned payload)
+{
+	const struct fp_flow_half *h = &c->flow.dir[dir];
+	unsigned ip_len = c->fam == FLOW_4 ? 20 : 40, l4_len = c->proto == IPPROTO_TCP ? 20 : 8;
+	uint8_t *d = c->data, *ip = d + 14, *l4 = ip + ip_len;
+	struct fp_pkt p;
+
+	memset(d, 0, sizeof(c->data));
+	memcpy(d, our_mac, 6);
+	c->len = 14 + ip_len + l4_len + payload;
+	if (c->fam == FLOW_4) {
+		fp_st16(d + 12, FP_ETH_IP4);
+		ip[0] = 0x45;
+		fp_st16(ip + 2, (uint16_t)(c->len - 14));
+		ip[8] = 64;
+		ip[9] = c->proto;
+		memcpy(ip + 12, &h->key4.saddr, 8);
+		memcpy(l4, &h->key4.sport, 4);
+		fp_st16_be(ip + 10, fp_csum_ip4(ip, 20));
+	} else {
+		fp_st16(d + 12, FP_ETH_IP6);
+		ip[0] = 0x60;
+		fp_st16(ip + 4, (uint16_t)(l4_len + payload));
+		ip[6] = c->proto;
+		ip[7] = 64;
+		memcpy(ip + 8, h->key6.saddr, 32);
+		memcpy(l4, &h->key6.sport, 4);
+	}
+	for (unsigned i = 0; i < payload; i++)
+		l4[l4_len + i] = (uint8_t)(i * 7 + 1);
+	if (c->proto == IPPROTO_UDP) {
+		fp_st16(l4 + 4, (uint16_t)(8 + payload));
+	} else {
+		fp_st32(l4 + 4, 10000);
+		fp_st32(l4 + 8, 10000);
+		l4[12] = 0x50;
+		l4[13] = 0x10;
+		fp_st16(l4 + 14, 1000);
+	}
+	fp_classify(d, c->len, &p);
+	ck_assert(fp_csum_l4_fill(d, &p));
+}
+
+static uint8_t *conn_l4(struct conn *c)
+{
+	return c->data + 14 + (c->fam == FLOW_4 ? 20 : 40);
+}
+
+/* After a change of the transport header. */
+static void conn_sum(struct conn *c)
+{
+	struct fp_pkt p;
+	uint8_t *l4 = conn_l4(c);
+
+	fp_st16(l4 + (c->proto == IPPROTO_TCP ? FP_TCP_CSUM : FP_UDP_CSUM), 0);
+	fp_classify(c->data, c->len, &p);
+	if (!fp_csum_l4_fill(c->data, &p))
+		ck_abort_msg("no checksum");
+}
+
+static struct outcome conn_run(struct conn *c)
+{
+	return run_frame(c->data, c->len);
+}
+
+/* Every field of a translated frame, from the tuple of the other direction. */
+static void conn_check(const struct conn *c, unsigned dir, const uint8_t *out, uint32_t len)
+{
+	const struct fp_flow_half *back = &c->flow.dir[!dir];
+	uint8_t want[ROOM], *ip = want + 14, *l4 = ip + (c->fam == FLOW_4 ? 20 : 40);
+	struct fp_pkt p;
+
+	ck_assert_uint_eq(len, c->len);
+	memcpy(want, c->data, len);
+	memcpy(want, adjs[ADJ].hdr, 12);
+	if (c->fam == FLOW_4) {
+		ip[8]--;
+		memcpy(ip + 12, &back->key4.daddr, 4);
+		memcpy(ip + 16, &back->key4.saddr, 4);
+		memcpy(l4, &back->key4.dport, 2);
+		memcpy(l4 + 2, &back->key4.sport, 2);
+		fp_st16_be(ip + 10, 0);
+		fp_st16_be(ip + 10, fp_csum_ip4(ip, 20));
+	} else {
+		ip[7]--;
+		memcpy(ip + 8, back->key6.daddr, 16);
+		memcpy(ip + 24, back->key6.saddr, 16);
+		memcpy(l4, &back->key6.dport, 2);
+		memcpy(l4 + 2, &back->key6.sport, 2);
+	}
+	fp_st16(l4 + (c->proto == IPPROTO_TCP ? FP_TCP_CSUM : FP_UDP_CSUM), 0);
+	fp_classify(want, len, &p);
+	ck_assert(fp_csum_l4_fill(want, &p));
+	for (uint32_t i = 0; i < len; i++)
+		ck_assert_msg(out[i] == want[i], "byte %u: %#x, not %#x", i, out[i], want[i]);
+}
+
+static void sent_right(struct conn *c, unsigned dir, enum express_verdict v)
+{
+	struct outcome o = conn_run(c);
+
+	ck_assert_msg(o.verdict == (int)v, "verdict %d, drop %d, not verdict %d", o.verdict, o.drop,
+		      v);
+	conn_check(c, dir, o.out, o.len);
+}
+
+static void not_sent(struct conn *c, int verdict, int reason)
+{
+	struct outcome o = conn_run(c);
+
+	ck_assert_msg(o.verdict == verdict && o.drop == reason,
+		      "verdict %d, drop %d, not %d and %d", o.verdict, o.drop, verdict, reason);
+	untouched(&o, c->data, c->len);
+}
+
+/* One test for all kinds: a namespace and a program's load take longer than the test. */
+static void each(void (*one)(int which), int first, int last)
+{
+	for (int which = first; which < last; which++) {
+		port_in = (struct express_port){ .on = 1, .slot = PORT_IN };
+		memcpy(port_in.mac, our_mac, 6);
+		port_set();
+		fp_xdp_ctl(xdp)->policy = POLICY;
+		one(which);
+	}
+}
+
+#define TO_WORKER(c)    not_sent(c, EXPRESS_V_WORKER_FLOW, -1)
+#define DROPPED(c, why) not_sent(c, -1, RTR_DROP_##why)
+
+/* Both directions, counters, time, TCP's edges. */
+static void both_ways_case(int which)
+{
+	struct conn c = conn_make(which);
+
+	for (unsigned dir = 0; dir < 2; dir++) {
+		const struct flow_line4 *l4 = (void *)line_of(&c, dir);
+		const struct flow_line6 *l6 = (void *)line_of(&c, dir);
+		uint32_t before = fp_flow_now(), time;
+		const struct flow_tcp *t = c.fam == FLOW_4 ? &l4->tcp : &l6->tcp;
+
+		conn_frame(&c, dir, 100);
+		sent_right(&c, dir, EXPRESS_V_SENT);
+		conn_frame(&c, dir, 33);
+		sent_right(&c, dir, EXPRESS_V_SENT);
+		time = c.fam == FLOW_4 ? l4->time : l6->time;
+		/* The tick and the clock are tied within one unit. */
+		ck_assert_uint_ge(time + 1, before);
+		ck_assert_uint_le(time, fp_flow_now() + 1);
+		ck_assert_uint_eq(c.fam == FLOW_4 ? l4->count : l6->count,
+				  2 * FLOW_COUNT_ONE(c.len - 14) + 100 - 33);
+		if (c.proto == IPPROTO_TCP) {
+			ck_assert_uint_eq(t->end, 10100);
+			ck_assert_uint_eq(t->edge, 40000); /* 10000 + 4000 is less */
+		}
+	}
+}
+
+START_TEST(both_ways)
+{
+	each(both_ways_case, 0, 4);
+}
+END_TEST
+
+/* What goes to a live worker, and that all of a direction follows it there. */
+static void worker_case(int which)
+{
+	struct conn c = conn_make(which);
+	struct fp_flow_worker *wk = fp_flow_worker(table, 0);
+	uint64_t *w0 = line_of(&c, 0);
+
+	worker_lives(true);
+	conn_frame(&c, 0, 10);
+	sent_right(&c, 0, EXPRESS_V_SENT);
+	ck_assert_int_eq(fp_flow_set_path(wk, c.fam, c.ref, FLOW_P_WORKER, false), 0);
+	TO_WORKER(&c);
+	ck_assert_uint_eq(flow_w0_inflight(*w0), 1);
+	/* The path turns only when none is on its way; forced, packets still follow the others. */
+	ck_assert_int_eq(fp_flow_set_path(wk, c.fam, c.ref, FLOW_P_EXPRESS, false), -EBUSY);
+	ck_assert_int_eq(fp_flow_set_path(wk, c.fam, c.ref, FLOW_P_EXPRESS, true), 0);
+	TO_WORKER(&c);
+	ck_assert_uint_eq(flow_w0_inflight(*w0), 2);
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(fp_flow_inflight_done(wk, c.fam, c.ref), 0);
+	sent_right(&c, 0, EXPRESS_V_SENT);
+	ck_assert_uint_eq(flow_w0_inflight(*line_of(&c, 1)), 0);
+	/* A queue without socket, and a beat of long ago, are no worker. */
+	fp_flow_set_path(wk, c.fam, c.ref, FLOW_P_WORKER, false);
+	worker_lives(false);
+	sent_right(&c, 0, EXPRESS_V_SENT_ALONE);
+	worker_lives(true);
+	port_in.xsk_base = 0;
+	port_set();
+	*fp_xdp_beat(xdp, 0) = monotonic();
+	sent_right(&c, 0, EXPRESS_V_SENT_ALONE);
+	ck_assert_uint_eq(flow_w0_inflight(*w0), 0);
+}
+
+START_TEST(worker)
+{
+	each(worker_case, 0, 4);
+}
+END_TEST
+
+/* Frames of no flow, by mode, and interfaces that are off or elsewhere. */
+static void no_flow_case(int which)
+{
+	struct conn c = conn_make(which);
+	uint8_t mac[6];
+
+	conn_frame(&c, 0, 10);
+	conn_l4(&c)[3] ^= 1;
+	conn_sum(&c);
+	not_sent(&c, EXPRESS_V_KERNEL_NEW, -1);
+	worker_lives(true);
+	not_sent(&c, EXPRESS_V_WORKER_NEW, -1);
+	fp_xdp_ctl(xdp)->mode = EXPRESS_M_RETURN;
+	not_sent(&c, EXPRESS_V_KERNEL_NEW, -1);
+	fp_xdp_ctl(xdp)->mode = EXPRESS_M_RUN;
+	worker_lives(false);
+	not_sent(&c, EXPRESS_V_KERNEL_NEW, -1);
+
+	conn_frame(&c, 0, 10);
+	port_in.zone = 9;
+	port_set();
+	not_sent(&c, EXPRESS_V_KERNEL_NEW, -1);
+	port_in.zone = 0;
+	port_in.on = 0;
+	port_set();
+	not_sent(&c, EXPRESS_V_KERNEL_OFF, -1);
+	port_in.on = 1;
+	memcpy(mac, port_in.mac, 6);
+	port_in.mac[5] ^= 1;
+	port_set();
+	not_sent(&c, EXPRESS_V_KERNEL_PLAIN, -1);
+	memcpy(port_in.mac, mac, 6);
+	port_set();
+	sent_right(&c, 0, EXPRESS_V_SENT);
+	fp_flow_set_path(fp_flow_worker(table, 0), c.fam, c.ref, FLOW_P_KERNEL, false);
+	not_sent(&c, EXPRESS_V_KERNEL_FLOW, -1);
+	ck_assert_int_eq(fp_flow_free(fp_flow_worker(table, 0), c.fam, c.ref), 0);
+	not_sent(&c, EXPRESS_V_KERNEL_NEW, -1);
+}
+
+START_TEST(no_flow)
+{
+	each(no_flow_case, 0, 4);
+}
+END_TEST
+
+/* The current generation of the policy and the one before it hold. */
+static void policy_case(int which)
+{
+	struct conn c = conn_make(which);
+
+	conn_frame(&c, 0, 10);
+	for (uint16_t ahead = 0; ahead < 4; ahead++) {
+		fp_xdp_ctl(xdp)->policy = (uint16_t)(POLICY + ahead);
+		worker_lives(true);
+		*line_of(&c, 0) &= ~(0xffffull << FLOW_W0_INFLIGHT_SHIFT);
+		if (ahead < 2)
+			sent_right(&c, 0, EXPRESS_V_SENT);
+		else
+			TO_WORKER(&c);
+		worker_lives(false);
+		*line_of(&c, 0) &= ~(0xffffull << FLOW_W0_INFLIGHT_SHIFT);
+		if (ahead < 2)
+			sent_right(&c, 0, EXPRESS_V_SENT);
+		else if (ahead == 2)
+			sent_right(&c, 0, EXPRESS_V_SENT_ALONE);
+		else
+			DROPPED(&c, GENERATION);
+	}
+}
+
+START_TEST(policy)
+{
+	each(policy_case, 0, 4);
+}
+END_TEST
+
+/* The first answer is a worker's, who learns that there is one. */
+static void first_answer_case(int which)
+{
+	struct conn c = conn_make(which);
+	uint64_t *w0 = line_of(&c, 1);
+
+	*w0 &= ~((uint64_t)(0xff & ~FLOW_PATH_MASK) << FLOW_W0_STATE_SHIFT);
+	worker_lives(true);
+	conn_frame(&c, 1, 10);
+	TO_WORKER(&c);
+	ck_assert_uint_eq(flow_w0_inflight(*w0), 1);
+	worker_lives(false);
+	sent_right(&c, 1, EXPRESS_V_SENT_ALONE);
+}
+
+START_TEST(first_answer)
+{
+	each(first_answer_case, 0, 2);
+}
+END_TEST
+
+/* A hit that cannot be sent: a worker's, else the kernel's if it knows the flow, else dropped. */
+static void cannot(struct conn *c)
+{
+	uint64_t *w0 = line_of(c, 0), was = *w0;
+
+	worker_lives(true);
+	TO_WORKER(c);
+	*w0 = was;
+	worker_lives(false);
+	DROPPED(c, NO_WORKER);
+	*w0 = was | (uint64_t)FLOW_F_MIRRORED << FLOW_W0_FLAGS_SHIFT;
+	not_sent(c, EXPRESS_V_KERNEL_MIRROR, -1);
+	*w0 = was;
+	conn_frame(c, 0, 10);
+	sent_right(c, 0, EXPRESS_V_SENT);
+}
+
+static void cannot_be_sent_case(int which)
+{
+	struct conn c = conn_make(which);
+	struct fp_adj adj = adjs[ADJ], other;
+	uint64_t *w0 = line_of(&c, 0);
+	uint8_t *ip = c.data + 14;
+
+	adj.port = PORT_OUT;
+	/* No hop left. */
+	conn_frame(&c, 0, 10);
+	if (c.fam == FLOW_4) {
+		ip[8] = 1;
+		fp_st16_be(ip + 10, 0);
+		fp_st16_be(ip + 10, fp_csum_ip4(ip, 20));
+	} else {
+		ip[7] = 1;
+	}
+	cannot(&c);
+	/* Too big for the link; the neighbour is not there; shaped; a tagged link; no such device.
+	 */
+	for (int i = 0; i < 5; i++) {
+		other = adj;
+		other.mtu = (uint16_t)(i == 0 ? c.len - 15 : other.mtu);
+		other.len = i == 1 ? 0 : i == 3 ? 18 : other.len;
+		other.shaped = i == 2;
+		other.port = i == 4 ? 7 : other.port;
+		conn_frame(&c, 0, 10);
+		ck_assert_int_eq(fp_xdp_adj_set(xdp, ADJ, &other), 0);
+		worker_lives(false);
+		if (i == 4)
+			DROPPED(&c, EGRESS_DOWN);
+		else
+			DROPPED(&c, NO_WORKER);
+		worker_lives(true);
+		if (i < 4)
+			TO_WORKER(&c);
+		*w0 &= ~(0xffffull << FLOW_W0_INFLIGHT_SHIFT);
+		fp_xdp_adj_set(xdp, ADJ, &adj);
+		sent_right(&c, 0, EXPRESS_V_SENT);
+	}
+	/* The MTU is of the packet, not of the frame. */
+	other = adj;
+	other.mtu = (uint16_t)(c.len - 14);
+	fp_xdp_adj_set(xdp, ADJ, &other);
+	sent_right(&c, 0, EXPRESS_V_SENT);
+	fp_xdp_adj_set(xdp, ADJ, &adj);
+	*w0 |= (uint64_t)FLOW_F_SHAPED << FLOW_W0_FLAGS_SHIFT;
+	worker_lives(false);
+	DROPPED(&c, NO_WORKER);
+	*w0 &= ~((uint64_t)FLOW_F_SHAPED << FLOW_W0_FLAGS_SHIFT);
+	if (c.fam == FLOW_6)
+		return;
+	/* A first fragment; options. */
+	conn_frame(&c, 0, 10);
+	fp_st16(ip + 6, FP_IP4_MF);
+	fp_st16_be(ip + 10, 0);
+	fp_st16_be(ip + 10, fp_csum_ip4(ip, 20));
+	cannot(&c);
+	conn_frame(&c, 0, 10);
+	memmove(ip + 24, ip + 20, c.len - 34);
+	memset(ip + 20, 1, 4);
+	c.len += 4;
+	ip[0] = 0x46;
+	fp_st16(ip + 2, (uint16_t)(c.len - 14));
+	fp_st16_be(ip + 10, 0);
+	fp_st16_be(ip + 10, fp_csum_ip4(ip, 24));
+	cannot(&c);
+}
+
+START_TEST(cannot_be_sent)
+{
+	each(cannot_be_sent_case, 0, 4);
+}
+END_TEST
+
+/* A sender that left the checksum to its NIC: never out by XDP where that can happen. */
+static void partial_checksum_case(int which)
+{
+	struct conn c = conn_make(which);
+	struct fp_pkt p;
+	uint64_t sum;
+
+	conn_frame(&c, 0, 40);
+	port_in.flags = EXPRESS_PF_PARTIAL;
+	port_set();
+	sent_right(&c, 0, EXPRESS_V_SENT);
+	fp_classify(c.data, c.len, &p);
+	sum = fp_csum_pkt_pseudo(c.data, &p);
+	fp_st16_be(conn_l4(&c) + (c.proto == IPPROTO_TCP ? FP_TCP_CSUM : FP_UDP_CSUM),
+		   fp_csum_fold(sum));
+	ck_assert(fp_csum_l4_is_partial(c.data, &p));
+	cannot(&c);
+}
+
+START_TEST(partial_checksum)
+{
+	each(partial_checksum_case, 0, 4);
+}
+END_TEST
+
+/* A new MAC address acts at once, and nothing goes out while the adjacency is being changed. */
+static void adjacency_case(int which)
+{
+	struct conn c = conn_make(which);
+	struct fp_adj a = adjs[ADJ], was = adjs[ADJ];
+
+	conn_frame(&c, 0, 10);
+	a.port = PORT_OUT;
+	a.hdr[5] = 0x77;
+	adjs[ADJ] = a;
+	ck_assert_int_eq(fp_xdp_adj_set(xdp, ADJ, &a), 0);
+	sent_right(&c, 0, EXPRESS_V_SENT);
+	adjs[ADJ] = was;
+	ck_assert_int_eq(fp_xdp_adj_set(xdp, 0, &a), -EINVAL);
+	ck_assert_int_eq(fp_xdp_adj_set(xdp, 16, &a), -EINVAL);
+}
+
+START_TEST(adjacency)
+{
+	each(adjacency_case, 0, 4);
+}
+END_TEST
+
+/* What the tracker must see goes to the worker; without one it goes out and is noted. */
+static void tcp_thought_case(int which)
+{
+	static const struct {
+		uint8_t flags;
+		uint32_t seq, ack;
+		uint8_t note;
+	} cases[] = {
+		{ 0x11, 10000, 10000, FLOW_F_FIN },
+		{ 0x14, 10000, 10000, FLOW_F_RST },
+		{ 0x02, 10000, 0, 0 },
+		{ 0x10, 10000 + 30001, 10000, FLOW_F_WINDOW },
+		{ 0x10, 10000, 10001, FLOW_F_WINDOW },
+		{ 0x10, 10000 - 20000, 10000, FLOW_F_WINDOW },
+	};
+	struct conn c = conn_make(which);
+	uint64_t *w0 = line_of(&c, 0), was = *w0;
+
+	for (unsigned k = 0; k < ARRAY_LEN(cases); k++) {
+		conn_frame(&c, 0, 10);
+		fp_st32(conn_l4(&c) + 4, cases[k].seq);
+		fp_st32(conn_l4(&c) + 8, cases[k].ack);
+		conn_l4(&c)[13] = cases[k].flags;
+		conn_sum(&c);
+		worker_lives(true);
+		TO_WORKER(&c);
+		ck_assert_uint_eq(*w0, was + FLOW_W0_INFLIGHT_ONE);
+		*w0 = was;
+		worker_lives(false);
+		sent_right(&c, 0, EXPRESS_V_SENT_ALONE);
+		ck_assert_uint_eq(*w0, was | (uint64_t)cases[k].note << FLOW_W0_FLAGS_SHIFT);
+		*w0 = was;
+	}
+}
+
+START_TEST(tcp_thought)
+{
+	each(tcp_thought_case, 2, 4);
+}
+END_TEST
+
+/* ----- real links ----- */
+
+static int raw_socket(const char *dev)
+{
+	struct sockaddr_ll sll = { .sll_family = AF_PACKET,
+				   .sll_protocol = htons(ETH_P_ALL),
+				   .sll_ifindex = (int)if_nametoindex(dev) };
+	int fd = socket(AF_PACKET, SOCK_RAW, htons(ETH_P_ALL));
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&sll, sizeof(sll)), 0);
+	return fd;
+}
+
+/* The next frame with a source MAC of the adjacency. */
+static uint32_t receive(int fd, uint8_t *buf)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	ssize_t n;
+
+	for (;;) {
+		ck_assert_msg(poll(&pfd, 1, 5000) == 1, "the frame did not arrive");
+		n = recv(fd, buf, ROOM, 0);
+		ck_assert_int_gt(n, 13);
+		if (!memcmp(buf + 6, adjs[ADJ].hdr + 6, 6))
+			return (uint32_t)n;
+	}
+}
+
+/* From a socket on one link, through the program, to a socket behind the other. */
+START_TEST(through_veth)
+{
+	struct express_port peer = { .slot = 5 };
+	int from = raw_socket("in-peer"), to = raw_socket("out-peer");
+	uint8_t buf[ROOM];
+
+	/* The far end of a redirect needs a program. */
+	ck_assert_int_eq(fp_xdp_port_set(xdp, if_nametoindex("out-peer"), &peer), 0);
+	for (int which = 0; which < 4; which++) {
+		struct conn c = conn_make(which);
+
+		for (unsigned dir = 0; dir < 2; dir++)
+			for (unsigned payload = 26; payload < 300; payload += 91) {
+				uint32_t n;
+
+				conn_frame(&c, dir, payload);
+				ck_assert_int_eq(send(from, c.data, c.len, 0), c.len);
+				n = receive(to, buf);
+				conn_check(&c, dir, buf, n);
+			}
+	}
+	close(from);
+	close(to);
+}
+END_TEST
+
+/* The program and its maps outlive the process that pinned them; the next one takes them over. */
+START_TEST(pinned)
+{
+	struct fp_xdp_conf xc = { .mem = &mem, .n_ports = 2, .n_adj = 16, .n_xsks = 2 };
+	struct express_port p = { .on = 1, .slot = 0 };
+	char dir[] = "/tmp/rtr-bpf-XXXXXX";
+	struct express_count c;
+	struct fp_xdp *x;
+	unsigned ifindex;
+
+	ck_assert(sh("ip link add pin type veth peer name pin-peer && ip link set pin up && "
+		     "ip link set pin-peer up"));
+	ifindex = if_nametoindex("pin");
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	ck_assert_int_eq(unshare(CLONE_NEWNS), 0);
+	ck_assert_int_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	ck_assert_int_eq(mount("bpf", dir, "bpf", 0, NULL), 0);
+	xc.pin_dir = dir;
+	ck_assert_int_eq(fp_xdp_new(&xc, &x), 0);
+	fp_xdp_ctl(x)->policy = 77;
+	ck_assert_int_eq(fp_xdp_port_set(x, ifindex, &p), 0);
+	fp_xdp_free(x);
+	ck_assert(sh("ip link show pin | grep -q prog/xdp"));
+	ck_assert_int_eq(fp_xdp_new(&xc, &x), 0);
+	ck_assert_uint_eq(fp_xdp_ctl(x)->policy, 77);
+	ck_assert_int_eq(fp_xdp_counts(x, 0, &c), 0);
+	ck_assert_int_eq(fp_xdp_port_set(x, ifindex, &p), 0);
+	ck_assert_int_eq(fp_xdp_port_del(x, 0), 0);
+	ck_assert(sh("! ip link show pin | grep -q prog/xdp"));
+	ck_assert_int_eq(fp_xdp_port_del(x, 0), -ENOENT);
+	fp_xdp_free(x);
+	xc.n_adj = 32;
+	ck_assert_int_eq(fp_xdp_new(&xc, &x), -EPROTO);
+	ck_assert_int_eq(umount2(dir, MNT_DETACH), 0);
+	ck_assert_int_eq(rmdir(dir), 0);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+	Suite *s = suite_create("express");
+	TCase *tc = tcase_create("express");
+
+	netns_or_skip();
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_set_timeout(tc, 60);
+	tcase_add_loop_test(tc, random_frames, 0, 2);
+	tcase_add_test(tc, both_ways);
+	tcase_add_test(tc, worker);
+	tcase_add_test(tc, no_flow);
+	tcase_add_test(tc, policy);
+	tcase_add_test(tc, first_answer);
+	tcase_add_test(tc, cannot_be_sent);
+	tcase_add_test(tc, partial_checksum);
+	tcase_add_test(tc, adjacency);
+	tcase_add_test(tc, tcp_thought);
+	tcase_add_test(tc, through_veth);
+	tcase_add_test(tc, pinned);
+	suite_add_tcase(s, tc);
+	return s;
+}
+
+CHECK_MAIN(suite)
