@@ -120,3 +120,6 @@ librtrd_a_SOURCES += daemon/pbr/pbr_show.c
 librtrd_a_SOURCES += daemon/route/load_sharing.c
 librtrd_a_SOURCES += daemon/nft/nft_cap.c daemon/nft/nft_cap.h daemon/nft/nft_xt.c
 librtrd_a_SOURCES += daemon/nft/nft_count.c daemon/nft/nft_count_run.h daemon/nft/nft_show.c
+librtrd_a_SOURCES += daemon/nat/nat_nft.c daemon/nat/nat_nft.h daemon/nat/nat_nft_list.c
+librtrd_a_SOURCES += daemon/nat/nat_nft_snat.c daemon/nat/nat_nft_static.c
+librtrd_a_SOURCES += daemon/nat/nat_kernel.c

@@ -2,6 +2,7 @@
 #include "firewall/policy_impl.h"
 
 #include "domain.h"
+#include "nat/nat_policy.h"
 #include "system/global.h"
 #include "txn/txn.h"
 
@@ -105,6 +106,7 @@ const struct policy *policy_unref(const struct policy *p)
 	if (!i || --i->pub.refs)
 		return NULL;
 	zones_free(&i->pub);
+	nat_policy_unref(i->pub.nat);
 	for (size_t k = 0; k < i->pub.n_lists; k++)
 		pol_list_unref(i->pub.lists[k]);
 	free((void *)(uintptr_t)i->pub.lists);
@@ -116,6 +118,20 @@ const struct policy *policy_unref(const struct policy *p)
 	return NULL;
 }
 
+static const struct pol_list *list_of(void *arg, uint8_t family, const char *name)
+{
+	return policy_list(arg, family, name);
+}
+
+static void build_nat(struct build *b)
+{
+	unsigned errors = b->c ? b->c->n_errors : 0;
+	struct nat_lookup look = { .list = list_of, .arg = &b->p->pub };
+
+	b->p->pub.nat = nat_policy_build(b->model, b->old ? b->old->pub.nat : NULL, &look, b->c);
+	b->failed |= b->c && b->c->n_errors != errors;
+}
+
 const struct policy *policy_build(const struct rec *model, const struct policy *old, time_t now,
 				  struct check *c)
 {
@@ -123,7 +139,7 @@ const struct policy *policy_build(const struct rec *model, const struct policy *
 	const struct global *g = (const void *)model;
 	struct build b = { .model = model, .old = before, .c = c, .now = now };
 
-	if (old && old->model == model && same_hour(before, now))
+	if (old && old->model == model && same_hour(before, now) && nat_policy_fresh(old->nat))
 		return policy_ref(old);
 	b.p = xcalloc(1, sizeof(*b.p));
 	b.p->built = now;
@@ -133,6 +149,7 @@ const struct policy *policy_build(const struct rec *model, const struct policy *
 	b.p->pub.martians = !SCH_HAS(g, martian_filter) || g->martian_filter;
 	build_groups(&b);
 	build_lists(&b);
+	build_nat(&b);
 	build_zones(&b);
 	build_pairs(&b);
 	build_locals(&b);

@@ -2,6 +2,7 @@
 /* The judge: what the policy says about one packet. docs/design/policy.md gives the order; both
  * planes are tested against this. */
 #include "firewall/policy_set.h"
+#include "nat/nat_policy.h"
 
 #include <string.h>
 
@@ -321,6 +322,58 @@ static bool route_stage(struct eval *e)
 				  : "routed");
 }
 
+/* Translation is decided by the first packet; answers are led back by their connection. */
+static bool translates(const struct pol_packet *p)
+{
+	return !is_answer(p) || !p->reply;
+}
+
+/* Prefix translation is done next to the wire, before all else. */
+static void npt_in(struct eval *e)
+{
+	struct pol_xlate x = nat_npt_in(e->p->nat, &e->pkt, e->pkt.iif);
+
+	if (!x.on)
+		return;
+	nat_xlate_addr(&x, &e->pkt.dst);
+	e->v->dnat = x;
+}
+
+static void dnat_stage(struct eval *e)
+{
+	struct pol_xlate x = { 0 };
+
+	if (translates(&e->pkt))
+		x = nat_dnat(e->p->nat, &e->pkt, e->pkt.iif);
+	if (!x.on)
+		return;
+	nat_xlate_addr(&x, &e->pkt.dst);
+	if (x.port_lo)
+		e->pkt.dport = x.port_lo;
+	e->v->dnat = x;
+	step(e, POL_ST_DNAT, POL_PERMIT, x.rec, "destination translated");
+}
+
+static void snat_stage(struct eval *e, const struct pol_packet *received)
+{
+	struct pol_xlate x = { 0 };
+
+	if (translates(&e->pkt))
+		x = nat_snat(e->p->nat, &e->pkt, e->v->dnat.on ? received : NULL, e->pkt.iif,
+			     e->v->oif);
+	if (!x.on) {
+		const struct rec *exempt = x.rec;
+
+		x = nat_npt_out(e->p->nat, &e->pkt, e->v->oif);
+		if (!x.on && !exempt)
+			return;
+		if (!x.on)
+			x.rec = exempt;
+	}
+	e->v->snat = x;
+	step(e, POL_ST_SNAT, POL_PERMIT, x.rec, x.on ? "source translated" : "exempt");
+}
+
 void policy_eval(const struct policy *p, const struct pol_packet *pkt, const struct pol_world *w,
 		 struct pol_verdict *ret)
 {
@@ -330,8 +383,12 @@ void policy_eval(const struct policy *p, const struct pol_packet *pkt, const str
 
 	*ret = (struct pol_verdict){ .action = POL_PERMIT, .stage = POL_ST_SNAT };
 	ret->zone_in = zone_of(p, pkt->iif);
+	npt_in(&e);
 	if (!martian(&e) || !urpf(&e, in) ||
-	    (in && !list_stage(&e, POL_ST_IN, v6 ? in->in6 : in->in4)) || !route_stage(&e))
+	    (in && !list_stage(&e, POL_ST_IN, v6 ? in->in6 : in->in4)))
+		return;
+	dnat_stage(&e);
+	if (!route_stage(&e))
 		return;
 	if (ret->local) {
 		ret->zone_out = POL_ZONE_SELF;
@@ -345,4 +402,5 @@ void policy_eval(const struct policy *p, const struct pol_packet *pkt, const str
 	out = policy_iface(p, ret->oif);
 	if (*pkt->iif && out && !list_stage(&e, POL_ST_OUT, v6 ? out->out6 : out->out4))
 		return;
+	snat_stage(&e, pkt);
 }

@@ -190,7 +190,8 @@ static int write_sysctl(const char *path, const char *value)
 	if (fd < 0) {
 		r = -errno;
 	} else {
-		if (write(fd, value, strlen(value)) < 0)
+		/* Writing nothing would change nothing: a list is emptied by an empty line. */
+		if (write(fd, *value ? value : "\n", *value ? strlen(value) : 1) < 0)
 			r = -errno;
 		close(fd);
 	}

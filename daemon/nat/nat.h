@@ -9,6 +9,7 @@
 #ifndef RTR_NAT_H
 #define RTR_NAT_H
 
+#include "kernel/shadow.h"
 #include "nat/nat_policy.h"
 
 /* "80", "8000-8010": a port or a range of them. */
@@ -126,5 +127,19 @@ bool nat_list_permits(const struct pol_list *l, const struct pol_packet *pkt);
 /* ---- what is wrong with a policy (nat_check.c) ---- */
 
 void nat_check_policy(const struct nat_policy *p, const struct rec *model, struct check *c);
+
+/* ---- the kernel (nat_nft.c, nat_kernel.c) ---- */
+
+struct plan;
+/* IFA_PROTO of the addresses that we answer for: 38 for the instance "main", others 140 to 189. */
+static inline uint8_t nat_alias_proto(void)
+{
+	return (uint8_t)(shadow_proto() - 60);
+}
+/* Frees what the last build of the ruleset keeps. */
+void nat_nft_forget(void);
+/* The NAT policy of a model, with the addresses of now; valid until the loop's next turn. */
+const struct nat_policy *nat_policy_for(const struct rec *want);
+void nat_plan(struct plan *p);
 
 #endif

@@ -111,6 +111,8 @@ static void check_dynamic(struct ctx *x, const struct nat_dynamic *d, unsigned f
 		check_error(c, d->rec, "a rotary pool is for ip nat inside destination");
 	if (d->pool && d->pool->match_host && d->overload)
 		check_error(c, d->rec, "match-host gives each host its own address: no overload");
+	if (*d->loopback && !nat_iface_find(x->p, d->loopback)->n_addrs[fam])
+		check_error(c, d->rec, "%s has no address", s->ifname);
 	if (!*d->ifname || !is_new(c, d->rec))
 		return;
 	if (nat_iface_find(x->p, d->ifname)->side[fam] != NAT_OUTSIDE)

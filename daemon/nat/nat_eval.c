@@ -11,56 +11,11 @@ static bool has_ports(uint8_t proto)
 	       proto == IPPROTO_DCCP || proto == IPPROTO_UDPLITE;
 }
 
-static bool in_addrs(const struct pol_addrs *set, const struct rtr_addr *a)
-{
-	if (!set)
-		return true;
-	for (size_t lo = 0, hi = set->n; lo < hi;) {
-		size_t mid = (lo + hi) / 2;
-
-		if (rtr_addr_cmp(a, &set->r[mid].lo) < 0)
-			hi = mid;
-		else if (rtr_addr_cmp(a, &set->r[mid].hi) > 0)
-			lo = mid + 1;
-		else
-			return true;
-	}
-	return false;
-}
-
-static bool in_ports(const struct pol_ports *set, uint16_t port)
-{
-	for (size_t i = 0; set && i < set->n; i++) {
-		if (port >= set->r[i].lo && port <= set->r[i].hi)
-			return true;
-	}
-	return !set;
-}
-
-static bool service_match(const struct pol_service *s, const struct pol_packet *pkt)
-{
-	if (s->proto != POL_PROTO_ANY && s->proto != pkt->proto)
-		return false;
-	if ((s->has_icmp_type && s->icmp_type != pkt->icmp_type) ||
-	    (s->has_icmp_code && s->icmp_code != pkt->icmp_code))
-		return false;
-	return in_ports(s->sport, pkt->sport) && in_ports(s->dport, pkt->dport);
-}
-
-/* Of what a rule can say only this is admitted to lists of NAT: nat_check.c refuses the rest. */
 bool nat_list_permits(const struct pol_list *l, const struct pol_packet *pkt)
 {
-	for (size_t i = 0; i < l->n; i++) {
-		const struct pol_rule *r = l->rules[i];
+	const struct pol_rule *r = pol_list_match(l, pkt);
 
-		if (!r->active || !in_addrs(r->src, &pkt->src) || !in_addrs(r->dst, &pkt->dst))
-			continue;
-		for (size_t k = 0; k < r->n_services; k++) {
-			if (service_match(&r->services[k], pkt))
-				return r->action == POL_PERMIT;
-		}
-	}
-	return false;
+	return r && r->action == POL_PERMIT;
 }
 
 static void to_one(struct pol_xlate *x, const struct rtr_addr *a, const struct rec *rec)
@@ -151,21 +106,24 @@ static const struct nat_static *find_forward(const struct nat_family *f, uint8_t
 	struct key k = { .kind = proto == IPPROTO_TCP ? NAT_TCP : NAT_UDP,
 			 .addr = a,
 			 .port = port };
-	const struct nat_static *v = oif ? f->by_local : f->statics, *s;
+	const struct nat_static *v = oif ? f->by_local : f->statics, *s, *bound = NULL, *any = NULL;
 
 	if (proto != IPPROTO_TCP && proto != IPPROTO_UDP)
 		return NULL;
 	s = floor_of(f, &k, oif != NULL);
 	if (!oif)
 		return s && covers_port(s, &k, false) ? s : NULL;
-	/* Ranges of one local address may overlap: all that begin before the port are asked, the
-	 * first in order wins. */
-	for (const struct nat_static *best = NULL;; s--) {
-		if (!s || s < v || s->kind != k.kind || rtr_addr_cmp(&s->local, a))
-			return best;
-		if (covers_port(s, &k, true) && (!*s->ifname || !strcmp(s->ifname, oif)))
-			best = s;
+	/* Ranges of one local address may overlap: all that begin before the port are asked. A line
+	 * of the interface comes before one without, else the first in order wins. */
+	for (; s && s >= v && s->kind == k.kind && !rtr_addr_cmp(&s->local, a); s--) {
+		if (!covers_port(s, &k, true))
+			continue;
+		if (!*s->ifname)
+			any = s;
+		else if (!strcmp(s->ifname, oif))
+			bound = s;
 	}
+	return bound ? bound : any;
 }
 
 /* ---- destinations ---- */
@@ -248,46 +206,41 @@ static void with_kernel_ports(const struct nat_policy *p, uint8_t proto, struct 
 	x->port_hi = v->r[v->n - 1].hi;
 }
 
+static bool snat_whole(const struct nat_family *f, const struct rtr_addr *src, struct pol_xlate *x)
+{
+	const struct nat_static *s = find_host(f, src, true);
+
+	if (s) {
+		to_one(x, &s->global, s->rec);
+		return true;
+	}
+	s = find_net(f, src, true);
+	if (s)
+		to_prefix(x, &s->global, s->len, s->rec);
+	return s != NULL;
+}
+
 static bool snat_static(const struct nat_family *f, const struct pol_packet *pkt, const char *oif,
 			struct pol_xlate *x)
 {
 	const struct nat_static *s = find_forward(f, pkt->proto, &pkt->src, pkt->sport, oif);
 
-	if (s) {
-		to_one(x, &s->global, s->rec);
-		x->port_lo = x->port_hi = (uint16_t)(s->gport + (pkt->sport - s->lport));
-		return true;
-	}
-	s = find_host(f, &pkt->src, true);
-	if (s) {
-		to_one(x, &s->global, s->rec);
-		return true;
-	}
-	s = find_net(f, &pkt->src, true);
-	if (s)
-		to_prefix(x, &s->global, s->len, s->rec);
-	return s != NULL;
+	if (!s)
+		return snat_whole(f, &pkt->src, x);
+	to_one(x, &s->global, s->rec);
+	x->port_lo = x->port_hi = (uint16_t)(s->gport + (pkt->sport - s->lport));
+	return true;
 }
 
 /* He who asks for a public address from inside is seen with one: his own if he has, else the one
  * that he asked for. */
 static void snat_hairpin(const struct nat_policy *p, const struct nat_family *f,
 			 const struct pol_packet *pkt, const struct pol_packet *orig,
-			 const struct rec *rec, struct pol_xlate *x)
+			 struct pol_xlate *x)
 {
-	/* The outside interface is the one whose address was asked for. */
-	for (size_t i = 0; i < p->n_ifaces; i++) {
-		const struct nat_iface *at = &p->ifaces[i];
-
-		for (size_t k = 0; k < at->n_addrs[nat_fam(pkt->family)]; k++) {
-			if (!rtr_addr_cmp(&at->addrs[nat_fam(pkt->family)][k], &orig->dst) &&
-			    snat_static(f, pkt, at->name, x))
-				return;
-		}
-	}
-	if (snat_static(f, pkt, "", x))
+	if (snat_whole(f, &pkt->src, x))
 		return;
-	to_one(x, &orig->dst, rec);
+	to_one(x, &orig->dst, NULL);
 	with_kernel_ports(p, pkt->proto, x);
 }
 
@@ -309,7 +262,7 @@ static bool snat_dynamic(const struct nat_policy *p, const struct nat_dynamic *d
 		to_one(x, &d->pool->lo, d->rec);
 		x->hi = d->pool->hi;
 	} else {
-		i = nat_iface_find(p, oif);
+		i = nat_iface_find(p, *d->loopback ? d->loopback : oif);
 		if (i && i->n_addrs[nat_fam(pkt->family)])
 			a = i->addrs[nat_fam(pkt->family)][0];
 		to_one(x, &a, d->rec);
@@ -331,7 +284,7 @@ struct pol_xlate nat_snat(const struct nat_policy *p, const struct pol_packet *p
 	in = nat_side_of(p, pkt->family, iif);
 	out = nat_side_of(p, pkt->family, oif);
 	if (in == NAT_INSIDE && out == NAT_INSIDE && orig) {
-		snat_hairpin(p, f, pkt, orig, NULL, &x);
+		snat_hairpin(p, f, pkt, orig, &x);
 		return x;
 	}
 	if (in == NAT_OUTSIDE && out == NAT_INSIDE) {
@@ -390,6 +343,53 @@ struct pol_xlate nat_npt_out(const struct nat_policy *p, const struct pol_packet
 			     const char *oif)
 {
 	return npt(p, &pkt->src, oif, true);
+}
+
+static uint32_t word_sum(const uint8_t *b, unsigned n)
+{
+	uint32_t sum = 0;
+
+	for (unsigned i = 0; i < n; i += 2)
+		sum += (uint32_t)b[i] << 8 | b[i + 1];
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return sum;
+}
+
+/* RFC 6296: what the change of prefix does to the sum of the address is taken back in one word:
+ * the subnet's of prefixes up to /48, else the first of the interface id that is not 0xffff. */
+static void npt_addr(const struct pol_xlate *x, struct rtr_addr *a)
+{
+	struct rtr_addr mask = rtr_mask_of_len(AF_INET6, x->prefix_len), from = *a;
+	unsigned at = x->prefix_len <= 48 ? 6 : 8;
+	uint32_t sum;
+
+	while (at > 6 && at < 14 && a->b[at] == 0xff && a->b[at + 1] == 0xff)
+		at += 2;
+	for (unsigned i = 0; i < 8; i++)
+		a->b[i] = (uint8_t)((x->lo.b[i] & mask.b[i]) | (a->b[i] & ~mask.b[i]));
+	sum = ((uint32_t)a->b[at] << 8 | a->b[at + 1]) + word_sum(from.b, 8) +
+	      (0xffff ^ word_sum(a->b, 8));
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	if (sum == 0xffff)
+		sum = 0;
+	a->b[at] = (uint8_t)(sum >> 8);
+	a->b[at + 1] = (uint8_t)sum;
+}
+
+void nat_xlate_addr(const struct pol_xlate *x, struct rtr_addr *a)
+{
+	struct rtr_addr mask = rtr_mask_of_len(a->family, x->prefix_len);
+
+	if (x->npt) {
+		npt_addr(x, a);
+	} else if (x->prefix) {
+		for (unsigned i = 0; i < rtr_family_size(a->family); i++)
+			a->b[i] = (uint8_t)((x->lo.b[i] & mask.b[i]) | (a->b[i] & ~mask.b[i]));
+	} else {
+		*a = x->lo;
+	}
 }
 
 bool nat_xlate_covers(const struct nat_policy *p, const struct pol_xlate *x,

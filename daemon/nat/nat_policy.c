@@ -21,8 +21,9 @@ static void *grow(void *v, size_t n, size_t size)
 
 /* ---- interfaces ---- */
 
-static struct nat_iface *iface_get(struct nat_policy *p, const char *name)
+static struct nat_iface *iface_get(struct nat_policy *p, const char *operators)
 {
+	const char *name = iface_kernel_name(operators);
 	struct nat_iface *i;
 
 	for (size_t k = 0; k < p->n_ifaces; k++) {
@@ -51,19 +52,20 @@ static void add_addr(struct nat_iface *i, const struct rtr_addr *a)
 static void fill_addrs(struct nat_iface *i, const struct rec *model, bool offline)
 {
 	const struct shadow_link *l = offline ? NULL : iface_link(i->name);
-	const struct iface *conf = iface_find(model, i->name);
+	const struct iface *conf = iface_find(model, iface_operator_name(i->name));
 	const struct iface_addr4 *a;
 	const struct iface_addr6 *b;
 	struct rtr_prefix p;
 
-	for (size_t k = 0; l && k < l->n_addrs; k++) {
-		if (l->addrs[k].scope == RT_SCOPE_UNIVERSE &&
-		    !(l->addrs[k].flags & IFA_F_SECONDARY))
-			add_addr(i, &l->addrs[k].addr.addr);
-	}
-	for (size_t k = 0; l && k < l->n_addrs; k++) {
-		if (l->addrs[k].scope == RT_SCOPE_UNIVERSE)
-			add_addr(i, &l->addrs[k].addr.addr);
+	for (int secondary = 0; secondary < 2; secondary++) {
+		for (size_t k = 0; l && k < l->n_addrs; k++) {
+			const struct shadow_addr *s = &l->addrs[k];
+
+			/* NAT's own are not the interface's. */
+			if (s->scope == RT_SCOPE_UNIVERSE && s->proto != nat_alias_proto() &&
+			    !(s->flags & IFA_F_SECONDARY) == !secondary)
+				add_addr(i, &s->addr.addr);
+		}
 	}
 	if (!conf)
 		return;
@@ -100,7 +102,7 @@ static void build_ifaces(struct nat_policy *p, const struct rec *model, bool off
 		recvec_foreach(rec_kids(&i->rec, &nat_npt_type), n) {
 			struct nat_npt *npt = ADD(p->npts, p->n_npts);
 
-			rtr_strlcpy(npt->ifname, i->name, sizeof(npt->ifname));
+			rtr_strlcpy(npt->ifname, iface_kernel_name(i->name), sizeof(npt->ifname));
 			npt->inside = n->inside;
 			npt->outside = n->outside;
 			npt->rec = &n->rec;
@@ -177,6 +179,13 @@ static const struct nat_addrs *pool_need(const struct nat_family *f, const char 
 	return a;
 }
 
+static bool is_loopback(const char *name)
+{
+	enum iface_kind kind = iface_kind_of(name);
+
+	return kind == IFACE_LOOPBACK0 || kind == IFACE_LOOPBACK;
+}
+
 static void build_dynamics(struct nat_family *f, uint8_t family, const struct recvec *v,
 			   const struct nat_lookup *look, struct check *c)
 {
@@ -193,7 +202,12 @@ static void build_dynamics(struct nat_family *f, uint8_t family, const struct re
 			d.pool = pool_need(f, s->pool, &s->rec, c);
 		if (!d.list || (s->to == NAT_TO_POOL && !d.pool))
 			continue;
-		rtr_strlcpy(d.ifname, s->ifname, sizeof(d.ifname));
+		rtr_strlcpy(d.ifname, iface_kernel_name(s->ifname), sizeof(d.ifname));
+		/* Nothing leaves by a loopback: its address is one that we have anyway. */
+		if (s->to == NAT_TO_INTERFACE && is_loopback(s->ifname)) {
+			memcpy(d.loopback, d.ifname, sizeof(d.loopback));
+			d.ifname[0] = '\0';
+		}
 		if (d.pool && !d.overload)
 			nat_map_build(&d, c);
 		*ADD(f->dynamics, f->n_dynamics) = d;
@@ -269,12 +283,12 @@ static void add_static(struct nat_policy *p, struct nat_family *f, const struct 
 
 	if (l->kind < NAT_TCP)
 		s.n_ports = 0;
-	rtr_strlcpy(s.ifname, l->ifname, sizeof(s.ifname));
+	rtr_strlcpy(s.ifname, iface_kernel_name(l->ifname), sizeof(s.ifname));
 	if (!*l->ifname) {
 		*ADD(f->statics, f->n_statics) = s;
 		return;
 	}
-	i = nat_iface_find(p, l->ifname);
+	i = nat_iface_find(p, s.ifname);
 	for (size_t k = 0; i && k < i->n_addrs[nat_fam(family)]; k++) {
 		s.global = i->addrs[nat_fam(family)][k];
 		*ADD(f->statics, f->n_statics) = s;
@@ -418,6 +432,23 @@ const struct nat_policy *nat_policy_build(const struct rec *model, const struct 
 		return nat_policy_ref(old);
 	}
 	return p;
+}
+
+bool nat_policy_fresh(const struct nat_policy *p)
+{
+	bool fresh = true;
+
+	for (size_t k = 0; p && k < p->n_ifaces && fresh; k++) {
+		const struct nat_iface *i = &p->ifaces[k];
+		struct nat_iface now = { 0 };
+
+		rtr_strlcpy(now.name, i->name, sizeof(now.name));
+		fill_addrs(&now, p->model, false);
+		fresh = SAME(&now, i, addrs[0], n_addrs[0]) && SAME(&now, i, addrs[1], n_addrs[1]);
+		free(now.addrs[0]);
+		free(now.addrs[1]);
+	}
+	return fresh;
 }
 
 const struct nat_policy *nat_policy_ref(const struct nat_policy *p)

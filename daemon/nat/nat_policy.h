@@ -46,7 +46,7 @@
 enum nat_side { NAT_NO_SIDE, NAT_INSIDE, NAT_OUTSIDE };
 
 struct nat_iface {
-	char name[IFNAMSIZ]; /* operator's name */
+	char name[IFNAMSIZ]; /* the kernel's name, as everywhere here */
 	uint8_t side[2];     /* enum nat_side; [0] IPv4, [1] IPv6 */
 	/* Global addresses, of the model and those that it has now, the one that the kernel
 	 * translates to first. */
@@ -90,8 +90,9 @@ struct nat_dynamic {
 	const struct pol_list *list;
 	const struct nat_addrs *pool; /* NULL: the interface's address, or exempt */
 	bool exempt, overload;
-	uint16_t seq;          /* of a policy line, else 0 */
-	char ifname[IFNAMSIZ]; /* leaving by this interface; "" any outside one */
+	uint16_t seq;            /* of a policy line, else 0 */
+	char ifname[IFNAMSIZ];   /* leaving by this interface; "" any outside one */
+	char loopback[IFNAMSIZ]; /* the address is that of this loopback; "" it is not */
 	/* A pool without overload: who gets which address. */
 	size_t n_map;
 	struct nat_map_range *map;
@@ -144,6 +145,8 @@ struct nat_lookup {
 /* NULL: no NAT line in the model, or something was reported. Equal to old: a reference to old. */
 const struct nat_policy *nat_policy_build(const struct rec *model, const struct nat_policy *old,
 					  const struct nat_lookup *look, struct check *c);
+/* False when interfaces have other addresses now: build it again. NULL is fresh. */
+bool nat_policy_fresh(const struct nat_policy *p);
 const struct nat_policy *nat_policy_ref(const struct nat_policy *p);
 const struct nat_policy *nat_policy_unref(const struct nat_policy *p); /* NULL */
 
@@ -164,6 +167,8 @@ struct pol_xlate nat_npt_in(const struct nat_policy *p, const struct pol_packet 
 			    const char *iif);
 struct pol_xlate nat_npt_out(const struct nat_policy *p, const struct pol_packet *pkt,
 			     const char *oif);
+/* What becomes of an address: of a range the first one. Ports are the caller's. */
+void nat_xlate_addr(const struct pol_xlate *x, struct rtr_addr *a);
 /* Does an xlate produce this address and port? For comparing with a live connection. */
 bool nat_xlate_covers(const struct nat_policy *p, const struct pol_xlate *x,
 		      const struct rtr_addr *addr, uint16_t port);

@@ -162,14 +162,16 @@ static const struct sch_word words[] = {
 	{ "via", "Only what leaves by this interface" },
 };
 
-static const char *const after_addresses[] = { "addresses", NULL };
+static const char *const after_nft[] = { "nft", "addresses", NULL };
 
 static const struct domain nat_domain = {
 	.name = "nat",
-	.after = after_addresses,
+	.after = after_nft,
 	.rows = rows,
 	.n_rows = ARRAY_LEN(rows),
 	.words = words,
 	.n_words = ARRAY_LEN(words),
+	.plan = nat_plan,
+	.fini = nat_nft_forget,
 };
 RTR_DOMAIN(nat_domain);

@@ -15,6 +15,8 @@
 /* nft's own mark of byte order in a set's userdata, or it prints nonsense. */
 #define UDATA_KEYBYTEORDER  0
 #define UDATA_DATABYTEORDER 1
+/* Data are pairs, from and to: without it nft dies of printing them. */
+#define UDATA_DATA_INTERVAL 6
 #define BYTEORDER_HOST      1
 #define BYTEORDER_BIG       2
 
@@ -183,6 +185,11 @@ static void emit_set(struct nfbatch *b, struct nft_op *o, enum nft_op_kind kind)
 	if (s->data_type && s->data_type != NFT_T_VERDICT) {
 		order = byteorder(s->data_type, false);
 		nft_udata_put(&u, UDATA_DATABYTEORDER, &order, sizeof(order));
+	}
+	if ((s->data_type == NFT_T_IPADDR && s->data_size == 8) ||
+	    (s->data_type == NFT_T_IP6ADDR && s->data_size == 32)) {
+		order = 1;
+		nft_udata_put(&u, UDATA_DATA_INTERVAL, &order, sizeof(order));
 	}
 	put_digest(b, NFTA_SET_USERDATA, &u, s->id, s->node.def);
 }
