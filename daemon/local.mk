@@ -123,3 +123,4 @@ librtrd_a_SOURCES += daemon/nft/nft_count.c daemon/nft/nft_count_run.h daemon/nf
 librtrd_a_SOURCES += daemon/nat/nat_nft.c daemon/nat/nat_nft.h daemon/nat/nat_nft_list.c
 librtrd_a_SOURCES += daemon/nat/nat_nft_snat.c daemon/nat/nat_nft_static.c
 librtrd_a_SOURCES += daemon/nat/nat_kernel.c
+librtrd_a_SOURCES += daemon/conntrack/ct_service.c

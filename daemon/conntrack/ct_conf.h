@@ -2,8 +2,7 @@
 /*
  * What: the configuration lines of connection tracking, and what they come to.
  *	ip firewall timeout tcp established 7440	one of the kernel's timers
- *	ip firewall timeout service udp 53 30		one service: nft ct timeout objects, made
- *							by the policy's compiler
+ *	ip firewall timeout service udp 53 30		one service (ct_service.c)
  *	ip nat translation tcp-timeout 7440		IOS's words for the same; the line above
  *wins ip firewall tcp loose				pick up connections in the middle no ip
  *firewall tcp window-check			accept segments outside the window ip firewall
@@ -76,9 +75,9 @@ extern struct sch_type ct_timeout_type, ct_service_timeout_type, ct_nat_timeout_
 #define CT_WATERMARK_DEFAULT 80
 
 /* All services with a timeout of their own; `dns-timeout` is udp 53 when no line names that. */
-void ct_services(const struct rec *root,
-		 void (*fn)(void *arg, uint8_t ipproto, uint16_t port, uint32_t seconds),
-		 void *arg);
+typedef void (*ct_service_fn)(void *arg, uint8_t ipproto, uint16_t port, uint32_t seconds,
+			      const struct rec *rec);
+void ct_services(const struct rec *root, ct_service_fn fn, void *arg);
 
 /* Whether a model translates statefully: the default of `ip firewall tcp` hangs on it. */
 bool ct_nat_configured(const struct rec *root);

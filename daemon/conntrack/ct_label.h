@@ -3,12 +3,12 @@
  * What: what the policy notes in a flow's conntrack label (128 bits): the rule that admitted it,
  * the zone that it came in by, the generation of the policy. The mark stays the user's.
  *
- * nft's `ct label set` (the libnftnl expression "ct", NFTNL_EXPR_CT_KEY NFT_CT_LABELS with a
- * source register of 16 bytes) can only set bits: the kernel calls nf_connlabels_replace(ct, v,
- * mask = v), which is old | v. Packets of a flow that is still NEW (a repeated SYN, UDP without an
- * answer) pass the rules again, perhaps another one after a commit, and a second value would mix
- * with the first. Hence each number is written twice, plain and inverted: two different values
- * ORed are seen (CT_META_MIXED), never taken for a third one.
+ * nft's `ct label set` (nft_ct_set with NFT_CT_LABELS, a source register of 16 bytes, any value)
+ * can only set bits: the kernel calls nf_connlabels_replace(ct, v, mask = v), which is old | v
+ * (tests/unit/test_ct_nft.c shows it). Packets of a flow that is still NEW (a repeated SYN, UDP
+ *without an answer) pass the rules again, perhaps another one after a commit, and a second value
+ *would mix with the first. Hence each number is written twice, plain and inverted: two different
+ *values ORed are seen (CT_META_MIXED), never taken for a third one.
  *
  *	byte  0      1     2   3    4   5   6   7    8      9     10  11   12  13  14  15
  *	    +------+-----+--------+----------------+------+-----+--------+----------------+
@@ -17,13 +17,19 @@
  *	zone and rule (pol_zone.id, pol_id of firewall/policy.h) are big-endian: an immediate
  *	of these bytes is the same on every machine. gen counts modulo 256.
  *
- * How the policy writes it: in the rule that admits, an immediate of ct_label_encode()'s 16 bytes
- * into a 128-bit register, then `ct label set`. A guard in front keeps the first writer's value:
- * load `ct label`, and with flags CT_LABEL_F_SET, compare with 0 (nft_ct loads zeros for a flow
- * without labels). Zone and rule may be written by two rules: a field that nobody wrote is all
- * zeros. Labels exist in entries made while some nft rule of the namespace sets labels, so the
- * policy's table always has one. ct_rejudge() with CT_RELABEL overwrites the whole value (ctnetlink
- * has a mask, nft has not).
+ * How the policy writes it, in the rule that admits, the guard keeping the first writer's value
+ * (a flow without labels reads as zeros):
+ *
+ *	nft_ct(r, NFT_CT_LABELS, NFT_REG_1);
+ *	nft_bitwise(r, NFT_REG_1, NFT_REG_1, CT_LABEL_SIZE, {CT_LABEL_F_SET, 0 ...}, zero);
+ *	nft_cmp(r, NFT_REG_1, NFT_CMP_EQ, zero, CT_LABEL_SIZE);
+ *	nft_imm(r, NFT_REG_1, label, CT_LABEL_SIZE);	(of ct_label_encode)
+ *	nft_ct_set(r, NFT_CT_LABELS, NFT_REG_1);
+ *
+ * Zone and rule may come from two rules: a field that nobody wrote is all zeros (then without
+ * CT_LABEL_F_SET in the first one). Only entries that begin while some nft rule of the namespace
+ * sets labels have room for one: the policy's table always has such a rule. ct_rejudge() with
+ * CT_RELABEL overwrites the whole value (ctnetlink has a mask, nft has not).
  *
  * Owns: nothing. Threads: any; pure code. Failure: a bad label decodes as CT_META_MIXED.
  */

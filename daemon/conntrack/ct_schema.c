@@ -125,8 +125,7 @@ static uint32_t wanted(const struct rec *root, enum ct_timer t, const struct rec
 	return ios->seconds;
 }
 
-void ct_services(const struct rec *root,
-		 void (*fn)(void *arg, uint8_t ipproto, uint16_t port, uint32_t seconds), void *arg)
+void ct_services(const struct rec *root, ct_service_fn fn, void *arg)
 {
 	const struct ct_nat_timeout *dns = find_nat_timeout(root, CT_NT_DNS);
 	const struct ct_service_timeout *s;
@@ -134,12 +133,12 @@ void ct_services(const struct rec *root,
 	recvec_foreach(rec_kids(root, &ct_service_timeout_type), s) {
 		bool udp = s->proto == CT_SERVICE_UDP;
 
-		fn(arg, udp ? IPPROTO_UDP : IPPROTO_TCP, s->port, s->seconds);
+		fn(arg, udp ? IPPROTO_UDP : IPPROTO_TCP, s->port, s->seconds, &s->rec);
 		if (udp && s->port == 53)
 			dns = NULL;
 	}
 	if (dns)
-		fn(arg, IPPROTO_UDP, 53, dns->seconds);
+		fn(arg, IPPROTO_UDP, 53, dns->seconds, &dns->rec);
 }
 
 /* ---- check ---- */
@@ -264,7 +263,8 @@ struct service {
 	uint32_t seconds;
 };
 
-static void match_service(void *arg, uint8_t proto, uint16_t port, uint32_t seconds)
+static void match_service(void *arg, uint8_t proto, uint16_t port, uint32_t seconds,
+			  const struct rec *rec)
 {
 	struct service *s = arg;
 

@@ -260,6 +260,38 @@ def test_timeouts_hold_and_go_back(net):
     assert [sysctl(r1, n) for n in ("udp_timeout", "udp_timeout_stream")] == [30, 120]
 
 
+def test_services_have_their_own_timeout(net):
+    topo = net()
+    r1 = topo.r1
+    topo.wan.http_server()
+    r1.config(["ip firewall timeout service udp 1003 9", "ip firewall timeout service tcp 80 4000",
+               "ip nat translation dns-timeout 11"])
+
+    def ttls():
+        held = [Held(topo, dest) for dest in (FAR4, FAR6)]
+        for dest in (FAR4, FAR6):
+            spray(topo.lan, dest, 1002, 1004)
+            spray(topo.lan, dest, 53, 54)
+        found = {}
+        for words in ("protocol tcp state established", "protocol udp dport 1002", "protocol udp dport 1003", "dport 53"):
+            wait_for(lambda: count(r1, words) == 2, what=words)
+            found[words.split()[-1]] = entries(r1, words)
+        for h in held:
+            h.close()
+        r1.cli("clear conntrack")
+        return {k: max(e["ttl_sec"] for e in v) for k, v in found.items()}, [e["idle_sec"] for v in found.values() for e in v]
+
+    ttl, idle = ttls()
+    # An unanswered segment has 300 s, whoever sets what; the server answers each.
+    assert 3900 < ttl["established"] <= 4000 and 20 < ttl["1002"] <= 30 and ttl["1003"] <= 9 and 9 < ttl["53"] <= 11
+    assert max(idle) <= 6
+    r1.config(["no ip firewall timeout service udp 1003", "no ip firewall timeout service tcp 80",
+               "no ip nat translation dns-timeout"])
+    ttl, _ = ttls()
+    assert ttl["established"] > 4000 and 20 < ttl["1003"] <= 30 and 20 < ttl["53"] <= 30
+    assert "service" not in r1.run("nft", "list", "ruleset").stdout
+
+
 def test_strictness(net):
     r1 = net().r1
     before = sysctl(r1, "tcp_loose"), sysctl(r1, "tcp_be_liberal")

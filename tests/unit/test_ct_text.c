@@ -239,7 +239,8 @@ static struct rec *model_of(const char *const *lines, size_t n)
 	return r;
 }
 
-static void add_service(void *arg, uint8_t proto, uint16_t port, uint32_t seconds)
+static void add_service(void *arg, uint8_t proto, uint16_t port, uint32_t seconds,
+			const struct rec *rec)
 {
 	strbuf_addf(arg, "%u/%u=%u ", proto, port, seconds);
 }
