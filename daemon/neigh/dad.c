@@ -18,7 +18,6 @@
 #include <linux/if_arp.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #define BUCKETS 1024
@@ -36,8 +35,8 @@ struct known {
 	bool refused;
 	uint32_t mark, n_conflicts;
 	uint8_t other[6];
-	time_t conflict_at; /* 0: none */
-	struct known *next; /* hash chain */
+	uint64_t conflict_ns; /* when last; 0: never */
+	struct known *next;   /* hash chain */
 };
 
 static struct {
@@ -162,10 +161,10 @@ static void take_event(const struct arpd_event *e)
 		if (!k->unique && k->req.mode == ARPD_STRICT)
 			txn_repair();
 		k->unique = true;
-		k->conflict_at = 0;
+		k->conflict_ns = 0;
 		break;
 	case ARPD_CONFLICT:
-		k->conflict_at = time(NULL);
+		k->conflict_ns = rtr_now_ns();
 		k->n_conflicts = e->n_conflicts;
 		memcpy(k->other, e->mac, sizeof(k->other));
 		log_event_limited(&limit, 20, "IP", LOG_L_WARN, "DUPADDR",
@@ -448,7 +447,7 @@ bool dad_may_use(const struct iface *i, const struct shadow_link *l, const struc
 
 static const char *state_of(const struct known *k)
 {
-	if (k->conflict_at && time(NULL) - k->conflict_at < CONFLICT_SEC)
+	if (k->conflict_ns && rtr_now_ns() - k->conflict_ns < CONFLICT_SEC * NSEC_PER_SEC)
 		return "duplicate";
 	if (k->refused || k->req.mode == ARPD_ANNOUNCE)
 		return "unchecked";

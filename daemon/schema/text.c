@@ -143,8 +143,10 @@ bool text_line(const struct sch_line *l, const struct rec *r, unsigned flags, st
 		if (!on)
 			strbuf_adds(&line, "no ");
 	} else if (l->row->kind == SCH_K_LEAF && (flags & TEXT_ALL) && l->row->dflt &&
-		   l->prog.n_values == 1 && !has(&p, l->value_field[0])) {
-		/* "mtu <mtu:...>" with its default in the value's place */
+		   (l->prog.n_values == 1 ? !has(&p, l->value_field[0])
+					  : !l->prog.n_values && l->prog.n_sets == 1 &&
+						    !has(&p, l->set_field[0]))) {
+		/* "mtu <mtu:...>", "dad {dad:...}" with the default in the value's place */
 		for (unsigned i = 0; i < l->prog.lead_words; i++)
 			strbuf_addf(b, "%s ", l->prog.tree->kid[i]->word);
 		strbuf_adds(b, l->row->dflt);

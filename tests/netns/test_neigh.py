@@ -87,6 +87,13 @@ def test_static_entry_follows_its_network(net):
     assert "172.16.0.9" not in neigh(r1)
     r1.config(["interface eth1", "ip address 172.16.0.1/24 secondary"])
     assert neigh(r1)["172.16.0.9"]["dev"] == "eth1"
+    # The smallest network, whoever gave it.
+    r1.ip("addr", "add", "10.0.0.1/8", "dev", "eth1")
+    r1.config([f"arp 10.0.1.79 {MAC} arpa", f"arp 10.7.0.9 {MAC} arpa"])
+    assert [neigh(r1)[a]["dev"] for a in ("10.0.1.79", "10.7.0.9")] == ["eth0", "eth1"]
+    r1.config(["no arp 10.0.1.79"])
+    r1.ip("addr", "del", "10.0.0.1/8", "dev", "eth1")
+    topo.wait_for(lambda: "10.7.0.9" not in neigh(r1), what="the end of its network")
     for line in (f"arp 10.0.1.1 {MAC} arpa", f"arp 224.0.0.9 {MAC} arpa",
                  f"ipv6 neighbor 2001:db8:1::9 Loopback0 {MAC}", "arp 10.0.1.9 0100.5e00.0001 arpa"):
         assert "%" in r1.config([line], check=False)

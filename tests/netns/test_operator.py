@@ -38,7 +38,7 @@ def test_running_config_of_an_interface(routers):
     assert r1.cli("show running-config interface eth0") == (
         "!\ninterface eth0\n ip address 10.0.1.1 255.255.255.0\n no ip redirects\n!\nend\n")
     text = r1.cli("show running-config interface eth1 all")
-    assert " description other\n ip redirects\n" in text
+    assert " description other\n ip redirects\n" in text and " ip address dad on\n" in text
     assert "hostname" not in text and "ip routing" not in text
     assert [i["name"] for i in r1.json("show running-config interface eth1")["interface"]] == ["eth1"]
     assert "eth7 is not configured" in r1.cli("show running-config interface eth7", check=False)
