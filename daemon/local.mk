@@ -124,3 +124,6 @@ librtrd_a_SOURCES += daemon/nat/nat_nft.c daemon/nat/nat_nft.h daemon/nat/nat_nf
 librtrd_a_SOURCES += daemon/nat/nat_nft_snat.c daemon/nat/nat_nft_static.c
 librtrd_a_SOURCES += daemon/nat/nat_kernel.c
 librtrd_a_SOURCES += daemon/conntrack/ct_service.c
+librtrd_a_SOURCES += daemon/firewall/compile.c daemon/firewall/compile.h
+librtrd_a_SOURCES += daemon/firewall/compile_zone.c daemon/firewall/compile_effects.c
+librtrd_a_SOURCES += daemon/firewall/list_compile.c

@@ -3,6 +3,7 @@
 #include "firewall/fw.h"
 
 #include "domain.h"
+#include "firewall/compile.h"
 #include "iface/iface.h"
 #include "system/global.h"
 
@@ -280,6 +281,12 @@ static const struct sch_word words[] = {
 	{ "zone-pair", "Traffic from one zone to another" },
 };
 
+static void fw_fini(void)
+{
+	fw_compile_fini();
+	policy_forget();
+}
+
 static const char *const after_system[] = { "system", NULL };
 
 static const struct domain firewall_domain = {
@@ -290,6 +297,7 @@ static const struct domain firewall_domain = {
 	.words = words,
 	.n_words = ARRAY_LEN(words),
 	.check = fw_check,
+	.fini = fw_fini,
 };
 RTR_DOMAIN(firewall_domain);
 

@@ -204,7 +204,10 @@ struct policy {
 	/* All of them, used or not, ascending by family and name; those of `match protocol` too
 	 * ("protocol http"). */
 	const struct pol_list *const *lists;
-	bool martians;                /* filter on, the default */
+	bool martians; /* filter on, the default */
+	/* Some list, zone or NAT line needs connections. Without one packets are not tracked for
+	 * our sake, and what has an invalid state is routed like any other. */
+	bool stateful;
 	const struct nat_policy *nat; /* nat/nat_policy.h; NULL: no NAT at all */
 	const struct rec *model;      /* reference */
 };

@@ -132,6 +132,17 @@ static void build_nat(struct build *b)
 	b->failed |= b->c && b->c->n_errors != errors;
 }
 
+static bool is_stateful(const struct policy *p)
+{
+	for (size_t i = 0; i < p->n_ifaces; i++) {
+		const struct pol_iface *f = &p->ifaces[i];
+
+		if (f->in4 || f->in6 || f->out4 || f->out6)
+			return true;
+	}
+	return p->n_zones || p->nat;
+}
+
 const struct policy *policy_build(const struct rec *model, const struct policy *old, time_t now,
 				  struct check *c)
 {
@@ -153,6 +164,7 @@ const struct policy *policy_build(const struct rec *model, const struct policy *
 	build_zones(&b);
 	build_pairs(&b);
 	build_locals(&b);
+	b.p->pub.stateful = is_stateful(&b.p->pub);
 	return b.failed ? policy_unref(&b.p->pub) : &b.p->pub;
 }
 

@@ -272,7 +272,7 @@ static bool local_stage(struct eval *e)
 
 	if (!strcmp(e->pkt.iif, "lo"))
 		return step(e, POL_ST_LOCAL, POL_PERMIT, NULL, "from the box itself");
-	if (e->pkt.state == POL_INVALID)
+	if (e->pkt.state == POL_INVALID && e->p->stateful)
 		return step(e, POL_ST_LOCAL, POL_DENY, NULL, "invalid state");
 	if (is_answer(&e->pkt) && !judged_again(&e->pkt))
 		return step(e, POL_ST_LOCAL, POL_PERMIT, NULL, "of a known connection");
@@ -295,7 +295,7 @@ static bool zone_stage(struct eval *e)
 	/* What the box itself sends is open unless a pair says otherwise. */
 	if (in == POL_ZONE_SELF && (!pair || !strcmp(e->v->oif, "lo")))
 		return true;
-	if (in != POL_ZONE_SELF && e->pkt.state == POL_INVALID)
+	if (in != POL_ZONE_SELF && e->pkt.state == POL_INVALID && e->p->stateful)
 		return step(e, POL_ST_ZONE, POL_DENY, NULL, "invalid state");
 	if (is_answer(&e->pkt) && !judged_again(&e->pkt))
 		return step(e, POL_ST_ZONE, POL_PERMIT, NULL, "of a known connection");
@@ -390,6 +390,9 @@ void policy_eval(const struct policy *p, const struct pol_packet *pkt, const str
 	dnat_stage(&e);
 	if (!route_stage(&e))
 		return;
+	/* From here on as it leaves: a rule of `out` sees the lower number. */
+	if (*pkt->iif && !ret->local)
+		e.pkt.ttl--;
 	if (ret->local) {
 		ret->zone_out = POL_ZONE_SELF;
 		if (*pkt->iif)

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What: the policy as nftables, in the table of family inet; docs/design/policy.md gives hooks and
+ * order. Chains of lists come from firewall/list_compile.h; those here are small and made anew with
+ * every plan, compared by content.
+ *
+ *	fw-raw      prerouting, raw       martians, reverse path
+ *	fw-in       prerouting, mangle    access list of the ingress interface
+ *	fw-mss      forward, mangle       segment sizes
+ *	fw-forward  forward, filter       zone pairs
+ *	fw-out      forward, filter + 10  access list of the egress interface
+ *	fw-input    input, filter         the box itself
+ *	fw-output   output, filter        pairs with the source self
+ *
+ * A chain that would let everything through is not made: a plain router pays nothing.
+ *
+ * Owns: compiled lists, kept from plan to plan. Threads: rtrd's loop only. Failure: none here; the
+ * kernel judges at commit.
+ */
+#ifndef RTR_FW_COMPILE_H
+#define RTR_FW_COMPILE_H
+
+#include "firewall/list_compile.h"
+#include "firewall/policy.h"
+#include "nft/nft.h"
+#include "nft/nft_expr.h"
+#include "nft/nft_set.h"
+
+/* Counters of what is no line of a list; below the kernel's 32 bits of pol_id none of these. */
+enum fw_counter {
+	FW_CNT_MARTIAN,
+	FW_CNT_URPF,
+	FW_CNT_INVALID,
+	FW_CNT_NO_PAIR, /* between zones without a pair */
+	FW_CNT_BOX,     /* the box is closed */
+	FW_CNT_IN_END,  /* end of an access list in, out */
+	FW_CNT_OUT_END,
+	FW_CNT_LIMIT,
+	FW_CNT__MAX
+};
+#define FW_CNT_ID(c) (0x100000000ull + (c))
+
+struct fwc {
+	struct nft_table *t;
+	const struct policy *p;
+	bool has_pass; /* some class passes without state */
+};
+
+#define FWC_NAME 160
+
+/* ---- compile.c ---- */
+
+/* A use of an access list: its chains are in the table after it. */
+void fwc_list(struct fwc *f, const struct pol_list *l, const struct lc_use *use);
+/* A rule that counts and drops. */
+void fwc_drop(struct nft_chain *c, enum fw_counter why, const char *comment);
+/* The chain that rejects, made on first use. */
+const char *fwc_reject(struct fwc *f);
+/* A map from interface names to verdicts. */
+struct nft_set *fwc_iface_map(const char *name);
+void fwc_iface_to(struct nft_set *s, const char *ifname, int32_t verdict, const char *chain);
+void fwc_iface_vmap(struct nft_chain *c, uint32_t meta, const char *map);
+struct nft_chain *fwc_base(const char *name, uint32_t hook, int32_t prio, uint32_t policy);
+/* Known connections pass; but the answers of a `pass` class go to the chain `again` (NULL: they
+ * pass, too). */
+void fwc_accept_known(struct fwc *f, struct nft_chain *c, const char *again);
+/* Half of label word 3: the interface that a new connection comes by, or (high) leaves by. */
+void fwc_label_iface(struct nft_chain *c, uint32_t meta, bool high);
+/* Matches the first packet of a connection only. */
+void fwc_unconfirmed(struct nft_rule *r);
+/* Neighbour solicitations and advertisements pass. */
+void fwc_accept_nd(struct nft_chain *c);
+/* A name of the configuration in the name of a chain or set: what nft cannot read, and the dot that
+ * separates, is spelt as "/2e". Returns buf. */
+#define FWC_PART 112
+char *fwc_part(const char *name, char buf[FWC_PART]);
+/* Puts an id into a word of the label of a connection that is new. */
+void fwc_label(struct nft_rule *r, int word, uint32_t id);
+
+void fw_compile_fini(void);
+
+/* ---- compile_zone.c ---- */
+void fwc_zones(struct fwc *f);
+
+/* ---- compile_effects.c ---- */
+
+/* Sets and objects that lines of a list need beside their chains. */
+void fwc_effect_objects(struct fwc *f, const struct pol_list *l);
+void fwc_effects(void *arg, struct nft_chain *c, const struct pol_rule *r);
+void fwc_log(struct nft_chain *c, uint32_t id, const struct rec *rec, uint32_t lines_a_minute);
+/* The NFLOG group of this instance, and what precedes the id in the prefix of a log. */
+uint16_t fw_log_group(void);
+#define FW_LOG_PREFIX "rtr "
+
+#endif

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The firewall with real clients, IPv4 and IPv6: each kind of rule once where it lets something
+through and once where it does not; zones, the box itself, hours, limits, logs, helpers."""
+import re
+import socket
+import time
+
+import pytest
+
+from clients import BOX_LAN, BOX_WAN, LAN, WAN, Server, silent, tcp, udp
+from router import CliError
+from topo import router_lines, wait_for
+
+
+@pytest.fixture
+def net(routers):
+    topo = routers("basic")
+    topo.r1.config(router_lines(topo.spec, "r1"))
+    wait_for(lambda: topo.lan.ping(WAN[6], 1, check=False) == 1, what="IPv6 through the router")
+    assert topo.lan.ping(WAN[4], 1) == 1
+    topo.server = Server(topo.wan, [80, 81, 443, 5000])
+    topo.box = Server(topo.r1, [22, 8080])
+    yield topo
+    topo.server.close()
+    topo.box.close()
+
+
+def set_list(r1, version, lines, where="interface eth0", direction="in"):
+    """The lines are the list T, anew, at an interface."""
+    kind, bind = (("ip access-list extended", "ip access-group") if version == 4
+                  else ("ipv6 access-list", "ipv6 traffic-filter"))
+    r1.config([where, f"no {bind} T {direction}", "exit", f"no {kind} T", f"{kind} T", *lines, "exit",
+               where, f"{bind} T {direction}"])
+
+
+def tos(value):
+    def setup(s):
+        if s.family == socket.AF_INET6:
+            s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, value)
+        else:
+            s.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, value)
+    return setup
+
+
+def ttl(value):
+    def setup(s):
+        if s.family == socket.AF_INET6:
+            s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, value)
+        else:
+            s.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, value)
+    return setup
+
+
+@pytest.mark.parametrize("v", [4, 6])
+def test_rules(net, v):
+    r1, lan, server = net.r1, net.lan, net.server
+    ip, bind = ("ip", "ip access-group") if v == 4 else ("ipv6", "ipv6 traffic-filter")
+    src, dst = LAN[v], WAN[v]
+    wide = src.rsplit(".", 1)[0] + ".0/24" if v == 4 else "2001:db8:1::/64"
+    other = "203.0.113.10" if v == 4 else "2001:db8:203::10"
+
+    def t(port, **kw):
+        return tcp(lan, dst, port, **kw)
+
+    def u(port, **kw):
+        return udp(lan, server, dst, port, **kw)
+
+    r1.config(["object-group network NETS", f"host {src}", "host 192.0.2.1", "exit",
+               "object-group network FAR", "host 192.0.2.9", "host 2001:db8::9", "exit",
+               "object-group service SVC", "tcp eq 80", "udp eq 81", "exit"])
+    cases = [
+        ([f"permit tcp any any eq 80"], lambda: t(80), lambda: t(81)),
+        ([f"permit tcp any any range 81 443"], lambda: t(443), lambda: t(80)),
+        ([f"permit tcp any any neq 80"], lambda: t(81), lambda: t(80)),
+        ([f"permit tcp any any eq 80,443"], lambda: t(443), lambda: t(81)),
+        ([f"permit tcp any lt 2000 any"], lambda: t(80, sport=1999), lambda: t(80, sport=2000)),
+        ([f"permit udp any any gt 80"], lambda: u(81), lambda: u(80)),
+        ([f"permit {ip} host {src} any"], lambda: t(80), None),
+        ([f"permit {ip} any host {dst}"], lambda: u(80), lambda: tcp(lan, other, 80)),
+        ([f"deny {ip} {wide} any", f"permit {ip} any any"], None, lambda: t(80)),
+        ([f"permit {ip} address-range {src} {src} any"], lambda: t(80), None),
+        ([f"permit {ip} object-group NETS any"], lambda: t(80), None),
+        ([f"permit {ip} object-group FAR any"], None, lambda: t(80)),
+        (["permit object-group SVC any any"], lambda: u(81), lambda: u(80)),
+        (["permit object-group SVC any any"], lambda: t(80), lambda: t(81)),
+        (["permit icmp any any"], lambda: lan.ping(dst, 1, timeout=1, check=False) and "open", lambda: t(80)),
+        (["permit tcp any any dscp ef"], lambda: t(80, setup=tos(46 << 2)), lambda: t(80)),
+        (["permit tcp any any ttl lt 20"], lambda: t(80, setup=ttl(19)), lambda: t(80, setup=ttl(20))),
+        (["permit udp any any length lt 200"], lambda: u(80, size=50), lambda: u(80, size=200)),
+        (["permit tcp any any match-all +syn -ack"], lambda: t(80), None),
+        (["permit tcp any any established"], None, lambda: t(80)),
+        (["permit tcp any any state new"], lambda: t(80), None),
+        ([f"10 deny tcp any any eq 80", f"20 permit {ip} any any"], lambda: t(81), lambda: t(80)),
+    ]
+    for lines, yes, no in cases:
+        set_list(r1, v, lines)
+        if yes:
+            assert yes() == "open", lines
+        if no:
+            assert silent(no), lines
+    set_list(r1, v, ["reject tcp any any eq 80", "reject udp any any eq 80", f"permit {ip} any any"])
+    assert t(80) == "refused"
+    assert u(80) in ("prohibited", "refused")
+    assert t(81) == "open"
+    # The list judges what is for the box, too; out judges what leaves, and not the box itself.
+    set_list(r1, v, ["permit tcp any any eq 22"])
+    assert tcp(lan, BOX_LAN[v], 22) == "open"
+    assert silent(lambda: tcp(lan, BOX_LAN[v], 8080))
+    r1.config(["interface eth0", f"no {bind} T in"])
+    set_list(r1, v, ["permit tcp any any eq 81"], where="interface eth1", direction="out")
+    assert t(81) == "open" and silent(lambda: t(80))
+    assert tcp(r1, dst, 80) == "open"
+
+
+ZONES = """
+zone security INSIDE
+zone security OUTSIDE
+interface eth0
+zone-member security INSIDE
+interface eth1
+zone-member security OUTSIDE
+""".strip().splitlines()
+
+
+def test_zones(net):
+    r1, lan, wan, server = net.r1, net.lan, net.wan, net.server
+    lan_server = Server(lan, [80, 81])
+    r1.config(ZONES)
+    for v in (4, 6):
+        assert silent(lambda: tcp(lan, WAN[v], 80))
+        assert silent(lambda: tcp(lan, BOX_LAN[v], 22))
+        assert silent(lambda: tcp(wan, BOX_WAN[v], 22))
+        assert tcp(r1, WAN[v], 80) == "open"
+    r1.config("""
+class-map type inspect match-any WEB
+match protocol http
+class-map type inspect match-any OTHER
+match access-group name LIST
+class-map type inspect match-all NARROW
+match protocol tcp
+match access-group name LIST
+ip access-list extended LIST
+permit tcp any any eq 443
+permit udp any any eq 443
+ipv6 access-list LIST
+permit tcp any any eq 443
+permit udp any any eq 443
+policy-map type inspect OUT
+class type inspect WEB
+inspect
+class type inspect NARROW
+inspect
+class type inspect class-default
+reject
+zone-pair security IN-OUT source INSIDE destination OUTSIDE
+service-policy type inspect OUT
+policy-map type inspect BOX
+class type inspect WEB2
+inspect
+class-map type inspect match-any WEB2
+match access-group name SSH
+ip access-list extended SSH
+permit tcp any any eq 22
+ipv6 access-list SSH
+permit tcp any any eq 22
+zone-pair security IN-BOX source INSIDE destination self
+service-policy type inspect BOX
+""".strip().splitlines())
+    for v in (4, 6):
+        assert tcp(lan, WAN[v], 80) == "open"
+        assert tcp(lan, WAN[v], 443) == "open"
+        assert udp(lan, server, WAN[v], 443) in ("prohibited", "refused")
+        assert tcp(lan, WAN[v], 81) == "refused"
+        assert silent(lambda: tcp(wan, LAN[v], 80))
+        assert tcp(lan, BOX_LAN[v], 22) == "open"
+        assert silent(lambda: tcp(lan, BOX_LAN[v], 8080))
+        assert silent(lambda: tcp(wan, BOX_WAN[v], 22))
+    # pass: one direction, without its answers; a pair for them lets them through.
+    r1.config(["policy-map type inspect OUT", "class type inspect WEB", "pass"])
+    for v in (4, 6):
+        assert silent(lambda: tcp(lan, WAN[v], 80))
+    r1.config("""
+ip access-list extended ANSWERS
+permit tcp any eq 80 any
+ipv6 access-list ANSWERS
+permit tcp any eq 80 any
+class-map type inspect match-any BACK
+match access-group name ANSWERS
+policy-map type inspect IN
+class type inspect BACK
+pass
+zone-pair security OUT-IN source OUTSIDE destination INSIDE
+service-policy type inspect IN
+""".strip().splitlines())
+    for v in (4, 6):
+        assert tcp(lan, WAN[v], 80) == "open"
+    # A management zone is open to the box; one zone is open within itself.
+    r1.config(["zone security OUTSIDE", "management"])
+    for v in (4, 6):
+        assert tcp(wan, BOX_WAN[v], 22) == "open"
+    r1.config(["interface eth1", "zone-member security INSIDE"])
+    for v in (4, 6):
+        assert tcp(wan, LAN[v], 81) == "open"
+        assert tcp(wan, BOX_WAN[v], 22) == "open"
+    lan_server.close()
