@@ -126,4 +126,3 @@ librtrd_a_SOURCES += daemon/nat/nat_kernel.c
 librtrd_a_SOURCES += daemon/conntrack/ct_service.c
 librtrd_a_SOURCES += daemon/firewall/compile.c daemon/firewall/compile.h
 librtrd_a_SOURCES += daemon/firewall/compile_zone.c daemon/firewall/compile_effects.c
-librtrd_a_SOURCES += daemon/firewall/list_compile.c

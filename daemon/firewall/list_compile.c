@@ -310,6 +310,30 @@ static void move(struct nft_rule *r, uint32_t from, uint32_t to)
 	nft_bitwise(r, from, to, 4, ones, zero);
 }
 
+/* A verdict of the use is to return: from a chain of its own it would come back to the list's main
+ * chain, and to the lines behind. Such a use has its tables in the main chain. */
+static bool returns(const struct use *u)
+{
+	for (int i = 0; i < LC_ACTIONS; i++) {
+		if (u->u.verdict[i].code == NFT_RETURN)
+			return true;
+	}
+	return false;
+}
+
+static void match_class(struct nft_rule *r, uint8_t family, enum lb_class c)
+{
+	uint8_t protos[] = { [LB_TCP] = IPPROTO_TCP,
+			     [LB_UDP] = IPPROTO_UDP,
+			     [LB_ICMP] = family == AF_INET6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP };
+
+	nft_meta(r, NFT_META_L4PROTO, REG(0));
+	for (unsigned i = 0; i < ARRAY_LEN(protos); i++) {
+		if (c == LB_OTHER || c == i)
+			nft_cmp(r, REG(0), c == LB_OTHER ? NFT_CMP_NEQ : NFT_CMP_EQ, &protos[i], 1);
+	}
+}
+
 /* Tables [0, last] in order, then what a hit in the last one does. */
 static struct nft_rule *probe(const struct lc_list *l, const struct use *u, size_t block,
 			      enum lb_class c, enum lb_table last)
@@ -319,6 +343,8 @@ static struct nft_rule *probe(const struct lc_list *l, const struct use *u, size
 	unsigned ranks = layout_of(l->list->family, c, LB_A, b->none).regs; /* behind the fields */
 	char name[NAME_SIZE];
 
+	if (returns(u))
+		match_class(r, l->list->family, c);
 	for (int t = LB_A; t <= (int)last; t++) {
 		struct layout lay = layout_of(l->list->family, c, t, b->none);
 		uint8_t none[4] = { 0 };
@@ -349,18 +375,24 @@ static struct nft_rule *probe(const struct lc_list *l, const struct use *u, size
 }
 
 /* The most particular table last: C is asked with the ranks that A and B have, then B, then A. */
+static void class_rules(const struct lc_list *l, const struct use *u, struct nft_chain *chain,
+			size_t block, enum lb_class c)
+{
+	for (int t = LB_C; t >= (int)LB_A; t--) {
+		if (l->prog->blocks[block].set[c][t].n)
+			nft_chain_add(chain, probe(l, u, block, c, t));
+	}
+}
+
 static struct nft_chain *class_chain(const struct lc_list *l, const struct use *u, size_t block,
 				     enum lb_class c)
 {
-	const struct lb_block *b = &l->prog->blocks[block];
 	struct nft_chain *chain;
 	char name[NAME_SIZE];
 
 	snprintf(name, sizeof(name), "%s.%zu.%s", u->name, block, class_names[c]);
 	chain = nft_chain_new(&(struct nft_chain_spec){ .name = name, .rec = l->list->rec });
-	for (int t = LB_C; t >= (int)LB_A; t--)
-		if (b->set[c][t].n)
-			nft_chain_add(chain, probe(l, u, block, c, t));
+	class_rules(l, u, chain, block, c);
 	return chain;
 }
 
@@ -384,6 +416,10 @@ static void block_rules(const struct lc_list *l, struct use *u, struct nft_chain
 	struct nft_set *s;
 	struct nft_rule *r;
 
+	for (int c = 0; returns(u) && c < LB_CLASSES; c++)
+		class_rules(l, u, main, block, c);
+	if (returns(u))
+		return;
 	snprintf(name, sizeof(name), "%s.%zu.class", u->name, block);
 	s = nft_set_new(&(struct nft_set_spec){ .name = name,
 						.key_type = NFT_T_INET_PROTO,

@@ -491,7 +491,8 @@ static bool ours(const uint8_t *b, ssize_t n, uint32_t number)
 static bool is_error(const uint8_t *b)
 {
 	if (b[0] >> 4 == 4)
-		return b[9] == IPPROTO_ICMP && (b[20] == 3 || b[20] == 5 || b[20] == 11 || b[20] == 12);
+		return b[9] == IPPROTO_ICMP &&
+		       (b[20] == 3 || b[20] == 5 || b[20] == 11 || b[20] == 12);
 	return b[6] == IPPROTO_ICMPV6 && (b[40] < 128 || b[40] == 137);
 }
 
@@ -583,8 +584,8 @@ static struct pol_verdict try(struct pol_packet *p, unsigned in, const char *con
 	routed = (p->family == AF_INET ? p->src.b[1] : p->src.b[3]) < N_IFACES;
 	if (v.action == POL_REJECT && routed && p->proto == IPPROTO_UDP && !admin)
 		describe(p, &v, -1, conf);
-	if (v.action == POL_REJECT && routed && p->proto == IPPROTO_TCP &&
-	    !(p->tcp_flags & RST) && !rst)
+	if (v.action == POL_REJECT && routed && p->proto == IPPROTO_TCP && !(p->tcp_flags & RST) &&
+	    !rst)
 		describe(p, &v, -2, conf);
 	k.n_forwarded += got >= OUT0;
 	k.n_local += got == LOCAL;
