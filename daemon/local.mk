@@ -126,3 +126,16 @@ librtrd_a_SOURCES += daemon/nat/nat_kernel.c
 librtrd_a_SOURCES += daemon/conntrack/ct_service.c
 librtrd_a_SOURCES += daemon/firewall/compile.c daemon/firewall/compile.h
 librtrd_a_SOURCES += daemon/firewall/compile_zone.c daemon/firewall/compile_effects.c
+
+# rtr-vrrpd: a program of its own, DESIGN.md section 8.
+sbin_PROGRAMS += rtr-vrrpd
+rtr_vrrpd_SOURCES = daemon/vrrp/vrrpd.c daemon/vrrp/vrrpd.h daemon/vrrp/vrrpd_conf.c \
+	daemon/vrrp/vrrpd_io.c daemon/vrrp/vrrpd_link.c daemon/vrrp/vrrpd_addr.c \
+	daemon/vrrp/vrrpd_probe.c daemon/vrrp/vrrpd_box.c
+rtr_vrrpd_CPPFLAGS = $(DAEMON_CPPFLAGS)
+rtr_vrrpd_CFLAGS = $(AM_CFLAGS) $(CAPNG_CFLAGS) $(SECCOMP_CFLAGS)
+rtr_vrrpd_LDADD = librtrd.a librtr.a $(CAPNG_LIBS) $(SECCOMP_LIBS) -lpthread
+librtrd_a_SOURCES += daemon/system/parent_vrrp.c daemon/system/parent_vrrp.h
+librtrd_a_SOURCES += daemon/vrrp/vrrp.h daemon/vrrp/vrrp_schema.c daemon/vrrp/vrrp_check.c
+librtrd_a_SOURCES += daemon/vrrp/vrrp_want.c daemon/vrrp/vrrp_plan.c daemon/vrrp/vrrp_client.c
+librtrd_a_SOURCES += daemon/vrrp/vrrp_show.c

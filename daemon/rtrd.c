@@ -190,6 +190,7 @@ int rtrd_main(const struct rtrd_args *args)
 		return RTRD_FAILED;
 	}
 	signal(SIGPIPE, SIG_IGN);
+	parent_set_args(args);
 	log_init(args->name);
 	session_init(d.base);
 	watch(&d);

@@ -37,7 +37,8 @@ struct iface {
 	bool gratuitous_arps, unsolicited_na; /* not configured = on */
 	uint8_t dad;                          /* enum dad_mode; not configured = DAD_ON */
 	uint16_t nd_dad;
-	char *policy4, *policy6; /* route maps: pbr/pbr.h */
+	char *policy4, *policy6;          /* route maps: pbr/pbr.h */
+	uint16_t fhrp_delay, fhrp_reload; /* seconds: daemon/vrrp */
 };
 
 struct iface_addr4 {

@@ -8,7 +8,8 @@ SCH_TYPE(iface, SCH_F(iface, name), SCH_F(iface, description), SCH_F(iface, mtu)
 	 SCH_F(iface, redirects), SCH_F(iface, ipv6_enable), SCH_F(iface, link_local),
 	 SCH_F(iface, proxy_arp), SCH_F(iface, local_proxy_arp), SCH_F(iface, nd_dad),
 	 SCH_F(iface, gratuitous_arps), SCH_F(iface, unsolicited_na), SCH_F(iface, dad),
-	 SCH_F(iface, policy4), SCH_F(iface, policy6));
+	 SCH_F(iface, policy4), SCH_F(iface, policy6), SCH_F(iface, fhrp_delay),
+	 SCH_F(iface, fhrp_reload));
 SCH_TYPE(iface_addr4, SCH_F(iface_addr4, addr), SCH_F(iface_addr4, secondary));
 SCH_TYPE(iface_addr6, SCH_F(iface_addr6, addr), SCH_F(iface_addr6, eui_64));
 

@@ -279,6 +279,17 @@ static const char *link_row(const struct sch_row *row)
 	return NULL;
 }
 
+/* `vrrp 1 authentication text X`: X is secret, which group it belongs to is not. */
+static void keys_are_no_secrets(void)
+{
+	for (size_t i = 0; i < schema.n_lines; i++) {
+		const struct sch_type *t = schema.line[i]->row->type;
+
+		for (unsigned k = 0; k < t->n_key; k++)
+			t->fields[t->key[k]].secret = false;
+	}
+}
+
 const char *schema_init(const struct domain *const *domains, size_t n)
 {
 	const char *bad = NULL;
@@ -298,6 +309,7 @@ const char *schema_init(const struct domain *const *domains, size_t n)
 			schema.word_table[schema.n_word_tables++].n = domains[d]->n_words;
 		}
 	}
+	keys_are_no_secrets();
 	return bad;
 }
 

@@ -9,6 +9,7 @@
 #include "schema/model.h"
 
 enum ct_pickup { CT_PICKUP_STRICT, CT_PICKUP_LOOSE };
+enum global_fhrp { GLOBAL_FHRP_V2, GLOBAL_FHRP_V3 };
 
 struct global {
 	struct rec rec;
@@ -23,6 +24,7 @@ struct global {
 	bool tcp_window_check; /* not configured = on */
 	/* neigh/neigh_schema.c */
 	uint32_t arp_limit, nd_limit;
+	uint8_t fhrp_version; /* enum global_fhrp: daemon/vrrp */
 };
 
 #endif

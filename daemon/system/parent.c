@@ -3,6 +3,7 @@
 #include "parent_notify.h"
 #include "parent_prog.h"
 #include "parent_setup.h"
+#include "parent_vrrp.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -45,8 +46,9 @@ struct parent {
 	struct held_fd held[PARENT_MAX_HELD];
 	size_t n_held;
 	struct parent_progs progs;
+	struct parent_vrrp vrrp;
 	int exit_status;
-	bool over;
+	bool ending; /* the child has ended for good */
 };
 
 bool parent_name_ok(const char *name)
@@ -193,6 +195,9 @@ static void serve(struct parent *p, const struct parent_msg *msg, int fd)
 		if (fd >= 0 && !p->stop_due_ns)
 			parent_prog_start(&p->progs, msg->key, p->opts->name, fd, &p->user);
 		break;
+	case PARENT_VRRPD:
+		parent_vrrp_want(&p->vrrp);
+		break;
 	default:
 		break;
 	}
@@ -235,6 +240,14 @@ static bool take_request(struct parent *p)
 	return true;
 }
 
+/* The child will not be started again; rtr-vrrpd may need a moment more. */
+static void end(struct parent *p)
+{
+	p->ending = true;
+	if (!p->vrrp.stopping)
+		parent_vrrp_stop(&p->vrrp);
+}
+
 static void child_ended(struct parent *p, int status)
 {
 	p->child = 0;
@@ -250,12 +263,12 @@ static void child_ended(struct parent *p, int status)
 		p->exit_status = WIFEXITED(status)             ? WEXITSTATUS(status)
 				 : WTERMSIG(status) == SIGTERM ? RTRD_OK
 							       : RTRD_FAILED;
-		p->over = true;
+		end(p);
 		return;
 	}
 	if (WIFEXITED(status) && !p->ready_once) {
 		p->exit_status = WEXITSTATUS(status);
-		p->over = true;
+		end(p);
 		return;
 	}
 	if (WIFSIGNALED(status))
@@ -273,10 +286,11 @@ static void stop(struct parent *p)
 		return;
 	notify_send("STOPPING=1");
 	p->stop_due_ns = rtr_now_ns() + STOP_WAIT_NS;
+	parent_vrrp_stop(&p->vrrp);
 	if (p->child)
 		kill(p->child, SIGTERM);
 	else
-		p->over = true;
+		end(p);
 }
 
 static void take_signal(struct parent *p)
@@ -291,6 +305,8 @@ static void take_signal(struct parent *p)
 		if (p->child && waitpid(p->child, &status, WNOHANG) == p->child)
 			child_ended(p, status);
 		parent_prog_reap(&p->progs);
+		if (p->vrrp.pid && waitpid(p->vrrp.pid, &status, WNOHANG) == p->vrrp.pid)
+			parent_vrrp_ended(&p->vrrp, status, rtr_now_ns());
 		break;
 	case SIGHUP:
 		notify_reloading();
@@ -306,9 +322,10 @@ static void take_signal(struct parent *p)
 /* Does what is due; returns poll's time-out in ms, -1 = none. */
 static int run_timers(struct parent *p)
 {
-	uint64_t now = rtr_now_ns(), due = UINT64_MAX;
+	uint64_t now = rtr_now_ns(), due;
 
-	if (!p->child && !p->over && now >= p->start_due_ns) {
+	due = parent_vrrp_run(&p->vrrp, now);
+	if (!p->child && !p->ending && now >= p->start_due_ns) {
 		start_child(p);
 		now = rtr_now_ns();
 	}
@@ -323,10 +340,10 @@ static int run_timers(struct parent *p)
 			notify_send("WATCHDOG=1");
 		p->tick_due_ns = now + p->watchdog_ns / 4;
 	}
-	if (!p->child)
-		due = p->start_due_ns;
-	else if (p->stop_due_ns)
-		due = p->stop_due_ns;
+	if (!p->child && !p->ending)
+		due = MIN(due, p->start_due_ns);
+	else if (p->stop_due_ns && p->child)
+		due = MIN(due, p->stop_due_ns);
 	if (p->watchdog_ns)
 		due = MIN(due, p->tick_due_ns);
 	if (due == UINT64_MAX)
@@ -336,7 +353,7 @@ static int run_timers(struct parent *p)
 
 static void supervise(struct parent *p)
 {
-	while (!p->over) {
+	while (!p->ending || p->vrrp.pid) {
 		int ms = run_timers(p);
 		struct pollfd fds[] = { { .fd = p->signal_fd, .events = POLLIN },
 					{ .fd = p->link, .events = POLLIN } };
@@ -419,12 +436,18 @@ static int run_parent(struct parent *p)
 	sigaddset(&mask, SIGTERM);
 	sigaddset(&mask, SIGINT);
 	sigprocmask(SIG_BLOCK, &mask, &p->old_mask);
+	p->vrrp = (struct parent_vrrp){ .instance = p->opts->name,
+					.run_dir = p->run_dir,
+					.user = &p->user,
+					.mask = &p->old_mask };
+	parent_vrrp_init(&p->vrrp);
 	p->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (p->signal_fd < 0)
 		return fail("watch", "signals", -errno);
 	supervise(p);
 	parent_prog_end(&p->progs);
 	close(p->signal_fd);
+	parent_vrrp_fini(&p->vrrp);
 	notify_fini();
 	return p->exit_status;
 }

@@ -71,6 +71,9 @@ int parent_main(const struct parent_opts *o);
 
 /* ---- parent_link.c: called by the child; each is quiet without a parent (fd -1) ---- */
 
+/* What rtrd_main was started with, for the domains; NULL in rtrd -t and in unit tests. */
+void parent_set_args(const struct rtrd_args *args);
+const struct rtrd_args *parent_args(void);
 /* Up, or again up after SIGHUP: told to systemd. */
 void parent_ready(int parent_fd);
 /* The loop is alive. */
@@ -78,6 +81,8 @@ void parent_beat(int parent_fd);
 /* The parent keeps a copy of fd (the caller may close its own); the next child finds it in
  * rtrd_args.held. The same key replaces; fd -1 drops. 0 or -errno. */
 int parent_hold(int parent_fd, uint32_t key, int fd);
+/* rtr-vrrpd is needed: the parent starts it and keeps it running to its own end. */
+void parent_want_vrrpd(int parent_fd);
 
 /* Programs of their own that the worker asks for; each finds its socket as PARENT_PROG_FD. */
 enum parent_prog { PARENT_PROG_ARPD, PARENT_PROG__MAX };
@@ -93,7 +98,14 @@ int parent_start(enum parent_prog prog, int fd);
 /* ---- the messages; SOCK_SEQPACKET, one struct each, HOLD and START with one SCM_RIGHTS
  * descriptor ---- */
 
-enum parent_request { PARENT_READY = 1, PARENT_BEAT, PARENT_HOLD, PARENT_DROP, PARENT_START };
+enum parent_request {
+	PARENT_READY = 1,
+	PARENT_BEAT,
+	PARENT_HOLD,
+	PARENT_DROP,
+	PARENT_START,
+	PARENT_VRRPD
+};
 
 struct parent_msg {
 	uint32_t request; /* enum parent_request */

@@ -6,6 +6,17 @@
 #include <sys/socket.h>
 
 static int link_fd = -1;
+static const struct rtrd_args *our_args;
+
+void parent_set_args(const struct rtrd_args *args)
+{
+	our_args = args;
+}
+
+const struct rtrd_args *parent_args(void)
+{
+	return our_args;
+}
 
 static int send_request(int parent_fd, enum parent_request request, uint32_t key, int fd)
 {
@@ -60,4 +71,9 @@ void parent_link_set(int parent_fd)
 int parent_start(enum parent_prog prog, int fd)
 {
 	return link_fd < 0 ? -ENOTCONN : send_request(link_fd, PARENT_START, prog, fd);
+}
+
+void parent_want_vrrpd(int parent_fd)
+{
+	(void)send_request(parent_fd, PARENT_VRRPD, 0, -1);
 }

@@ -29,6 +29,7 @@ static struct sch_field global_fields[] = {
 	SCH_F(global, tcp_window_check),
 	SCH_F(global, arp_limit),
 	SCH_F(global, nd_limit),
+	SCH_F(global, fhrp_version),
 };
 
 struct sch_type global_type = {

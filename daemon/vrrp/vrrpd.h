@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What: the inside of rtr-vrrpd, shared by its files.
+ *
+ *	vrrpd.c        the loop, timers, groups and what their state machines ask for
+ *	vrrpd_conf.c   groups from configuration, control socket
+ *	vrrpd_io.c     adverts in and out, announcements
+ *	vrrpd_link.c   interfaces and their addresses, as the kernel tells
+ *	vrrpd_addr.c   a thread that adds and removes the virtual addresses
+ *	vrrpd_probe.c  whether the virtual MAC is really received
+ *	vrrpd_box.c    limits, capabilities, system call filter
+ *
+ * Owns: everything lies in static arrays sized for VRRP_MAX_GROUPS and is locked in memory: after
+ * the configuration nothing is allocated. Threads: the loop, and vrrpd_addr.c's, which waits for
+ * the kernel's routing lock in its place (commits hold it for long). Failure: what the kernel
+ * refuses is told to rtrd and shown; a lost rtrd changes nothing.
+ */
+#ifndef RTR_VRRPD_H
+#define RTR_VRRPD_H
+
+#include "rtr/vrrp.h"
+#include "vrrp/vrrp_fsm.h"
+#include "vrrp/vrrp_packet.h"
+
+#define MAX_IFS 1024
+
+enum { V4, V6 };
+#define FAM(family) ((family) == AF_INET6 ? V6 : V4)
+
+/* An interface that has groups. */
+struct vif {
+	char name[IFNAMSIZ];
+	int ifindex; /* 0: does not exist now */
+	unsigned flags;
+	uint8_t mac[6];
+	unsigned n_groups, n_family[2];
+	struct rtr_addr local[2]; /* whom we are: family 0 = nobody yet */
+	bool up;                  /* with carrier */
+	uint64_t up_ns;           /* since when */
+	int rx[2];
+	uint64_t drained_ns[2];
+	uint16_t by_vrid[2][256]; /* group number + 1 */
+};
+
+/* Addresses in the kernel, as far as asked for. */
+struct owned {
+	int ifindex, vmac; /* where; vmac: link to be up meanwhile, 0 = none */
+	unsigned n;
+	struct rtr_addr a[VRRP_MAX_ADDRS];
+};
+
+struct vg {
+	struct vrrp_fsm fsm; /* first: the machine's callbacks find the group by it */
+	struct vrrp_slot *slot;
+	struct vif *vif;
+	unsigned no;
+	unsigned heap_at; /* place in the heap of timers + 1; 0 = not in it */
+	uint64_t next;
+	bool used, removing;
+	int vmac_ifindex; /* 0: does not exist (yet) */
+	bool vmac_up;
+
+	uint8_t mac[6]; /* of our adverts and announcements */
+	uint8_t sum;
+	uint8_t frame[VRRP_FRAME_MAX];
+	size_t frame_size;
+	uint8_t frame_prio;
+
+	uint64_t garp_at, sent_ns;
+	unsigned garp_no;              /* announcements since active */
+	uint64_t told_ns[VRRP_N__MAX]; /* last notice of each kind */
+	struct rtr_addr sum_peer;
+	unsigned stalls;
+
+	bool owning, job; /* wants the addresses; the thread is at work */
+	struct owned kern;
+	uint64_t probe_at; /* next step of the test of the virtual MAC */
+	unsigned probe_round, probe_answers;
+	struct rtr_addr probe_target;
+};
+
+struct vrrpd {
+	struct vrrp_shm *shm;
+	int shm_fd, listen_fd, conn_fd, epoll_fd, timer_fd;
+	uint8_t proto; /* IFA_PROTO of our addresses */
+	uint64_t start_ns;
+	bool box_fresh; /* the box just came up: start-up hold applies */
+	bool restoring; /* nothing moves before all groups are back */
+	bool beat_now;
+	bool stopping;
+	uint64_t stop_by;
+	struct vif ifs[MAX_IFS];
+	struct vg groups[VRRP_MAX_GROUPS];
+	struct vrrp_sync sync[VRRP_MAX_SYNC];
+};
+
+extern struct vrrpd vd;
+
+/* ---- vrrpd.c ---- */
+
+enum watch {
+	WATCH_TIMER,
+	WATCH_SIGNAL,
+	WATCH_LISTEN,
+	WATCH_CONN,
+	WATCH_LINK,
+	WATCH_ADDR,
+	WATCH_PROBE,
+	WATCH_RX /* + interface * 2 + family */
+};
+
+void vrrpd_watch(int fd, unsigned what);
+/* Puts the group's next deadline into the heap of timers. */
+void vg_schedule(struct vg *g);
+void vg_unschedule(struct vg *g);
+/* The interface, the local address, the macvlan: whether the group can run. */
+void vg_usable(struct vg *g, uint64_t now, enum vrrp_reason why);
+/* The state machine's view of the configuration. */
+struct vrrp_fsm_conf vg_fsm_conf(const struct vg *g);
+extern const struct vrrp_fsm_ops vg_ops;
+
+static inline struct vrrp_status *st_begin(struct vg *g)
+{
+	__atomic_store_n(&g->slot->seq, g->slot->seq + 1, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	return &g->slot->st;
+}
+
+static inline void st_end(struct vg *g)
+{
+	__atomic_store_n(&g->slot->seq, g->slot->seq + 1, __ATOMIC_RELEASE);
+}
+
+/* ---- vrrpd_conf.c ---- */
+
+/* Groups of a former process. */
+void conf_restore(uint64_t now);
+void conf_accept(void);
+void conf_read(uint64_t now);
+/* A group that has left for good. */
+void conf_forget(struct vg *g);
+void conf_tell_state(const struct vg *g, uint8_t from, enum vrrp_reason why);
+/* At most once in `every_ns` for each group and kind; 0: always. */
+void conf_notice(struct vg *g, uint64_t now, enum vrrp_notice what, uint8_t v,
+		 const struct rtr_addr *peer, uint64_t every_ns);
+
+/* ---- vrrpd_io.c ---- */
+
+int io_init(void);
+/* Opens and closes the receiving sockets of an interface as its groups need. */
+void io_rx_update(struct vif *v);
+/* Reads all that has arrived. */
+void io_drain(struct vif *v, int fam);
+void io_frame_build(struct vg *g);
+void io_advert(struct vg *g, uint8_t prio);
+/* Gratuitous ARP or NA for all addresses. */
+void io_announce(struct vg *g);
+void io_raw(int ifindex, const uint8_t *frame, size_t size);
+void io_flush(void);
+
+/* ---- vrrpd_link.c ---- */
+
+int link_init(void);
+void link_read(uint64_t now);
+/* Asks the kernel for what it has by that name. */
+void link_query(struct vif *v);
+int link_index(const char *name, unsigned *ret_flags);
+/* The address on the interface that we speak from. */
+void link_query_local(struct vif *v);
+/* A neighbour on the interface that is likely to answer ARP. */
+bool link_neighbour(struct vif *v, struct rtr_addr *ret);
+/* Takes away virtual addresses that no living group accounts for. */
+void link_sweep(void);
+
+/* ---- vrrpd_addr.c ---- */
+
+int addr_init(void);
+/* Brings the kernel to what the group's state wants. */
+void addr_update(struct vg *g);
+void addr_read(uint64_t now);
+bool addr_idle(void);
+
+/* ---- vrrpd_probe.c ---- */
+
+int probe_init(void);
+void probe_start(struct vg *g, uint64_t now);
+void probe_step(struct vg *g, uint64_t now);
+void probe_read(uint64_t now);
+
+/* ---- vrrpd_box.c ---- */
+
+/* Limits and capabilities; before any thread. 0 or -errno. */
+int box_limits(void);
+/* Locks memory, filters system calls. 0 or -errno. */
+int box_close(void);
+
+#endif

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The thread that writes virtual addresses. The kernel answers each request inside the system
+ * call, but waits there for its routing lock: while rtrd commits ten thousand routes, or a link
+ * is taken down, that takes longer than an interval. So the loop only says what it wants; a group
+ * has one job under way at most, and what was wanted meanwhile is made good by the next.
+ *
+ *	loop --- job (from kern to want) ---> ring ---> thread --- netlink
+ *	     <-- done: kern = what was asked for -- ring <--'
+ */
+#include "vrrp/vrrpd.h"
+
+#include <errno.h>
+#include <linux/if_addr.h>
+#include <linux/rtnetlink.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define STACK_SIZE (64 << 10)
+
+struct job {
+	unsigned group;
+	struct owned from, to;
+	int error; /* first failure of an addition */
+};
+
+/* One writer, one reader each; a group is in at most one of them, so they never overflow. */
+struct ring {
+	struct job job[VRRP_MAX_GROUPS];
+	_Atomic unsigned head, tail;
+	int event_fd;
+};
+
+static struct ring todo, done;
+static int nl_fd;
+static unsigned n_jobs;
+
+static void ring_put(struct ring *r, const struct job *j)
+{
+	unsigned head = atomic_load_explicit(&r->head, memory_order_relaxed);
+	uint64_t one = 1;
+
+	r->job[head % VRRP_MAX_GROUPS] = *j;
+	atomic_store_explicit(&r->head, head + 1, memory_order_release);
+	(void)!write(r->event_fd, &one, sizeof(one));
+}
+
+static bool ring_get(struct ring *r, struct job *j)
+{
+	unsigned tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
+
+	if (atomic_load_explicit(&r->head, memory_order_acquire) == tail)
+		return false;
+	*j = r->job[tail % VRRP_MAX_GROUPS];
+	atomic_store_explicit(&r->tail, tail + 1, memory_order_release);
+	return true;
+}
+
+/* ---- the thread ---- */
+
+struct request {
+	struct nlmsghdr h;
+	union {
+		struct ifaddrmsg ifa;
+		struct ifinfomsg ifi;
+	} u;
+	uint8_t attrs[128];
+};
+
+static void put_attr(struct request *q, unsigned short type, const void *data, size_t size)
+{
+	struct rtattr *a = (void *)((char *)q + NLMSG_ALIGN(q->h.nlmsg_len));
+
+	a->rta_type = type;
+	a->rta_len = (unsigned short)RTA_LENGTH(size);
+	memcpy(RTA_DATA(a), data, size);
+	q->h.nlmsg_len = (uint32_t)(NLMSG_ALIGN(q->h.nlmsg_len) + RTA_ALIGN(a->rta_len));
+}
+
+/* Sends and waits for the answer. 0 or -errno. */
+static int ask(struct request *q)
+{
+	static uint32_t seq;
+	union {
+		char buf[4096];
+		struct nlmsghdr h;
+	} in;
+	ssize_t n;
+
+	q->h.nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
+	q->h.nlmsg_seq = ++seq;
+	if (send(nl_fd, q, q->h.nlmsg_len, 0) < 0)
+		return -errno;
+	for (;;) {
+		n = recv(nl_fd, in.buf, sizeof(in.buf), 0);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < (ssize_t)NLMSG_LENGTH(sizeof(struct nlmsgerr)))
+			return n < 0 ? -errno : -EIO;
+		if (in.h.nlmsg_type == NLMSG_ERROR && in.h.nlmsg_seq == seq)
+			return ((struct nlmsgerr *)NLMSG_DATA(&in.h))->error;
+	}
+}
+
+static int write_addr(int ifindex, const struct rtr_addr *a, bool add)
+{
+	struct request q = { .h = { .nlmsg_len = NLMSG_LENGTH(sizeof(struct ifaddrmsg)),
+				    .nlmsg_type = add ? RTM_NEWADDR : RTM_DELADDR,
+				    .nlmsg_flags = add ? NLM_F_CREATE | NLM_F_REPLACE : 0 },
+			     .u.ifa = { .ifa_family = a->family,
+					.ifa_prefixlen = (uint8_t)rtr_family_bits(a->family),
+					.ifa_index = (uint32_t)ifindex } };
+	unsigned size = rtr_family_size(a->family);
+	/* The other router may hold it for another moment: no duplicate address detection. The
+	 * network's route is the interface's own address's. */
+	uint32_t flags = IFA_F_NODAD | IFA_F_NOPREFIXROUTE;
+
+	put_attr(&q, IFA_LOCAL, a->b, size);
+	put_attr(&q, IFA_ADDRESS, a->b, size);
+	if (add) {
+		put_attr(&q, IFA_FLAGS, &flags, sizeof(flags));
+		put_attr(&q, IFA_PROTO, &vd.proto, sizeof(vd.proto));
+	}
+	return ask(&q);
+}
+
+static int write_link(int ifindex, bool up)
+{
+	struct request q = { .h = { .nlmsg_len = NLMSG_LENGTH(sizeof(struct ifinfomsg)),
+				    .nlmsg_type = RTM_NEWLINK },
+			     .u.ifi = { .ifi_index = ifindex,
+					.ifi_flags = up ? IFF_UP : 0,
+					.ifi_change = IFF_UP } };
+
+	return ask(&q);
+}
+
+static bool has(const struct owned *o, int ifindex, const struct rtr_addr *a)
+{
+	for (unsigned i = 0; i < o->n && o->ifindex == ifindex; i++) {
+		if (!rtr_addr_cmp(&o->a[i], a))
+			return true;
+	}
+	return false;
+}
+
+static void work(struct job *j)
+{
+	if (j->to.vmac && j->to.n)
+		write_link(j->to.vmac, true);
+	for (unsigned i = 0; i < j->to.n; i++) {
+		/* Those that should be there already too: somebody may have taken them. */
+		int r = write_addr(j->to.ifindex, &j->to.a[i], true);
+
+		if (r && r != -EEXIST && !j->error)
+			j->error = r;
+	}
+	for (unsigned i = 0; i < j->from.n; i++) {
+		if (!has(&j->to, j->from.ifindex, &j->from.a[i]))
+			write_addr(j->from.ifindex, &j->from.a[i], false);
+	}
+	/* Down: frames to the virtual MAC are not for a backup (RFC 9568 section 6.4.2). */
+	if (j->from.vmac && (j->to.vmac != j->from.vmac || !j->to.n))
+		write_link(j->from.vmac, false);
+}
+
+static void *thread(void *arg)
+{
+	struct job j;
+	uint64_t n;
+
+	for (;;) {
+		while (ring_get(&todo, &j)) {
+			work(&j);
+			ring_put(&done, &j);
+		}
+		if (read(todo.event_fd, &n, sizeof(n)) < 0 && errno != EINTR)
+			return arg;
+	}
+}
+
+/* ---- the loop's side ---- */
+
+int addr_init(void)
+{
+	struct sockaddr_nl me = { .nl_family = AF_NETLINK };
+	pthread_attr_t attr;
+	pthread_t id;
+	int r;
+
+	nl_fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	todo.event_fd = eventfd(0, EFD_CLOEXEC);
+	done.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (nl_fd < 0 || todo.event_fd < 0 || done.event_fd < 0 ||
+	    bind(nl_fd, (struct sockaddr *)&me, sizeof(me)) < 0)
+		return -errno;
+	/* The stack is locked in memory like everything else. */
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_SIZE);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	r = pthread_create(&id, &attr, thread, NULL);
+	pthread_attr_destroy(&attr);
+	if (r)
+		return -r;
+	vrrpd_watch(done.event_fd, WATCH_ADDR);
+	return 0;
+}
+
+static void want(const struct vg *g, struct owned *to)
+{
+	const struct vrrp_conf *c = &g->slot->conf;
+
+	*to = (struct owned){ 0 };
+	if (!g->owning || !g->vif->ifindex || c->flags & VRRP_F_OWNER)
+		return;
+	to->vmac = g->slot->st.mac_test != VRRP_MAC_DEAF ? g->vmac_ifindex : 0;
+	to->ifindex = to->vmac ? to->vmac : g->vif->ifindex;
+	to->n = c->n_addrs;
+	memcpy(to->a, c->addrs, sizeof(to->a));
+}
+
+void addr_update(struct vg *g)
+{
+	struct job j = { .group = g->no, .from = g->kern };
+	struct vrrp_status *st;
+
+	if (g->job)
+		return;
+	want(g, &j.to);
+	if (!j.to.n && !j.from.n)
+		return;
+	st = st_begin(g);
+	st->owned = 1;
+	st->vmac_ifindex = j.to.n ? j.to.vmac : j.from.vmac;
+	st_end(g);
+	g->job = true;
+	n_jobs++;
+	ring_put(&todo, &j);
+}
+
+bool addr_idle(void)
+{
+	return !n_jobs;
+}
+
+static void finished(const struct job *j, uint64_t now)
+{
+	struct vg *g = &vd.groups[j->group];
+	struct vrrp_status *st;
+	struct owned to;
+
+	g->job = false;
+	n_jobs--;
+	g->kern = j->to;
+	st = st_begin(g);
+	st->owned = j->to.n > 0;
+	st_end(g);
+	if (j->error)
+		conf_notice(g, now, VRRP_N_ADDR_FAIL, (uint8_t)-j->error, NULL, 0);
+	want(g, &to);
+	if (to.n != j->to.n || to.ifindex != j->to.ifindex || to.vmac != j->to.vmac ||
+	    memcmp(to.a, j->to.a, to.n * sizeof(to.a[0])))
+		addr_update(g);
+	else if (g->removing && !to.n)
+		conf_forget(g);
+}
+
+void addr_read(uint64_t now)
+{
+	struct job j;
+	uint64_t n;
+
+	(void)!read(done.event_fd, &n, sizeof(n));
+	while (ring_get(&done, &j))
+		finished(&j, now);
+}

@@ -1,0 +1,525 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Adverts are received by raw IP sockets, one for each interface and family: they cost packets of
+ * other protocols nothing. They are sent as whole frames, because their source is the virtual MAC
+ * whatever device has it, and because nothing on the way (routes, firewall) may hold one up.
+ */
+#include "vrrp/vrrpd.h"
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/if_packet.h>
+#include <net/ethernet.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Frames that leave with one system call. */
+#define TX_BATCH 64
+#define RX_BATCH 32
+/* An advert of 255 IPv6 addresses does not fit an Ethernet frame; longer ones are cut, and then
+ * dropped for their length. */
+#define RX_SIZE 1600
+/* Room for the adverts of 250 groups at 100 ms during a stall of several seconds; the kernel
+ * counts about 800 bytes for each. */
+#define RX_BUFFER (4 << 20)
+/* As routing daemons do: the first band of the default queue. */
+#define TX_PRIORITY     7
+#define ASSERT_SPLIT_NS (10 * NSEC_PER_SEC)
+
+static int tx_fd, uni_fd[2];
+
+static struct {
+	unsigned n;
+	struct mmsghdr msg[TX_BATCH];
+	struct iovec iov[TX_BATCH];
+	struct sockaddr_ll to[TX_BATCH];
+	uint8_t frame[TX_BATCH][VRRP_FRAME_MAX];
+} tx;
+
+int io_init(void)
+{
+	int one = 1, prio = TX_PRIORITY;
+
+	tx_fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	uni_fd[V4] = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_RAW);
+	uni_fd[V6] = socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, VRRP_PROTO);
+	if (tx_fd < 0 || uni_fd[V4] < 0)
+		return -errno;
+	setsockopt(tx_fd, SOL_SOCKET, SO_PRIORITY, &prio, sizeof(prio));
+	setsockopt(uni_fd[V4], IPPROTO_IP, IP_HDRINCL, &one, sizeof(one));
+	if (uni_fd[V6] >= 0) {
+		/* It only sends: what arrives belongs to the interfaces' sockets. */
+		static struct sock_filter none[] = { BPF_STMT(BPF_RET | BPF_K, 0) };
+		static const struct sock_fprog prog = { ARRAY_LEN(none), none };
+
+		setsockopt(uni_fd[V6], SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog));
+	}
+	return 0;
+}
+
+/* ---- sending ---- */
+
+void io_flush(void)
+{
+	unsigned done = 0;
+
+	while (done < tx.n) {
+		int n = sendmmsg(tx_fd, tx.msg + done, tx.n - done, 0);
+
+		/* What one interface refuses (it is down, its queue is full) the next may take. */
+		done += n > 0 ? (unsigned)n : 1;
+	}
+	tx.n = 0;
+}
+
+void io_raw(int ifindex, const uint8_t *frame, size_t size)
+{
+	unsigned i = tx.n;
+
+	memcpy(tx.frame[i], frame, size);
+	tx.iov[i] = (struct iovec){ tx.frame[i], size };
+	tx.to[i] = (struct sockaddr_ll){ .sll_family = AF_PACKET,
+					 .sll_ifindex = ifindex,
+					 .sll_halen = ETH_ALEN };
+	memcpy(tx.to[i].sll_addr, frame, ETH_ALEN);
+	tx.msg[i] = (struct mmsghdr){ .msg_hdr = { .msg_name = &tx.to[i],
+						   .msg_namelen = sizeof(tx.to[i]),
+						   .msg_iov = &tx.iov[i],
+						   .msg_iovlen = 1 } };
+	if (++tx.n == TX_BATCH)
+		io_flush();
+}
+
+static struct vrrp_say say_of(const struct vg *g, uint8_t prio, const struct rtr_addr *dst)
+{
+	const struct vrrp_conf *c = &g->slot->conf;
+	struct vrrp_say s = { .family = c->family,
+			      .version = c->version,
+			      .vrid = c->vrid,
+			      .prio = prio,
+			      .sum = g->sum,
+			      .adver_cs = (uint16_t)(c->adver_ms / 10),
+			      .src = g->vif->local[FAM(c->family)],
+			      .dst = *dst,
+			      .addrs = c->addrs,
+			      .n_addrs = c->n_addrs,
+			      .has_auth = c->flags & VRRP_F_AUTH };
+
+	memcpy(s.auth, c->auth, sizeof(s.auth));
+	return s;
+}
+
+void io_frame_build(struct vg *g)
+{
+	struct rtr_addr group = vrrp_group_addr(g->slot->conf.family);
+	struct vrrp_say s = say_of(g, g->fsm.prio, &group);
+
+	if (s.src.family)
+		g->frame_size = vrrp_frame_advert(&s, g->mac, g->frame);
+	else
+		g->frame_size = 0;
+	g->frame_prio = g->fsm.prio;
+}
+
+static void send_unicast(struct vg *g, uint8_t prio, const struct rtr_addr *peer)
+{
+	struct vrrp_say s = say_of(g, prio, peer);
+	uint8_t buf[VRRP_FRAME_MAX];
+	size_t size;
+
+	if (s.family == AF_INET) {
+		struct sockaddr_in to = { .sin_family = AF_INET };
+
+		/* The frame without its Ethernet header. */
+		size = vrrp_frame_advert(&s, g->mac, buf) - ETH_HLEN;
+		memcpy(&to.sin_addr, peer->b, 4);
+		(void)sendto(uni_fd[V4], buf + ETH_HLEN, size, 0, (struct sockaddr *)&to,
+			     sizeof(to));
+		return;
+	}
+	struct sockaddr_in6 to = { .sin6_family = AF_INET6,
+				   .sin6_addr = peer->v6,
+				   .sin6_scope_id = (uint32_t)g->vif->ifindex };
+	struct in6_pktinfo info = { .ipi6_addr = s.src.v6,
+				    .ipi6_ifindex = (unsigned)g->vif->ifindex };
+	int hops = VRRP_TTL;
+	union {
+		char buf[CMSG_SPACE(sizeof(info)) + CMSG_SPACE(sizeof(hops))];
+		struct cmsghdr align;
+	} control = { 0 };
+	struct iovec iov = { buf, 0 };
+	struct msghdr mh = { .msg_name = &to,
+			     .msg_namelen = sizeof(to),
+			     .msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.buf,
+			     .msg_controllen = sizeof(control.buf) };
+	struct cmsghdr *cm = CMSG_FIRSTHDR(&mh);
+
+	iov.iov_len = vrrp_build(&s, buf);
+	cm->cmsg_level = IPPROTO_IPV6;
+	cm->cmsg_type = IPV6_PKTINFO;
+	cm->cmsg_len = CMSG_LEN(sizeof(info));
+	memcpy(CMSG_DATA(cm), &info, sizeof(info));
+	cm = CMSG_NXTHDR(&mh, cm);
+	cm->cmsg_level = IPPROTO_IPV6;
+	cm->cmsg_type = IPV6_HOPLIMIT;
+	cm->cmsg_len = CMSG_LEN(sizeof(hops));
+	memcpy(CMSG_DATA(cm), &hops, sizeof(hops));
+	(void)sendmsg(uni_fd[V6], &mh, 0);
+}
+
+static void count_sent(struct vg *g, uint8_t prio)
+{
+	struct vrrp_status *st = st_begin(g);
+	uint64_t now = rtr_now_ns();
+
+	st->n_sent++;
+	if (!prio)
+		st->n_sent_zero++;
+	else if (g->sent_ns && g->fsm.state == VRRP_S_ACTIVE)
+		st->max_gap_ns = MAX(st->max_gap_ns, now - g->sent_ns);
+	g->sent_ns = prio ? now : 0;
+	st_end(g);
+}
+
+void io_advert(struct vg *g, uint8_t prio)
+{
+	const struct vrrp_conf *c = &g->slot->conf;
+
+	if (!g->vif->local[FAM(c->family)].family || !g->vif->ifindex)
+		return;
+	count_sent(g, prio);
+	if (c->n_peers) {
+		for (unsigned i = 0; i < c->n_peers; i++)
+			send_unicast(g, prio, &c->peers[i]);
+		return;
+	}
+	if (!g->frame_size || g->frame_prio != g->fsm.prio)
+		io_frame_build(g);
+	if (prio != g->frame_prio) {
+		struct rtr_addr group = vrrp_group_addr(c->family);
+		struct vrrp_say s = say_of(g, prio, &group);
+		uint8_t buf[VRRP_FRAME_MAX];
+
+		io_raw(g->vif->ifindex, buf, vrrp_frame_advert(&s, g->mac, buf));
+		return;
+	}
+	io_raw(g->vif->ifindex, g->frame, g->frame_size);
+}
+
+void io_announce(struct vg *g)
+{
+	const struct vrrp_conf *c = &g->slot->conf;
+	struct vrrp_status *st;
+	uint8_t buf[VRRP_FRAME_MAX];
+
+	for (unsigned i = 0; i < c->n_addrs; i++) {
+		size_t n = c->family == AF_INET ? vrrp_frame_garp(&c->addrs[i], g->mac, buf)
+						: vrrp_frame_na(&c->addrs[i], g->mac, buf);
+
+		io_raw(g->vif->ifindex, buf, n);
+	}
+	st = st_begin(g);
+	st->n_garp += c->n_addrs;
+	st_end(g);
+}
+
+/* ---- receiving ---- */
+
+static int rx_open4(const struct vif *v)
+{
+	struct ip_mreqn join = { .imr_ifindex = v->ifindex };
+	struct rtr_addr group = vrrp_group_addr(AF_INET);
+	int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, VRRP_PROTO);
+
+	memcpy(&join.imr_multiaddr, group.b, 4);
+	if (fd >= 0 && setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &join, sizeof(join)) < 0 &&
+	    errno != EADDRINUSE) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static int rx_open6(const struct vif *v)
+{
+	struct rtr_addr group = vrrp_group_addr(AF_INET6);
+	struct ipv6_mreq join = { .ipv6mr_multiaddr = group.v6,
+				  .ipv6mr_interface = (unsigned)v->ifindex };
+	int one = 1;
+	int fd = socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, VRRP_PROTO);
+
+	if (fd < 0)
+		return -1;
+	setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &one, sizeof(one));
+	setsockopt(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, &one, sizeof(one));
+	if (setsockopt(fd, IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP, &join, sizeof(join)) < 0 &&
+	    errno != EADDRINUSE) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+void io_rx_update(struct vif *v)
+{
+	int one = 1, size = RX_BUFFER;
+
+	for (int fam = 0; fam < 2; fam++) {
+		bool want = v->n_family[fam] && v->ifindex && v->up;
+		int fd;
+
+		if (want == (v->rx[fam] >= 0))
+			continue;
+		if (!want) {
+			close(v->rx[fam]);
+			v->rx[fam] = -1;
+			continue;
+		}
+		fd = fam == V4 ? rx_open4(v) : rx_open6(v);
+		if (fd < 0)
+			continue; /* tried again with the next event of the interface */
+		setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, v->name, sizeof(v->name));
+		setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &one, sizeof(one));
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
+		v->rx[fam] = fd;
+		v->drained_ns[fam] = rtr_now_ns();
+		vrrpd_watch(fd, WATCH_RX + (unsigned)(v - vd.ifs) * 2 + (unsigned)fam);
+	}
+}
+
+static void count_drop(struct vg *g, enum vrrp_drop why)
+{
+	if (g) {
+		st_begin(g)->n_drop[why]++;
+		st_end(g);
+	} else {
+		vd.shm->n_unknown_drops++;
+		vd.shm->n_drop[why]++;
+	}
+}
+
+static bool is_peer(const struct vrrp_conf *c, const struct rtr_addr *src)
+{
+	for (unsigned i = 0; i < c->n_peers; i++) {
+		if (!rtr_addr_cmp(&c->peers[i], src))
+			return true;
+	}
+	return false;
+}
+
+static bool same_addresses(const struct vrrp_conf *c, const struct vrrp_advert *a)
+{
+	unsigned size = rtr_family_size(c->family);
+
+	if (a->n_addrs != c->n_addrs)
+		return false;
+	for (unsigned i = 0; i < c->n_addrs; i++) {
+		unsigned k = 0;
+
+		while (k < a->n_addrs && memcmp(c->addrs[i].b, a->addrs + k * size, size))
+			k++;
+		if (k == a->n_addrs)
+			return false;
+	}
+	return true;
+}
+
+/* Checks that need the configuration. */
+static enum vrrp_drop judge(struct vg *g, uint64_t now, const struct vrrp_rx *rx,
+			    const struct vrrp_advert *a)
+{
+	const struct vrrp_conf *c = &g->slot->conf;
+	struct rtr_addr group = vrrp_group_addr(c->family);
+
+	if (!rtr_addr_cmp(&rx->src, &g->vif->local[FAM(c->family)]) ||
+	    (c->n_peers ? !is_peer(c, &rx->src) : rtr_addr_cmp(&rx->dst, &group) != 0))
+		return VRRP_D_SOURCE;
+	if (a->version != c->version) {
+		conf_notice(g, now, VRRP_N_VERSION, a->version, &rx->src, 60 * NSEC_PER_SEC);
+		return VRRP_D_VERSION;
+	}
+	if (c->version == 2) {
+		if (a->auth_type != (c->flags & VRRP_F_AUTH ? 1 : 0) ||
+		    (a->auth_type && memcmp(a->auth, c->auth, sizeof(c->auth))))
+			return VRRP_D_AUTH;
+		/* RFC 3768 section 7.1: unlike version 3 it does not follow the master. */
+		if (a->adver_cs * 10u != c->adver_ms && !(c->flags & VRRP_F_LEARN)) {
+			conf_notice(g, now, VRRP_N_INTERVAL, 0, &rx->src, 60 * NSEC_PER_SEC);
+			return VRRP_D_INTERVAL;
+		}
+	}
+	if (!same_addresses(c, a)) {
+		conf_notice(g, now, VRRP_N_ADDRESSES, 0, &rx->src, 60 * NSEC_PER_SEC);
+		if (c->flags & VRRP_F_MATCH)
+			return a->n_addrs == c->n_addrs ? VRRP_D_ADDRESS : VRRP_D_COUNT;
+	}
+	return VRRP_D_NONE;
+}
+
+/* The peer's form of checksum becomes ours: a peer that knows only one form must understand us. */
+static void adapt_sum(struct vg *g, uint64_t now, const struct vrrp_rx *rx, uint8_t form)
+{
+	struct vrrp_status *st;
+
+	if (g->slot->conf.version != 3 || rx->family != AF_INET || form == g->sum)
+		return;
+	if (g->sum_peer.family && rtr_addr_cmp(&g->sum_peer, &rx->src))
+		conf_notice(g, now, VRRP_N_SUM_MIX, form, &rx->src, 600 * NSEC_PER_SEC);
+	else
+		conf_notice(g, now, VRRP_N_SUM, form, &rx->src, 600 * NSEC_PER_SEC);
+	g->sum = form;
+	g->sum_peer = rx->src;
+	g->frame_size = 0;
+	st = st_begin(g);
+	st->sum = form;
+	st->n_sum_changed++;
+	st_end(g);
+}
+
+static void take(struct vg *g, uint64_t now, uint64_t at, const struct vrrp_rx *rx,
+		 const struct vrrp_advert *a)
+{
+	struct vrrp_heard h = { .prio = a->prio,
+				.src = rx->src,
+				.adver_ns = a->adver_cs * 10 * NSEC_PER_MSEC,
+				.rx = at };
+	struct vrrp_status *st = st_begin(g);
+
+	st->n_received++;
+	st->n_received_zero += !a->prio;
+	st_end(g);
+	adapt_sum(g, now, rx, a->sum);
+	if (a->prio && g->fsm.state == VRRP_S_ACTIVE)
+		conf_notice(g, now, VRRP_N_SPLIT, a->prio, &rx->src, ASSERT_SPLIT_NS);
+	vrrp_fsm_heard(&g->fsm, now, &h);
+	if (g->fsm.state == VRRP_S_BACKUP) {
+		st = st_begin(g);
+		st->active = rx->src;
+		st->active_prio = a->prio;
+		st->active_adver_ms = a->adver_cs * 10u;
+		st->down_ms = (uint32_t)(vrrp_down_ns(g->fsm.c.version, g->fsm.prio,
+						      g->fsm.adver_ns) /
+					 NSEC_PER_MSEC);
+		st_end(g);
+	}
+	vg_schedule(g);
+}
+
+static void receive(struct vif *v, int fam, uint64_t now, uint64_t at, const struct vrrp_rx *rx)
+{
+	struct vrrp_advert a;
+	enum vrrp_drop why = vrrp_parse(rx, &a);
+	/* Of a message that is not understood the VRID tells at least whom to count it for. */
+	uint8_t vrid = rx->size > 1 ? rx->data[1] : 0;
+	unsigned no = v->by_vrid[fam][vrid];
+	struct vg *g = no ? &vd.groups[no - 1] : NULL;
+
+	if (!why && !g)
+		why = VRRP_D_VRID;
+	if (!why)
+		why = judge(g, now, rx, &a);
+	if (why)
+		count_drop(g, why);
+	else if (g->fsm.state != VRRP_S_INIT)
+		take(g, now, at, rx, &a);
+}
+
+/* When the kernel received it. Its time stamp is of the wall clock, which may have been stepped;
+ * but it came after the last time that nothing was left, and before now. */
+static uint64_t arrival(struct msghdr *mh, uint64_t now, uint64_t not_before)
+{
+	struct timespec real, ts;
+	int64_t age;
+
+	for (struct cmsghdr *cm = CMSG_FIRSTHDR(mh); cm; cm = CMSG_NXTHDR(mh, cm)) {
+		if (cm->cmsg_level != SOL_SOCKET || cm->cmsg_type != SCM_TIMESTAMPNS)
+			continue;
+		memcpy(&ts, CMSG_DATA(cm), sizeof(ts));
+		clock_gettime(CLOCK_REALTIME, &real);
+		age = (real.tv_sec - ts.tv_sec) * (int64_t)NSEC_PER_SEC + real.tv_nsec - ts.tv_nsec;
+		if (age < 0)
+			return now;
+		return MAX(now - MIN((uint64_t)age, now), not_before);
+	}
+	return now;
+}
+
+static bool rx_fill6(struct msghdr *mh, const uint8_t *buf, size_t size, struct vrrp_rx *rx)
+{
+	const struct sockaddr_in6 *from = mh->msg_name;
+
+	*rx = (struct vrrp_rx){ .family = AF_INET6, .data = buf, .size = size };
+	rx->src = (struct rtr_addr){ .family = AF_INET6, .v6 = from->sin6_addr };
+	for (struct cmsghdr *cm = CMSG_FIRSTHDR(mh); cm; cm = CMSG_NXTHDR(mh, cm)) {
+		if (cm->cmsg_level != IPPROTO_IPV6)
+			continue;
+		if (cm->cmsg_type == IPV6_HOPLIMIT) {
+			int hops;
+
+			memcpy(&hops, CMSG_DATA(cm), sizeof(hops));
+			rx->ttl = (uint8_t)hops;
+		} else if (cm->cmsg_type == IPV6_PKTINFO) {
+			struct in6_pktinfo info;
+
+			memcpy(&info, CMSG_DATA(cm), sizeof(info));
+			rx->dst = (struct rtr_addr){ .family = AF_INET6, .v6 = info.ipi6_addr };
+		}
+	}
+	return rx->dst.family == AF_INET6;
+}
+
+static struct {
+	struct mmsghdr msg[RX_BATCH];
+	struct iovec iov[RX_BATCH];
+	struct sockaddr_in6 from[RX_BATCH];
+	uint8_t data[RX_BATCH][RX_SIZE];
+	union {
+		char buf[256];
+		struct cmsghdr align;
+	} control[RX_BATCH];
+} in;
+
+static int read_batch(int fd)
+{
+	for (unsigned i = 0; i < RX_BATCH; i++) {
+		in.iov[i] = (struct iovec){ in.data[i], RX_SIZE };
+		in.msg[i].msg_hdr = (struct msghdr){ .msg_name = &in.from[i],
+						     .msg_namelen = sizeof(in.from[i]),
+						     .msg_iov = &in.iov[i],
+						     .msg_iovlen = 1,
+						     .msg_control = in.control[i].buf,
+						     .msg_controllen = sizeof(in.control[i].buf) };
+	}
+	return recvmmsg(fd, in.msg, RX_BATCH, MSG_DONTWAIT, NULL);
+}
+
+void io_drain(struct vif *v, int fam)
+{
+	uint64_t start = rtr_now_ns();
+	int n;
+
+	if (v->rx[fam] < 0)
+		return;
+	/* A flood of adverts must not keep the loop here: what is read is what was there. */
+	for (unsigned turns = 0; turns < RX_BUFFER / 256 / RX_BATCH; turns++) {
+		n = read_batch(v->rx[fam]);
+		for (int i = 0; i < n; i++) {
+			struct msghdr *mh = &in.msg[i].msg_hdr;
+			uint64_t now = rtr_now_ns(), at = arrival(mh, now, v->drained_ns[fam]);
+			size_t size = in.msg[i].msg_len;
+			struct vrrp_rx rx;
+
+			if (fam == V4 ? vrrp_parse_ip4(in.data[i], size, &rx)
+				      : rx_fill6(mh, in.data[i], size, &rx))
+				receive(v, fam, now, at, &rx);
+		}
+		if (n < RX_BATCH)
+			break;
+	}
+	v->drained_ns[fam] = start;
+}

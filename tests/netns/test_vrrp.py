@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""VRRP between two rtr routers: who is master, what the kernel has, what hosts see."""
+import os
+import signal
+
+import pytest
+
+import vrrp
+from router import CliError
+from topo import kill_all, pids_in, wait_for
+from vrrp import VIP4, VIP6, configure, group, group_lines, owns, state, wait_state
+
+
+@pytest.fixture
+def pair(routers):
+    topo = routers(vrrp.ends("r1", "r2", "lan"))
+
+    def make(ms=100, families=("ipv4",), extra1=(), extra2=()):
+        for r, prio, extra in ((topo.r1, 110, extra1), (topo.r2, 100, extra2)):
+            configure(r, topo, *(group_lines(prio, ms, af, extra=extra) for af in families))
+        for af in families:
+            wait_state(topo.r1, "MASTER", family=af)
+            wait_state(topo.r2, "BACKUP", family=af)
+        return topo
+
+    make.topo = topo
+    return make
+
+
+def macs(host, vip):
+    return [n.get("lladdr") for n in host.ip_json("neigh", "show", vip)]
+
+
+@pytest.mark.parametrize("mac", ["virtual", "physical"])
+def test_failover_and_return(pair, mac):
+    topo = pair(families=("ipv4", "ipv6"), extra1=[f"mac-address {mac}"], extra2=[f"mac-address {mac}"])
+    for vip, virtual in ((VIP4, "00:00:5e:00:01:01"), (VIP6, "00:00:5e:00:02:01")):
+        topo.lan.ping(vip)
+        physical = topo.r1.ip_json("link", "show", "eth0")[0]["address"]
+        assert macs(topo.lan, vip) == [virtual if mac == "virtual" else physical]
+        assert owns(topo.r1, vip) and not owns(topo.r2, vip)
+    kill_all(pids_in(topo.r1.netns))  # the whole router, without a word
+    topo.r1.ip("link", "set", "eth0", "down")  # and its kernel
+    for family, vip in (("ipv4", VIP4), ("ipv6", VIP6)):
+        wait_state(topo.r2, "MASTER", family=family)
+        topo.lan.ping(vip)
+        if mac == "physical":
+            wait_for(lambda v=vip: macs(topo.lan, v) == [topo.r2.ip_json("link", "show", "eth0")[0]["address"]])
+    topo.r1.proc.wait()
+    topo.r1.ip("link", "set", "eth0", "up")
+    topo.r1.start()
+    for family, vip in (("ipv4", VIP4), ("ipv6", VIP6)):
+        wait_state(topo.r1, "MASTER", family=family)
+        wait_state(topo.r2, "BACKUP", family=family)
+        topo.lan.ping(vip)
+        wait_for(lambda v=vip: owns(topo.r1, v) and not owns(topo.r2, v), what="the addresses")
+
+
+def test_columns_of_ios(pair):
+    topo = pair()
+    lines = topo.r1.cli("show vrrp brief").splitlines()
+    assert lines[0] == "Interface          Grp  A-F Pri  Time Own Pre State   Master addr/Group addr"
+    assert lines[1] == "eth0                 1 IPv4 110     0  N   Y  MASTER  10.0.1.2(local)/10.0.1.1"
+    wait_for(lambda: "10.0.1.2/10.0.1.1" in topo.r2.cli("show vrrp brief"))
+    assert "BACKUP" in topo.r2.cli("show vrrp brief")
+    assert "Virtual MAC address is 0000.5e00.0101, virtual" in topo.r1.cli("show vrrp")
+    assert "%VRRP-6-STATECHANGE: eth0 IPv4 Grp 1 state Backup -> Master" in topo.r1.cli("show logging")
+    wait_for(lambda: topo.r1.json("show vrrp history")[-1:] and
+             topo.r1.json("show vrrp history")[-1]["to"] == "MASTER")
+
+
+def test_both_spellings_mean_the_same(routers):
+    r1 = routers(vrrp.ends("r1")).r1
+    r1.config(["fhrp version vrrp v3", "interface eth0", "ip address 10.0.1.2 255.255.255.0", "no shutdown",
+               "vrrp 1 priority 120", "vrrp 1 ip 10.0.1.1", "vrrp 1 ip 10.0.1.9 secondary",
+               "vrrp 1 timers advertise msec 100", "vrrp 1 preempt delay minimum 3",
+               "vrrp 2 address-family ipv4", "priority 120", "address 10.0.1.11 primary",
+               "address 10.0.1.19 secondary", "timers advertise 100", "preempt delay minimum 3"])
+    a, b = (group(r1, vrid=n) for n in (1, 2))
+    for key in ("version", "configured_priority", "advertisement_ms", "preempt", "preempt_delay_sec", "mac_mode"):
+        assert a[key] == b[key], key
+    assert (a["addresses"], b["addresses"]) == (["10.0.1.1", "10.0.1.9"], ["10.0.1.11", "10.0.1.19"])
+    for n in (1, 2):
+        wait_state(r1, "MASTER", vrid=n)
+
+
+@pytest.mark.parametrize("line, why", [
+    ("vrrp 1 timers advertise msec 100", "version 2 counts in seconds"),
+    ("vrrp 1 authentication text ninechars", "at most 8 characters"),
+    ("vrrp 1 track 7 decrement 20", "there is no track 7"),
+    ("vrrp 1 ip 224.0.0.1", "cannot be a virtual address"),
+    ("standby 1 ip 10.0.1.1", "HSRP is not supported: use vrrp")])
+def test_refused(routers, line, why):
+    r1 = routers(vrrp.ends("r1")).r1
+    r1.config(["interface eth0", "ip address 10.0.1.2 255.255.255.0", "vrrp 1 ip 10.0.1.1"])
+    with pytest.raises(CliError, match=why):
+        r1.config(["interface eth0", line])
+
+
+def test_password_is_masked_and_group_is_not(routers):
+    r1 = routers(vrrp.ends("r1")).r1
+    r1.config(["interface eth0", "ip address 10.0.1.2/24", "vrrp 1 ip 10.0.1.1", "vrrp 1 authentication text geheim"])
+    log = r1.cli("show logging")
+    assert "geheim" not in log and "vrrp 1 ip 10.0.1.1" in log
+
+
+def test_removing_leaves_nothing(pair):
+    topo = pair(families=("ipv4", "ipv6"))
+    before = topo.r1.run("sysctl", "-n", "net.ipv4.conf.eth0.arp_ignore").stdout
+    assert before.strip() == "1"
+    topo.r1.config(["interface eth0", "no vrrp 1 address-family ipv4", "no vrrp 1 address-family ipv6"])
+    for af in ("ipv4", "ipv6"):
+        wait_state(topo.r2, "MASTER", family=af)
+    wait_for(lambda: not owns(topo.r1, VIP4) and not owns(topo.r1, VIP6) and
+             not [x for x in topo.r1.ip_json("link") if x["ifname"].startswith("vrrp")], what="nothing left")
+    assert topo.r1.json("show vrrp") == []
+
+
+def test_switchover_is_not_taken_back(pair):
+    topo = pair()
+    topo.r1.cli("ha switchover")
+    wait_state(topo.r2, "MASTER")
+    wait_state(topo.r1, "BACKUP")
+    assert group(topo.r1)["reason"] == "ha switchover"
+    topo.lan.ping(VIP4)
+    topo.r2.cli("ha switchover")
+    wait_state(topo.r1, "MASTER")
+
+
+def test_graceful_stop_hands_over_at_once(pair):
+    topo = pair(ms=1000)
+    topo.r1.stop()
+    assert not owns(topo.r1, VIP4) and state(topo.r2) == "MASTER"
+    assert topo.r2.json("show vrrp history")[-1]["reason"] == "the master resigned"
+
+
+def test_tracking(pair):
+    topo = pair()
+    topo.r1.config(["interface Loopback9", "ip address 10.99.0.1/32", "exit", "track 1 interface Loopback9 line-protocol",
+                    "exit", "interface eth0", "vrrp 1 address-family ipv4", "track 1 decrement 20"])
+    assert group(topo.r1)["priority"] == 110
+    topo.r1.config(["interface Loopback9", "shutdown"])
+    wait_state(topo.r2, "MASTER")
+    assert group(topo.r1)["priority"] == 90 and state(topo.r1) == "BACKUP"
+    topo.r1.config(["interface Loopback9", "no shutdown"])
+    wait_state(topo.r1, "MASTER")
+    topo.r1.config(["interface eth0", "vrrp 1 address-family ipv4", "no track 1", "track 1 shutdown"])
+    topo.r1.config(["interface Loopback9", "shutdown"])
+    wait_state(topo.r1, "INIT")
+    wait_state(topo.r2, "MASTER")
+    assert group(topo.r1)["fault"] and group(topo.r1)["reason"] == "tracked object down"
+
+
+def test_link_down(pair):
+    topo = pair()
+    topo.sw.ip("link", "set", "p0", "down")
+    wait_state(topo.r2, "MASTER")
+    # The kernel tells of a lost carrier once a second.
+    wait_state(topo.r1, "INIT")
+    wait_for(lambda: not owns(topo.r1, VIP4))
+    topo.lan.ping(VIP4)
+
+
+def test_partition_and_heal(pair):
+    """Both are master while they cannot hear each other; one, within an interval, when they can."""
+    topo = pair()
+    topo.sw.ip("link", "set", "p0", "nomaster")
+    wait_state(topo.r2, "MASTER")
+    assert state(topo.r1) == "MASTER"
+    topo.lan.ping(VIP4)
+    topo.sw.ip("link", "set", "p0", "master", "br0")
+    wait_state(topo.r2, "BACKUP", timeout=1.0)
+    assert state(topo.r1) == "MASTER"
+    topo.lan.ping(VIP4)
+    assert "is master too" in topo.r1.cli("show logging") + topo.r2.cli("show logging")
+
+
+def test_owner(routers):
+    topo = routers(vrrp.ends("r1", "r2"))
+    configure(topo.r2, topo, group_lines(100))
+    wait_state(topo.r2, "MASTER")
+    topo.r1.config(["interface eth0", f"ip address {VIP4}/24", "no shutdown", *group_lines(100)])
+    wait_state(topo.r1, "MASTER")
+    wait_state(topo.r2, "BACKUP")
+    assert group(topo.r1)["owner"] and group(topo.r1)["priority"] == 255
+    topo.r1.config(["interface eth0", "no vrrp 1 address-family ipv4"])
+    wait_state(topo.r2, "MASTER")
+    assert owns(topo.r1, VIP4)  # the interface's own address is nobody else's to take
+
+
+# ---- processes that die or hang ----
+
+def vrrpd(router):
+    return wait_for(lambda: vrrp.vrrpd_pid(router), what="rtr-vrrpd")
+
+
+def test_rtr_vrrpd_dies_and_goes_on(pair):
+    topo = pair(ms=100)
+    before = group(topo.r2)["counters"]["transitions"]
+    for _ in range(3):
+        pid = vrrpd(topo.r1)
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda p=pid: vrrp.vrrpd_pid(topo.r1) not in (None, p), what="a new rtr-vrrpd")
+        wait_for(lambda: state(topo.r1) == "MASTER", what="it goes on")
+        topo.lan.ping(VIP4)
+        # Not one death after the other within the time that the parent calls a crash loop.
+        wait_for(lambda: topo.r1.json("show vrrp process")["starts"] and
+                 group(topo.r1)["counters"]["sent"] > 20, what="adverts", timeout=10)
+        topo.r1.cli("clear vrrp statistics")
+    assert group(topo.r2)["counters"]["transitions"] == before, topo.r2.cli("show vrrp history")
+
+
+def test_stopped_master_loses_its_addresses(pair):
+    topo = pair()
+    pid = vrrpd(topo.r1)
+    os.kill(pid, signal.SIGSTOP)
+    wait_state(topo.r2, "MASTER")
+    wait_for(lambda: vrrp.vrrpd_pid(topo.r1) not in (None, pid), what="the parent's hand")
+    wait_state(topo.r1, "MASTER")  # it is the better one, and well again
+    wait_state(topo.r2, "BACKUP")
+    assert topo.r1.json("show vrrp process")["withdrawn"] == 1
+    topo.lan.ping(VIP4)
+
+
+def test_stalled_backup_does_not_take_over(pair):
+    topo = pair(ms=10)
+    before = group(topo.r2)["counters"]["transitions"]
+    pid = vrrpd(topo.r2)
+    for seconds in (0.05, 0.2, 1.0):
+        os.kill(pid, signal.SIGSTOP)
+        sent = group(topo.r1)["counters"]["sent"]
+        wait_for(lambda s=sent, n=seconds: group(topo.r1)["counters"]["sent"] > s + 100 * n, what="adverts")
+        os.kill(pid, signal.SIGCONT)
+        wait_for(lambda: group(topo.r2)["counters"]["received"] >= group(topo.r1)["counters"]["sent"] - 20,
+                 what="what was queued is read")
+    assert group(topo.r2)["counters"]["transitions"] == before, topo.r2.cli("show vrrp history")
+
+
+def test_rtrd_dies_and_nobody_notices(pair):
+    topo = pair(ms=10)
+    before, pid = group(topo.r2)["counters"]["transitions"], vrrpd(topo.r1)
+    for _ in range(3):
+        topo.r1.kill9(topo.r1.daemon_pid())
+        wait_for(lambda: topo.r1.json("show vrrp process")["running"], what="rtrd and its line to rtr-vrrpd")
+    assert state(topo.r1) == "MASTER" and vrrpd(topo.r1) == pid
+    assert group(topo.r2)["counters"]["transitions"] == before
+
+
+def test_parent_dies_and_the_rest_leaves_in_order(pair):
+    topo = pair(ms=1000)
+    topo.r1.kill9()
+    wait_state(topo.r2, "MASTER", timeout=2.5)
+    assert topo.r2.json("show vrrp history")[-1]["reason"] == "the master resigned"
+    wait_for(lambda: not owns(topo.r1, VIP4) and not pids_in(topo.r1.netns), what="the end of r1")
