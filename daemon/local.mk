@@ -139,3 +139,4 @@ librtrd_a_SOURCES += daemon/system/parent_vrrp.c daemon/system/parent_vrrp.h
 librtrd_a_SOURCES += daemon/vrrp/vrrp.h daemon/vrrp/vrrp_schema.c daemon/vrrp/vrrp_check.c
 librtrd_a_SOURCES += daemon/vrrp/vrrp_want.c daemon/vrrp/vrrp_plan.c daemon/vrrp/vrrp_client.c
 librtrd_a_SOURCES += daemon/vrrp/vrrp_show.c
+librtrd_a_SOURCES += daemon/nat/nat_flows.c daemon/nat/nat_show.c

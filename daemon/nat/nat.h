@@ -10,6 +10,7 @@
 #define RTR_NAT_H
 
 #include "kernel/shadow.h"
+#include "cli/command.h"
 #include "nat/nat_policy.h"
 
 /* "80", "8000-8010": a port or a range of them. */
@@ -140,6 +141,21 @@ static inline uint8_t nat_alias_proto(void)
 void nat_nft_forget(void);
 /* The NAT policy of a model, with the addresses of now; valid until the loop's next turn. */
 const struct nat_policy *nat_policy_for(const struct rec *want);
+/* The policy that holds it; the same from call to call while nothing changed. */
+const struct policy *nat_policy_holder(const struct rec *want);
 void nat_plan(struct plan *p);
+
+/* ---- live connections (nat_flows.c) ---- */
+
+int nat_flows_init(void);
+void nat_flows_fini(void);
+void nat_flows_observed(unsigned change);
+
+/* ---- show commands (nat_show.c) ---- */
+
+#define NAT_N_CMDS 4
+extern const struct cmd nat_cmds[NAT_N_CMDS];
+void nat_show_init(void);
+void nat_show_fini(void);
 
 #endif

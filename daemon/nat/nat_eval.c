@@ -313,6 +313,18 @@ struct pol_xlate nat_snat(const struct nat_policy *p, const struct pol_packet *p
 	return x;
 }
 
+bool nat_is_static(const struct nat_policy *p, const struct pol_packet *pkt,
+		   const struct rtr_addr *dst, const struct rtr_addr *src)
+{
+	const struct nat_family *f = &p->f[nat_fam(pkt->family)];
+	struct pol_xlate x = { 0 };
+
+	if (rtr_addr_cmp(&pkt->dst, dst) &&
+	    (dnat_outside(f, &pkt->dst, &x) || dnat_static(f, pkt, &x)))
+		return true;
+	return rtr_addr_cmp(&pkt->src, src) && snat_whole(f, &pkt->src, &x);
+}
+
 /* ---- NPTv6 ---- */
 
 static struct pol_xlate npt(const struct nat_policy *p, const struct rtr_addr *a,

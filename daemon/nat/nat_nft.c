@@ -653,6 +653,12 @@ static void build_npt(const struct nat_policy *p)
 	}
 }
 
+const struct policy *nat_policy_holder(const struct rec *want)
+{
+	nat_policy_for(want);
+	return last.pol;
+}
+
 const struct nat_policy *nat_policy_for(const struct rec *want)
 {
 	const struct policy *pol = policy_build(want, last.pol, time(NULL), NULL);

@@ -173,6 +173,10 @@ void nat_xlate_addr(const struct pol_xlate *x, struct rtr_addr *a);
 bool nat_xlate_covers(const struct nat_policy *p, const struct pol_xlate *x,
 		      const struct rtr_addr *addr, uint16_t port);
 
+/* Did a static line make a connection whose first packet was pkt go to dst, or come from src? */
+bool nat_is_static(const struct nat_policy *p, const struct pol_packet *pkt,
+		   const struct rtr_addr *dst, const struct rtr_addr *src);
+
 enum nat_side nat_side_of(const struct nat_policy *p, uint8_t family, const char *ifname);
 const struct nat_iface *nat_iface_find(const struct nat_policy *p, const char *ifname);
 /* The pool that holds an address; NULL: none. For figures of show ip nat statistics. */

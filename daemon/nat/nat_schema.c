@@ -152,7 +152,9 @@ static const struct sch_word words[] = {
 	{ "port-range", "Ports of a shared address by who uses them" },
 	{ "prefix", "Prefix of the inside and of the outside" },
 	{ "prefix-length", "Length of the network of the addresses" },
+	{ "pools", "Pools and how much of them is in use" },
 	{ "rotary", "Each connection takes the next address" },
+	{ "rules", "Lines in the order of evaluation" },
 	{ "settings", "How translation works" },
 	{ "source", "Sources of packets" },
 	{ "static", "Fixed translation" },
@@ -161,6 +163,19 @@ static const struct sch_word words[] = {
 	{ "udp", "A UDP port" },
 	{ "via", "Only what leaves by this interface" },
 };
+
+static int init(void)
+{
+	nat_show_init();
+	return nat_flows_init();
+}
+
+static void fini(void)
+{
+	nat_flows_fini();
+	nat_show_fini();
+	nat_nft_forget();
+}
 
 static const char *const after_nft[] = { "nft", "addresses", NULL };
 
@@ -171,7 +186,11 @@ static const struct domain nat_domain = {
 	.n_rows = ARRAY_LEN(rows),
 	.words = words,
 	.n_words = ARRAY_LEN(words),
+	.cmds = nat_cmds,
+	.n_cmds = NAT_N_CMDS,
+	.init = init,
+	.fini = fini,
+	.observed = nat_flows_observed,
 	.plan = nat_plan,
-	.fini = nat_nft_forget,
 };
 RTR_DOMAIN(nat_domain);

@@ -340,3 +340,27 @@ def test_restart_adopts(net):
         assert topo.r1.run("nft", "-a", "list", "ruleset").stdout.split("packets")[0] == before
     assert FAST  # ranges as documented
     assert ask(topo.a, "tcp", FAR4, 7)[0] == PUBLIC[0]
+
+
+# ---- show ----
+
+def test_show(net):
+    topo = net(*OVERLOAD, "ip nat inside source static tcp 10.0.1.10 80 interface eth1 8080",
+               "ip nat pool P 198.51.100.50 198.51.100.57 prefix-length 24",
+               "ip access-list extended ECHO", "permit udp any any eq 7", "exit",
+               "ip nat inside source policy 3 list ECHO pool P overload")
+    for _ in range(3):
+        ask(topo.a, "udp", FAR4, 7)
+    ask(topo.b, "tcp", FAR4, 7)
+    rules = topo.r1.json("show ip nat rules")
+    assert [(r["kind"], r.get("connections")) for r in rules["rules"]] == \
+        [("port forward", None), ("policy", 3), ("interface", 1)]
+    assert rules["ports"]["kernel"] == ["40960-57343"]
+    pools = topo.r1.json("show ip nat pools")
+    assert [(p["name"], p["total"], p["allocated"], p["connections"]) for p in pools] == [("P", 8, 1, 3)]
+    stat = topo.r1.json("show ip nat statistics")
+    assert stat["outside_interfaces"] == ["eth1"] and stat["inside_interfaces"] == ["eth0", "eth2"]
+    assert stat["static"] == 1 and stat["dynamic"] == 4
+    assert "198.51.100.2:8080" in topo.r1.cli("show ip nat translations")
+    assert "policy                      3  ip nat inside source policy 3 list ECHO" in topo.r1.cli("show ip nat rules")
+    assert "8          1 (12%)            3" in topo.r1.cli("show ip nat pools")
