@@ -140,3 +140,5 @@ librtrd_a_SOURCES += daemon/vrrp/vrrp.h daemon/vrrp/vrrp_schema.c daemon/vrrp/vr
 librtrd_a_SOURCES += daemon/vrrp/vrrp_want.c daemon/vrrp/vrrp_plan.c daemon/vrrp/vrrp_client.c
 librtrd_a_SOURCES += daemon/vrrp/vrrp_show.c
 librtrd_a_SOURCES += daemon/nat/nat_flows.c daemon/nat/nat_show.c
+librtrd_a_SOURCES += daemon/firewall/fw_show.c daemon/firewall/fw_show.h
+librtrd_a_SOURCES += daemon/firewall/fw_edit.c

@@ -243,6 +243,34 @@ void config_line(struct session *s, const char *line)
 		session_next(s);
 }
 
+void config_type(struct session *s, const char *lines, void (*then)(struct session *s))
+{
+	char *copy = xstrdup(lines), *save = NULL;
+
+	touch(s);
+	if (!s->several && !editor_buffered(&s->ed) && s->mode == MODE_TERMINAL)
+		log_clear_lines(&s->log);
+	log_start(s);
+	/* The lines are those of the global mode, when they are typed again, too. */
+	for (unsigned i = s->ed.depth; i; i--)
+		log_line(&s->log, "exit");
+	editor_top(&s->ed);
+	for (char *l = strtok_r(copy, "\n", &save); l; l = strtok_r(NULL, "\n", &save)) {
+		struct edit_error err;
+		bool changed;
+
+		if (!editor_line(&s->ed, l, &changed, &err))
+			log_line(&s->log, l);
+		edit_error_fini(&err);
+	}
+	editor_top(&s->ed);
+	free(copy);
+	if (s->mode == MODE_TERMINAL && !s->several)
+		config_flush(s, then);
+	else
+		then(s);
+}
+
 /* ---- entering and leaving ---- */
 
 static void candidate_expired(evutil_socket_t fd, short what, void *arg)

@@ -119,6 +119,8 @@ void session_tell_all(const char *line);
 void config_enter(struct session *s, enum session_mode mode);
 /* A line that is no command of the mode. Calls session_next when it is done. */
 void config_line(struct session *s, const char *line);
+/* Lines that a command makes (text_delta), as if typed in the global mode. */
+void config_type(struct session *s, const char *lines, void (*then)(struct session *s));
 /* The lines typed so far are committed, then `then` runs. */
 void config_flush(struct session *s, void (*then)(struct session *s));
 void config_leave(struct session *s); /* no commit: what was not committed is given up */

@@ -3,7 +3,10 @@
 #include "firewall/fw.h"
 
 #include "domain.h"
+#include "cli/command.h"
 #include "firewall/compile.h"
+#include "firewall/fw_show.h"
+#include "firewall/list_hits.h"
 #include "iface/iface.h"
 #include "system/global.h"
 
@@ -209,6 +212,7 @@ static const struct sch_row rows[] = {
 
 static const struct sch_word words[] = {
 	{ "absolute", "From one moment to another" },
+	{ "access-lists", "Access lists with their hits" },
 	{ "access-group", "Access list by its name" },
 	{ "access-list", "Access lists" },
 	{ "address-range", "From one address to another" },
@@ -221,6 +225,7 @@ static const struct sch_word words[] = {
 	{ "deny", "Drop the packet silently" },
 	{ "destination", "Where it goes" },
 	{ "drop", "Drop the packet silently" },
+	{ "drops", "What was dropped" },
 	{ "dscp", "Differentiated services code point" },
 	{ "end", "Until this moment" },
 	{ "established", "TCP with ACK or RST" },
@@ -281,8 +286,15 @@ static const struct sch_word words[] = {
 	{ "zone-pair", "Traffic from one zone to another" },
 };
 
+static int fw_init(void)
+{
+	fw_names_init();
+	return lc_hits_init(cmd_base());
+}
+
 static void fw_fini(void)
 {
+	lc_hits_fini();
 	fw_compile_fini();
 	policy_forget();
 }
@@ -296,6 +308,9 @@ static const struct domain firewall_domain = {
 	.n_rows = ARRAY_LEN(rows),
 	.words = words,
 	.n_words = ARRAY_LEN(words),
+	.cmds = fw_cmds,
+	.n_cmds = N_FW_CMDS,
+	.init = fw_init,
 	.check = fw_check,
 	.fini = fw_fini,
 };

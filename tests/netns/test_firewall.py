@@ -203,3 +203,69 @@ service-policy type inspect IN
         assert tcp(wan, LAN[v], 81) == "open"
         assert tcp(wan, BOX_WAN[v], 22) == "open"
     lan_server.close()
+
+
+def matches(r1, name, seq):
+    rules = r1.json(f"show access-lists {name}")[0]["rules"]
+    return next(r["matches"] for r in rules if r["seq"] == seq)
+
+
+def test_counters_and_numbers(net):
+    r1, lan = net.r1, net.lan
+    set_list(r1, 4, ["remark web", "permit tcp any any eq 80", "deny ip any any log"])
+    set_list(r1, 6, ["permit tcp any any eq 80"])
+    for _ in range(3):
+        assert tcp(lan, WAN[4], 80) == "open"
+    assert tcp(lan, WAN[6], 80) == "open"
+    assert silent(lambda: tcp(lan, WAN[4], 81))
+    wait_for(lambda: matches(r1, "T", 20) == 3, what="three hits")
+    text = r1.cli("show access-lists")
+    assert "Extended IP access list T\n" in text and "    10 remark web\n" in text
+    assert re.search(r"    20 permit tcp any any eq 80 \(3 matches, last 00:00:\d\d\)\n", text)
+    assert re.search(r"    30 deny ip any any log \(\d match(es)?, last 00:00:\d\d\)\n", text)
+    assert "IPv6 access list T" in text and "IPv6" not in r1.cli("show ip access-lists T")
+    # An edit beside a line leaves its count; clear starts anew.
+    r1.config(["ip access-list extended T", "15 permit icmp any any"])
+    assert matches(r1, "T", 20) == 3
+    r1.cli("clear ip access-list counters T")
+    assert matches(r1, "T", 20) == 0
+    assert tcp(lan, WAN[4], 80) == "open"
+    wait_for(lambda: matches(r1, "T", 20) == 1, what="one hit")
+    r1.config(["ip access-list resequence T 100 5"])
+    lines = re.findall(r"(?m)^ (\d+) (\w+)", r1.cli("show running-config | section ip access-list extended T"))
+    assert lines == [("100", "remark"), ("105", "permit"), ("110", "permit"), ("115", "deny")]
+    assert tcp(lan, WAN[4], 80) == "open"
+    with pytest.raises(CliError, match="There is no access list NO"):
+        r1.config(["ip access-list resequence NO"])
+    with pytest.raises(CliError, match="There is no access list NO"):
+        r1.cli("show access-lists NO")
+
+
+def test_shows(net):
+    r1, lan = net.r1, net.lan
+    r1.config(ZONES + """
+class-map type inspect match-any WEB
+match protocol http
+policy-map type inspect OUT
+class type inspect WEB
+inspect
+zone-pair security IN-OUT source INSIDE destination OUTSIDE
+service-policy type inspect OUT
+object-group network N
+host 10.9.9.9
+time-range T
+periodic daily 0:00 to 24:00
+""".strip().splitlines())
+    assert tcp(lan, WAN[4], 80) == "open"
+    s = tcp(lan, WAN[6], 80, keep=True)
+    assert "zone INSIDE" in r1.cli("show zone security") and "eth0" in r1.cli("show zone security INSIDE")
+    assert "Source-Zone INSIDE  Destination-Zone OUTSIDE" in r1.cli("show zone-pair security")
+    classes = r1.json("show policy-map type inspect zone-pair IN-OUT")[0]["classes"]
+    assert classes[0]["class"] == "WEB" and classes[0]["matches"] == 2
+    assert "inspect (2 matches" in r1.cli("show policy-map type inspect zone-pair")
+    assert " host 10.9.9.9" in r1.cli("show object-group N")
+    assert "time-range entry: T (active)" in r1.cli("show time-range")
+    assert "IN-OUT" in r1.cli("show conntrack")
+    s.close()
+    assert silent(lambda: tcp(lan, WAN[4], 81))
+    wait_for(lambda: r1.json("show firewall drops")["no_zone_pair"]["packets"] > 0, what="a drop counted")
