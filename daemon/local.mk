@@ -142,3 +142,6 @@ librtrd_a_SOURCES += daemon/vrrp/vrrp_show.c
 librtrd_a_SOURCES += daemon/nat/nat_flows.c daemon/nat/nat_show.c
 librtrd_a_SOURCES += daemon/firewall/fw_show.c daemon/firewall/fw_show.h
 librtrd_a_SOURCES += daemon/firewall/fw_edit.c
+librtrd_a_SOURCES += daemon/iface/iface_virtual.c
+librtrd_a_SOURCES += daemon/vrf/vrf.c daemon/vrf/vrf.h
+librtrd_a_SOURCES += daemon/iface/iface_virtual_show.c

@@ -45,6 +45,12 @@ enum iface_kind iface_kind_of(const char *name)
 		return IFACE_LOOPBACK;
 	if (number_after(name, "BVI"))
 		return IFACE_BVI;
+	if (number_after(name, "Tunnel"))
+		return IFACE_TUNNEL;
+	if (number_after(name, "Port-channel"))
+		return IFACE_BOND;
+	if (number_after(name, "nve"))
+		return IFACE_NVE;
 	return iface_parent_name(name, parent) ? IFACE_SUB : IFACE_HARD;
 }
 

@@ -20,6 +20,8 @@
 
 #include <net/if.h>
 
+struct shadow_link;
+
 struct iface {
 	struct rec rec;
 	char name[IFNAMSIZ]; /* as the operator sees it: "Loopback0", "eth0.100" */
@@ -27,7 +29,8 @@ struct iface {
 	uint32_t mtu;
 	uint8_t mac[6];
 	bool shutdown;
-	uint16_t dot1q;        /* encapsulation dot1Q */
+	uint16_t dot1q;        /* encapsulation dot1Q; of QinQ the outer tag */
+	uint16_t second_dot1q; /* the inner tag; 0 = one tag only */
 	uint16_t bridge_group; /* member of BVI<n> */
 	bool redirects;        /* ip redirects; not configured = on */
 	bool ipv6_enable;
@@ -37,7 +40,22 @@ struct iface {
 	bool gratuitous_arps, unsolicited_na; /* not configured = on */
 	uint8_t dad;                          /* enum dad_mode; not configured = DAD_ON */
 	uint16_t nd_dad;
-	char *policy4, *policy6;          /* route maps: pbr/pbr.h */
+	char *policy4, *policy6; /* route maps: pbr/pbr.h */
+	char *vrf;               /* vrf/vrf.h */
+	/* iface_virtual.c */
+	uint8_t tunnel_mode; /* enum iface_tunnel */
+	struct rtr_addr tunnel_src, tunnel_dst;
+	char tunnel_src_if[IFNAMSIZ];
+	uint32_t tunnel_key;
+	uint8_t tunnel_ttl;
+	uint32_t vni;
+	struct rtr_addr vxlan_src, vxlan_dst;
+	char vxlan_dev[IFNAMSIZ];
+	uint16_t vxlan_port;
+	uint16_t channel_group; /* member of Port-channel<n> */
+	uint8_t channel_mode;   /* enum iface_channel */
+	uint8_t lacp_rate, load_balance;
+	uint16_t min_links;
 	uint16_t fhrp_delay, fhrp_reload; /* seconds: daemon/vrrp */
 };
 
@@ -60,8 +78,31 @@ enum iface_kind {
 	IFACE_LOOPBACK0, /* lo */
 	IFACE_LOOPBACK,
 	IFACE_BVI,
-	IFACE_SUB, /* NAME.VID */
+	IFACE_SUB,    /* NAME.VID */
+	IFACE_TUNNEL, /* GRE, IPIP, 6in4 */
+	IFACE_BOND,   /* Port-channelN */
+	IFACE_NVE,    /* VXLAN */
 };
+
+enum iface_tunnel { TUNNEL_GRE, TUNNEL_GRE6, TUNNEL_IPIP, TUNNEL_SIT, TUNNEL_IP6 };
+enum iface_channel { CHANNEL_ACTIVE, CHANNEL_PASSIVE, CHANNEL_ON };
+
+/* What a link that we make must be. */
+#define IFACE_MAKE_ATTRS 16
+struct iface_make {
+	const char *kind; /* NULL: not ours to make, or it waits for another link */
+	int parent;       /* IFLA_LINK; 0 = none */
+	struct {
+		uint16_t type, size;
+		uint8_t data[16];
+	} info[IFACE_MAKE_ATTRS]; /* IFLA_INFO_DATA */
+	unsigned n_info;
+};
+void iface_make(const struct rec *root, const struct iface *i, struct iface_make *ret);
+/* Is the link what shall be made? */
+bool iface_is_made(const struct iface_make *m, const struct shadow_link *l);
+/* The interface of the outer tag of a QinQ subinterface; NULL when it has none. */
+const struct iface *iface_outer(const struct rec *root, const struct iface *i);
 
 /* The kernel's name of an interface: "Loopback0" -> "lo", others as they are. */
 const char *iface_kernel_name(const char *name);
@@ -77,7 +118,6 @@ const struct iface *iface_find(const struct rec *root, const char *name);
 /* The one that has the address, by its lines; NULL when none has. */
 const struct iface *iface_owner_of(const struct rec *root, const struct rtr_addr *a);
 /* Its link in the kernel now; NULL when there is none. */
-struct shadow_link;
 const struct shadow_link *iface_link(const char *name);
 
 bool iface_redirects(const struct iface *i);

@@ -157,6 +157,14 @@ static void check_pair(struct check *c, const struct place *a, const struct plac
 	}
 }
 
+/* In another routing table the same network is another one. */
+static bool same_vrf(const struct place *a, const struct place *b)
+{
+	const char *x = a->iface->vrf, *y = b->iface->vrf;
+
+	return x && y ? !strcmp(x, y) : x == y;
+}
+
 /* Sorted, a network is inside an earlier one exactly when it is inside one on the stack of those
  * that enclose the place where we are. */
 static void check_overlaps(struct check *c, struct places *ps)
@@ -168,8 +176,12 @@ static void check_overlaps(struct check *c, struct places *ps)
 	for (size_t k = 0; k < ps->n; k++) {
 		while (depth && !rtr_prefix_contains(&ps->v[stack[depth - 1]].net, &ps->v[k].host))
 			depth--;
-		if (depth)
-			check_pair(c, &ps->v[stack[depth - 1]], &ps->v[k]);
+		for (size_t d = depth; d--;) {
+			if (same_vrf(&ps->v[stack[d]], &ps->v[k])) {
+				check_pair(c, &ps->v[stack[d]], &ps->v[k]);
+				break;
+			}
+		}
 		stack[depth++] = k;
 	}
 	free(stack);
@@ -237,8 +249,8 @@ static void check_sub(struct check *c, const struct recvec *ifaces, const struct
 	recvec_foreach(ifaces, o) {
 		if (o == i)
 			break;
-		if (o->dot1q == i->dot1q && iface_parent_name(o->name, other) &&
-		    !strcmp(other, parent))
+		if (o->dot1q == i->dot1q && o->second_dot1q == i->second_dot1q &&
+		    iface_parent_name(o->name, other) && !strcmp(other, parent))
 			check_error(c, &i->rec, "dot1Q %u is on %s already", i->dot1q, o->name);
 	}
 }

@@ -30,21 +30,6 @@ static struct nl_msg *link_msg(int type, int flags, int ifindex, unsigned set, u
 
 /* ---- creating and deleting ---- */
 
-/* The kind of link that an interface of ours is; NULL: not ours to make. */
-static const char *link_kind(const struct iface *i)
-{
-	switch (iface_kind_of(i->name)) {
-	case IFACE_LOOPBACK:
-		return probe_link_kind("dummy") ? "dummy" : "bridge";
-	case IFACE_BVI:
-		return "bridge";
-	case IFACE_SUB:
-		return i->dot1q ? "vlan" : NULL;
-	default:
-		return NULL;
-	}
-}
-
 static const struct shadow_link *parent_of(const struct iface *i)
 {
 	char parent[IFNAMSIZ];
@@ -54,20 +39,20 @@ static const struct shadow_link *parent_of(const struct iface *i)
 
 static void plan_create(struct plan *p, const struct iface *i)
 {
-	const char *kind = link_kind(i), *name = iface_kernel_name(i->name);
-	const struct shadow_link *parent = parent_of(i);
+	const char *name = iface_kernel_name(i->name);
+	struct iface_make mk;
 	struct nl_msg *m;
 	struct nlattr *info, *data;
 
-	/* A subinterface waits for its parent. */
-	if (!kind || (!strcmp(kind, "vlan") && !parent))
+	iface_make(p->want, i, &mk);
+	if (!mk.kind)
 		return;
 	m = link_msg(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0, 0, 0);
 	rtmsg_text(m, IFLA_IFNAME, name);
 	rtmsg_u32(m, IFLA_GROUP, shadow_group());
-	if (!strcmp(kind, "vlan"))
-		rtmsg_u32(m, IFLA_LINK, (uint32_t)parent->ifindex);
-	if (!strcmp(kind, "bridge")) {
+	if (mk.parent && iface_kind_of(i->name) == IFACE_SUB)
+		rtmsg_u32(m, IFLA_LINK, (uint32_t)mk.parent);
+	if (!strcmp(mk.kind, "bridge")) {
 		/* A bridge without a MAC of its own takes its members' lowest: neighbours would
 		 * lose us whenever a member comes or goes. */
 		uint8_t mac[6];
@@ -78,20 +63,21 @@ static void plan_create(struct plan *p, const struct iface *i)
 		rtmsg_put(m, IFLA_ADDRESS, mac, sizeof(mac));
 	}
 	info = rtmsg_nest(m, IFLA_LINKINFO);
-	rtmsg_text(m, IFLA_INFO_KIND, kind);
-	if (!strcmp(kind, "vlan")) {
+	rtmsg_text(m, IFLA_INFO_KIND, mk.kind);
+	if (mk.n_info) {
 		data = rtmsg_nest(m, IFLA_INFO_DATA);
-		rtmsg_put(m, IFLA_VLAN_ID, &i->dot1q, sizeof(i->dot1q));
+		for (unsigned k = 0; k < mk.n_info; k++)
+			rtmsg_put(m, mk.info[k].type, mk.info[k].data, mk.info[k].size);
 		nla_nest_end(m, data);
 	}
 	nla_nest_end(m, info);
-	plan_nl(p, m, &i->rec, "create %s %s", kind, name);
+	plan_nl(p, m, &i->rec, "create %s %s", mk.kind, name);
 }
 
 /* Is the link what the model says? Loopbacks made before dummy was there stay bridges. */
-static bool right_link(const struct iface *i, const struct shadow_link *l)
+static bool right_link(const struct rec *root, const struct iface *i, const struct shadow_link *l)
 {
-	const struct shadow_link *parent = parent_of(i);
+	struct iface_make mk;
 
 	switch (iface_kind_of(i->name)) {
 	case IFACE_LOOPBACK:
@@ -101,8 +87,12 @@ static bool right_link(const struct iface *i, const struct shadow_link *l)
 	case IFACE_SUB:
 		if (!i->dot1q)
 			return !l->ours;
-		return !strcmp(l->kind, "vlan") && l->vlan_id == i->dot1q && parent &&
-		       l->parent == parent->ifindex;
+		/* fallthrough */
+	case IFACE_TUNNEL:
+	case IFACE_BOND:
+	case IFACE_NVE:
+		iface_make(root, i, &mk);
+		return mk.kind && iface_is_made(&mk, l);
 	default:
 		return true;
 	}
@@ -120,7 +110,8 @@ static void plan_deletes(struct plan *p)
 	for (const struct shadow_link *l = shadow_link_next(NULL); l; l = shadow_link_next(l)) {
 		const struct iface *i = iface_find(p->want, iface_operator_name(l->name));
 
-		if (l->ours && (!i || !right_link(i, l)))
+		/* Those of kind vrf are for the domain "vrf" to judge. */
+		if (l->ours && strcmp(l->kind, "vrf") && (!i || !right_link(p->want, i, l)))
 			plan_delete(p, l, i ? &i->rec : NULL);
 	}
 }
@@ -234,26 +225,44 @@ static void plan_alias(struct plan *p, const struct iface *i, const struct shado
 	plan_nl(p, m, i ? &i->rec : NULL, "set alias of %s to \"%s\"", l->name, to);
 }
 
+/* What the interface is a part of: a bridge, a channel, a VRF. */
+static bool wanted_master(const struct iface *i, char *buf, size_t size)
+{
+	if (i->bridge_group)
+		snprintf(buf, size, "BVI%u", i->bridge_group);
+	else if (SCH_HAS(i, channel_group))
+		snprintf(buf, size, "Port-channel%u", i->channel_group);
+	else if (i->vrf)
+		rtr_strlcpy(buf, i->vrf, size);
+	else
+		return false;
+	return true;
+}
+
 static void plan_master(struct plan *p, const struct iface *i, const struct shadow_link *l)
 {
-	const struct shadow_link *now = l->master ? shadow_link_by_index(l->master) : NULL, *bvi;
-	char want[IFNAMSIZ];
-	const char *to;
+	const struct shadow_link *now = l->master ? shadow_link_by_index(l->master) : NULL,
+				 *to_link;
+	char want[32];
+	bool wants = i && wanted_master(i, want, sizeof(want));
+	const char *to = goal(p, l, "master", wants ? want : NULL, now ? now->name : "");
+	const struct rec *rec = i ? &i->rec : NULL;
 	struct nl_msg *m;
 
-	if (i && i->bridge_group)
-		snprintf(want, sizeof(want), "BVI%u", i->bridge_group);
-	to = goal(p, l, "master", i && i->bridge_group ? want : NULL, now ? now->name : "");
-	bvi = to && *to ? shadow_link_by_name(to) : NULL;
-	/* The BVI comes in an earlier round; a master from before us may be gone for good. */
-	if (!to || (*to && !bvi && (i && i->bridge_group)) || (!bvi && !l->master))
+	to_link = to && *to ? shadow_link_by_name(to) : NULL;
+	/* The master comes in an earlier round; one from before us may be gone for good. */
+	if (!to || (*to && !to_link && wants) || (!to_link && !l->master))
 		return;
+	/* A bond takes nothing that is up, and takes it up itself. */
+	if (to_link && !strcmp(to_link->kind, "bond") && l->flags & IFF_UP)
+		plan_nl(p, link_msg(RTM_SETLINK, 0, l->ifindex, 0, IFF_UP), rec,
+			"set %s down for %s", l->name, to_link->name);
 	m = link_msg(RTM_SETLINK, 0, l->ifindex, 0, 0);
-	rtmsg_u32(m, IFLA_MASTER, bvi ? (uint32_t)bvi->ifindex : 0);
-	if (bvi)
-		plan_nl(p, m, i ? &i->rec : NULL, "put %s into bridge %s", l->name, bvi->name);
+	rtmsg_u32(m, IFLA_MASTER, to_link ? (uint32_t)to_link->ifindex : 0);
+	if (to_link)
+		plan_nl(p, m, rec, "put %s into %s %s", l->name, to_link->kind, to_link->name);
 	else
-		plan_nl(p, m, i ? &i->rec : NULL, "take %s out of its bridge", l->name);
+		plan_nl(p, m, rec, "take %s out of %s", l->name, now ? now->name : "its master");
 }
 
 static void plan_state(struct plan *p, const struct iface *i, const struct shadow_link *l)
@@ -405,7 +414,7 @@ void iface_plan_links(struct plan *p)
 			plan_create(p, i);
 			continue;
 		}
-		if (!right_link(i, l)) {
+		if (!right_link(p->want, i, l)) {
 			if (!l->ours)
 				plan_error(p, &i->rec, "%s exists and is not what %s needs",
 					   l->name, i->name);

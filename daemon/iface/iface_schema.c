@@ -8,7 +8,13 @@ SCH_TYPE(iface, SCH_F(iface, name), SCH_F(iface, description), SCH_F(iface, mtu)
 	 SCH_F(iface, redirects), SCH_F(iface, ipv6_enable), SCH_F(iface, link_local),
 	 SCH_F(iface, proxy_arp), SCH_F(iface, local_proxy_arp), SCH_F(iface, nd_dad),
 	 SCH_F(iface, gratuitous_arps), SCH_F(iface, unsolicited_na), SCH_F(iface, dad),
-	 SCH_F(iface, policy4), SCH_F(iface, policy6), SCH_F(iface, fhrp_delay),
+	 SCH_F(iface, policy4), SCH_F(iface, policy6), SCH_F(iface, second_dot1q),
+	 SCH_F(iface, vrf), SCH_F(iface, tunnel_mode), SCH_F(iface, tunnel_src),
+	 SCH_F(iface, tunnel_dst), SCH_F(iface, tunnel_src_if), SCH_F(iface, tunnel_key),
+	 SCH_F(iface, tunnel_ttl), SCH_F(iface, vni), SCH_F(iface, vxlan_src),
+	 SCH_F(iface, vxlan_dst), SCH_F(iface, vxlan_dev), SCH_F(iface, vxlan_port),
+	 SCH_F(iface, channel_group), SCH_F(iface, channel_mode), SCH_F(iface, lacp_rate),
+	 SCH_F(iface, load_balance), SCH_F(iface, min_links), SCH_F(iface, fhrp_delay),
 	 SCH_F(iface, fhrp_reload));
 SCH_TYPE(iface_addr4, SCH_F(iface_addr4, addr), SCH_F(iface_addr4, secondary));
 SCH_TYPE(iface_addr6, SCH_F(iface_addr6, addr), SCH_F(iface_addr6, eui_64));
@@ -31,8 +37,9 @@ static const struct sch_row rows[] = {
 	SCH_MODE("interface <name:IFNAME>", iface, .key = "name", .prompt = "config-if",
 		 .name = "interface", .help = "Settings of one interface"),
 	SCH_LEAF("description <description:LINE>", iface, .help = "Text about this interface"),
-	SCH_LEAF("encapsulation dot1Q <dot1q:U16(1,4094)>", iface,
-		 .help = "VLAN number of a subinterface"),
+	SCH_LEAF(
+		"encapsulation dot1Q <dot1q:U16(1,4094)>[ second-dot1q <second_dot1q:U16(1,4094)>]",
+		iface, .help = "VLAN number of a subinterface; with a second tag inside"),
 	SCH_LEAF("mac-address <mac:MAC>", iface,
 		 .help = "MAC address in place of the built-in one"),
 	SCH_LEAF("mtu <mtu:U32(68,65535)>", iface, .help = "Largest packet in bytes"),
@@ -65,10 +72,11 @@ static const struct sch_word words[] = {
 	{ "link-local", "Valid on this link only" },
 	{ "mac-address", "MAC address of the interface" },
 	{ "redirects", "ICMP redirects" },
+	{ "second-dot1q", "Tag inside the first one (QinQ)" },
 	{ "secondary", "One more network on the same link" },
 };
 
-static const char *const after_system[] = { "system", "nft", NULL };
+static const char *const after_system[] = { "system", "nft", "vrf", NULL };
 
 static const struct domain links_domain = {
 	.name = "links",

@@ -58,6 +58,8 @@ struct shadow_link {
 	int master;       /* ifindex, 0 = none */
 	int parent;       /* IFLA_LINK in this namespace, 0 = none */
 	uint16_t vlan_id; /* kind vlan */
+	uint8_t *info;    /* IFLA_INFO_DATA as told, for kinds that we make; NULL = none */
+	size_t info_size;
 	uint32_t group;
 	char *alias; /* NULL = none */
 	char **altnames;

@@ -86,6 +86,7 @@ static void name_link(struct shadow_link *l)
 static void link_texts_free(struct shadow_link *l)
 {
 	free(l->alias);
+	free(l->info);
 	for (size_t i = 0; i < l->n_altnames; i++)
 		free(l->altnames[i]);
 	free(l->altnames);
@@ -105,7 +106,8 @@ static bool link_equal(const struct shadow_link *a, const struct shadow_link *b)
 	    a->has_mac != b->has_mac || a->has_perm_mac != b->has_perm_mac ||
 	    a->master != b->master || a->parent != b->parent || a->vlan_id != b->vlan_id ||
 	    a->group != b->group || !text_equal(a->alias, b->alias) || a->ours != b->ours ||
-	    a->n_altnames != b->n_altnames)
+	    a->n_altnames != b->n_altnames || a->info_size != b->info_size ||
+	    (a->info_size && memcmp(a->info, b->info, a->info_size)))
 		return false;
 	for (size_t i = 0; i < a->n_altnames; i++) {
 		if (strcmp(a->altnames[i], b->altnames[i]))

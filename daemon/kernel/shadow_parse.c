@@ -46,6 +46,12 @@ static void parse_kind(struct shadow_link *l, struct nlattr *info)
 	if (!info || nla_parse_nested(tb, IFLA_INFO_MAX, info, NULL))
 		return;
 	get_text(tb[IFLA_INFO_KIND], l->kind, sizeof(l->kind));
+	/* A bridge's is full of timers, and we set nothing of it. */
+	if (tb[IFLA_INFO_DATA] && nla_len(tb[IFLA_INFO_DATA]) > 0 && strcmp(l->kind, "bridge")) {
+		l->info_size = (size_t)nla_len(tb[IFLA_INFO_DATA]);
+		l->info = xmalloc(l->info_size);
+		memcpy(l->info, nla_data(tb[IFLA_INFO_DATA]), l->info_size);
+	}
 	if (!strcmp(l->kind, "vlan") && tb[IFLA_INFO_DATA] &&
 	    !nla_parse_nested(vlan, IFLA_VLAN_MAX, tb[IFLA_INFO_DATA], NULL) && vlan[IFLA_VLAN_ID])
 		l->vlan_id = nla_get_u16(vlan[IFLA_VLAN_ID]);

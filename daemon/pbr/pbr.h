@@ -51,6 +51,7 @@ struct route_map {
 	struct rtr_addr dflt4_1, dflt4_2, dflt6_1, dflt6_2;
 	char ifname[IFNAMSIZ];
 	uint32_t table;
+	char *vrf;
 };
 
 struct route_map_net { /* match ip|ipv6 source|destination */
@@ -91,6 +92,7 @@ struct pbr_table {
 struct pbr {
 	struct pbr_rule *rules; /* in order of rule_cmp */
 	struct pbr_table *tables;
+	const struct rec *root;
 	size_t n_rules, rules_room, n_tables, tables_room;
 	bool overflow; /* PBR_MAX_RULES: nothing of it is to be used */
 };

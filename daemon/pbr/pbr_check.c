@@ -5,6 +5,7 @@
 #include "kernel/probe.h"
 #include "pbr/pbr.h"
 #include "track/track.h"
+#include "vrf/vrf.h"
 
 #include <linux/rtnetlink.h>
 #include <netinet/in.h>
@@ -90,10 +91,11 @@ static void check_map(struct check *c, const struct route_map *m)
 		check_error(c, &m->rec, "the mark has bits that the mask leaves out");
 	if (SCH_HAS(m, dscp) && !c->offline && !probe_rule_dscp())
 		check_error(c, &m->rec, "rules of this kernel cannot match a DSCP (it needs 6.13)");
-	if (m->action == PBR_DENY && (sets || m->table))
+	vrf_check_ref(c, &m->rec, m->vrf);
+	if (m->action == PBR_DENY && (sets || m->table || m->vrf))
 		check_error(c, &m->rec, "deny means to route as usual: its set lines do nothing");
-	if (sets && m->table)
-		check_error(c, &m->rec, "set table goes with no other set line");
+	if (sets + !!m->table + !!m->vrf > 1)
+		check_error(c, &m->rec, "set table and set vrf go with no other set line");
 	if (m->table == RT_TABLE_LOCAL)
 		check_error(c, &m->rec, "table %u holds this router's own addresses", m->table);
 	if (m->table >> 24 == pbr_table_base(0) >> 24)
@@ -116,6 +118,9 @@ static void check_places(struct check *c)
 	recvec_foreach(ifaces, i) {
 		check_ref(c, &i->rec, i->policy4, "ip policy");
 		check_ref(c, &i->rec, i->policy6, "ipv6 policy");
+		if ((i->policy4 || i->policy6) && i->vrf)
+			check_error(c, &i->rec, "packets of vrf %s are routed by its table alone",
+				    i->vrf);
 		if ((i->policy4 || i->policy6) && iface_kind_of(i->name) == IFACE_LOOPBACK0)
 			check_error(c, &i->rec,
 				    "packets of the router itself follow ip local policy");

@@ -3,6 +3,7 @@
 #include "hash.h"
 #include "iface/iface.h"
 #include "pbr/pbr.h"
+#include "vrf/vrf.h"
 
 #include <linux/rtnetlink.h>
 #include <stdlib.h>
@@ -121,8 +122,8 @@ static void add_steps(struct pbr *b, struct rule r, const struct route_map *m)
 	uint32_t pref = r.pref;
 
 	r.action = FR_ACT_TO_TBL;
-	if (m->action == PBR_PERMIT && (set || m->table)) {
-		r.table = set ? set->id : m->table;
+	if (m->action == PBR_PERMIT && (set || m->table || m->vrf)) {
+		r.table = set ? set->id : m->vrf ? vrf_table(b->root, m->vrf) : m->table;
 		add_rule(b, &r, m);
 	}
 	if (dflt) {
@@ -252,7 +253,7 @@ void pbr_compile(struct pbr *b, const struct rec *root, uint8_t proto, uint32_t 
 	struct place pl = { .family = AF_INET, .proto = proto, .base = base };
 	size_t kept = 0;
 
-	*b = (struct pbr){ 0 };
+	*b = (struct pbr){ .root = root };
 	compile_family(b, root, pl);
 	pl.family = AF_INET6;
 	compile_family(b, root, pl);

@@ -12,7 +12,7 @@ SCH_TYPE(route_map, SCH_F(route_map, name), SCH_F(route_map, seq), SCH_F(route_m
 	 SCH_F(route_map, hop4_4), SCH_F(route_map, hop6_1), SCH_F(route_map, hop6_2),
 	 SCH_F(route_map, hop6_3), SCH_F(route_map, hop6_4), SCH_F(route_map, dflt4_1),
 	 SCH_F(route_map, dflt4_2), SCH_F(route_map, dflt6_1), SCH_F(route_map, dflt6_2),
-	 SCH_F(route_map, ifname), SCH_F(route_map, table));
+	 SCH_F(route_map, ifname), SCH_F(route_map, table), SCH_F(route_map, vrf));
 SCH_TYPE(pbr_local, SCH_F(pbr_local, family), SCH_F(pbr_local, map));
 
 /* Types of one shape: the family and the side are in the line. */
@@ -86,6 +86,7 @@ static const struct sch_row rows[] = {
 		 .help = "Next hop for what only the default route leads to"),
 	SCH_LEAF("set table <table:U32(1,4294967295)>", route_map,
 		 .help = "Kernel table to look up"),
+	SCH_LEAF("set vrf <vrf:WORD>", route_map, .help = "VRF whose table to look up"),
 	SCH_LEAF("ip policy route-map <policy4:WORD>", iface,
 		 .help = "Map for IPv4 packets that come in"),
 	SCH_LEAF("ipv6 policy route-map <policy6:WORD>", iface,

@@ -34,10 +34,16 @@ struct static_route { /* both families have this shape */
 	uint8_t weight;        /* ECMP share 1-255; not configured = 1 */
 	uint32_t tag;
 	char *name;
+	char *vrf;
 	uint16_t track; /* used while this object is up: track/track.h */
 };
 
-extern struct sch_type ip_route_type, ipv6_route_type;
+/* The last two have a VRF: sorted by it first. */
+extern struct sch_type ip_route_type, ipv6_route_type, ip_route_vrf_type, ipv6_route_vrf_type;
+
+/* The lines of one VRF, from a place on: a vector of its own (freed by the caller), and where the
+ * next VRF's begin. */
+struct recvec *route_vrf_lines(const struct recvec *all, size_t from, size_t *ret_end);
 
 #define ROUTE_DISTANCE_DEFAULT 1
 

@@ -10,6 +10,7 @@
 #include "kernel/rtmsg.h"
 #include "route/route_plan.h"
 #include "strbuf.h"
+#include "vrf/vrf.h"
 
 #include <linux/if_addr.h>
 #include <stdlib.h>
@@ -181,10 +182,12 @@ static int link_up(const char *ifname)
 	return l && shadow_link_is_up(l) ? l->ifindex : 0;
 }
 
-static void add_nets(struct resolve *r, uint8_t family)
+/* master: of the VRF, 0 = the main table. A link in a bridge or channel has no addresses, so its
+ * master tells of VRFs only. */
+static void add_nets(struct resolve *r, uint8_t family, int master)
 {
 	for (const struct shadow_link *l = shadow_link_next(NULL); l; l = shadow_link_next(l)) {
-		if (!shadow_link_is_up(l))
+		if (!shadow_link_is_up(l) || (l->master != master && l->ifindex != master))
 			continue;
 		for (size_t i = 0; i < l->n_addrs; i++) {
 			const struct shadow_addr *a = &l->addrs[i];
@@ -216,7 +219,7 @@ static uint8_t discard_type(const struct recvec *v, size_t from, size_t to, uint
 }
 
 /* Returns the number of kernel routes that were found and stay. */
-static size_t plan_prefix(struct plan *p, struct resolve *r, size_t from, size_t to)
+static size_t plan_prefix(struct plan *p, struct resolve *r, uint32_t table, size_t from, size_t to)
 {
 	const struct recvec *v = r->routes;
 	size_t found = 0;
@@ -230,7 +233,7 @@ static size_t plan_prefix(struct plan *p, struct resolve *r, size_t from, size_t
 		if (d == 255)
 			break; /* never believed */
 		w.dst = ((const struct static_route *)(const void *)v->v[from])->dst;
-		w.table = RT_TABLE_MAIN;
+		w.table = table;
 		w.metric = route_metric(d);
 		w.rec = v->v[from];
 		w.n_hops = resolve_group(r, from, to, d, w.hops);
@@ -241,13 +244,31 @@ static size_t plan_prefix(struct plan *p, struct resolve *r, size_t from, size_t
 	return found;
 }
 
+static void resolver_init(struct resolve *r, const struct recvec *lines, uint8_t family, int master)
+{
+	resolve_init(r, lines, link_up);
+	r->usable = route_track_usable;
+	add_nets(r, family, master);
+	resolve_ready(r);
+}
+
 void route_resolver_init(struct resolve *r, const struct rec *root, uint8_t family)
 {
-	resolve_init(r, rec_kids(root, family == AF_INET6 ? &ipv6_route_type : &ip_route_type),
-		     link_up);
-	r->usable = route_track_usable;
-	add_nets(r, family);
-	resolve_ready(r);
+	resolver_init(r, rec_kids(root, family == AF_INET6 ? &ipv6_route_type : &ip_route_type),
+		      family, 0);
+}
+
+/* The lines of one table. Returns the number of kernel routes that were found and stay. */
+static size_t plan_lines(struct plan *p, struct resolve *r, uint32_t table)
+{
+	const struct recvec *v = r->routes;
+	size_t found = 0;
+
+	for (size_t i = 0, end; i < v->len; i = end) {
+		end = resolve_prefix_end(v, i);
+		found += plan_prefix(p, r, table, i, end);
+	}
+	return found;
 }
 
 static size_t plan_family(struct plan *p, const struct sch_type *type, uint8_t family)
@@ -259,11 +280,59 @@ static size_t plan_family(struct plan *p, const struct sch_type *type, uint8_t f
 	if (!v->len)
 		return 0;
 	route_resolver_init(&r, p->want, family);
-	for (size_t i = 0, end; i < v->len; i = end) {
-		end = resolve_prefix_end(v, i);
-		found += plan_prefix(p, &r, i, end);
-	}
+	found = plan_lines(p, &r, RT_TABLE_MAIN);
 	resolve_fini(&r);
+	return found;
+}
+
+/* Without a route of its own a VRF's packets would go on to the main table. */
+static size_t plan_vrf_end(struct plan *p, const struct vrf *vrf, uint32_t table, uint8_t family)
+{
+	struct route_want w = { .table = table,
+				.metric = route_metric(255),
+				.dst = { .addr = { .family = family } },
+				.type = RTN_UNREACHABLE,
+				.rec = &vrf->rec };
+
+	return route_plan_one(p, &w, plan_mark);
+}
+
+static size_t plan_vrf(struct plan *p, const struct vrf *vrf, const struct sch_type *type,
+		       uint8_t family)
+{
+	const struct shadow_link *l = shadow_link_by_name(vrf->name);
+	const struct recvec *all = rec_kids(p->want, type);
+	uint32_t table = vrf_table(p->want, vrf->name);
+	size_t found;
+
+	if (!l || strcmp(l->kind, "vrf"))
+		return 0;
+	found = plan_vrf_end(p, vrf, table, family);
+	for (size_t i = 0; i < all->len;) {
+		const struct static_route *s = (const void *)all->v[i];
+		struct recvec *v = route_vrf_lines(all, i, &i);
+		struct resolve r;
+
+		if (!strcmp(s->vrf, vrf->name)) {
+			resolver_init(&r, v, family, l->ifindex);
+			found += plan_lines(p, &r, table);
+			resolve_fini(&r);
+		}
+		free(v);
+	}
+	return found;
+}
+
+static size_t plan_vrfs(struct plan *p)
+{
+	const struct recvec *vrfs = rec_kids(p->want, &vrf_type);
+	const struct vrf *vrf;
+	size_t found = 0;
+
+	recvec_foreach(vrfs, vrf) {
+		found += plan_vrf(p, vrf, &ip_route_vrf_type, AF_INET);
+		found += plan_vrf(p, vrf, &ipv6_route_vrf_type, AF_INET6);
+	}
 	return found;
 }
 
@@ -274,10 +343,11 @@ void route_plan(struct plan *p)
 	plan_mark++;
 	found = plan_family(p, &ip_route_type, AF_INET);
 	found += plan_family(p, &ipv6_route_type, AF_INET6);
+	found += plan_vrfs(p);
 	if (found == shadow_n_routes())
 		return;
 	for (const struct shadow_route *s = shadow_route_next(NULL); s; s = shadow_route_next(s)) {
-		if (s->mark != plan_mark && s->table == RT_TABLE_MAIN)
+		if (s->mark != plan_mark && (s->table == RT_TABLE_MAIN || vrf_is_table(s->table)))
 			route_plan_delete(p, s);
 	}
 }

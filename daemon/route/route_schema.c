@@ -6,6 +6,10 @@
 #include "route/resolve.h"
 #include "route/route.h"
 #include "track/track.h"
+#include "vrf/vrf.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 #define FIELDS                                                                                     \
 	SCH_F(static_route, dst), SCH_F(static_route, via), SCH_F(static_route, nexthop),          \
@@ -29,6 +33,15 @@ struct sch_type ipv6_route_type = {
 	.n_fields = ARRAY_LEN(ipv6_route_fields),
 };
 
+#define VRF_TYPE(n)                                                                                \
+	static struct sch_field n##_fields[] = { SCH_F(static_route, vrf), FIELDS };               \
+	struct sch_type n##_type = { .name = #n,                                                   \
+				     .size = sizeof(struct static_route),                          \
+				     .fields = n##_fields,                                         \
+				     .n_fields = ARRAY_LEN(n##_fields) }
+VRF_TYPE(ip_route_vrf);
+VRF_TYPE(ipv6_route_vrf);
+
 #define ROUTE_OPTIONS                                                                              \
 	"[ <distance:U8(1,255)>][ weight <weight:U8(1,255)>][ name <name:WORD>][ tag <tag:U32>]"   \
 	"[ track <track:U16(1,1000)>]"
@@ -40,6 +53,14 @@ static const struct sch_row rows[] = {
 	SCH_LIST("ipv6 route <dst:PREFIX6> {via:<nexthop:ADDR6>|<ifname:IFNAME>[ <nexthop:ADDR6>]|"
 		 "Null0|blackhole|unreachable|prohibit}" ROUTE_OPTIONS,
 		 ipv6_route, .key = "dst via nexthop ifname", .help = "Static route"),
+	SCH_LIST("ip route vrf <vrf:WORD> <dst:PREFIX4> {via:<nexthop:ADDR4>|<ifname:IFNAME>"
+		 "[ <nexthop:ADDR4>]|Null0|blackhole|unreachable|prohibit}" ROUTE_OPTIONS,
+		 ip_route_vrf, .key = "vrf dst via nexthop ifname",
+		 .help = "Static route of a VRF"),
+	SCH_LIST("ipv6 route vrf <vrf:WORD> <dst:PREFIX6> {via:<nexthop:ADDR6>|<ifname:IFNAME>"
+		 "[ <nexthop:ADDR6>]|Null0|blackhole|unreachable|prohibit}" ROUTE_OPTIONS,
+		 ipv6_route_vrf, .key = "vrf dst via nexthop ifname",
+		 .help = "Static route of a VRF"),
 };
 
 static const struct sch_word words[] = {
@@ -137,21 +158,16 @@ static bool is_new_line(const struct recvec *old, size_t *at, const struct stati
 	return *at == old->len || old->v[*at] != &s->rec;
 }
 
-static void check_type(struct check *c, const struct sch_type *type)
+/* The lines of one table; *at walks over the old ones beside them. */
+static void check_lines(struct check *c, const struct recvec *v, const struct recvec *old,
+			size_t *at, bool ifaces_same)
 {
-	const struct recvec *v = rec_kids(c->new, type), *old = rec_kids(c->old, type);
-	size_t at = 0;
-	bool ifaces_same = rec_kids(c->old, &iface_type) == rec_kids(c->new, &iface_type);
-
-	/* Ten thousand lines that did not change, nor the interfaces: nothing to say. */
-	if (ifaces_same && old == v)
-		return;
 	for (size_t i = 0, end; i < v->len; i = end) {
 		end = resolve_prefix_end(v, i);
 		check_group(c, v, i, end);
 		for (; i < end; i++) {
 			const struct static_route *s = (const void *)v->v[i];
-			bool is_new = is_new_line(old, &at, s);
+			bool is_new = is_new_line(old, at, s);
 
 			if (is_new || !ifaces_same) {
 				check_nexthop(c, s);
@@ -165,10 +181,55 @@ static void check_type(struct check *c, const struct sch_type *type)
 	}
 }
 
+struct recvec *route_vrf_lines(const struct recvec *all, size_t from, size_t *ret_end)
+{
+	const struct static_route *first = (const void *)all->v[from];
+	struct recvec *v;
+	size_t end = from;
+
+	while (end < all->len &&
+	       !strcmp(((const struct static_route *)(const void *)all->v[end])->vrf, first->vrf))
+		end++;
+	v = xcalloc(1, sizeof(*v) + (end - from) * sizeof(v->v[0]));
+	v->len = end - from;
+	memcpy(v->v, all->v + from, v->len * sizeof(v->v[0]));
+	*ret_end = end;
+	return v;
+}
+
+static void check_type(struct check *c, const struct sch_type *type)
+{
+	const struct recvec *v = rec_kids(c->new, type), *old = rec_kids(c->old, type);
+	bool ifaces_same = rec_kids(c->old, &iface_type) == rec_kids(c->new, &iface_type);
+	size_t at = 0;
+
+	/* Ten thousand lines that did not change, nor the interfaces: nothing to say. */
+	if (!ifaces_same || old != v)
+		check_lines(c, v, old, &at, ifaces_same);
+}
+
+static void check_vrfs(struct check *c, const struct sch_type *type)
+{
+	const struct recvec *all = rec_kids(c->new, type), *old = rec_kids(c->old, type);
+	bool ifaces_same = rec_kids(c->old, &iface_type) == rec_kids(c->new, &iface_type);
+	size_t at = 0;
+
+	for (size_t i = 0; i < all->len;) {
+		const struct static_route *s = (const void *)all->v[i];
+		struct recvec *v = route_vrf_lines(all, i, &i);
+
+		vrf_check_ref(c, &s->rec, s->vrf);
+		check_lines(c, v, old, &at, ifaces_same);
+		free(v);
+	}
+}
+
 static void route_check(struct check *c)
 {
 	check_type(c, &ip_route_type);
 	check_type(c, &ipv6_route_type);
+	check_vrfs(c, &ip_route_vrf_type);
+	check_vrfs(c, &ipv6_route_vrf_type);
 }
 
 static const char *const after_addresses[] = { "addresses", "track", NULL };

@@ -13,6 +13,7 @@
 #include "route/route.h"
 #include "schema/types.h"
 #include "txn/txn.h"
+#include "vrf/vrf.h"
 
 #include <errno.h>
 #include <string.h>
@@ -44,7 +45,8 @@ struct listing {
 	struct kdump *dump;
 	struct rtr_prefix last; /* printed: what follows for the same one ranks behind it */
 	json_int_t last_rank;
-	bool local; /* the local table is being read: addresses of the box */
+	uint32_t table; /* of a VRF, which holds its addresses too; 0 = main, then local */
+	bool local;     /* the local table is being read: addresses of the box */
 	bool json, any, summary, entry;
 	unsigned long count[128]; /* by code */
 	json_t *best;             /* show ip route A.B.C.D: the longest match so far */
@@ -323,6 +325,9 @@ static bool wanted(const struct listing *l, const struct rtr_prefix *dst, int co
 {
 	if (l->f.code && l->f.code != code)
 		return false;
+	/* The end of a VRF's table. */
+	if (l->table && r->rtm_type == RTN_UNREACHABLE && !dst->len && code == 'S')
+		return false;
 	/* Multicast, broadcast and the loopback's own are the kernel's business. */
 	if (r->rtm_type == RTN_BROADCAST || r->rtm_type == RTN_MULTICAST ||
 	    r->rtm_type == RTN_ANYCAST || (r->rtm_flags & RTM_F_CLONED) ||
@@ -480,7 +485,7 @@ static void go_on(struct cmd_ctx *c)
 
 	while (r > 0 && !cmd_congested(c)) {
 		r = kdump_step(l->dump, take_route, c);
-		if (r || l->local)
+		if (r || l->local || l->table)
 			continue;
 		/* Then the box's own addresses. */
 		l->local = true;
@@ -518,7 +523,7 @@ static void print_head(struct cmd_ctx *c, struct listing *l)
 	struct strbuf err = STRBUF_INIT;
 
 	cmd_puts(c, codes);
-	if (l->f.family != AF_INET)
+	if (l->f.family != AF_INET || l->table)
 		return;
 	/* Class E: nobody announces it, so only a default route holds it. */
 	rtr_addr_parse("240.0.0.1", AF_INET, &nowhere);
@@ -541,7 +546,7 @@ static void start(struct cmd_ctx *c, struct listing *l)
 	cmd_pend(c);
 	if (!l->json && !l->summary && !l->entry)
 		print_head(c, l);
-	l->dump = kdump_start(dump_request(l->f.family, RT_TABLE_MAIN), &r);
+	l->dump = kdump_start(dump_request(l->f.family, l->table ? l->table : RT_TABLE_MAIN), &r);
 	if (!l->dump) {
 		cmd_fail(c, "The kernel's routes cannot be read: %s", strerror(-r));
 		end(c);
@@ -550,11 +555,38 @@ static void start(struct cmd_ctx *c, struct listing *l)
 	go_on(c);
 }
 
+/* False when a VRF was named that there is not. */
+static bool read_vrf(struct cmd_ctx *c, uint32_t *ret_table, int *ret_ifindex)
+{
+	const struct shadow_link *l = NULL;
+	char *name = NULL;
+
+	*ret_table = 0;
+	*ret_ifindex = 0;
+	if (!cmd_get(c, "vrf", &name))
+		return true;
+	*ret_table = vrf_table(txn_running(), name);
+	if (*ret_table)
+		l = shadow_link_by_name(name);
+	if (!l)
+		cmd_fail(c, "There is no vrf %s", name);
+	else
+		*ret_ifindex = l->ifindex;
+	free(name);
+	return l;
+}
+
 static void show_route(struct cmd_ctx *c, int family)
 {
 	static const char by_choice[] = "CSBORiKL";
-	struct listing *l = xcalloc(1, sizeof(*l));
-	int what = cmd_choice(c, "what");
+	struct listing *l;
+	int what = cmd_choice(c, "what"), ifindex;
+	uint32_t table;
+
+	if (!read_vrf(c, &table, &ifindex))
+		return;
+	l = xcalloc(1, sizeof(*l));
+	l->table = table;
 
 	l->f.family = family;
 	l->summary = cmd_flag(c, "summary");
@@ -607,8 +639,11 @@ static json_t *route_get(struct cmd_ctx *c)
 	const struct shadow_link *in = NULL;
 	struct nl_msg *m;
 	json_t *answer = NULL;
-	int e;
+	uint32_t table;
+	int e, vrf;
 
+	if (!read_vrf(c, &table, &vrf))
+		return NULL;
 	cmd_get(c, "dst", &dst);
 	if (cmd_get(c, "iif", ifname)) {
 		in = iface_link(ifname);
@@ -627,6 +662,8 @@ static json_t *route_get(struct cmd_ctx *c)
 		rtmsg_addr(m, RTA_SRC, &src);
 	if (in)
 		rtmsg_u32(m, RTA_IIF, (uint32_t)in->ifindex);
+	else if (vrf)
+		rtmsg_u32(m, RTA_OIF, (uint32_t)vrf);
 	if (cmd_get(c, "mark", &mark))
 		rtmsg_u32(m, RTA_MARK, mark);
 	e = kquery_one(m, take_answer, &answer, &err);
@@ -657,25 +694,27 @@ static void print_get(struct cmd_ctx *c, const json_t *o)
 #define KINDS "{what:connected|static|bgp|ospf|rip|isis|kernel|local}"
 
 static const struct cmd cmds[] = {
-	{ "show ip route[ " KINDS "]", "IPv4 routes in the kernel", .run = show_ip_route,
-	  .interrupt = stop, .drained = go_on },
-	{ "show ip route <prefix:PREFIX4>[ longer-prefixes]", "One network, or all inside it",
+	{ "show ip route[ vrf <vrf:WORD>][ " KINDS "]", "IPv4 routes in the kernel",
 	  .run = show_ip_route, .interrupt = stop, .drained = go_on },
-	{ "show ip route <addr:ADDR4>", "The route that holds an address", .run = show_ip_route,
-	  .interrupt = stop, .drained = go_on },
-	{ "show ip route[ summary]", "How many routes of each kind", .run = show_ip_route,
-	  .interrupt = stop, .drained = go_on },
-	{ "show ipv6 route[ " KINDS "]", "IPv6 routes in the kernel", .run = show_ipv6_route,
-	  .interrupt = stop, .drained = go_on },
-	{ "show ipv6 route <prefix:PREFIX6>[ longer-prefixes]", "One network, or all inside it",
+	{ "show ip route[ vrf <vrf:WORD>] <prefix:PREFIX4>[ longer-prefixes]",
+	  "One network, or all inside it", .run = show_ip_route, .interrupt = stop,
+	  .drained = go_on },
+	{ "show ip route[ vrf <vrf:WORD>] <addr:ADDR4>", "The route that holds an address",
+	  .run = show_ip_route, .interrupt = stop, .drained = go_on },
+	{ "show ip route[ vrf <vrf:WORD>][ summary]", "How many routes of each kind",
+	  .run = show_ip_route, .interrupt = stop, .drained = go_on },
+	{ "show ipv6 route[ vrf <vrf:WORD>][ " KINDS "]", "IPv6 routes in the kernel",
 	  .run = show_ipv6_route, .interrupt = stop, .drained = go_on },
-	{ "show ipv6 route <addr:ADDR6>", "The route that holds an address", .run = show_ipv6_route,
-	  .interrupt = stop, .drained = go_on },
-	{ "show ipv6 route[ summary]", "How many routes of each kind", .run = show_ipv6_route,
-	  .interrupt = stop, .drained = go_on },
-	{ "show ip route get <dst:ADDR4>[ from <src:ADDR4>][ iif <iif:IFNAME>][ mark <mark:U32>]",
+	{ "show ipv6 route[ vrf <vrf:WORD>] <prefix:PREFIX6>[ longer-prefixes]",
+	  "One network, or all inside it", .run = show_ipv6_route, .interrupt = stop,
+	  .drained = go_on },
+	{ "show ipv6 route[ vrf <vrf:WORD>] <addr:ADDR6>", "The route that holds an address",
+	  .run = show_ipv6_route, .interrupt = stop, .drained = go_on },
+	{ "show ipv6 route[ vrf <vrf:WORD>][ summary]", "How many routes of each kind",
+	  .run = show_ipv6_route, .interrupt = stop, .drained = go_on },
+	{ "show ip route[ vrf <vrf:WORD>] get <dst:ADDR4>[ from <src:ADDR4>][ iif <iif:IFNAME>][ mark <mark:U32>]",
 	  "Ask the kernel where a packet would go", .data = route_get, .text = print_get },
-	{ "show ipv6 route get <dst:ADDR6>[ from <src:ADDR6>][ iif <iif:IFNAME>][ mark <mark:U32>]",
+	{ "show ipv6 route[ vrf <vrf:WORD>] get <dst:ADDR6>[ from <src:ADDR6>][ iif <iif:IFNAME>][ mark <mark:U32>]",
 	  "Ask the kernel where a packet would go", .data = route_get, .text = print_get },
 };
 

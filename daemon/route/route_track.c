@@ -8,6 +8,7 @@
 #include "schema/text.h"
 #include "track/track.h"
 #include "txn/txn.h"
+#include "vrf/vrf.h"
 
 #include <linux/rtnetlink.h>
 
@@ -70,7 +71,10 @@ static json_t *show_track_table(struct cmd_ctx *c)
 {
 	json_t *out = json_array();
 
-	add_lines(out, cmd_choice(c, "family") == 1 ? &ipv6_route_type : &ip_route_type);
+	bool v6 = cmd_choice(c, "family") == 1;
+
+	add_lines(out, v6 ? &ipv6_route_type : &ip_route_type);
+	add_lines(out, v6 ? &ipv6_route_vrf_type : &ip_route_vrf_type);
 	return out;
 }
 

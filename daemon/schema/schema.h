@@ -57,7 +57,7 @@ struct sch_type {
 	struct sch_type *parent;
 	struct sch_type *kids[SCH_MAX_KIDS];
 	unsigned n_kids, kid_no; /* kid_no: place among the parent's kids */
-	unsigned key[4], n_key;  /* field numbers, most significant first */
+	unsigned key[5], n_key;  /* field numbers, most significant first */
 };
 
 enum sch_kind {

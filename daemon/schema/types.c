@@ -186,7 +186,9 @@ static int text_cmp(const void *a, const void *b)
 static const struct {
 	const char *name;
 	unsigned least; /* letters that are enough */
-} if_kinds[] = { { "Loopback", 2 }, { "BVI", 3 } };
+} if_kinds[] = {
+	{ "Loopback", 2 }, { "BVI", 3 }, { "Tunnel", 4 }, { "Port-channel", 2 }, { "nve", 3 }
+};
 
 bool val_ifname_canonical(const char *s, char *ret)
 {
@@ -201,8 +203,7 @@ bool val_ifname_canonical(const char *s, char *ret)
 		if (letters < if_kinds[i].least || strncasecmp(s, if_kinds[i].name, letters) ||
 		    letters > strlen(if_kinds[i].name) || rtr_parse_u64(num, 0, 999999, &n))
 			continue;
-		snprintf(ret, IFNAMSIZ, "%s%u", if_kinds[i].name, (unsigned)n);
-		return true;
+		return snprintf(ret, IFNAMSIZ, "%s%u", if_kinds[i].name, (unsigned)n) < IFNAMSIZ;
 	}
 	if (!*s || strlen(s) >= IFNAMSIZ || !strcmp(s, ".") || !strcmp(s, ".."))
 		return false;

@@ -163,7 +163,7 @@ def test_changes_lose_nothing(topo):
     (["route-map M permit 10", "set ipv6 next-hop fe80::1"], "link-local"),
     (["route-map M permit 10", "set interface BVI9"], "there is no interface BVI9"),
     (["route-map M permit 10", "set table 255"], "own addresses"),
-    (["route-map M permit 10", "set table 7", "set interface eth1"], "no other set line"),
+    (["route-map M permit 10", "set table 7", "set interface eth1"], "go with no other set line"),
     (["route-map M permit 10", "set ip next-hop verify-availability 192.0.2.1 1 track 4"], "there is no track 4"),
     (["ip load-sharing fields"], "name the fields"),
     (["ip load-sharing fields flow-label"], "no flow label"),
