@@ -7,6 +7,7 @@ Owns: files below the test's own folder; processes end with their topology.
 import json
 import os
 import re
+import shutil
 import socket
 import struct
 
@@ -82,7 +83,7 @@ class Keepalived:
         vips = vips or ([f"{VIP4}/32"] if family == "ipv4" else [f"{VIPLL}/128", f"{VIP6}/128"])
         lines = ["global_defs {", "  vrrp_garp_master_refresh 60", f"  vrrp_version {version}", "}",
                  "vrrp_instance V1 {", "  state BACKUP", "  interface eth0", f"  virtual_router_id {vrid}",
-                 f"  priority {prio}", f"  advert_int {adver}", *(["  use_vmac", "  vmac_xmit_base"] if vmac else []),
+                 f"  priority {prio}", f"  advert_int {adver}", *(["  use_vmac"] if vmac else []),
                  *(["  nopreempt"] if nopreempt else []),
                  *([f"  unicast_src_ip {unicast[0]}", "  unicast_peer {", f"    {unicast[1]}", "  }"] if unicast else []),
                  extra, "  virtual_ipaddress {", *(f"    {v}" for v in vips), "  }", "}"]
@@ -93,6 +94,7 @@ class Keepalived:
             self.proc = node.popen("keepalived", "-n", "-l", "-D", "-P", "-f", self.conf, "-p", f"{folder}/{node.netns}.pid",
                                    "-r", f"{folder}/{node.netns}.vpid", stdout=out, stderr=out)
         node.topology.services.append(self.proc)
+        node.topology.__dict__.setdefault("in_order", []).append(self)
 
     def text(self):
         with open(self.log, errors="replace") as f:
@@ -106,9 +108,10 @@ class Keepalived:
         wait_for(lambda: self.states()[-1:] == [want], timeout, f"keepalived {want}; its log:\n{self.text()[-3000:]}")
 
     def stop(self):
-        """In order: it says priority 0."""
-        self.proc.terminate()
-        self.proc.wait(10)
+        """In order: it says priority 0. Its children would survive a SIGKILL of their parent."""
+        if self.proc.poll() is None:
+            self.proc.terminate()
+            self.proc.wait(10)
 
 
 class Frr:
@@ -116,29 +119,29 @@ class Frr:
 
     LIB = "/usr/lib/frr"
 
-    def __init__(self, node, folder, prio=100, adver=1000, vrid=1, version=3, v6=False):
-        self.node, self.folder = node, f"{folder}/frr"
+    def __init__(self, node, prio=100, adver=1000, vrid=1, version=3, v6=False):
+        # It becomes user frr, who must reach its folder: /run is the tests' own.
+        self.node, self.folder = node, f"/run/frr-{node.netns}"
         os.makedirs(self.folder, exist_ok=True)
-        os.chmod(folder, 0o755)
+        shutil.chown(self.folder, "frr", "frr")
         conf = f"{self.folder}/vrrpd.conf"
         with open(conf, "w") as f:
             f.write(f"interface eth0\n vrrp {vrid} version {version}\n vrrp {vrid} priority {prio}\n"
                     f" vrrp {vrid} advertisement-interval {adver}\n vrrp {vrid} ip {VIP4}\n" +
                     (f" vrrp {vrid} ipv6 {VIPLL}\n vrrp {vrid} ipv6 {VIP6}\n" if v6 else ""))
-        node.ip("link", "add", "vrrp4", "link", "eth0", "addrgenmode", "random", "type", "macvlan", "mode", "bridge")
+        node.ip("link", "add", "vrrp4", "link", "eth0", "type", "macvlan", "mode", "bridge")
         node.ip("link", "set", "vrrp4", "address", f"00:00:5e:00:01:{vrid:02x}")
         node.ip("addr", "add", f"{VIP4}/24", "dev", "vrrp4")
         node.ip("link", "set", "vrrp4", "up")
         if v6:
-            node.ip("link", "add", "vrrp6", "link", "eth0", "addrgenmode", "random", "type", "macvlan", "mode", "bridge")
+            node.ip("link", "add", "vrrp6", "link", "eth0", "type", "macvlan", "mode", "bridge")
             node.ip("link", "set", "vrrp6", "address", f"00:00:5e:00:02:{vrid:02x}")
             node.ip("addr", "add", f"{VIPLL}/64", "dev", "vrrp6", "nodad")
             node.ip("addr", "add", f"{VIP6}/64", "dev", "vrrp6", "nodad")
             node.ip("link", "set", "vrrp6", "up")
         empty = f"{self.folder}/zebra.conf"
         open(empty, "w").close()
-        # As root: in the tests' user namespace of files there is no frr user's run folder.
-        common = ["-u", "root", "-g", "root", "--vty_socket", self.folder, "-z", f"{self.folder}/zserv.api", "-P", "0"]
+        common = ["--vty_socket", self.folder, "-z", f"{self.folder}/zserv.api", "-P", "0"]
         for name, c in (("zebra", empty), ("vrrpd", conf)):
             log = open(f"{self.folder}/{name}.log", "wb")
             proc = node.popen(f"{self.LIB}/{name}", "-f", c, "-i", f"{self.folder}/{name}.pid", *common, stdout=log, stderr=log)
