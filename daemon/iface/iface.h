@@ -39,6 +39,7 @@ struct iface {
 	bool proxy_arp, local_proxy_arp;
 	bool gratuitous_arps, unsolicited_na; /* not configured = on */
 	uint8_t dad;                          /* enum dad_mode; not configured = DAD_ON */
+	uint8_t garp_accept;                  /* enum garp_accept; not configured = update */
 	uint16_t nd_dad;
 	char *policy4, *policy6; /* route maps: pbr/pbr.h */
 	char *vrf;               /* vrf/vrf.h */

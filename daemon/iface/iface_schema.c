@@ -15,7 +15,7 @@ SCH_TYPE(iface, SCH_F(iface, name), SCH_F(iface, description), SCH_F(iface, mtu)
 	 SCH_F(iface, vxlan_dst), SCH_F(iface, vxlan_dev), SCH_F(iface, vxlan_port),
 	 SCH_F(iface, channel_group), SCH_F(iface, channel_mode), SCH_F(iface, lacp_rate),
 	 SCH_F(iface, load_balance), SCH_F(iface, min_links), SCH_F(iface, fhrp_delay),
-	 SCH_F(iface, fhrp_reload));
+	 SCH_F(iface, fhrp_reload), SCH_F(iface, garp_accept));
 SCH_TYPE(iface_addr4, SCH_F(iface_addr4, addr), SCH_F(iface_addr4, secondary));
 SCH_TYPE(iface_addr6, SCH_F(iface_addr6, addr), SCH_F(iface_addr6, eui_64));
 

@@ -69,6 +69,13 @@ struct neigh_knob_info {
 /* The first index: 0 IPv4, 1 IPv6. The order is that of the alternatives in the lines. */
 extern const struct neigh_knob_info neigh_knobs[2][NEIGH__KNOBS];
 
+/* ip arp gratuitous: what an announcement of another host does. */
+enum garp_accept {
+	GARP_NONE,   /* nothing */
+	GARP_UPDATE, /* changes an entry that is there, RFC 826 */
+	GARP_LEARN,  /* and makes one */
+};
+
 struct iface;
 /* What is in force on an interface for one that is not the kernel's. */
 uint32_t neigh_knob(const struct iface *i, int family, enum neigh_knob k);
@@ -81,7 +88,8 @@ void neigh_plan(struct plan *p);
 struct neigh_limits {
 	uint32_t entries; /* in the whole machine: the limit counts all namespaces together */
 	uint32_t thresh1, thresh2, thresh3;
-	uint64_t table_fulls; /* entries refused since boot */
+	/* Of the machine, since boot: entries refused, neighbours that did not answer. */
+	uint64_t table_fulls, failed;
 };
 /* 0 or -errno. */
 int neigh_read_limits(int family, struct neigh_limits *ret);

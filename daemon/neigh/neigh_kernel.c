@@ -209,6 +209,10 @@ static void plan_iface(struct plan *p, const struct iface *i)
 	set(p, i, "ipv4/conf", "arp_announce", 2);
 	plan_timers(p, i, &arp_timer_type);
 	plan_timers(p, i, &nd_timer_type);
+	if (SCH_HAS(i, garp_accept) && i->garp_accept == GARP_NONE)
+		set(p, i, "ipv4/conf", "drop_gratuitous_arp", 1);
+	else if (SCH_HAS(i, garp_accept) && i->garp_accept == GARP_LEARN)
+		set(p, i, "ipv4/conf", "arp_accept", 1);
 	if (i->proxy_arp)
 		set(p, i, "ipv4/conf", "proxy_arp", 1);
 	if (i->local_proxy_arp)

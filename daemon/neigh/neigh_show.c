@@ -375,11 +375,12 @@ static json_t *summary(struct cmd_ctx *c, int family)
 			n += list.v[i].state == states[s].state;
 		json_object_set_new(counts, states[s].name, json_integer(n));
 	}
-	o = json_pack("{s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:b}", "states", counts, "total",
+	o = json_pack("{s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:b}", "states", counts, "total",
 		      (json_int_t)list.n, "machine_entries", (json_int_t)limits.entries,
 		      "gc_thresh1", (json_int_t)limits.thresh1, "gc_thresh2",
 		      (json_int_t)limits.thresh2, "limit", (json_int_t)limits.thresh3,
-		      "table_fulls", (json_int_t)limits.table_fulls, "alarm",
+		      "table_fulls", (json_int_t)limits.table_fulls, "failed",
+		      (json_int_t)limits.failed, "alarm",
 		      limits.entries * 100ull >= limits.thresh3 * 80ull);
 	neigh_list_fini(&list);
 	return o;
@@ -410,8 +411,11 @@ static void print_summary(struct cmd_ctx *c, const json_t *doc)
 		   json_integer_value(json_object_get(doc, "machine_entries")),
 		   json_integer_value(json_object_get(doc, "limit")),
 		   json_is_true(json_object_get(doc, "alarm")) ? ", nearly full" : "");
-	cmd_printf(c, "Entries refused because it was full: %" JSON_INTEGER_FORMAT "\n",
-		   json_integer_value(json_object_get(doc, "table_fulls")));
+	cmd_printf(c,
+		   "Entries refused because it was full: %" JSON_INTEGER_FORMAT
+		   ", neighbours that did not answer: %" JSON_INTEGER_FORMAT "\n",
+		   json_integer_value(json_object_get(doc, "table_fulls")),
+		   json_integer_value(json_object_get(doc, "failed")));
 }
 
 #define WHICH4 "[ {<addr:ADDR4>|interface <ifname:IFNAME>}][ detail]"

@@ -44,6 +44,7 @@ static void take_table(void *arg, const struct nlmsghdr *h)
 	if (tb[NDTA_STATS] && nla_len(tb[NDTA_STATS]) >= (int)sizeof(*s)) {
 		s = nla_data(tb[NDTA_STATS]);
 		l->table_fulls = s->ndts_table_fulls;
+		l->failed = s->ndts_res_failed;
 	}
 }
 

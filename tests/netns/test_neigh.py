@@ -169,6 +169,28 @@ def test_arp_alias(net):
     assert table(r1, "show ip arp 10.0.1.10")
 
 
+def test_what_others_announce(net):
+    """An announcement changes an entry, makes one, or does nothing, as the line says."""
+    r1, lan = net.r1, net.lan
+    mac = mac_of(lan, "eth0")
+
+    def announce(address):
+        lan.ip("addr", "replace", f"{address}/32", "dev", "eth0")
+        lan.run("arping", "-q", "-c", 1, "-w", 1, "-U", "-I", "eth0", "-s", address, address, check=False)
+
+    for how, changed, made in (("none", False, False), ("update", True, False), ("learn", True, True)):
+        r1.config(["interface eth0", f"ip arp gratuitous {how}"])
+        # locktime: an entry that just changed is not changed again for a second.
+        r1.run("sh", "-c", "echo 0 >/proc/sys/net/ipv4/neigh/eth0/locktime")
+        r1.ip("neigh", "replace", "10.0.1.50", "lladdr", "02:00:00:00:00:50", "dev", "eth0", "nud", "stale")
+        announce("10.0.1.50")
+        announce("10.0.1.51")
+        assert (neigh(r1)["10.0.1.50"]["lladdr"] == mac) == changed, how
+        assert ("10.0.1.51" in neigh(r1)) == made, how
+    r1.config(["interface eth0", "no ip arp gratuitous"])
+    assert [sysctl(r1, f"ipv4/conf/eth0/{f}") for f in ("arp_accept", "drop_gratuitous_arp")] == ["0", "0"]
+
+
 def test_nd_proxy(net):
     r1, lan = net.r1, net.lan
     mac = mac_of(r1, "eth0")

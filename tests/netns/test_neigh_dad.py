@@ -211,10 +211,11 @@ def test_killed_and_restarted(net):
 
 def test_many_addresses_are_paced(net):
     """200 addresses at once: all announced, at no more than some 2,000 frames a second."""
-    r1, lan = net.r1, net.lan
+    r1 = net.r1
     lines = ["interface eth0", "arp announce-count 1", "ip address 10.0.1.1/24"]
     lines += [f"ip address 10.0.1.{i}/24 secondary" for i in range(2, 200) if i != 10]
-    with Watch(lan, f"arp[6:2] = 1 and ether src {mac_of(r1)}") as w:
+    # Where they leave: on the other side a busy machine's softirq may bundle and drop them.
+    with Watch(r1, f"arp[6:2] = 1 and ether src {mac_of(r1)}") as w:
         subprocess.run([router.program("rtrctl"), "-N", r1.instance],
                        input="\n".join(["configure terminal", *lines, "end", ""]), text=True, check=True,
                        capture_output=True)
@@ -224,5 +225,5 @@ def test_many_addresses_are_paced(net):
         h, m, s = line.split()[0].split(":")
         if re.search(r"who-has (\S+) tell \1,", line):
             times.append(int(h) * 3600 + int(m) * 60 + float(s))
-    assert len(times) >= 198
+    assert len(times) == 198
     assert all(b - a > 0.025 for a, b in zip(times, times[80:])), "80 frames in 25 ms"
