@@ -2,6 +2,7 @@
 /* What is wrong with a policy, told at the line. Pure: the policy is complete, nothing is asked. */
 #include "domain.h"
 #include "nat/nat.h"
+#include "nft/nft.h"
 
 #include <string.h>
 
@@ -243,6 +244,10 @@ static void check_npt(struct check *c, const struct nat_policy *p, size_t at)
 		check_error(c, n->rec, "the prefixes differ in length");
 	else if (n->inside.len > 64)
 		check_error(c, n->rec, "a prefix is a /64 or shorter (RFC 6296)");
+	if (!c->offline && !nft_cap(NFT_CAP_NPT))
+		check_error(c, n->rec,
+			    "this kernel cannot translate prefixes (targets SNPT and DNPT): %s",
+			    strerror(nft_cap_error(NFT_CAP_NPT)));
 	for (size_t i = 0; i < at; i++) {
 		const struct nat_npt *o = &p->npts[i];
 
@@ -263,6 +268,28 @@ static bool has_side(const struct nat_policy *p, unsigned fam, enum nat_side sid
 	return false;
 }
 
+/* What the rules need of the kernel. */
+static void check_kernel(struct check *c, const struct nat_family *f)
+{
+	const struct rec *first = f->n_dynamics   ? f->dynamics[0].rec
+				  : f->n_statics  ? f->statics[0].rec
+				  : f->n_rotaries ? f->rotaries[0].rec
+				  : f->n_outsides ? f->outsides[0].rec
+						  : NULL;
+
+	if (c->offline || !first)
+		return;
+	if (!nft_cap(NFT_CAP_NAT) || !nft_cap(NFT_CAP_MASQ))
+		check_error(c, first, "this kernel cannot translate addresses (nftables, nat)");
+	for (size_t i = 0; i < f->n_statics; i++) {
+		if (f->statics[i].n_ports > 1 && f->statics[i].lport == f->statics[i].gport &&
+		    !nft_cap(NFT_CAP_CONCAT_RANGES))
+			check_error(c, f->statics[i].rec,
+				    "this kernel has no ranges in sets of several fields: one line "
+				    "a port");
+	}
+}
+
 void nat_check_policy(const struct nat_policy *p, const struct rec *model, struct check *c)
 {
 	struct ctx x = { p, c };
@@ -270,6 +297,7 @@ void nat_check_policy(const struct nat_policy *p, const struct rec *model, struc
 	for (unsigned fam = 0; fam < 2; fam++) {
 		const struct nat_family *f = &p->f[fam];
 
+		check_kernel(c, f);
 		for (size_t i = 0; i < f->n_pools; i++)
 			check_pool(c, f, i);
 		for (size_t i = 0; i < f->n_dynamics; i++)

@@ -326,6 +326,51 @@ static void let_translated_pass(struct nft_chain *c)
 	nft_chain_add(c, r);
 }
 
+/* True when every line that translates to the pool names the interface to leave by. */
+static bool bound_pool(const struct nat_family *f, const struct nat_addrs *pool)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < f->n_dynamics; i++) {
+		if (f->dynamics[i].pool != pool)
+			continue;
+		if (!*f->dynamics[i].ifname)
+			return false;
+		any = true;
+	}
+	return any;
+}
+
+/* A connection with an address of one provider whose way now leads to another: until it is ended
+ * (nat_flows.c) nothing of it leaves there. The address of an interface the kernel watches itself.
+ */
+static void guard_ways(struct nat_build *b, struct nft_chain *c)
+{
+	for (size_t k = 0; k < b->f->n_pools; k++) {
+		const struct nat_addrs *a = &b->f->pools[k];
+		struct nft_rule *r;
+		char buf[NAT_NAME_MAX];
+
+		if (!bound_pool(b->f, a))
+			continue;
+		r = nft_rule_new(nat_guard_id(NAT_ID_LEAK), a->rec, a->name);
+		nft_family_is(r, b->nfproto);
+		nat_load_src(b, r, W(0));
+		nft_range(r, W(0), NFT_RANGE_EQ, a->lo.b, a->hi.b, b->size);
+		nat_ifname_in(r, NFT_META_OIFNAME, nat_name(b, buf, "out"));
+		for (size_t i = 0; i < b->f->n_dynamics; i++) {
+			char name[IFNAMSIZ] = { 0 };
+
+			if (b->f->dynamics[i].pool != a)
+				continue;
+			rtr_strlcpy(name, b->f->dynamics[i].ifname, sizeof(name));
+			nft_meta(r, NFT_META_OIFNAME, W(0));
+			nft_cmp(r, W(0), NFT_CMP_NEQ, name, IFNAMSIZ);
+		}
+		drop(c, r);
+	}
+}
+
 /* ---- sources ---- */
 
 /* A key that names a line's chains: unique as the line's is. */
@@ -609,6 +654,8 @@ static void build_chains(const struct nat_policy *p)
 	base.post = base_of(&b[0], "nat_post", "nat", NF_INET_POST_ROUTING, PRIO_SRC);
 	base.guard_post = base_of(&b[0], "nat_guard_post", "filter", NF_INET_POST_ROUTING,
 				  PRIO_GUARD_POST);
+	for (unsigned f = 0; f < 2; f++)
+		guard_ways(&b[f], base.guard_post);
 	let_translated_pass(base.guard_post);
 	for (unsigned f = 0; f < 2; f++) {
 		if (family_used(&p->f[f]))
