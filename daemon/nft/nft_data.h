@@ -122,7 +122,7 @@ struct nft_set {
 	struct nft_node node;
 	uint32_t flags, key_type, data_type, obj_type, gc_ms, size;
 	uint8_t key_size, data_size, n_fields, field_size[NFT_FIELDS_MAX];
-	uint64_t timeout_ms, id;
+	uint64_t timeout_ms;
 	struct nft_attrs exprs; /* NFTA_SET_EXPR or NFTA_SET_EXPRESSIONS */
 	struct nft_unit *units;
 	size_t n, room;

@@ -191,7 +191,7 @@ static void emit_set(struct nfbatch *b, struct nft_op *o, enum nft_op_kind kind)
 		order = 1;
 		nft_udata_put(&u, UDATA_DATA_INTERVAL, &order, sizeof(order));
 	}
-	put_digest(b, NFTA_SET_USERDATA, &u, s->id, s->node.def);
+	put_digest(b, NFTA_SET_USERDATA, &u, 0, s->node.def);
 }
 
 /* As many of the operations as fit into one message; returns their number. */

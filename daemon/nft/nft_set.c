@@ -54,7 +54,6 @@ struct nft_set *nft_set_new(const struct nft_set_spec *spec)
 	s->timeout_ms = spec->timeout_ms;
 	s->gc_ms = spec->gc_ms;
 	s->size = spec->size;
-	s->id = spec->id;
 	if (s->n_fields)
 		s->flags |= NFT_SET_CONCAT;
 	if (s->data_type)
@@ -109,7 +108,6 @@ void nft_set_seal(struct nft_set *s)
 	h = nft_hash(v, sizeof(v), h);
 	h = nft_hash(s->field_size, s->n_fields, h);
 	h = nft_hash(&s->timeout_ms, sizeof(s->timeout_ms), h);
-	h = nft_hash(&s->id, sizeof(s->id), h);
 	s->node.def = h = nft_hash(nft_attrs_bytes(&s->exprs), nft_attrs_size(&s->exprs), h);
 	/* The order of elements is not part of a set. */
 	for (size_t i = 0; i < s->n; i++)
@@ -250,6 +248,8 @@ void nft_set_add_range(struct nft_set *s, const void *lo, const void *hi,
 		add_unit(s, e, 1);
 		return;
 	}
+	if (!(s->flags & NFT_SET_INTERVAL))
+		abort();
 	/* Start and first key after the end; what reaches to the last key has no end. */
 	memcpy(after, hi, s->key_size);
 	add_unit(s, e, increment(after, s->key_size) ? 2 : 1);

@@ -54,7 +54,6 @@ struct nft_set_spec {
 	/* What each element carries: its own counter, limit, ... (at most NFT_SET_EXPRS). */
 	const struct nft_stateful *exprs;
 	size_t n_exprs;
-	uint64_t id;           /* counters of elements are read back by it */
 	const struct rec *rec; /* may be NULL */
 };
 #define NFT_SET_EXPRS 2

@@ -107,7 +107,7 @@ tests_unit_test_nat_CFLAGS = $(DAEMON_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_nat_LDADD = $(DAEMON_WHOLE) $(DAEMON_LIBS) $(CHECK_LIBS)
 check_PROGRAMS += tests/unit/test_nft_kernel
 TESTS += tests/unit/test_nft_kernel
-tests_unit_test_nft_kernel_SOURCES = tests/unit/test_nft_kernel.c tests/lib/check_main.h tests/lib/netns.h tests/lib/nft_plane.h
+tests_unit_test_nft_kernel_SOURCES = tests/unit/test_nft_kernel.c tests/lib/check_main.h tests/lib/netns.h tests/lib/nft_plane.h tests/lib/nft_random.h
 tests_unit_test_nft_kernel_CPPFLAGS = $(DAEMON_CPPFLAGS)
 tests_unit_test_nft_kernel_CFLAGS = $(DAEMON_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_nft_kernel_LDADD = $(DAEMON_WHOLE) $(DAEMON_LIBS) $(CHECK_LIBS)
@@ -138,13 +138,13 @@ tests_unit_test_ct_text_LDADD = $(DAEMON_WHOLE) $(DAEMON_LIBS) $(CHECK_LIBS)
 check_PROGRAMS += tests/unit/test_list_kernel
 TESTS += tests/unit/test_list_kernel
 tests_unit_test_list_kernel_SOURCES = tests/unit/test_list_kernel.c tests/lib/check_main.h tests/lib/list_gen.h \
-	tests/lib/netns.h tests/lib/nft_plane.h
+	tests/lib/netns.h tests/lib/nft_plane.h tests/lib/nft_random.h
 tests_unit_test_list_kernel_CPPFLAGS = $(DAEMON_CPPFLAGS)
 tests_unit_test_list_kernel_CFLAGS = $(DAEMON_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_list_kernel_LDADD = $(DAEMON_WHOLE) $(DAEMON_LIBS) $(CHECK_LIBS)
 check_PROGRAMS += tests/unit/test_nft_diff
 TESTS += tests/unit/test_nft_diff
-tests_unit_test_nft_diff_SOURCES = tests/unit/test_nft_diff.c tests/lib/check_main.h
+tests_unit_test_nft_diff_SOURCES = tests/unit/test_nft_diff.c tests/lib/check_main.h tests/lib/nft_random.h
 tests_unit_test_nft_diff_CPPFLAGS = $(DAEMON_CPPFLAGS)
 tests_unit_test_nft_diff_CFLAGS = $(DAEMON_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_nft_diff_LDADD = librtrd.a librtr.a $(DAEMON_LIBS) $(CHECK_LIBS)
