@@ -26,6 +26,7 @@ extern const struct nft_source *const __stop_rtr_nft_sources[] __attribute__((we
 
 static struct {
 	bool up;
+	const char *only;         /* source; NULL: all */
 	struct nft_ruleset *have; /* NULL: not read */
 	struct nftq q;
 	struct nft_stats stats;
@@ -43,6 +44,11 @@ void nft_forget(void)
 
 /* ---- what is wanted ---- */
 
+void nft_source_only(const char *name)
+{
+	k.only = name;
+}
+
 struct nft_ruleset *nft_build(const struct rec *want)
 {
 	const struct nft_source *src[MAX_SOURCES];
@@ -59,8 +65,10 @@ struct nft_ruleset *nft_build(const struct rec *want)
 			src[i] = src[i - 1];
 		src[i] = *p;
 	}
-	for (size_t i = 0; i < n; i++)
-		src[i]->build(rs, want);
+	for (size_t i = 0; i < n; i++) {
+		if (!k.only || !strcmp(k.only, src[i]->name))
+			src[i]->build(rs, want);
+	}
 	return rs;
 }
 

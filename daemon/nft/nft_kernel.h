@@ -12,6 +12,8 @@
 
 /* What the sources want of the model; the caller unrefs. */
 struct nft_ruleset *nft_build(const struct rec *want);
+/* For tests and benches: asks this source alone; NULL: all. */
+void nft_source_only(const char *name);
 /* The kernel's ruleset is not what we think any more: read again before the next plan. */
 void nft_forget(void);
 

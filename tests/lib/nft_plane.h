@@ -83,6 +83,7 @@ static inline void plane_setup(void)
 		abort();
 	plane_model = model_new();
 	plane_build = NULL;
+	nft_source_only("test");
 	plane_start();
 }
 
