@@ -43,7 +43,8 @@ static void put_end(struct ct_change *c, const struct ct_entry *e)
 					   e->orig.src.family);
 
 	ct_wire_tuple(h, &e->orig);
-	/* Not the successor that took its place since it was read. */
+	/* Not the successor that took its place since it was read (told apart unless it lies in
+	 * the same memory: the kernel's id is a hash of address and tuple). */
 	mnl_attr_put_u32(h, CTA_ID, htonl(e->id));
 }
 

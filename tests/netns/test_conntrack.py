@@ -5,9 +5,11 @@ The rules that make the kernel track, and translate, are loaded here by hand: wh
 compiles to has tests of its own.
 """
 import json
+import os
 import select
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -333,3 +335,29 @@ def test_alarm_names_the_host(net):
     r1.cli("clear conntrack")
     wait_for(lambda: "%CONNTRACK-5-NORMAL" in r1.cli("show logging"), what="the all-clear")
     assert r1.cli("show logging").count("%CONNTRACK-4-HIGH") == 1
+
+
+if os.environ.get("RTR_TEST_LONG"):  # fills the whole table
+    def test_full_table_keeps_what_is_established(net):
+        """New ones push out unanswered ones; an open connection goes on, and the log names the host."""
+        topo = net()
+        r1 = topo.r1
+        topo.wan.http_server()
+        held = [Held(topo, dest) for dest in (FAR4, FAR6)]
+        room = sysctl(r1, "max")
+        for _ in range(0, room + 20000, 64000):
+            spray(topo.lan, FAR4, 1, 64000)
+        wait_for(lambda: "%CONNTRACK-2-FULL" in r1.cli("show logging"), timeout=10, what="the alarm")
+        assert f"source {LAN4} (" in r1.cli("show logging")
+        assert count(r1, "state established") == 2
+        assert sum(c["early_drop"] + c["drop"] for c in r1.json("show conntrack summary")["cpus"]) > 0
+        # One session waits for all of its lines, another one is served meanwhile.
+        reader = subprocess.Popen([program("rtrctl"), "-N", r1.instance, "-c", "show conntrack"], stdout=subprocess.PIPE)
+        started = time.monotonic()
+        r1.cli("show clock")
+        assert time.monotonic() - started < 2
+        reader.kill()
+        reader.communicate()
+        r1.cli("clear conntrack")
+        for h in held:
+            h.close()

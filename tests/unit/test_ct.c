@@ -495,6 +495,53 @@ START_TEST(rejudge)
 }
 END_TEST
 
+/* The entry ends after it was read, and another one takes its place: that one is not ours to end.
+ */
+static enum ct_verdict replace(void *arg, const struct ct_entry *e, struct ct_meta *m)
+{
+	struct ct_gen *g = arg;
+	struct ct_gen_entry again = { .t = e->orig };
+	struct nlmsghdr *h = ct_wire_start(g->buf, IPCTNL_MSG_CT_DELETE, 0, e->orig.src.family);
+
+	ct_wire_tuple(h, &e->orig);
+	g->n = 1;
+	g->size = h->nlmsg_len;
+	ct_gen_flush(g);
+	again.t.dst = addr("203.0.113.10");
+	for (again.t.sport = 2000; again.t.sport < 2064; again.t.sport++)
+		ct_gen_add(g, &again);
+	again.t = e->orig;
+	ct_gen_add(g, &again);
+	ct_gen_flush(g);
+	return CT_END;
+}
+
+static struct outcome replaced;
+
+static void on_replaced(void *arg, const struct ct_change_result *r)
+{
+	replaced = (struct outcome){ *r, true };
+}
+
+START_TEST(successor_lives)
+{
+	struct ct_filter f = { .has_dst = true, .dst = prefix("203.0.113.9") };
+	struct ct_gen_entry e = { .t = { addr("10.0.0.5"), addr("203.0.113.9"), 1000, 53,
+					 IPPROTO_UDP, 0, 0, 0, 0 } };
+	struct ct_gen *g = ct_gen_open();
+	struct ct_entry got;
+	int r;
+
+	ct_gen_add(g, &e);
+	ct_gen_flush(g);
+	ck_assert(ct_rejudge(&f, replace, on_replaced, g, &r) != NULL);
+	run_until(&replaced.done);
+	ck_assert(!replaced.r.ended && replaced.r.gone >= 1 && !replaced.r.failed);
+	ck_assert_int_eq(ct_get(&e.t, &got), 0);
+	ct_gen_close(g);
+}
+END_TEST
+
 /* nft ORs: bits of two statements are both there, in the bytes where the header says. */
 START_TEST(nft_ors_labels)
 {
@@ -681,6 +728,7 @@ static Suite *suite(void)
 	tcase_add_test(kernel, icmp_ids);
 	tcase_add_test(kernel, delete_by_filter);
 	tcase_add_test(kernel, rejudge);
+	tcase_add_test(kernel, successor_lives);
 	tcase_add_test(kernel, nft_ors_labels);
 	tcase_add_test(kernel, events);
 	tcase_add_test(kernel, overrun);
