@@ -16,7 +16,7 @@ struct iface_seen {
 	int ifindex;
 	bool admin_up, line_up, known;
 	bool down_untold; /* up again by the operator, but without carrier so far */
-	unsigned flaps; /* line protocol changes since rtrd started */
+	unsigned flaps;   /* line protocol changes since rtrd started */
 	time_t last_change;
 	struct rtnl_link_stats64 stats, sampled;
 	double rate[4]; /* in bit/s, in packet/s, out bit/s, out packet/s: 5 minutes, exponential */
