@@ -55,6 +55,7 @@ const char *domains_sort(const struct domain *const **ret, size_t *ret_n);
 struct check {
 	const struct rec *old, *new; /* roots; old is an empty model at boot */
 	bool offline;                /* rtrd -t: no running box to ask, kernel/shadow.h is empty */
+	bool confirmed; /* a way back is armed, or nobody is there to be cut off (boot, SIGHUP) */
 	/* private to txn */
 	void *sink;
 	unsigned n_errors, n_warnings;

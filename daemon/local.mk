@@ -145,3 +145,4 @@ librtrd_a_SOURCES += daemon/firewall/fw_edit.c
 librtrd_a_SOURCES += daemon/iface/iface_virtual.c
 librtrd_a_SOURCES += daemon/vrf/vrf.c daemon/vrf/vrf.h
 librtrd_a_SOURCES += daemon/iface/iface_virtual_show.c
+librtrd_a_SOURCES += daemon/firewall/fw_commit.c daemon/firewall/fw_commit.h

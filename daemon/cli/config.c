@@ -110,6 +110,8 @@ static void tell(struct session *s, const char *text)
 			session_printf(s, CONN_ERR, "%% %.*s\n", n - 7, l + 7);
 		else if (!strncmp(l, "warning: ", 9))
 			session_printf(s, CONN_ERR, "%% Warning: %.*s\n", n - 9, l + 9);
+		else if (!strncmp(l, "note: ", 6))
+			session_printf(s, CONN_OUT, "%.*s\n", n - 6, l + 6);
 		else
 			session_printf(s, CONN_ERR, "%% %.*s\n", n, l);
 	}
@@ -463,7 +465,7 @@ static void run_commit_check(struct cmd_ctx *c)
 {
 	struct strbuf b = STRBUF_INIT;
 
-	if (txn_check(c->s->log.base, c->s->ed.root, false, &b))
+	if (txn_check(c->s->log.base, c->s->ed.root, 0, &b))
 		c->status = 1;
 	tell(c->s, strbuf_str(&b));
 	if (!c->status && c->s->log.base != txn_running())

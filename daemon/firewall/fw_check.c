@@ -4,6 +4,7 @@
 #include "firewall/fw.h"
 
 #include "domain.h"
+#include "firewall/fw_commit.h"
 #include "firewall/policy_impl.h"
 #include "iface/iface.h"
 #include "route/route.h"
@@ -448,6 +449,11 @@ void fw_check(struct check *c)
 	check_zones(c);
 	check_ifaces(c);
 	/* What remains is found by building it: groups in a circle, wildcards with holes. */
-	if (c->n_errors == before)
-		policy_unref(policy_build(c->new, policy_running(), time(NULL), c));
+	if (c->n_errors == before) {
+		const struct policy *old = policy_running();
+		const struct policy *new = policy_build(c->new, old, time(NULL), c);
+
+		fw_check_sessions(c, old, new);
+		policy_unref(new);
+	}
 }

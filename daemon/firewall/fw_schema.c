@@ -5,6 +5,7 @@
 #include "domain.h"
 #include "cli/command.h"
 #include "firewall/compile.h"
+#include "firewall/fw_commit.h"
 #include "firewall/fw_show.h"
 #include "firewall/list_hits.h"
 #include "iface/iface.h"
@@ -289,11 +290,13 @@ static const struct sch_word words[] = {
 static int fw_init(void)
 {
 	fw_names_init();
+	fw_commit_init();
 	return lc_hits_init(cmd_base());
 }
 
 static void fw_fini(void)
 {
+	fw_commit_fini();
 	lc_hits_fini();
 	fw_compile_fini();
 	policy_forget();

@@ -39,9 +39,13 @@ void check_warn(struct check *c, const struct rec *rec, const char *fmt, ...)
 	va_end(ap);
 }
 
-unsigned txn_check(const struct rec *old, const struct rec *new, bool offline, struct strbuf *ret)
+unsigned txn_check(const struct rec *old, const struct rec *new, unsigned flags, struct strbuf *ret)
 {
-	struct check c = { .old = old, .new = new, .offline = offline, .sink = ret };
+	struct check c = { .old = old,
+			   .new = new,
+			   .offline = flags &TXN_CHECK_OFFLINE,
+			   .confirmed = flags &TXN_CHECK_CONFIRMED,
+			   .sink = ret };
 	const struct domain *const *d;
 	size_t n;
 

@@ -205,7 +205,7 @@ void startup_reload(const char *source, void (*done)(void *arg), void *arg)
 static bool passes_check(const struct rec *root, struct strbuf *why)
 {
 	struct rec *empty = model_new();
-	bool ok = !txn_check(empty, root, false, why);
+	bool ok = !txn_check(empty, root, TXN_CHECK_CONFIRMED, why);
 
 	rec_unref(empty);
 	return ok;
@@ -267,7 +267,7 @@ int startup_check(const char *path, struct strbuf *out)
 	if (r)
 		return r;
 	empty = model_new();
-	if (txn_check(empty, root, true, out))
+	if (txn_check(empty, root, TXN_CHECK_OFFLINE, out))
 		r = -EINVAL;
 	rec_unref(empty);
 	rec_unref(root);

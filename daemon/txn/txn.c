@@ -46,6 +46,7 @@ static struct {
 	unsigned backoff_ms, repairs_this_sec;
 	uint64_t sec_ns;
 	txn_hook_fn hook[8];
+	txn_after_fn after;
 	size_t n_hooks;
 	struct txn_stats stats;
 } t;
@@ -80,6 +81,11 @@ void txn_on_publish(txn_hook_fn fn)
 	if (t.n_hooks == ARRAY_LEN(t.hook))
 		abort();
 	t.hook[t.n_hooks++] = fn;
+}
+
+void txn_after_publish(txn_after_fn fn)
+{
+	t.after = fn;
 }
 
 static void after_ms(struct event *ev, unsigned ms)
@@ -192,9 +198,16 @@ static void go_back(void)
 	}
 }
 
+static void settled(const char *text)
+{
+	strbuf_adds(&t.text, text);
+	finish(0, true);
+}
+
 static void applied(void *arg, const struct apply_result *res)
 {
-	bool best_effort = !strcmp(t.now->req.source, "boot");
+	bool best_effort = !strcmp(t.now->req.source, "boot"), waits;
+	struct rec *old;
 
 	for (const char *l = res->text, *e; *l; l = *e ? e + 1 : e) {
 		e = l + strcspn(l, "\n");
@@ -204,8 +217,10 @@ static void applied(void *arg, const struct apply_result *res)
 		go_back();
 		return;
 	}
+	old = rec_ref(t.running);
 	publish();
 	if (t.undone) {
+		rec_unref(old);
 		go_back();
 		return;
 	}
@@ -214,10 +229,21 @@ static void applied(void *arg, const struct apply_result *res)
 		set_degraded(true);
 		t.repair_wanted = true;
 	}
-	finish(0, true);
+	waits = t.after && t.after(old, t.running, settled);
+	rec_unref(old);
+	if (!waits)
+		finish(0, true);
 }
 
 /* ---- the beginning ---- */
+
+/* An operator without a way back. */
+static bool is_guarded(const struct txn_req *q)
+{
+	return !q->confirm_sec && !q->overrides_confirm &&
+	       (!strcmp(q->source, "console") || !strcmp(q->source, "paste") ||
+		!strcmp(q->source, "candidate"));
+}
 
 static int begin(void)
 {
@@ -238,7 +264,7 @@ static int begin(void)
 		return -EINVAL;
 	if (model_equal(t.want, t.running))
 		return 1;
-	if (txn_check(t.running, t.want, false, &t.text))
+	if (txn_check(t.running, t.want, is_guarded(q) ? 0 : TXN_CHECK_CONFIRMED, &t.text))
 		return -EINVAL;
 	r = journal_intent(t.revision + 1, q->user, q->source);
 	if (r) {

@@ -76,7 +76,16 @@ typedef void (*txn_hook_fn)(const struct rec *old, const struct rec *new, const 
 			    const char *source);
 void txn_on_publish(txn_hook_fn fn);
 
+/* Runs after all those, for a commit that was made: true when the commit is to wait until done is
+ * called, from the loop, with lines for the operator. One only. */
+typedef bool (*txn_after_fn)(const struct rec *old, const struct rec *new,
+			     void (*done)(const char *text));
+void txn_after_publish(txn_after_fn fn);
+
 /* Check alone: `commit check`, rtrd -t. Returns the number of errors; texts in ret. */
-unsigned txn_check(const struct rec *old, const struct rec *new, bool offline, struct strbuf *ret);
+#define TXN_CHECK_OFFLINE   1u /* rtrd -t: no running box to ask */
+#define TXN_CHECK_CONFIRMED 2u /* struct check: confirmed */
+unsigned txn_check(const struct rec *old, const struct rec *new, unsigned flags,
+		   struct strbuf *ret);
 
 #endif

@@ -269,3 +269,66 @@ periodic daily 0:00 to 24:00
     s.close()
     assert silent(lambda: tcp(lan, WAN[4], 81))
     wait_for(lambda: r1.json("show firewall drops")["no_zone_pair"]["packets"] > 0, what="a drop counted")
+
+
+def alive(server, s):
+    """Whether a byte sent into a connection of tcp(keep=True) is taken by the server's end."""
+    s.send(b"x")
+    for listener in server.tcp:
+        try:
+            server.conns.append(listener.accept()[0])
+        except BlockingIOError:
+            pass
+    deadline = time.monotonic() + 0.5
+    while time.monotonic() < deadline:
+        for c in server.conns:
+            c.setblocking(False)
+            try:
+                if c.getpeername()[1] == s.getsockname()[1] and c.recv(16):
+                    return True
+            except BlockingIOError:
+                pass
+        time.sleep(0.005)
+    return False
+
+
+def test_recheck(net):
+    """A commit ends what it denies, at once, and nothing else."""
+    r1, lan, server = net.r1, net.lan, net.server
+    server.conns = []
+    for v in (4, 6):
+        set_list(r1, v, ["permit tcp any any eq 80", "permit tcp any any eq 81 dscp default",
+                         "permit tcp any any eq 443"])
+    old = {(v, p): tcp(lan, WAN[v], p, keep=True) for v in (4, 6) for p in (80, 81, 443)}
+    assert all(alive(server, s) for s in old.values())
+    text = r1.config(["ip access-list extended T", "no 30", "exit", "ipv6 access-list T", "no 30"])
+    judged, ended = map(sum, zip(*((int(a), int(b)) for a, b in
+                                   re.findall(r"(\d+) sessions re-checked, (\d+) ended", text))))
+    assert judged >= 6 and ended == 2, text
+    assert [alive(server, old[v, p]) for v in (4, 6) for p in (80, 81, 443)] == [True, True, False] * 2
+    # A line beside it, a description: nobody ends.
+    text = r1.config(["ip access-list extended T", "5 remark x", "exit", "interface eth0", "description x"])
+    assert " 0 ended" in text
+    assert alive(server, old[4, 80]) and alive(server, old[6, 80])
+    # Zones appear: what no pair permits ends.
+    text = r1.config(ZONES)
+    assert "ended" in text
+    assert not alive(server, old[4, 80]) and not alive(server, old[6, 80])
+    for s in [*old.values(), *server.conns]:
+        s.close()
+
+
+def test_own_session(net):
+    """A commit that would cut an SSH session off asks for a way back."""
+    r1, lan = net.r1, net.lan
+    s = tcp(lan, BOX_LAN[4], 22, keep=True)
+    with pytest.raises(CliError, match="this would cut the SSH session from 10.0.1.10"):
+        r1.config(["ip access-list extended T", "permit udp any any", "exit", "interface eth0",
+                   "ip access-group T in"])
+    assert tcp(lan, BOX_LAN[4], 8080) == "open"
+    r1.cli("configure candidate", "ip access-list extended T", "permit udp any any", "interface eth0",
+           "ip access-group T in", "commit confirmed 1")
+    assert silent(lambda: tcp(lan, BOX_LAN[4], 8080))
+    r1.cli("commit abort")
+    wait_for(lambda: not silent(lambda: tcp(lan, BOX_LAN[4], 8080)), what="the way back")
+    s.close()

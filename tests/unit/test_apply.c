@@ -4,6 +4,7 @@
  * namespace: a model is applied and iproute2 tells what came of it; a second apply writes nothing;
  * an empty model brings back what was before; and with a failure at every single write in turn.
  */
+#include "cli/session.h"
 #include "kernel/apply.h"
 #include "kernel/baseline.h"
 #include "kernel/nlq.h"
@@ -18,6 +19,7 @@
 static struct event_base *base;
 static const struct domain *const *domains;
 static size_t n_domains;
+static const struct domain *nft;
 
 static void ready(void *arg)
 {
@@ -34,6 +36,13 @@ static void start(void)
 	ck_assert_int_eq(apply_init(base, domains, n_domains), 0);
 	while (!is_ready)
 		event_base_loop(base, EVLOOP_ONCE);
+	session_init(base);
+	for (size_t i = 0; i < n_domains; i++) {
+		if (!strcmp(domains[i]->name, "nft"))
+			nft = domains[i];
+	}
+	/* Of all domains this one holds a socket that its plan needs. */
+	ck_assert_int_eq(nft->init(), 0);
 }
 
 static void setup(void)
@@ -51,6 +60,7 @@ static void setup(void)
 
 static void stop(void)
 {
+	nft->fini();
 	apply_fini();
 	baseline_fini();
 	shadow_fini();
@@ -649,7 +659,7 @@ START_TEST(check_says)
 {
 	struct rec *none = model(""), *m = model(checks[_i].text);
 	struct strbuf text = STRBUF_INIT;
-	unsigned n = txn_check(none, m, false, &text);
+	unsigned n = txn_check(none, m, 0, &text);
 
 	ck_assert_msg(n == checks[_i].n_errors, "%s: %u errors: %s", checks[_i].text, n,
 		      strbuf_str(&text));
@@ -671,7 +681,7 @@ START_TEST(check_vlans)
 			      "interface v0.6\nencapsulation dot1Q 5\nmtu 9000\n"
 			      "interface zz.7\nencapsulation dot1Q 7\n");
 	struct strbuf text = STRBUF_INIT;
-	unsigned n = txn_check(none, m, false, &text);
+	unsigned n = txn_check(none, m, 0, &text);
 
 	ck_assert_ptr_nonnull(strstr(strbuf_str(&text), "dot1Q 5 is on v0.5 already"));
 	ck_assert_ptr_nonnull(strstr(strbuf_str(&text), "larger than that of v0"));
@@ -683,7 +693,7 @@ START_TEST(check_vlans)
 	ck_assert_uint_eq(n, 2);
 	/* Without a box to ask there is no opinion about it. */
 	strbuf_reset(&text);
-	ck_assert_uint_eq(txn_check(none, m, true, &text), 1);
+	ck_assert_uint_eq(txn_check(none, m, TXN_CHECK_OFFLINE, &text), 1);
 	strbuf_fini(&text);
 	rec_unref(none);
 	rec_unref(m);

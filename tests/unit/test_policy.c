@@ -509,7 +509,7 @@ static void refused(const char *lines, const char *why)
 	unsigned n;
 
 	type(lines);
-	n = txn_check(empty, ed.root, true, &b);
+	n = txn_check(empty, ed.root, TXN_CHECK_OFFLINE, &b);
 	ck_assert_msg(n && strstr(strbuf_str(&b), why), "%s: %u %s", lines, n, strbuf_str(&b));
 	strbuf_fini(&b);
 	editor_top(&ed);

@@ -85,6 +85,7 @@ static void setup(void)
 	ck_assert_int_ge(k.ct, 0);
 	k.seed = test_seed;
 	plane_setup();
+	nft_source_only(NULL);
 }
 
 static void teardown(void)

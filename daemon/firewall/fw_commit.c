@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "firewall/fw_commit.h"
+
+#include "conntrack/ct.h"
+#include "domain.h"
+#include "firewall/fw.h"
+#include "hash.h"
+#include "iface/iface.h"
+#include "kernel/query.h"
+#include "kernel/rtmsg.h"
+#include "kernel/shadow.h"
+#include "system/log.h"
+#include "txn/txn.h"
+
+#include <errno.h>
+#include <linux/inet_diag.h>
+#include <linux/sock_diag.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Answers of the kernel kept during one walk: most connections share few networks. */
+#define WAYS 1024
+
+struct way {
+	struct rtr_addr dst;
+	char oif[IFNAMSIZ];
+	bool found, local;
+};
+
+static struct {
+	struct ct_change *walk;
+	const struct policy *old, *new;
+	void (*done)(const char *text);
+	struct way *ways;
+} k;
+
+/* ---- where packets go ---- */
+
+static void take_route(void *arg, const struct nlmsghdr *h)
+{
+	const struct rtmsg *r = NLMSG_DATA(h);
+	struct nlattr *oif = nlmsg_find_attr((struct nlmsghdr *)(uintptr_t)h, sizeof(*r), RTA_OIF);
+	const struct shadow_link *l = oif ? shadow_link_by_index((int)nla_get_u32(oif)) : NULL;
+	struct way *w = arg;
+
+	if (h->nlmsg_type != RTM_NEWROUTE)
+		return;
+	w->local = r->rtm_type == RTN_LOCAL;
+	w->found = w->local || (r->rtm_type == RTN_UNICAST && l);
+	if (l)
+		rtr_strlcpy(w->oif, l->name, IFNAMSIZ);
+}
+
+static void ask(const struct rtr_addr *dst, struct way *ret)
+{
+	struct rtmsg hdr = { .rtm_family = dst->family,
+			     .rtm_dst_len = (unsigned char)rtr_family_bits(dst->family) };
+	struct nl_msg *m = rtmsg_new(RTM_GETROUTE, 0, &hdr, sizeof(hdr), 128);
+	struct strbuf err = STRBUF_INIT;
+
+	*ret = (struct way){ .dst = *dst };
+	rtmsg_addr(m, RTA_DST, dst);
+	kquery_one(m, take_route, ret, &err);
+	strbuf_fini(&err);
+}
+
+static const struct way *way(const struct rtr_addr *dst)
+{
+	static struct way one;
+	struct way *w = k.ways ? &k.ways[hash_bytes(dst, sizeof(*dst), 0) % WAYS] : &one;
+
+	if (!k.ways || rtr_addr_cmp(&w->dst, dst))
+		ask(dst, w);
+	return w;
+}
+
+static bool route(void *arg, const struct pol_packet *p, const struct rtr_addr *dst,
+		  char oif[IFNAMSIZ], bool *local)
+{
+	const struct way *w = way(dst);
+
+	*local = w->local;
+	rtr_strlcpy(oif, w->oif, IFNAMSIZ);
+	return w->found;
+}
+
+/* A connection that lives has shown its way back. */
+static bool urpf(void *arg, const struct pol_iface *i, const struct rtr_addr *src)
+{
+	return true;
+}
+
+static const struct pol_world world = { .route = route, .urpf = urpf };
+
+/* ---- one connection ---- */
+
+/* What the line that admitted it asks for, and the table does not keep. */
+static void hint(const struct policy *p, pol_id id, struct pol_packet *pkt)
+{
+	const struct pol_rule *r = policy_rule(p, id, NULL);
+
+	if (!r)
+		return;
+	if (r->dscp)
+		pkt->dscp = (uint8_t)__builtin_ctzll(r->dscp);
+	pkt->ttl = MIN(MAX(pkt->ttl, r->ttl_lo), r->ttl_hi);
+	pkt->len = MIN(MAX(pkt->len, r->len_lo), r->len_hi);
+	for (size_t i = 0; i < r->n_services; i++) {
+		if (r->services[i].n_flags && r->services[i].proto == pkt->proto)
+			pkt->tcp_flags = r->services[i].flags[0].value;
+	}
+}
+
+/* Its first packet, as far as it can be told. */
+static struct pol_packet first_packet(const struct ct_entry *e)
+{
+	const struct ct_tuple *t = &e->orig;
+	const struct shadow_link *l = shadow_link_by_index((int)(e->label[3] & 0xffff));
+	struct pol_packet p = {
+		.family = t->src.family,
+		.src = t->src,
+		.dst = t->dst,
+		.proto = t->proto,
+		.sport = t->sport,
+		.dport = t->dport,
+		.icmp_type = t->icmp_type,
+		.icmp_code = t->icmp_code,
+		.tcp_flags = 0x02, /* SYN */
+		.ttl = 64,
+		.len = 60,
+		.state = POL_NEW,
+	};
+
+	if (l)
+		rtr_strlcpy(p.iif, l->name, IFNAMSIZ);
+	else if (!way(&t->src)->local)
+		rtr_strlcpy(p.iif, way(&t->src)->oif, IFNAMSIZ);
+	for (unsigned i = 0; i < 3; i++)
+		hint(k.old, e->label[i] & ~POL_LABEL_PASS, &p);
+	return p;
+}
+
+static bool permits(const struct policy *p, const struct pol_packet *pkt)
+{
+	struct pol_verdict v;
+
+	policy_eval(p, pkt, &world, &v);
+	return v.action == POL_PERMIT || v.stage == POL_ST_ROUTE;
+}
+
+/* True when a line that let it in is no more. */
+static bool lost_line(const struct ct_entry *e)
+{
+	const struct pol_rule *r;
+
+	for (unsigned i = 0; i < 3; i += 2) {
+		r = e->label[i] ? policy_rule(k.new, e->label[i], NULL) : NULL;
+		if (e->label[i] && (!r || !r->active))
+			return true;
+	}
+	return false;
+}
+
+/* What the old policy would not have let in either was judged by what cannot be told any more: it
+ * stays, unless the very line that admitted it is gone. */
+static enum ct_verdict judge(void *arg, const struct ct_entry *e, struct ct_meta *meta)
+{
+	struct pol_packet p = first_packet(e);
+
+	if (!strcmp(p.iif, "lo") || permits(k.new, &p))
+		return CT_KEEP;
+	return permits(k.old, &p) || lost_line(e) ? CT_END : CT_KEEP;
+}
+
+/* ---- the walk ---- */
+
+static void walk_end(void)
+{
+	k.walk = NULL;
+	free(k.ways);
+	k.ways = NULL;
+	k.old = policy_unref(k.old);
+	k.new = policy_unref(k.new);
+}
+
+static void walked(void *arg, const struct ct_change_result *r)
+{
+	void (*done)(const char *text) = k.done;
+	char *text = NULL;
+
+	if (r->error)
+		text = xasprintf("warning: live sessions could not be checked: %s\n",
+				 strerror(-r->error));
+	else if (r->judged)
+		text = xasprintf("note: %llu sessions re-checked, %llu ended\n",
+				 (unsigned long long)r->judged, (unsigned long long)r->ended);
+	if (r->ended)
+		log_event("SEC", LOG_L_INFO, "RECHECKED", "%llu sessions re-checked, %llu ended",
+			  (unsigned long long)r->judged, (unsigned long long)r->ended);
+	walk_end();
+	done(text ? text : "");
+	free(text);
+}
+
+/* The lines that say what may pass are the same. */
+static bool same_policy(const struct rec *a, const struct rec *b)
+{
+	static struct sch_type *const types[] = {
+		&acl4_type,       &acl6_type,         &acl_std_type, &og_network_type,
+		&og_service_type, &og_interface_type, &trange_type,  &zone_type,
+		&zone_pair_type,  &cmap_type,         &pmap_type,
+	};
+	static struct sch_type *const lines[] = { &if_acl4_type, &if_acl6_type, &if_zone_type };
+	const struct recvec *v = rec_kids(b, &iface_type), *w = rec_kids(a, &iface_type);
+	const struct iface *i;
+
+	for (size_t t = 0; t < ARRAY_LEN(types); t++) {
+		if (rec_kids(a, types[t]) != rec_kids(b, types[t]))
+			return false;
+	}
+	if (v == w)
+		return true;
+	if (v->len != w->len)
+		return false;
+	recvec_foreach(v, i) {
+		const struct iface *o = iface_find(a, i->name);
+
+		for (size_t t = 0; t < ARRAY_LEN(lines); t++) {
+			if (!o || rec_kids(&o->rec, lines[t]) != rec_kids(&i->rec, lines[t]))
+				return false;
+		}
+	}
+	return true;
+}
+
+/* After a commit is in the kernel: true when it waits for `done`. */
+static bool after_commit(const struct rec *old, const struct rec *new,
+			 void (*done)(const char *text))
+{
+	time_t now = time(NULL);
+	int error;
+
+	if (same_policy(old, new) || k.walk)
+		return false;
+	k.new = policy_ref(policy_running());
+	k.old = policy_build(old, k.new, now, NULL);
+	if (!k.new || !k.old || !k.new->stateful) {
+		walk_end();
+		return false;
+	}
+	k.done = done;
+	k.ways = xcalloc(WAYS, sizeof(*k.ways));
+	k.walk = ct_rejudge(NULL, judge, walked, NULL, &error);
+	if (!k.walk)
+		walk_end();
+	return k.walk != NULL;
+}
+
+void fw_commit_init(void)
+{
+	txn_after_publish(after_commit);
+}
+
+void fw_commit_fini(void)
+{
+	k.walk = ct_change_cancel(k.walk);
+	walk_end();
+}
+
+/* ---- the operator's own session ---- */
+
+#define SSH_PORT 22
+
+/* Sessions looked at; a box with more is no box that one person could lock himself out of. */
+#define SESSIONS_MAX 64
+
+struct peer {
+	struct rtr_addr local, remote;
+	uint16_t port;
+};
+
+static struct rtr_addr diag_addr(uint8_t family, const __be32 *src)
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+	struct rtr_addr a = { .family = family };
+
+	memcpy(a.b, src, rtr_family_size(family));
+	if (family == AF_INET6 && !memcmp(a.b, mapped, sizeof(mapped))) {
+		a = (struct rtr_addr){ .family = AF_INET };
+		memcpy(a.b, (const uint8_t *)src + 12, 4);
+	}
+	return a;
+}
+
+static size_t take_sessions(const char *buf, size_t size, struct peer *v, size_t n, bool *ret_end)
+{
+	for (const struct nlmsghdr *h = (const void *)buf; NLMSG_OK(h, size);
+	     h = NLMSG_NEXT(h, size)) {
+		const struct inet_diag_msg *m = NLMSG_DATA(h);
+
+		if (h->nlmsg_type != SOCK_DIAG_BY_FAMILY) {
+			*ret_end = true;
+			break;
+		}
+		if (n == SESSIONS_MAX || ntohs(m->id.idiag_sport) != SSH_PORT)
+			continue;
+		v[n++] = (struct peer){
+			.local = diag_addr(m->idiag_family, m->id.idiag_src),
+			.remote = diag_addr(m->idiag_family, m->id.idiag_dst),
+			.port = ntohs(m->id.idiag_dport),
+		};
+	}
+	return n;
+}
+
+/* Established TCP connections to the SSH port of the box. */
+static size_t sessions(uint8_t family, struct peer *v, size_t n)
+{
+	struct {
+		struct nlmsghdr h;
+		struct inet_diag_req_v2 r;
+	} q = { .h = { .nlmsg_len = sizeof(q),
+		       .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+		       .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
+		.r = { .sdiag_family = family,
+		       .sdiag_protocol = IPPROTO_TCP,
+		       .idiag_states = 1 << TCP_ESTABLISHED } };
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	char buf[32768] __attribute__((aligned(8)));
+	bool end = false;
+	ssize_t r;
+
+	if (fd < 0 || send(fd, &q, sizeof(q), 0) < 0)
+		end = true;
+	while (!end && (r = recv(fd, buf, sizeof(buf), 0)) > 0)
+		n = take_sessions(buf, (size_t)r, v, n, &end);
+	if (fd >= 0)
+		close(fd);
+	return n;
+}
+
+void fw_check_sessions(struct check *c, const struct policy *old, const struct policy *new)
+{
+	struct peer v[SESSIONS_MAX];
+	size_t n = 0;
+
+	if (c->offline || c->confirmed || !new || !old || !new->stateful)
+		return;
+	n = sessions(AF_INET, v, n);
+	n = sessions(AF_INET6, v, n);
+	for (size_t i = 0; i < n; i++) {
+		const struct way *w = way(&v[i].remote);
+		struct pol_packet p = {
+			.family = v[i].local.family,
+			.src = v[i].remote,
+			.dst = v[i].local,
+			.proto = IPPROTO_TCP,
+			.sport = v[i].port,
+			.dport = SSH_PORT,
+			.tcp_flags = 0x02,
+			.ttl = 64,
+			.len = 60,
+		};
+		char a[RTR_ADDR_STRLEN], b[RTR_ADDR_STRLEN];
+
+		if (w->local || !w->found)
+			continue;
+		rtr_strlcpy(p.iif, w->oif, IFNAMSIZ);
+		if (!permits(old, &p) || permits(new, &p))
+			continue;
+		check_error(c, NULL,
+			    "this would cut the SSH session from %s to %s: use \"configure "
+			    "candidate\" and \"commit confirmed\"",
+			    rtr_addr_str(&v[i].remote, a), rtr_addr_str(&v[i].local, b));
+		return;
+	}
+}
