@@ -3,7 +3,8 @@
  * What: the worker: brings the parts up in order, one event loop, signals.
  *	schema and commands -> send queue, shadow -> first dump of the kernel -> baseline, domains,
  *	running journal -> archive, startup configuration -> the CLI listens
- * Owns: the event base and everything on it. Threads: one.
+ * Owns: the event base and everything on it. Threads: one, and for the
+ * time of an nftables batch its sender (kernel/nlq_nft.h).
  * Failure: what cannot be set up ends the process with a sentence; its parent decides on a
  * restart. SIGTERM and the parent's death end it cleanly, the kernel is left as it is.
  */

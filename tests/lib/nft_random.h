@@ -43,7 +43,7 @@ static struct nft_set *random_set(unsigned i, bool interval, enum map map)
 
 		snprintf(obj, sizeof(obj), "o%u", (unsigned)below(3));
 		d.obj = obj;
-		hi[3] = (uint8_t)(hi[3] + (interval ? below(3) : 0));
+		hi[3] = (uint8_t)(hi[3] + (interval ? below(4) : 0));
 		if (below(2))
 			interval ? nft_set_add_range(s, lo, hi, map ? &d : NULL)
 				 : nft_set_add(s, lo, map ? &d : NULL);

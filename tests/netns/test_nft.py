@@ -2,6 +2,8 @@
 """What rtr tells about the kernel's packet filter."""
 import json
 
+from topo import wait_for
+
 FOREIGN = """
 add table ip x
 add chain ip x late { type filter hook forward priority 10; policy drop; }
@@ -49,3 +51,21 @@ def test_hooks_and_capabilities(routers):
     assert caps["queue"] == (r1.run("nft", "add rule ip t c queue num 1", check=False).returncode == 0)
     assert caps["nat"] and caps["log"]
     assert "queue" in r1.cli("show platform capabilities")
+
+
+def handles(r1):
+    return r1.run("nft", "-a", "list", "ruleset").stdout
+
+
+def test_restart_and_drift(routers):
+    """A restart finds the rules and writes none; what others did is mended."""
+    r1 = routers("basic").r1
+    wait_for(lambda: "rtr_" in handles(r1), what="our table")
+    before = handles(r1)
+    r1.kill9(r1.daemon_pid())
+    assert "matches" in r1.cli("show kernel drift")
+    assert handles(r1) == before
+    r1.run("nft", "flush", "ruleset")
+    wait_for(lambda: handles(r1).count("comment") == before.count("comment"), what="rules are back")
+    wait_for(lambda: "matches" in r1.cli("show kernel drift"), what="no drift")
+    assert "SYS-5-REPAIR" in r1.cli("show logging")

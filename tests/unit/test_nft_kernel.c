@@ -621,6 +621,35 @@ START_TEST(capabilities)
 }
 END_TEST
 
+/* In a table that is not ours alone only what carries our name is touched. */
+START_TEST(shared_table)
+{
+	uint64_t touched;
+
+	ck_assert(sh("nft 'add table ip6 mangle; add chain ip6 mangle theirs; "
+		     "add rule ip6 mangle theirs counter'"));
+	plane_build = everything;
+	good();
+	settled();
+	touched = nft_stats()->touched;
+	ck_assert(sh("nft flush chain ip6 mangle theirs"));
+	good();
+	ck_assert_uint_eq(plane_res.n_writes, 0);
+	ck_assert_uint_eq(nft_stats()->touched, touched);
+	ck_assert(sh("nft flush chain ip6 mangle rtr_main/pre"));
+	while (nft_stats()->touched == touched)
+		event_base_loop(plane_base, EVLOOP_ONCE);
+	good();
+	ck_assert_uint_eq(plane_res.n_writes, 1);
+	settled();
+	plane_build = NULL;
+	good();
+	ck_assert(sh("[ \"$(nft list ruleset | grep -c chain)\" = 1 ]"));
+	ck_assert(sh("nft list ruleset | grep -q 'chain theirs'"));
+	settled();
+}
+END_TEST
+
 /* ---- failures ---- */
 
 static bool broken;
@@ -895,6 +924,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, others_left_alone);
 	tcase_add_test(tc, all_of_it);
 	tcase_add_test(tc, capabilities);
+	tcase_add_test(tc, shared_table);
 	tcase_add_test(tc, refused);
 	tcase_add_test(tc, injected);
 	tcase_add_test_raise_signal(tc, killed, SIGKILL);
