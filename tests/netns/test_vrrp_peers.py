@@ -242,7 +242,7 @@ def reload_alternately(r1, ka, n):
 @needs_keepalived
 @pytest.mark.seconds(300)
 def test_reloads_cause_no_transition(segment):
-    n = int(os.environ.get("RTR_TEST_RELOADS", "40"))
+    n = 1000 if os.environ.get("RTR_TEST_LONG") else 40
     r1 = segment.r1
     configure(r1, segment, group_lines(150, 10),
               ["vrrp 2 address-family ipv4", "address 10.0.1.100 primary", "exit"])
