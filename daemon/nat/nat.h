@@ -132,10 +132,12 @@ void nat_check_policy(const struct nat_policy *p, const struct rec *model, struc
 /* ---- the kernel (nat_nft.c, nat_kernel.c) ---- */
 
 struct plan;
-/* IFA_PROTO of the addresses that we answer for: 38 for the instance "main", others 140 to 189. */
+/* IFA_PROTO of the addresses that we answer for: 97 for the instance "main", others 100 to 149. */
 static inline uint8_t nat_alias_proto(void)
 {
-	return (uint8_t)(shadow_proto() - 60);
+	uint8_t num = shadow_proto();
+
+	return num < 200 ? (uint8_t)(num - 1) : (uint8_t)(num - 100);
 }
 /* Frees what the last build of the ruleset keeps. */
 void nat_nft_forget(void);

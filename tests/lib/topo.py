@@ -140,7 +140,14 @@ def chain(n_routers=3):
     return Spec(nodes, links)
 
 
-TOPOLOGIES = {"basic": basic, "dual-wan": dual_wan, "ha-pair": ha_pair, "chain": chain}
+def home():
+    """basic, with a provider that knows no way back to the private IPv4 network: NAT needed."""
+    spec = basic()
+    spec.nodes["wan"].routes = [(p, hop) for p, hop in spec.nodes["wan"].routes if ":" in p]
+    return spec
+
+
+TOPOLOGIES = {"basic": basic, "home": home, "dual-wan": dual_wan, "ha-pair": ha_pair, "chain": chain}
 
 
 def router_lines(spec, name):

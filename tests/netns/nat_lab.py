@@ -51,6 +51,9 @@ def lab(routers, *lines):
     """The network with r1 configured. The provider knows no way back to the inside."""
     topo = routers(spec())
     topo.isp.sysctl(**{"net.ipv4.ip_forward": 1, "net.ipv6.conf.all.forwarding": 1})
+    # Errors are what is tested: none is held back for coming too often.
+    for node in (topo.r1, topo.isp, topo.far, topo.a, topo.b, topo.c):
+        node.sysctl(**{"net.ipv4.icmp_ratelimit": 0, "net.ipv6.icmp.ratelimit": 0})
     # Without duplicate address detection all addresses are there at once.
     topo.r1.sysctl(**{f"net.ipv6.conf.{i}.dad_transmits": 0 for i in ("eth0", "eth1", "eth2")})
     topo.r1.config([*router_lines(topo.spec, "r1"), *BASE, *lines])
