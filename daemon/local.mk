@@ -146,3 +146,15 @@ librtrd_a_SOURCES += daemon/iface/iface_virtual.c
 librtrd_a_SOURCES += daemon/vrf/vrf.c daemon/vrf/vrf.h
 librtrd_a_SOURCES += daemon/iface/iface_virtual_show.c
 librtrd_a_SOURCES += daemon/firewall/fw_commit.c daemon/firewall/fw_commit.h
+librtrd_a_SOURCES += daemon/auto/auto.c daemon/auto/auto.h daemon/auto/auto_schema.c
+librtrd_a_SOURCES += daemon/auto/auto_show.c daemon/auto/lease.c daemon/auto/ra_wish.c include/rtr/autod.h
+
+# DHCP client and router advertisements, outside rtrd: it reads what others send.
+rtrlibexec_PROGRAMS += rtr-autod
+rtr_autod_SOURCES = daemon/auto/autod.c
+rtr_autod_SOURCES += daemon/auto/dhcp_client.c daemon/auto/dhcp_client.h
+rtr_autod_SOURCES += daemon/auto/dhcp_wire.c daemon/auto/dhcp_wire.h
+rtr_autod_SOURCES += daemon/auto/ra.c daemon/auto/ra.h
+rtr_autod_CPPFLAGS = $(DAEMON_CPPFLAGS)
+rtr_autod_CFLAGS = $(AM_CFLAGS) $(SECCOMP_CFLAGS)
+rtr_autod_LDADD = librtr.a $(SECCOMP_LIBS)

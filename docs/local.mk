@@ -10,6 +10,7 @@ dist_doc_DATA += docs/tracking.md docs/policy-routing.md
 dist_doc_DATA += docs/vrrp.md
 dist_doc_DATA += docs/virtual-links.md
 dist_doc_DATA += docs/neighbours.md
+dist_doc_DATA += docs/tracking.md docs/policy-routing.md docs/virtual-links.md docs/autoconfiguration.md
 
 # From the tables of the parser, by the program itself: never in git, made where it runs.
 doc_DATA = docs/cli-reference.md

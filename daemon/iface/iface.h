@@ -58,6 +58,13 @@ struct iface {
 	uint8_t lacp_rate, load_balance;
 	uint16_t min_links;
 	uint16_t fhrp_delay, fhrp_reload; /* seconds: daemon/vrrp */
+	/* auto/auto.h */
+	bool dhcp;
+	uint8_t dhcp_distance;
+	bool ra_suppress; /* not configured = on */
+	bool ra_managed, ra_other;
+	uint8_t ra_hop_limit, ra_preference;
+	uint16_t ra_max, ra_min, ra_lifetime;
 };
 
 struct iface_addr4 {

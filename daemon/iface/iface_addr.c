@@ -2,6 +2,7 @@
 /* Addresses: what each link carries against what the model gives it. */
 #include "iface/iface.h"
 
+#include "auto/auto.h"
 #include "domain.h"
 #include "iface/addr_order.h"
 #include "kernel/rtmsg.h"
@@ -53,7 +54,7 @@ static void plan_v4(struct plan *p, const struct iface *i, const struct shadow_l
 {
 	const struct recvec *addrs = i ? rec_kids(&i->rec, &iface_addr4_type) : NULL;
 	size_t n_want = 0, n_have = 0, n;
-	struct rtr_prefix *want = xcalloc(addrs ? addrs->len : 0, sizeof(*want));
+	struct rtr_prefix *want = xcalloc((addrs ? addrs->len : 0) + 1, sizeof(*want));
 	struct ao_addr *have = xcalloc(l->n_addrs, sizeof(*have));
 	struct ao_step *steps;
 
@@ -61,6 +62,7 @@ static void plan_v4(struct plan *p, const struct iface *i, const struct shadow_l
 		want[n_want] = ((const struct iface_addr4 *)(const void *)addrs->v[k])->addr;
 		n_want += dad_may_use(i, l, &want[n_want].addr);
 	}
+	n_want += i && auto_addr(i, &want[n_want]);
 	for (size_t k = 0; k < l->n_addrs; k++) {
 		const struct shadow_addr *a = &l->addrs[k];
 

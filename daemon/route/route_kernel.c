@@ -5,6 +5,7 @@
  * before what is left over goes. Ten thousand routes that are right cost some 2 ms: one lookup
  * each, no walk over the shadow.
  */
+#include "auto/auto.h"
 #include "domain.h"
 #include "iface/iface.h"
 #include "kernel/rtmsg.h"
@@ -344,6 +345,7 @@ void route_plan(struct plan *p)
 	found = plan_family(p, &ip_route_type, AF_INET);
 	found += plan_family(p, &ipv6_route_type, AF_INET6);
 	found += plan_vrfs(p);
+	found += auto_plan_routes(p, plan_mark);
 	if (found == shadow_n_routes())
 		return;
 	for (const struct shadow_route *s = shadow_route_next(NULL); s; s = shadow_route_next(s)) {

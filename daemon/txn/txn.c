@@ -45,7 +45,7 @@ static struct {
 	bool degraded, repair_wanted;
 	unsigned backoff_ms, repairs_this_sec;
 	uint64_t sec_ns;
-	txn_hook_fn hook[8];
+	txn_hook_fn hook[32];
 	txn_after_fn after;
 	size_t n_hooks;
 	struct txn_stats stats;

@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "auto/auto.h"
+
+#include "cli/command.h"
+#include "kernel/shadow.h"
+#include "route/route.h"
+#include "route/route_plan.h"
+#include "system/global.h"
+#include "system/log.h"
+#include "system/parent.h"
+#include "txn/txn.h"
+#include "vrf/vrf.h"
+
+#include <errno.h>
+#include <linux/if_arp.h>
+#include <linux/rtnetlink.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Between two starts of rtr-autod. */
+#define RESTART_MIN_MS 500
+#define RESTART_MAX_MS 60000
+
+/* What rtr-autod was told about an interface. */
+struct told {
+	struct autod_req req; /* op: AUTOD_DHCP_SET or AUTOD_RA_SET */
+	char ifname[IFNAMSIZ];
+	bool sent;
+	uint32_t mark;
+	struct told *next;
+};
+
+static struct {
+	struct told *told;
+	struct autod_req *gone; /* to be sent as deleted */
+	size_t n_gone;
+	uint32_t mark;
+	int fd; /* -1: rtr-autod is not running */
+	struct event *ev_read, *ev_write, *ev_start, *ev_plan;
+	unsigned backoff_ms;
+	bool complained;
+} d = { .fd = -1 };
+
+/* ---- leases ---- */
+
+const struct lease *auto_lease(const struct iface *i)
+{
+	const struct shadow_link *l = iface_link(i->name);
+
+	for (const struct lease *k = lease_list(); k && l && i->dhcp; k = k->next) {
+		if (!strcmp(k->ifname, i->name))
+			return k->e.ifindex == l->ifindex && k->expire_ns > auto_now_ns() ? k
+											  : NULL;
+	}
+	return NULL;
+}
+
+bool auto_addr(const struct iface *i, struct rtr_prefix *ret)
+{
+	const struct lease *l = auto_lease(i);
+
+	if (!l)
+		return false;
+	*ret = (struct rtr_prefix){ .addr = { .family = AF_INET }, .len = l->e.len };
+	memcpy(ret->addr.b, l->e.addr, 4);
+	return true;
+}
+
+static bool has_addr(const struct shadow_link *l, const struct rtr_addr *a)
+{
+	for (size_t i = 0; i < l->n_addrs; i++) {
+		if (!rtr_addr_cmp(&l->addrs[i].addr.addr, a))
+			return true;
+	}
+	return false;
+}
+
+/* A static route of the same network and distance has been planned: it has the place. */
+static bool has_static(const struct rec *root, const struct route_want *w)
+{
+	const struct recvec *v = rec_kids(root, &ip_route_type);
+	const struct static_route *s;
+
+	recvec_foreach(v, s) {
+		if (w->table == RT_TABLE_MAIN && !rtr_prefix_cmp(&s->dst, &w->dst) &&
+		    route_metric(route_distance(s)) == w->metric)
+			return true;
+	}
+	return false;
+}
+
+/* Several uplinks with one distance share the traffic. */
+static struct route_want *group_of(struct route_want *wants, size_t *n, const struct route_want *w)
+{
+	for (size_t i = 0; i < *n; i++) {
+		if (wants[i].table == w->table && wants[i].metric == w->metric &&
+		    !rtr_prefix_cmp(&wants[i].dst, &w->dst))
+			return &wants[i];
+	}
+	wants[*n] = *w;
+	return &wants[(*n)++];
+}
+
+static void add_route(struct plan *p, const struct iface *i, const struct shadow_link *l,
+		      const struct lease *lease, const struct autod_route *r,
+		      struct route_want *wants, size_t *n)
+{
+	uint8_t distance = SCH_HAS(i, dhcp_distance) ? i->dhcp_distance : AUTO_DISTANCE_DEFAULT;
+	struct route_want w = { .table = i->vrf ? vrf_table(p->want, i->vrf) : RT_TABLE_MAIN,
+				.metric = route_metric(distance),
+				.dst = { .addr = { .family = AF_INET }, .len = r->len },
+				.type = RTN_UNICAST,
+				.rec = &i->rec };
+	struct shadow_hop hop = { .ifindex = l->ifindex, .weight = 1 };
+	struct rtr_prefix subnet = { .addr = { .family = AF_INET }, .len = lease->e.len };
+	struct route_want *g;
+
+	memcpy(w.dst.addr.b, r->net, 4);
+	memcpy(subnet.addr.b, lease->e.addr, 4);
+	if (r->gw[0]) {
+		hop.gw.family = AF_INET;
+		memcpy(hop.gw.b, r->gw, 4);
+		subnet = rtr_prefix_network(subnet);
+		if (!rtr_prefix_contains(&subnet, &hop.gw))
+			hop.flags = RTNH_F_ONLINK;
+	}
+	if (distance == 255 || has_static(p->want, &w))
+		return;
+	g = group_of(wants, n, &w);
+	if (g->n_hops < RESOLVE_MAX_HOPS)
+		g->hops[g->n_hops++] = hop;
+}
+
+size_t auto_plan_routes(struct plan *p, uint32_t mark)
+{
+	const struct recvec *ifaces = rec_kids(p->want, &iface_type);
+	struct route_want *wants = NULL;
+	size_t n = 0, found = 0, room = 0;
+	const struct iface *i;
+
+	for (const struct lease *l = lease_list(); l; l = l->next)
+		room += l->e.n_routes;
+	if (!room)
+		return 0;
+	wants = xcalloc(room, sizeof(*wants));
+	recvec_foreach(ifaces, i) {
+		const struct lease *lease = auto_lease(i);
+		const struct shadow_link *l = iface_link(i->name);
+		struct rtr_addr a = { .family = AF_INET };
+
+		if (!lease || !l || !shadow_link_is_up(l))
+			continue;
+		memcpy(a.b, lease->e.addr, 4);
+		for (unsigned k = 0; has_addr(l, &a) && k < lease->e.n_routes; k++)
+			add_route(p, i, l, lease, &lease->e.routes[k], wants, &n);
+	}
+	for (size_t k = 0; k < n; k++) {
+		shadow_hops_sort(wants[k].hops, wants[k].n_hops);
+		found += route_plan_one(p, &wants[k], mark);
+	}
+	free(wants);
+	return found;
+}
+
+/* ---- talking to rtr-autod ---- */
+
+static void plan_soon(void)
+{
+	static const struct timeval now = { 0, 0 };
+
+	if (d.ev_plan && !evtimer_pending(d.ev_plan, NULL))
+		event_add(d.ev_plan, &now);
+}
+
+static bool send_req(const struct autod_req *q)
+{
+	if (send(d.fd, q, sizeof(*q), MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof(*q))
+		return true;
+	/* Its queue is full: go on when it is not. Its end is told by reading. */
+	event_add(d.ev_write, NULL);
+	return false;
+}
+
+/* The lease as it is now, not as it was when the wish was made. */
+static void refresh(struct told *t)
+{
+	const struct iface *i = iface_find(txn_running(), t->ifname);
+	const struct lease *l = i ? auto_lease(i) : NULL;
+	uint64_t left;
+
+	if (t->req.op != AUTOD_DHCP_SET)
+		return;
+	memset(t->req.u.dhcp.addr, 0, 4);
+	t->req.u.dhcp.left_sec = 0;
+	if (!l)
+		return;
+	left = l->expire_ns == UINT64_MAX ? UINT32_MAX
+					  : (l->expire_ns - auto_now_ns()) / NSEC_PER_SEC;
+	memcpy(t->req.u.dhcp.addr, l->e.addr, 4);
+	t->req.u.dhcp.left_sec = (uint32_t)MIN(left, (uint64_t)UINT32_MAX);
+}
+
+static void talk(void)
+{
+	if (d.fd < 0) {
+		if ((d.told || d.n_gone) && d.ev_start && !evtimer_pending(d.ev_start, NULL))
+			event_add(d.ev_start, &(struct timeval){ 0 });
+		return;
+	}
+	while (d.n_gone) {
+		if (!send_req(&d.gone[d.n_gone - 1]))
+			return;
+		d.n_gone--;
+	}
+	for (struct told *t = d.told; t; t = t->next) {
+		if (t->sent)
+			continue;
+		refresh(t);
+		if (!send_req(&t->req))
+			return;
+		t->sent = true;
+	}
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	talk();
+}
+
+static const char *ifname_of(int ifindex)
+{
+	for (const struct told *t = d.told; t; t = t->next) {
+		if (t->req.ifindex == ifindex && t->req.op == AUTOD_DHCP_SET)
+			return t->ifname;
+	}
+	return NULL;
+}
+
+static void take_event(const struct autod_event *e)
+{
+	static struct log_limit limit;
+	const char *name = ifname_of(e->ifindex);
+	struct rtr_addr a = { .family = AF_INET };
+	char text[RTR_ADDR_STRLEN];
+
+	if (!name)
+		return; /* deleted while the message was on its way */
+	if (e->kind == AUTOD_BOUND) {
+		const struct iface *i = iface_find(txn_running(), name);
+		const struct lease *old = i ? auto_lease(i) : NULL;
+		bool same = old && !memcmp(old->e.addr, e->addr, 4) && old->e.len == e->len;
+
+		memcpy(a.b, e->addr, 4);
+		if (!same)
+			log_event_limited(&limit, 20, "DHCP", LOG_L_INFO, "ADDRESS_ASSIGN",
+					  "Interface %s assigned DHCP address %s/%u", name,
+					  rtr_addr_str(&a, text), e->len);
+		lease_put(name, e);
+	} else if (lease_drop(name)) {
+		log_event_limited(&limit, 20, "DHCP", LOG_L_WARN, "LEASE_LOST",
+				  "Interface %s lost its DHCP address", name);
+	}
+	txn_repair();
+}
+
+static void hang_up(void)
+{
+	if (d.ev_read)
+		event_free(d.ev_read);
+	if (d.ev_write)
+		event_free(d.ev_write);
+	d.ev_read = d.ev_write = NULL;
+	if (d.fd >= 0)
+		close(d.fd);
+	d.fd = -1;
+	d.n_gone = 0; /* the next one starts from nothing */
+	for (struct told *t = d.told; t; t = t->next)
+		t->sent = false;
+}
+
+static void start_later(void)
+{
+	struct timeval tv = { .tv_sec = d.backoff_ms / 1000,
+			      .tv_usec = (suseconds_t)(d.backoff_ms % 1000) * 1000 };
+
+	event_add(d.ev_start, &tv);
+	d.backoff_ms = MIN(MAX(d.backoff_ms * 2, (unsigned)RESTART_MIN_MS),
+			   (unsigned)RESTART_MAX_MS);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct autod_event e;
+	ssize_t n;
+
+	while ((n = recv(fd, &e, sizeof(e), MSG_DONTWAIT)) > 0) {
+		d.backoff_ms = 0;
+		d.complained = false;
+		if (n == sizeof(e))
+			take_event(&e);
+	}
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (!d.complained)
+		log_event(
+			"DHCP", LOG_L_WARN, "AUTOD",
+			"rtr-autod ended: no DHCP and no router advertisements until it runs again");
+	d.complained = true;
+	hang_up();
+	start_later();
+}
+
+static void on_start(evutil_socket_t nothing, short what, void *arg)
+{
+	int pair[2], r;
+
+	if (d.fd >= 0)
+		return;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0) {
+		start_later();
+		return;
+	}
+	r = parent_start(PARENT_PROG_AUTOD, pair[1]);
+	close(pair[1]);
+	if (r) {
+		close(pair[0]);
+		if (r != -ENOTCONN)
+			start_later();
+		return;
+	}
+	d.fd = pair[0];
+	d.ev_read = event_new(cmd_base(), d.fd, EV_READ | EV_PERSIST, on_readable, NULL);
+	d.ev_write = event_new(cmd_base(), d.fd, EV_WRITE, on_writable, NULL);
+	if (!d.ev_read || !d.ev_write)
+		abort();
+	event_add(d.ev_read, NULL);
+	talk();
+}
+
+/* ---- what is wanted ---- */
+
+static struct told *find_told(const char *ifname, uint8_t op)
+{
+	struct told *t = d.told;
+
+	while (t && (strcmp(t->ifname, ifname) || t->req.op != op))
+		t = t->next;
+	return t;
+}
+
+static void want(const struct iface *i, const struct autod_req *q)
+{
+	struct told *t = find_told(i->name, q->op);
+
+	if (!t) {
+		t = xcalloc(1, sizeof(*t));
+		rtr_strlcpy(t->ifname, i->name, sizeof(t->ifname));
+		t->next = d.told;
+		d.told = t;
+	} else if (t->req.ifindex == q->ifindex && !memcmp(t->req.mac, q->mac, 6) &&
+		   (q->op == AUTOD_RA_SET ? !memcmp(&t->req.u.ra, &q->u.ra, sizeof(q->u.ra))
+					  : !strcmp(t->req.u.dhcp.hostname, q->u.dhcp.hostname))) {
+		t->mark = d.mark;
+		return;
+	}
+	t->req = *q;
+	t->mark = d.mark;
+	t->sent = false;
+}
+
+static void want_iface(const struct iface *i, const struct shadow_link *l)
+{
+	const struct global *g = (const void *)txn_running();
+	struct autod_req q;
+
+	memset(&q, 0, sizeof(q));
+	q.ifindex = l->ifindex;
+	memcpy(q.mac, l->mac, 6);
+	if (i->dhcp && shadow_link_is_up(l) && l->arptype == ARPHRD_ETHER && l->has_mac) {
+		q.op = AUTOD_DHCP_SET;
+		if (g->hostname)
+			rtr_strlcpy(q.u.dhcp.hostname, g->hostname, sizeof(q.u.dhcp.hostname));
+		want(i, &q);
+	}
+	memset(&q.u, 0, sizeof(q.u));
+	q.op = AUTOD_RA_SET;
+	if (ra_wish(txn_running(), i, l, &q.u.ra))
+		want(i, &q);
+}
+
+/* With the line the lease is given back. With the link alone nothing is said: when it is up again
+ * the client asks for the same address. */
+static void forget(struct told *t)
+{
+	const struct iface *i = iface_find(txn_running(), t->ifname);
+	const struct shadow_link *l = iface_link(t->ifname);
+	bool dhcp = t->req.op == AUTOD_DHCP_SET;
+
+	if (dhcp && !(i && i->dhcp) && lease_drop(t->ifname))
+		txn_repair();
+	if (t->sent && l && l->ifindex == t->req.ifindex && shadow_link_is_up(l)) {
+		d.gone = xrealloc(d.gone, (d.n_gone + 1) * sizeof(*d.gone));
+		d.gone[d.n_gone] = t->req;
+		d.gone[d.n_gone++].op = dhcp ? AUTOD_DHCP_DEL : AUTOD_RA_DEL;
+	}
+	free(t);
+}
+
+static void on_plan(evutil_socket_t fd, short what, void *arg)
+{
+	const struct recvec *ifaces = rec_kids(txn_running(), &iface_type);
+	const struct iface *i;
+
+	d.mark++;
+	recvec_foreach(ifaces, i) {
+		const struct shadow_link *l = iface_link(i->name);
+
+		if (l)
+			want_iface(i, l);
+	}
+	for (struct told **pp = &d.told; *pp;) {
+		struct told *t = *pp;
+
+		if (t->mark == d.mark) {
+			pp = &t->next;
+			continue;
+		}
+		*pp = t->next;
+		forget(t);
+	}
+	talk();
+}
+
+bool auto_renew(const struct iface *i)
+{
+	struct told *t = find_told(i->name, AUTOD_DHCP_SET);
+
+	if (!t)
+		return false;
+	t->sent = false;
+	talk();
+	return true;
+}
+
+void auto_observed(unsigned change)
+{
+	if (change & (SHADOW_LINK | SHADOW_ADDR))
+		plan_soon();
+}
+
+static void published(const struct rec *old, const struct rec *new, const char *user,
+		      const char *source)
+{
+	plan_soon();
+}
+
+int auto_init(void)
+{
+	d.ev_start = evtimer_new(cmd_base(), on_start, NULL);
+	d.ev_plan = evtimer_new(cmd_base(), on_plan, NULL);
+	if (!d.ev_start || !d.ev_plan)
+		return -ENOMEM;
+	txn_on_publish(published);
+	plan_soon(); /* what the journal brings back */
+	return 0;
+}
+
+void auto_fini(void)
+{
+	hang_up();
+	while (d.told) {
+		struct told *t = d.told;
+
+		d.told = t->next;
+		free(t);
+	}
+	free(d.gone);
+	d.gone = NULL;
+	lease_free_all();
+	if (d.ev_start)
+		event_free(d.ev_start);
+	if (d.ev_plan)
+		event_free(d.ev_plan);
+	d.ev_start = d.ev_plan = NULL;
+}

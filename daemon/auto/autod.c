@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * rtr-autod: the DHCPv4 client, and the sender of IPv6 router advertisements. Started by rtrd's
+ * root parent, with one socket to rtrd (include/rtr/autod.h).
+ *
+ * Owns: a packet socket for each interface and purpose, whose filter in the kernel passes only
+ * DHCP answers, or solicitations.
+ * Privileges: user rtr, CAP_NET_RAW; seccomp leaves packet sockets and little else.
+ * Threads: none. Failure: without rtrd it ends, and rtrd starts another and tells it everything
+ * again; leases are kept by rtrd.
+ */
+#include "auto/dhcp_client.h"
+#include "auto/ra.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <seccomp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define RTRD_FD 3
+/* Interfaces with a client or advertisements. */
+#define MAX_PORTS 4096
+/* Messages taken from one socket in one go. */
+#define TURN 64
+
+struct port {
+	int ifindex, fd;
+	bool dhcp; /* else advertisements */
+	uint8_t mac[6];
+	struct dhcp_client client;
+	struct autod_ra ra;
+	struct ra_timer timer;
+	struct port *next;
+};
+
+static struct {
+	int epoll;
+	struct port *ports;
+	unsigned n_ports;
+	uint32_t seed;
+} s;
+
+static uint32_t rnd(uint32_t below)
+{
+	s.seed ^= s.seed << 13;
+	s.seed ^= s.seed >> 17;
+	s.seed ^= s.seed << 5;
+	return s.seed % below;
+}
+
+/* ---- sockets ---- */
+
+/* UDP to port 68, not fragmented. Offsets from the Ethernet header. */
+static const struct sock_filter dhcp_filter[] = {
+	BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 23),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 17, 0, 6),
+	BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 20),
+	BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 0x3fff, 4, 0),
+	BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, 14),
+	BPF_STMT(BPF_LD | BPF_H | BPF_IND, 16),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 68, 0, 1),
+	BPF_STMT(BPF_RET | BPF_K, 2048),
+	BPF_STMT(BPF_RET | BPF_K, 0),
+};
+
+/* ICMPv6, hop limit 255, router solicitation. */
+static const struct sock_filter rs_filter[] = {
+	BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 20),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 58 << 8 | 255, 0, 3),
+	BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 54),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 133, 0, 1),
+	BPF_STMT(BPF_RET | BPF_K, 2048),
+	BPF_STMT(BPF_RET | BPF_K, 0),
+};
+
+static int open_port(int ifindex, bool dhcp)
+{
+	const struct sock_filter *f = dhcp ? dhcp_filter : rs_filter;
+	struct sock_fprog prog = {
+		.len = dhcp ? ARRAY_LEN(dhcp_filter) : ARRAY_LEN(rs_filter),
+		.filter = (struct sock_filter *)(uintptr_t)f,
+	};
+	struct sockaddr_ll sll = { .sll_family = AF_PACKET, .sll_ifindex = ifindex };
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1;
+	struct epoll_event ev = { .events = EPOLLIN, .data.fd = fd };
+
+	if (fd < 0)
+		return -1;
+	/* Nothing comes before the bind, which names the protocol. */
+	sll.sll_protocol = htons(dhcp ? ETH_P_IP : ETH_P_IPV6);
+	setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof(one));
+	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog)) < 0 ||
+	    bind(fd, (struct sockaddr *)&sll, sizeof(sll)) < 0 ||
+	    epoll_ctl(s.epoll, EPOLL_CTL_ADD, fd, &ev) < 0) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static struct port **find_port(int ifindex, bool dhcp)
+{
+	struct port **pp = &s.ports;
+
+	while (*pp && ((*pp)->ifindex != ifindex || (*pp)->dhcp != dhcp))
+		pp = &(*pp)->next;
+	return pp;
+}
+
+static void send_frame(const struct port *p, const uint8_t *frame, size_t size)
+{
+	struct sockaddr_ll to = { .sll_family = AF_PACKET,
+				  .sll_ifindex = p->ifindex,
+				  .sll_protocol = htons(p->dhcp ? ETH_P_IP : ETH_P_IPV6),
+				  .sll_halen = 6 };
+
+	memcpy(to.sll_addr, frame, 6);
+	/* A link that just went down: rtrd says so in a moment. */
+	(void)!sendto(p->fd, frame, size, MSG_DONTWAIT, (struct sockaddr *)&to, sizeof(to));
+}
+
+static void send_dhcp(const struct port *p, const struct dhcp_out *o)
+{
+	uint8_t frame[DHCP_FRAME_SIZE];
+
+	send_frame(p, frame, dhcp_write(frame, o));
+}
+
+static void send_ra(const struct port *p, bool last)
+{
+	uint8_t frame[RA_FRAME_SIZE];
+
+	send_frame(p, frame, ra_write(frame, p->mac, &p->ra, last));
+}
+
+/* ---- what rtrd wants ---- */
+
+static bool good_ra(const struct autod_ra *ra)
+{
+	return ra->n_prefixes <= AUTOD_PREFIXES && ra->n_dns <= AUTOD_DNS && ra->max_sec;
+}
+
+static void set_port(const struct autod_req *q, bool dhcp)
+{
+	struct port **pp = find_port(q->ifindex, dhcp), *p = *pp;
+	uint64_t now = rtr_now_ns();
+
+	if (!p) {
+		if (s.n_ports == MAX_PORTS)
+			return;
+		p = *pp = xcalloc(1, sizeof(*p));
+		p->ifindex = q->ifindex;
+		p->dhcp = dhcp;
+		p->fd = open_port(q->ifindex, dhcp);
+		s.n_ports++;
+	}
+	memcpy(p->mac, q->mac, 6);
+	if (dhcp) {
+		dhcp_begin(&p->client, q->mac, &q->u.dhcp, now, rnd);
+	} else if (good_ra(&q->u.ra)) {
+		p->ra = q->u.ra;
+		ra_begin(&p->timer, now, rnd);
+	}
+}
+
+static void del_port(const struct autod_req *q, bool dhcp)
+{
+	struct port **pp = find_port(q->ifindex, dhcp), *p = *pp;
+	struct dhcp_out o;
+
+	if (!p)
+		return;
+	if (dhcp && dhcp_release(&p->client, &o))
+		send_dhcp(p, &o);
+	else if (!dhcp && p->ra.max_sec)
+		send_ra(p, true);
+	*pp = p->next;
+	if (p->fd >= 0)
+		close(p->fd);
+	free(p);
+	s.n_ports--;
+}
+
+/* False: rtrd is gone. */
+static bool take_requests(void)
+{
+	struct autod_req q;
+
+	for (;;) {
+		ssize_t n = recv(RTRD_FD, &q, sizeof(q), MSG_DONTWAIT);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n == 0 || (n < 0 && errno != EAGAIN))
+			return false;
+		if (n < 0)
+			return true;
+		if (n != sizeof(q))
+			continue;
+		if (q.op == AUTOD_DHCP_SET || q.op == AUTOD_RA_SET)
+			set_port(&q, q.op == AUTOD_DHCP_SET);
+		else if (q.op == AUTOD_DHCP_DEL || q.op == AUTOD_RA_DEL)
+			del_port(&q, q.op == AUTOD_DHCP_DEL);
+	}
+}
+
+/* ---- answers ---- */
+
+static void tell(const struct port *p, int kind, const struct dhcp_in *in)
+{
+	struct autod_event e = { .kind = (uint8_t)kind, .ifindex = p->ifindex };
+
+	if (kind == AUTOD_BOUND) {
+		e.len = in->len;
+		e.n_routes = in->n_routes;
+		e.n_dns = in->n_dns;
+		memcpy(e.addr, in->yiaddr, 4);
+		memcpy(e.server, in->server, 4);
+		e.lease_sec = in->lease_sec;
+		e.t1_sec = in->t1_sec;
+		e.t2_sec = in->t2_sec;
+		memcpy(e.routes, in->routes, sizeof(e.routes));
+		memcpy(e.dns, in->dns, sizeof(e.dns));
+		memcpy(e.domain, in->domain, sizeof(e.domain));
+	}
+	/* A lease that rtrd does not hear of is asked for again at the next renewal. */
+	(void)!send(RTRD_FD, &e, sizeof(e), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void take_frames(int fd)
+{
+	static uint8_t frame[2048];
+	struct port *p = s.ports;
+	struct dhcp_in in;
+
+	while (p && p->fd != fd)
+		p = p->next;
+	for (unsigned i = 0; p && i < TURN; i++) {
+		ssize_t n = recv(fd, frame, sizeof(frame), MSG_DONTWAIT);
+		uint64_t now = rtr_now_ns();
+		int kind;
+
+		/* ENETDOWN comes once when the link goes down, and reading clears it. */
+		if (n < 0)
+			return;
+		if (!p->dhcp) {
+			if (ra_is_solicitation(frame, (size_t)n))
+				ra_solicited(&p->timer, now);
+		} else if (dhcp_read(frame, (size_t)n, &in)) {
+			kind = dhcp_answer(&p->client, &in, now);
+			if (kind)
+				tell(p, kind, &in);
+		}
+	}
+}
+
+static uint64_t run_dhcp(struct port *p, uint64_t now)
+{
+	enum dhcp_act act;
+	struct dhcp_out o;
+
+	while ((act = dhcp_next(&p->client, now, &o)) != DHCP_WAIT) {
+		if (act == DHCP_SEND)
+			send_dhcp(p, &o);
+		else
+			tell(p, AUTOD_LOST, NULL);
+	}
+	return dhcp_due(&p->client);
+}
+
+/* Does what is due; returns the time to wait in ms, -1: for ever. */
+static int run_timers(void)
+{
+	uint64_t now = rtr_now_ns(), due = UINT64_MAX;
+
+	for (struct port *p = s.ports; p; p = p->next) {
+		if (p->dhcp) {
+			due = MIN(due, run_dhcp(p, now));
+		} else if (p->ra.max_sec) {
+			if (ra_due_now(&p->timer, &p->ra, now))
+				send_ra(p, false);
+			due = MIN(due, p->timer.next_ns);
+		}
+	}
+	if (due == UINT64_MAX)
+		return -1;
+	return due > now ? (int)MIN((due - now) / NSEC_PER_MSEC + 1, (uint64_t)INT32_MAX) : 0;
+}
+
+/* ---- start ---- */
+
+#ifdef __SANITIZE_ADDRESS__
+#define SANITIZED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED
+#endif
+#endif
+
+/* After everything else is open: what a frame might talk us into finds no system call. A sanitizer
+ * needs more of them than it says. */
+static int lock_in(void)
+{
+#ifdef SANITIZED
+	return 0;
+#else
+	static const int calls[] = {
+		SCMP_SYS(recvfrom),   SCMP_SYS(sendto),       SCMP_SYS(setsockopt),
+		SCMP_SYS(bind),       SCMP_SYS(close),        SCMP_SYS(epoll_ctl),
+		SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait),  SCMP_SYS(clock_gettime),
+		SCMP_SYS(brk),        SCMP_SYS(mmap),         SCMP_SYS(munmap),
+		SCMP_SYS(mremap),     SCMP_SYS(write),        SCMP_SYS(exit_group),
+		SCMP_SYS(futex),      SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall),
+	};
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	int r = ctx ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < ARRAY_LEN(calls) && !r; i++)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, calls[i], 0);
+	if (!r)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+				     SCMP_A0(SCMP_CMP_EQ, AF_PACKET));
+	if (!r)
+		r = seccomp_load(ctx);
+	seccomp_release(ctx);
+	return r;
+#endif
+}
+
+static int start(void)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.fd = RTRD_FD };
+	int type;
+	socklen_t size = sizeof(type);
+
+	if (getsockopt(RTRD_FD, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_SEQPACKET) {
+		fprintf(stderr, "rtr-autod: started by rtrd, not by hand\n");
+		return -EINVAL;
+	}
+	if (getrandom(&s.seed, sizeof(s.seed), 0) != sizeof(s.seed) || !s.seed)
+		s.seed = 1;
+	s.epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (s.epoll < 0 || epoll_ctl(s.epoll, EPOLL_CTL_ADD, RTRD_FD, &ev) < 0 ||
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+	return lock_in();
+}
+
+int main(void)
+{
+	struct epoll_event ev[TURN];
+	int r = start();
+
+	if (r) {
+		fprintf(stderr, "rtr-autod: %s\n", strerror(-r));
+		return 1;
+	}
+	for (;;) {
+		int n = epoll_wait(s.epoll, ev, TURN, run_timers());
+		bool rtrd = false;
+
+		for (int i = 0; i < n; i++) {
+			if (ev[i].data.fd == RTRD_FD)
+				rtrd = true;
+			else
+				take_frames(ev[i].data.fd);
+		}
+		/* Last: it may close sockets of this round. */
+		if (rtrd && !take_requests())
+			return 0;
+	}
+}
