@@ -392,7 +392,12 @@ static const struct sch_word words[] = {
 
 static int init(void)
 {
+	struct ct_count c;
+
 	ct_init(cmd_base());
+	/* Where tracking is a module, asking loads it: its sysctls are there when they are planned,
+	 * and the first connection already has an age. */
+	ct_count_get(&c);
 	return ct_watch_init();
 }
 
