@@ -550,8 +550,8 @@ static const char *const listed[] = {
 	"meta l4proto tcp redirect to :80",
 	"comment \"NPTv6 out\"",
 	"comment \"NPTv6 in\"",
-	"type filter hook ingress device \"lo\" priority filter; policy accept;\n\t\tdup to \"lo\" "
-	"fwd to \"lo\"",
+	"type filter hook ingress device \"lo\" priority filter; policy accept;",
+	"dup to \"lo\" fwd to \"lo\"",
 };
 
 static char *nft_list(void)
