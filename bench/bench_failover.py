@@ -8,7 +8,7 @@
 
 at adverts of 1 s, 100 ms and 10 ms. A stream of 10,000 packets a second goes from a host through the
 pair's virtual address to a host behind it. Outage: the longest time between two packets that arrived;
-lost: packets that did not. Rounds alternate between rtr and keepalived, with groups on both sides of
+lost: packets that did not. It fails half an interval after an advert. Rounds alternate between rtr and keepalived, with groups on both sides of
 the routers in one sync group. Judged with physical MACs, keepalived's own default. With virtual MACs
 the figures only inform: keepalived's backup keeps its macvlan up and forwards what a switch floods
 while the master is dead, which RFC 9568 (section 6.4.2) forbids; rtr's waits for its own turn.
@@ -94,6 +94,13 @@ def sink():
         elif wake in ready:
             break
     print(n, gap, flush=True)
+
+
+def next_advert():
+    """Returns when the master's next advert has been heard on the LAN."""
+    s = socket.socket(socket.AF_INET, socket.SOCK_RAW, 112)
+    s.setsockopt(0, socket.IP_ADD_MEMBERSHIP, socket.inet_aton("224.0.0.18") + socket.inet_aton("10.0.1.10"))
+    s.recv(256)
 
 
 # ---- the routers ----
@@ -198,7 +205,10 @@ def stream(topo, seconds):
     return result
 
 
-def fail(topo, event, master):
+def fail(topo, event, ms, master):
+    # At one phase of the interval: by chance it would be an interval's worth of noise.
+    topo.src.run("/usr/bin/python3", os.path.abspath(__file__), "next-advert")
+    time.sleep(ms / 2000)
     if event == "stop":
         master.stop()
         return
@@ -223,9 +233,9 @@ def one(kind, event, ms, mac, folder, number):
         # The backup must have heard the master, and both have settled after their start.
         time.sleep(0.5 + 1.5 * ms / 1000)
         wait_for(lambda: made[0].master() and not made[1].master(), 10, f"{kind}: r1 alone is master")
-        result = stream(topo, 1.5 + 5 * ms / 1000)
+        result = stream(topo, 2.0 + 7 * ms / 1000)
         time.sleep(0.5)
-        fail(topo, event, made[0])
+        fail(topo, event, ms, made[0])
         return result()
     finally:
         kill_all([p for n in ("r1", "r2", "src", "dst") for p in pids_in(topo.nodes[n].netns)])
@@ -301,8 +311,9 @@ def many_groups(seconds, number):
 
 
 def main():
-    if len(sys.argv) > 1 and sys.argv[1] in ("source", "sink"):
-        source(float(sys.argv[2])) if sys.argv[1] == "source" else sink()
+    inside = {"source": lambda: source(float(sys.argv[2])), "sink": sink, "next-advert": next_advert}
+    if len(sys.argv) > 1 and sys.argv[1] in inside:
+        inside[sys.argv[1]]()
         return
     ap = argparse.ArgumentParser()
     ap.add_argument("--rounds", type=int, default=5)

@@ -33,6 +33,7 @@ enum vrrp_mac { VRRP_MAC_VIRTUAL, VRRP_MAC_PHYSICAL };
 	uint16_t preempt_delay; /* seconds */                                                      \
 	uint32_t adver;         /* milliseconds; seconds without `msec` */                         \
 	uint8_t mac;            /* enum vrrp_mac */                                                \
+	bool accept_mode;       /* not configured = on */                                          \
 	bool match_address, shutdown
 
 struct vrrp_group { /* vrrp N ... */
@@ -94,7 +95,8 @@ struct vrrp_want {
 	char iface_name[IFNAMSIZ]; /* the operator's */
 	char *description, *sync_name;
 	bool virtual_mac; /* wished */
-	bool too_many;    /* addresses or peers beyond what a group has room for */
+	bool no_accept;
+	bool too_many; /* addresses or peers beyond what a group has room for */
 	unsigned n_tracks;
 	struct {
 		uint16_t id;

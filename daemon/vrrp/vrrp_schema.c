@@ -7,7 +7,8 @@
 
 #define COMMON(st)                                                                                 \
 	SCH_F(st, description), SCH_F(st, priority), SCH_F(st, preempt), SCH_F(st, preempt_delay), \
-		SCH_F(st, adver), SCH_F(st, mac), SCH_F(st, match_address), SCH_F(st, shutdown)
+		SCH_F(st, adver), SCH_F(st, mac), SCH_F(st, accept_mode),                          \
+		SCH_F(st, match_address), SCH_F(st, shutdown)
 
 SCH_TYPE(vrrp_group, SCH_F(vrrp_group, vrid), SCH_F(vrrp_group, addr), COMMON(vrrp_group),
 	 SCH_F(vrrp_group, msec), SCH_F(vrrp_group, learn), SCH_F(vrrp_group, auth));
@@ -63,6 +64,8 @@ static bool one_primary(const struct rec *typed, const struct rec *old)
 			 .help = "Seconds for which such a master is let alone"),                  \
 		SCH_LEAF(pre "mac-address {mac:virtual|physical}", st,                             \
 			 .help = "MAC address under which hosts reach the group"),                 \
+		SCH_LEAF(pre "accept-mode", st, .flag = "accept_mode", .dflt = "on",               \
+			 .help = "Be a host under the virtual addresses, for ping and ssh"),       \
 		SCH_LEAF(pre "match-address", st, .flag = "match_address", .dflt = "off",          \
 			 .help = "Drop adverts with other addresses than the group has"),          \
 		SCH_LEAF(pre "shutdown", st, .flag = "shutdown", .help = "Leave the group")
@@ -118,6 +121,7 @@ static const struct sch_row rows[] = {
 };
 
 static const struct sch_word words[] = {
+	{ "accept-mode", "Be a host under the virtual addresses" },
 	{ "address", "Virtual address" },
 	{ "address-family", "A group of VRRP version 3" },
 	{ "advertise", "Time from one advert to the next" },

@@ -117,6 +117,7 @@ static json_t *group_json(const struct vrrp_want *w, const struct vrrp_status *s
 	json_object_set_new(o, "owner", json_boolean(c->flags & VRRP_F_OWNER));
 	json_object_set_new(o, "preempt", json_boolean(c->flags & VRRP_F_PREEMPT));
 	json_object_set_new(o, "preempt_delay_sec", json_integer(c->preempt_delay_sec));
+	json_object_set_new(o, "accept_mode", json_boolean(!w->no_accept));
 	json_object_set_new(o, "shutdown", json_boolean(c->flags & VRRP_F_SHUTDOWN));
 	json_object_set_new(o, "holding", json_boolean(st->holding));
 	json_object_set_new(o, "fault", json_boolean(st->fault));
@@ -297,6 +298,8 @@ static void print_detail(struct cmd_ctx *c, const json_t *doc)
 		print_group(c, o);
 		cmd_printf(c, "  VRRP version %d, checksum %s\n", (int)int_of(o, "version"),
 			   text_of(o, "checksum"));
+		cmd_printf(c, "  Packets to the virtual addresses are %s\n",
+			   flag_of(o, "accept_mode") ? "accepted" : "dropped");
 		cmd_printf(c, "  Self-test of the virtual MAC: %s\n", text_of(o, "mac_test"));
 		json_array_foreach(json_object_get(o, "peers"), k, p)
 			cmd_printf(c, "  Unicast peer %s\n", json_string_value(p));

@@ -91,6 +91,7 @@ static void set_sync(const struct rec *root, struct vrrp_want *w)
 		(w)->conf.prio = (g)->priority ? (g)->priority : VRRP_PRIO_DFLT;                   \
 		if (!SCH_HAS(g, preempt) || (g)->preempt)                                          \
 			(w)->conf.flags |= VRRP_F_PREEMPT;                                         \
+		(w)->no_accept = SCH_HAS(g, accept_mode) && !(g)->accept_mode;                     \
 		if ((g)->match_address)                                                            \
 			(w)->conf.flags |= VRRP_F_MATCH;                                           \
 		if ((g)->shutdown)                                                                 \

@@ -252,3 +252,71 @@ def test_parent_dies_and_the_rest_leaves_in_order(pair):
     wait_state(topo.r2, "MASTER", timeout=2.5)
     assert topo.r2.json("show vrrp history")[-1]["reason"] == "the master resigned"
     wait_for(lambda: not owns(topo.r1, VIP4) and not pids_in(topo.r1.netns), what="the end of r1")
+
+
+# ---- hosts and switches ----
+
+def test_a_deaf_virtual_mac_is_given_up(pair):
+    """A switch that drops frames to a MAC that is not the port's own."""
+    topo = pair.topo
+    topo.sw.run("nft", "add table bridge f; add chain bridge f c { type filter hook forward priority 0; };"
+                " add rule bridge f c ether daddr 00:00:5e:00:01:01 drop")
+    configure(topo.r1, topo, group_lines(110))
+    topo.lan.ping("10.0.1.2", count=1)  # a neighbour to ask
+    wait_state(topo.r1, "MASTER")
+    wait_for(lambda: group(topo.r1)["mac_test"] == "not received", 8, "the verdict")
+    assert "do not reach us" in topo.r1.cli("show logging")
+    physical = topo.r1.ip_json("link", "show", "eth0")[0]["address"]
+    wait_for(lambda: topo.lan.ping(VIP4, count=1, check=False) and macs(topo.lan, VIP4) == [physical], what="the physical MAC")
+    assert [a["local"] for a in topo.r1.ip_json("addr", "show", "eth0")[0]["addr_info"]].count(VIP4) == 1
+    assert state(topo.r1) == "MASTER"
+
+
+def test_a_virtual_mac_that_works_is_kept(pair):
+    topo = pair.topo
+    configure(topo.r1, topo, group_lines(110))
+    topo.lan.ping("10.0.1.2", count=1)
+    wait_state(topo.r1, "MASTER")
+    wait_for(lambda: group(topo.r1)["mac_test"] == "received", 8, "the verdict")
+
+
+def test_announcements(pair):
+    """A burst on becoming master, and again when another master was heard."""
+    topo = pair.topo
+    with topo.lan.tcpdump("eth0", "arp or icmp6") as seen:
+        configure(topo.r1, topo, group_lines(110), group_lines(110, af="ipv6"))
+        wait_state(topo.r1, "MASTER")
+        wait_state(topo.r1, "MASTER", family="ipv6")
+        wait_for(lambda: group(topo.r1)["counters"]["announcements"] >= 4 and
+                 group(topo.r1, family="ipv6")["counters"]["announcements"] >= 8, what="four of them")
+    garps = [p for p in seen.packets if f"who-has {VIP4} tell {VIP4}" in p or f"who-has {VIP4} (ff:ff:ff:ff:ff:ff) tell {VIP4}" in p]
+    assert len(garps) >= 4 and all("00:00:5e:00:01:01 > ff:ff:ff:ff:ff:ff" in p for p in garps), seen.packets
+    for vip in (VIP6, "fe80::1"):
+        nas = [p for p in seen.packets if "neighbor advertisement" in p and f"tgt is {vip}," in p]
+        assert len(nas) >= 4 and all("00:00:5e:00:02:01 > 33:33:00:00:00:01" in p for p in nas), seen.packets
+    wait_for(lambda n=[0]: n.append(group(topo.r1)["counters"]["announcements"]) or n[-1] >= 5, what="the end of the burst")
+    before = group(topo.r1)["counters"]["announcements"]
+    vrrp.send_adverts(topo.lan, vrrp.advert(prio=50))
+    wait_for(lambda: group(topo.r1)["counters"]["announcements"] > before, 1, "an answer to a lesser master")
+
+
+def test_start_is_held_back(routers):
+    r1 = routers(vrrp.ends("r1")).r1
+    r1.config(["interface eth0", "ip address 10.0.1.2/24", "no shutdown", "fhrp delay reload 2", *group_lines(100)])
+    wait_for(lambda: group(r1)["holding"] and state(r1) == "INIT", what="the hold")
+    wait_state(r1, "MASTER")
+    assert group(r1)["in_state_sec"] <= 3
+    # A crash of rtr-vrrpd is no start.
+    os.kill(vrrpd(r1), signal.SIGKILL)
+    wait_for(lambda: r1.json("show vrrp process").get("starts") == 2 and state(r1) == "MASTER", 1.5, "it goes on")
+
+
+def test_no_host_under_the_virtual_address(pair):
+    topo = pair(families=("ipv4", "ipv6"), extra1=["no accept-mode"])
+    for vip in (VIP4, VIP6):
+        assert topo.lan.ping(vip, count=1, timeout=1, check=False) == 0
+        assert macs(topo.lan, vip)[0].startswith("00:00:5e:00:0")  # but it is there
+    topo.r1.config(["interface eth0", "vrrp 1 address-family ipv4", "accept-mode", "exit",
+                    "vrrp 1 address-family ipv6", "accept-mode"])
+    for vip in (VIP4, VIP6):
+        topo.lan.ping(vip)
