@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "firewall/list_box.h"
 
+#include "hash.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 /* Shorter prefixes than this are not specific: 1/256 of the space. */
 #define SPECIFIC_BITS 8
+/* Cuts of a table; after that a part is as large as it is. The kernel follows 16 chains at most. */
+#define MAX_DEPTH 2
 
 struct boxes {
 	size_t n, room;
@@ -21,18 +25,20 @@ static void push(struct boxes *b, const struct lb_box *x)
 	b->v[b->n++] = *x;
 }
 
-lb_addr lb_addr_of(const struct rtr_addr *a)
+lb_num lb_addr(const struct rtr_addr *a)
 {
-	lb_addr n = 0;
+	lb_num n = 0;
 
 	for (unsigned i = 0; i < rtr_family_size(a->family); i++)
 		n = n << 8 | a->b[i];
 	return n;
 }
 
-static lb_addr addr_max(uint8_t family)
+lb_num lb_max(uint8_t family, enum lb_field f)
 {
-	return family == AF_INET6 ? ~(lb_addr)0 : UINT32_MAX;
+	if (f == LB_P0 || f == LB_P1)
+		return UINT16_MAX;
+	return family == AF_INET6 ? ~(lb_num)0 : UINT32_MAX;
 }
 
 enum lb_class lb_class_of(uint8_t family, uint8_t proto)
@@ -67,7 +73,7 @@ bool lb_is_plain(const struct pol_rule *r)
 	size_t n = (r->src ? r->src->n : 1) * (r->dst ? r->dst->n : 1), services = 0;
 
 	if (r->dscp || r->ttl_lo != 0 || r->ttl_hi != UINT8_MAX || r->len_lo != 0 ||
-	    r->len_hi != UINT16_MAX || r->states || r->tls_name || r->limit.rate || r->limit.conns)
+	    r->len_hi != UINT16_MAX || r->states || r->tls_name)
 		return false;
 	for (size_t i = 0; i < r->n_services; i++) {
 		const struct pol_service *s = &r->services[i];
@@ -102,41 +108,36 @@ static void push_ports(struct boxes *out, struct lb_box *x, const struct pol_ser
 			const struct pol_port_range *dp = tuple && s->dport ? &s->dport->r[k]
 									    : &all_ports;
 
-			x->plo[0] = sp->lo, x->phi[0] = sp->hi;
-			x->plo[1] = dp->lo, x->phi[1] = dp->hi;
+			x->lo[LB_P0] = sp->lo, x->hi[LB_P0] = sp->hi;
+			x->lo[LB_P1] = dp->lo, x->hi[LB_P1] = dp->hi;
 			if (class == LB_ICMP && s->has_icmp_type) {
-				x->plo[0] = (uint16_t)(s->icmp_type << 8 |
-						       (s->has_icmp_code ? s->icmp_code : 0));
-				x->phi[0] = (uint16_t)(s->icmp_type << 8 |
-						       (s->has_icmp_code ? s->icmp_code : 0xff));
+				x->lo[LB_P0] = (lb_num)(s->icmp_type << 8 |
+							(s->has_icmp_code ? s->icmp_code : 0));
+				x->hi[LB_P0] = (lb_num)(s->icmp_type << 8 |
+							(s->has_icmp_code ? s->icmp_code : 0xff));
 			} else if (class == LB_OTHER && s->proto != POL_PROTO_ANY) {
-				x->plo[0] = x->phi[0] = s->proto;
+				x->lo[LB_P0] = x->hi[LB_P0] = s->proto;
 			}
 			push(out, x);
 		}
 	}
 }
 
-static enum lb_table table_of(const struct lb_box *x, uint8_t family)
+static bool specific(const struct lb_box *x, enum lb_field f, uint8_t family)
 {
-	lb_addr specific = addr_max(family) >> SPECIFIC_BITS;
-
-	if (x->hi[LB_DST] - x->lo[LB_DST] <= specific)
-		return LB_A;
-	return x->hi[LB_SRC] - x->lo[LB_SRC] <= specific ? LB_B : LB_C;
+	return x->hi[f] - x->lo[f] <= lb_max(family, f) >> SPECIFIC_BITS;
 }
 
 static void box_range(struct lb_box *x, enum lb_field f, const struct pol_addrs *set, size_t i,
 		      uint8_t family)
 {
-	x->lo[f] = set ? lb_addr_of(&set->r[i].lo) : 0;
-	x->hi[f] = set ? lb_addr_of(&set->r[i].hi) : addr_max(family);
+	x->lo[f] = set ? lb_addr(&set->r[i].lo) : 0;
+	x->hi[f] = set ? lb_addr(&set->r[i].hi) : lb_max(family, f);
 }
 
 static void line_boxes(const struct pol_rule *r, uint32_t rule, uint32_t rank, enum lb_class class,
-		       struct boxes out[LB_TABLES])
+		       struct boxes *out)
 {
-	struct boxes all = { 0 };
 	struct lb_box x = { .rule = rule, .rank = rank };
 
 	for (size_t d = 0; d < (r->dst ? r->dst->n : 1); d++) {
@@ -145,24 +146,22 @@ static void line_boxes(const struct pol_rule *r, uint32_t rule, uint32_t rank, e
 			box_range(&x, LB_SRC, r->src, s, r->family);
 			for (size_t i = 0; i < r->n_services; i++)
 				if (service_in_class(r, &r->services[i], class))
-					push_ports(&all, &x, &r->services[i], class);
+					push_ports(out, &x, &r->services[i], class);
 		}
 	}
-	for (size_t i = 0; i < all.n; i++)
-		push(&out[table_of(&all.v[i], r->family)], &all.v[i]);
-	free(all.v);
 }
 
 /* ---- overlaps: boxes sorted by one address, with the highest end below each ---- */
 
 struct span {
-	lb_addr lo, hi;
-	lb_addr top; /* highest hi in the half-open part of the array whose middle this is */
+	lb_num lo, hi;
+	lb_num top; /* highest hi in the half-open part of the array whose middle this is */
 	size_t box;
 };
 
 struct index {
 	size_t n;
+	const struct boxes *boxes;
 	enum lb_field field;
 	struct span *v;
 };
@@ -176,10 +175,10 @@ static int span_cmp(const void *a, const void *b)
 	return x->box < y->box ? -1 : x->box > y->box;
 }
 
-static lb_addr index_tops(struct span *v, size_t lo, size_t hi)
+static lb_num index_tops(struct span *v, size_t lo, size_t hi)
 {
 	size_t mid = lo + (hi - lo) / 2;
-	lb_addr top, t;
+	lb_num top, t;
 
 	if (lo == hi)
 		return 0;
@@ -203,10 +202,10 @@ static size_t distinct(const struct span *v, size_t n)
 /* By the address that tells more of them apart. */
 static struct index index_build(const struct boxes *b)
 {
-	struct index ix = { .n = b->n };
+	struct index ix = { .n = b->n, .boxes = b };
 	size_t best = 0;
 
-	for (int f = LB_DST; f <= LB_SRC; f++) {
+	for (enum lb_field f = LB_DST; f <= LB_SRC; f++) {
 		struct span *v = xcalloc(b->n + 1, sizeof(*v));
 		size_t d;
 
@@ -229,9 +228,8 @@ static struct index index_build(const struct boxes *b)
 
 static bool overlap(const struct lb_box *a, const struct lb_box *b)
 {
-	for (int f = 0; f < 2; f++)
-		if (a->lo[f] > b->hi[f] || b->lo[f] > a->hi[f] || a->plo[f] > b->phi[f] ||
-		    b->plo[f] > a->phi[f])
+	for (int f = 0; f < LB_FIELDS; f++)
+		if (a->lo[f] > b->hi[f] || b->lo[f] > a->hi[f])
 			return false;
 	return true;
 }
@@ -240,56 +238,42 @@ struct found {
 	size_t n, room, *v;
 };
 
-/* Boxes before `i` that overlap it. */
-static void index_find(const struct index *ix, const struct boxes *b, size_t i, size_t lo,
-		       size_t hi, struct found *ret)
+/* Boxes of the index that overlap x and whose number is in [from, to). */
+static void index_find(const struct index *ix, const struct lb_box *x, size_t from, size_t to,
+		       size_t lo, size_t hi, struct found *ret)
 {
-	const struct lb_box *x = &b->v[i];
-	size_t mid = lo + (hi - lo) / 2;
+	size_t mid = lo + (hi - lo) / 2, box;
 
 	if (lo == hi || ix->v[mid].top < x->lo[ix->field])
 		return;
-	index_find(ix, b, i, lo, mid, ret);
+	index_find(ix, x, from, to, lo, mid, ret);
 	if (ix->v[mid].lo > x->hi[ix->field])
 		return;
-	if (ix->v[mid].box < i && overlap(&b->v[ix->v[mid].box], x)) {
+	box = ix->v[mid].box;
+	if (box >= from && box < to && overlap(&ix->boxes->v[box], x)) {
 		if (ret->n == ret->room) {
 			ret->room = MAX(ret->room * 2, (size_t)64);
 			ret->v = xrealloc(ret->v, ret->room * sizeof(*ret->v));
 		}
-		ret->v[ret->n++] = ix->v[mid].box;
+		ret->v[ret->n++] = box;
 	}
-	index_find(ix, b, i, mid + 1, hi, ret);
+	index_find(ix, x, from, to, mid + 1, hi, ret);
+}
+
+static int size_cmp(const void *a, const void *b)
+{
+	size_t x = *(const size_t *)a, y = *(const size_t *)b;
+
+	return x < y ? -1 : x > y;
 }
 
 /* ---- cutting ---- */
 
-static void cut_ports(struct boxes *out, struct lb_box *z, const struct lb_box *y)
-{
-	for (int f = 0; f < 2; f++) {
-		if (z->plo[f] < y->plo[f]) {
-			struct lb_box w = *z;
-
-			w.phi[f] = (uint16_t)(y->plo[f] - 1);
-			z->plo[f] = y->plo[f];
-			push(out, &w);
-		}
-		if (z->phi[f] > y->phi[f]) {
-			struct lb_box w = *z;
-
-			w.plo[f] = (uint16_t)(y->phi[f] + 1);
-			z->phi[f] = y->phi[f];
-			push(out, &w);
-		}
-	}
-}
-
-/* What of z is not in y: up to two boxes a field. Ports first: a line for all ports under one for
- * a single port is the most frequent case, and leaves the addresses as they were written. */
+/* What of z is not in y: up to two boxes a field. The addresses first: their ranges then are
+ * few and whole, and a range costs the kernel up to twice its bits. */
 static void cut(struct boxes *out, struct lb_box z, const struct lb_box *y)
 {
-	cut_ports(out, &z, y);
-	for (int f = 0; f < 2; f++) {
+	for (int f = 0; f < LB_FIELDS; f++) {
 		if (z.lo[f] < y->lo[f]) {
 			struct lb_box w = z;
 
@@ -307,103 +291,307 @@ static void cut(struct boxes *out, struct lb_box z, const struct lb_box *y)
 	}
 }
 
-static int size_cmp(const void *a, const void *b)
+/* x without the boxes of `in` that f names, to out. False: more than max pieces. */
+static bool cut_all(struct boxes *out, const struct lb_box *x, const struct boxes *in,
+		    const struct found *f, size_t max)
 {
-	size_t x = *(const size_t *)a, y = *(const size_t *)b;
+	struct boxes cur = { 0 }, next = { 0 };
+	bool fits = true;
 
-	return x < y ? -1 : x > y;
+	push(&cur, x);
+	for (size_t k = 0; k < f->n && cur.n && fits; k++) {
+		const struct lb_box *y = &in->v[f->v[k]];
+		struct boxes t = cur;
+
+		next.n = 0;
+		for (size_t p = 0; p < cur.n; p++) {
+			if (overlap(&cur.v[p], y))
+				cut(&next, cur.v[p], y);
+			else
+				push(&next, &cur.v[p]);
+		}
+		cur = next;
+		next = t;
+		fits = cur.n <= max;
+	}
+	for (size_t p = 0; p < cur.n; p++)
+		push(out, &cur.v[p]);
+	free(cur.v);
+	free(next.v);
+	return fits;
 }
 
 /* Takes what earlier boxes cover off the later ones. False: too many pieces. */
 static bool disjoint(const struct boxes *in, struct boxes *out)
 {
 	struct index ix = index_build(in);
-	struct boxes cur = { 0 }, next = { 0 };
 	struct found f = { 0 };
 	size_t max = in->n * LB_MAX_PER_LINE + LB_MAX_SPARE;
 	bool fits = true;
 
 	for (size_t i = 0; i < in->n && fits; i++) {
 		f.n = 0;
-		index_find(&ix, in, i, 0, ix.n, &f);
+		index_find(&ix, &in->v[i], 0, i, 0, ix.n, &f);
 		if (f.n == 0) {
 			push(out, &in->v[i]);
 			continue;
 		}
 		qsort(f.v, f.n, sizeof(*f.v), size_cmp);
-		cur.n = 0;
-		push(&cur, &in->v[i]);
-		for (size_t k = 0; k < f.n && cur.n; k++) {
-			const struct lb_box *y = &in->v[f.v[k]];
-			struct boxes t;
-
-			next.n = 0;
-			for (size_t p = 0; p < cur.n; p++) {
-				if (overlap(&cur.v[p], y))
-					cut(&next, cur.v[p], y);
-				else
-					push(&next, &cur.v[p]);
-			}
-			t = cur;
-			cur = next;
-			next = t;
-			if (cur.n > max)
-				break;
-		}
-		for (size_t p = 0; p < cur.n; p++)
-			push(out, &cur.v[p]);
-		fits = out->n <= max;
+		fits = cut_all(out, &in->v[i], in, &f, max) && out->n <= max;
 	}
 	free(ix.v);
-	free(cur.v);
-	free(next.v);
 	free(f.v);
 	return fits;
+}
+
+/* ---- lines of C that come before lines of A or B ---- */
+
+static size_t first_after(const struct boxes *b, uint32_t rank)
+{
+	size_t lo = 0, hi = b->n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (b->v[mid].rank <= rank)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static int rank_cmp(const void *a, const void *b)
+{
+	const struct lb_box *x = a, *y = b;
+
+	if (x->rank != y->rank)
+		return x->rank < y->rank ? -1 : 1;
+	return memcmp(x->lo, y->lo, sizeof(x->lo));
+}
+
+/* Each part of c that covers a later box of b, to clips; those of c that do, to early. False: too
+ * many. */
+static bool find_early(const struct boxes *b, const struct boxes *c, struct boxes *clips,
+		       struct boxes *early)
+{
+	struct index ix = index_build(b);
+	struct found f = { 0 };
+	size_t max = b->n * LB_MAX_PER_LINE + LB_MAX_SPARE;
+	bool fits = true;
+
+	for (size_t i = 0; i < c->n; i++) {
+		f.n = 0;
+		index_find(&ix, &c->v[i], first_after(b, c->v[i].rank), b->n, 0, ix.n, &f);
+		if (f.n)
+			push(early, &c->v[i]);
+		fits = fits && clips->n + f.n <= max;
+		for (size_t k = 0; k < f.n && fits; k++) {
+			struct lb_box x = c->v[i];
+			const struct lb_box *y = &b->v[f.v[k]];
+
+			for (int d = 0; d < LB_FIELDS; d++) {
+				x.lo[d] = MAX(x.lo[d], y->lo[d]);
+				x.hi[d] = MIN(x.hi[d], y->hi[d]);
+			}
+			push(clips, &x);
+		}
+	}
+	free(ix.v);
+	free(f.v);
+	return fits;
+}
+
+static void push_all(struct boxes *to, const struct boxes *from)
+{
+	for (size_t i = 0; i < from->n; i++)
+		push(to, &from->v[i]);
+}
+
+/* The disjoint boxes of b, in which the early ones of c are clipped in when that costs little;
+ * else these become the disjoint boxes of ret_early. False: too many pieces. */
+static bool table_build(const struct boxes *b, const struct boxes *c, struct boxes *ret,
+			struct boxes *ret_early)
+{
+	struct boxes clips = { 0 }, early = { 0 }, both = { 0 }, mixed = { 0 };
+	bool clip = find_early(b, c, &clips, &early), fits = disjoint(b, ret);
+
+	if (fits && early.n && clip) {
+		push_all(&both, b);
+		push_all(&both, &clips);
+		qsort(both.v, both.n, sizeof(*both.v), rank_cmp);
+		clip = disjoint(&both, &mixed) && mixed.n <= ret->n + ret->n / 4 + LB_LEAF;
+		if (clip) {
+			struct boxes t = *ret;
+
+			*ret = mixed;
+			mixed = t;
+			early.n = 0;
+		}
+	}
+	fits = fits && disjoint(&early, ret_early);
+	free(clips.v);
+	free(early.v);
+	free(both.v);
+	free(mixed.v);
+	return fits;
+}
+
+/* ---- trees ---- */
+
+/* Cut points of a field: values at which boxes begin, one in 2^shift of them, chosen by a hash of
+ * the value. */
+struct cuts {
+	enum lb_field field;
+	size_t n;
+	lb_num *v;   /* ascending, the first is 0 */
+	double cost; /* boxes that a lookup meets, on average */
+};
+
+static int num_cmp(const void *a, const void *b)
+{
+	lb_num x = *(const lb_num *)a, y = *(const lb_num *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static size_t part_of(const struct cuts *c, lb_num value)
+{
+	size_t lo = 0, hi = c->n;
+
+	while (hi - lo > 1) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (c->v[mid] <= value)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/* False: this field does not tell them apart, or at too high a price. */
+static bool cuts_find(const struct lb_set *s, enum lb_field f, struct cuts *ret)
+{
+	lb_num *v = xcalloc(s->n + 1, sizeof(*v));
+	size_t n = 1, shift = 0, copies = 0, *size;
+	double sum = 0;
+
+	for (size_t i = 0; i < s->n; i++)
+		v[i + 1] = s->box[i].lo[f];
+	qsort(v, s->n + 1, sizeof(*v), num_cmp);
+	for (size_t i = 1; i <= s->n; i++)
+		if (v[i] != v[n - 1])
+			v[n++] = v[i];
+	while (n * LB_LEAF > s->n << (shift + 1))
+		shift++;
+	*ret = (struct cuts){ .field = f, .n = 1, .v = v };
+	for (size_t i = 1; i < n; i++)
+		if (!(hash_bytes(&v[i], sizeof(v[i]), 0) & ((1ull << shift) - 1)))
+			v[ret->n++] = v[i];
+	size = xcalloc(ret->n, sizeof(*size));
+	for (size_t i = 0; i < s->n; i++) {
+		size_t last = part_of(ret, s->box[i].hi[f]);
+
+		for (size_t p = part_of(ret, s->box[i].lo[f]); p <= last; p++) {
+			size[p]++;
+			copies++;
+		}
+	}
+	for (size_t p = 0; p < ret->n; p++)
+		sum += (double)size[p] * (double)size[p];
+	ret->cost = sum / (double)MAX(copies, (size_t)1);
+	free(size);
+	if (ret->n > 1 && copies <= 2 * s->n + LB_LEAF && ret->cost * 2 < (double)s->n)
+		return true;
+	free(v);
+	return false;
+}
+
+/* Takes the boxes. */
+static void tree_build(struct lb_node *node, struct lb_set set, unsigned depth)
+{
+	struct cuts best = { .v = NULL }, c;
+	struct boxes *part;
+
+	for (enum lb_field f = LB_DST; set.n > 2 * LB_LEAF && depth < MAX_DEPTH && f < LB_FIELDS;
+	     f++) {
+		if (!cuts_find(&set, f, &c))
+			continue;
+		if (best.v && best.cost <= c.cost) {
+			free(c.v);
+			continue;
+		}
+		free(best.v);
+		best = c;
+	}
+	if (!best.v) {
+		*node = (struct lb_node){ .leaf = true, .set = set };
+		return;
+	}
+	part = xcalloc(best.n, sizeof(*part));
+	for (size_t i = 0; i < set.n; i++) {
+		size_t last = part_of(&best, set.box[i].hi[best.field]);
+
+		for (size_t p = part_of(&best, set.box[i].lo[best.field]); p <= last; p++)
+			push(&part[p], &set.box[i]);
+	}
+	*node = (struct lb_node){ .field = best.field,
+				  .n = best.n,
+				  .from = best.v,
+				  .part = xcalloc(best.n, sizeof(*node->part)) };
+	for (size_t p = 0; p < best.n; p++)
+		tree_build(&node->part[p], (struct lb_set){ part[p].n, part[p].v }, depth + 1);
+	free(part);
+	free(set.box);
+}
+
+static void tree_drop(struct lb_node *node)
+{
+	for (size_t i = 0; !node->leaf && i < node->n; i++)
+		tree_drop(&node->part[i]);
+	free(node->set.box);
+	free(node->from);
+	free(node->part);
+	*node = (struct lb_node){ .leaf = true };
 }
 
 /* ---- ranks ---- */
 
 /* The lowest rank of `ranks` above `rank` begins somewhere in (highest one below, rank + 1]: the
  * number there with the most zeros at its end, because a range from it splits into the fewest
- * aligned parts in the kernel. No other line has this rank. */
-static uint32_t rank_from(const struct lb_set *ranks, uint32_t rank)
+ * aligned parts in the kernel. */
+static uint32_t rank_from(const struct boxes *ranks, uint32_t rank)
 {
-	size_t lo = 0, hi = ranks->n;
-	uint32_t above, top = rank + 1;
+	size_t lo = rank ? first_after(ranks, rank - 1) : 0;
+	uint32_t below, top = rank + 1;
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (ranks->box[mid].rank < rank)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
 	if (lo == 0)
 		return 0;
-	above = ranks->box[lo - 1].rank;
-	while ((top & (top - 1)) > above)
+	below = ranks->v[lo - 1].rank;
+	while ((top & (top - 1)) > below)
 		top &= top - 1;
 	return top;
 }
 
-static void rank_fields(struct lb_set set[LB_TABLES])
-{
-	for (int t = LB_B; t < LB_TABLES; t++)
-		for (size_t i = 0; i < set[t].n; i++)
-			for (int k = 0; k < t; k++)
-				set[t].box[i].from[k] = rank_from(&set[k], set[t].box[i].rank);
-}
-
 /* ---- blocks ---- */
 
-static void block_drop_sets(struct lb_block *b)
+bool lb_empty(const struct lb_tables *t)
+{
+	return t->a.leaf && t->c.leaf && t->a.set.n + t->b.n + t->c.set.n == 0;
+}
+
+static void block_drop(struct lb_block *b)
 {
 	for (int c = 0; c < LB_CLASSES; c++) {
-		for (int t = 0; t < LB_TABLES; t++) {
-			free(b->set[c][t].box);
-			b->set[c][t] = (struct lb_set){ 0 };
-		}
+		struct lb_tables *t = &b->class[c];
+
+		tree_drop(&t->a);
+		tree_drop(&t->c);
+		free(t->b.box);
+		free(t->ca.box);
+		free(t->cb.box);
+		t->b = t->ca = t->cb = (struct lb_set){ 0 };
 	}
 }
 
@@ -416,41 +604,74 @@ static bool seq_ascends(const struct pol_list *l)
 	return l->n == 0 || l->rules[l->n - 1]->seq < UINT32_MAX / 2;
 }
 
-static bool block_class(struct lb_block *b, const struct pol_list *l, bool by_seq,
-			enum lb_class class)
+static enum lb_field pick_lead(const struct boxes *all, uint8_t family)
 {
-	struct boxes in[LB_TABLES] = { 0 };
-	bool fits = true;
+	size_t dst = 0, src = 0;
 
-	for (size_t i = b->first; i < b->end; i++)
-		if (!lb_is_void(l->rules[i]))
-			line_boxes(l->rules[i], (uint32_t)i,
-				   by_seq ? l->rules[i]->seq : (uint32_t)i, class, in);
-	for (int t = 0; t < LB_TABLES; t++) {
-		struct boxes out = { 0 };
+	for (size_t i = 0; i < all->n; i++) {
+		bool d = specific(&all->v[i], LB_DST, family);
+		bool s = specific(&all->v[i], LB_SRC, family);
 
-		fits = fits && disjoint(&in[t], &out);
-		b->set[class][t] = (struct lb_set){ out.n, out.v };
-		free(in[t].v);
+		dst += d && !s;
+		src += s && !d;
 	}
-	if (fits)
-		rank_fields(b->set[class]);
+	/* Not for a few: whoever leads, most lines name both. */
+	return src > 2 * dst && 4 * src > all->n ? LB_SRC : LB_DST;
+}
+
+static struct lb_set ranked(struct boxes *b, const struct boxes *over)
+{
+	for (size_t i = 0; i < b->n; i++)
+		b->v[i].from = rank_from(over, b->v[i].rank);
+	return (struct lb_set){ b->n, b->v };
+}
+
+static bool tables_build(struct lb_tables *t, const struct boxes *all, uint8_t family)
+{
+	struct boxes in[3] = { 0 }, a = { 0 }, b = { 0 }, c = { 0 }, ca = { 0 }, cb = { 0 };
+	enum lb_field other;
+	bool fits;
+
+	t->lead = pick_lead(all, family);
+	other = t->lead == LB_DST ? LB_SRC : LB_DST;
+	for (size_t i = 0; i < all->n; i++) {
+		const struct lb_box *x = &all->v[i];
+
+		push(&in[specific(x, t->lead, family) ? 0 : specific(x, other, family) ? 1 : 2], x);
+	}
+	fits = table_build(&in[0], &in[2], &a, &ca);
+	fits = table_build(&in[1], &in[2], &b, &cb) && fits;
+	fits = disjoint(&in[2], &c) && fits;
+	t->ca = ranked(&ca, &a);
+	t->cb = ranked(&cb, &b);
+	t->b = ranked(&b, &a);
+	tree_build(&t->a, (struct lb_set){ a.n, a.v }, 0);
+	tree_build(&t->c, (struct lb_set){ c.n, c.v }, 0);
+	for (int i = 0; i < 3; i++)
+		free(in[i].v);
 	return fits;
 }
 
-static bool block_sets(struct lb_block *b, const struct pol_list *l, bool by_seq)
+static bool block_tables(struct lb_block *b, const struct pol_list *l, bool by_seq)
 {
 	uint32_t max = l->n == 0 ? 0 : by_seq ? l->rules[l->n - 1]->seq : (uint32_t)l->n;
+	bool fits = true;
 
 	for (b->none = UINT8_MAX; b->none <= max;)
 		b->none = b->none << 1 | 1;
 	for (int c = 0; c < LB_CLASSES; c++) {
-		if (!block_class(b, l, by_seq, c)) {
-			block_drop_sets(b);
-			return false;
-		}
+		struct boxes all = { 0 };
+
+		for (size_t i = b->first; i < b->end; i++)
+			if (!lb_is_void(l->rules[i]))
+				line_boxes(l->rules[i], (uint32_t)i,
+					   by_seq ? l->rules[i]->seq : (uint32_t)i, c, &all);
+		fits = tables_build(&b->class[c], &all, l -> family) && fits;
+		free(all.v);
 	}
-	return true;
+	if (!fits)
+		block_drop(b);
+	return fits;
 }
 
 static void add_block(struct lb_prog *p, const struct lb_block *b)
@@ -472,7 +693,7 @@ static void add_run(struct lb_prog *p, size_t first, size_t end, bool by_seq)
 	if (end - first < LB_MIN_LINES) {
 		b.linear = true;
 		add_block(p, &b);
-	} else if (block_sets(&b, p->list, by_seq)) {
+	} else if (block_tables(&b, p->list, by_seq)) {
 		add_block(p, &b);
 	} else {
 		add_run(p, first, first + (end - first) / 2, by_seq);
@@ -510,7 +731,8 @@ struct lb_prog *lb_free(struct lb_prog *p)
 	if (!p)
 		return NULL;
 	for (size_t i = 0; i < p->n_blocks; i++)
-		block_drop_sets(&p->blocks[i]);
+		if (!p->blocks[i].linear)
+			block_drop(&p->blocks[i]);
 	free(p->blocks);
 	free(p);
 	return NULL;

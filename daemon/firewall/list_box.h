@@ -1,31 +1,41 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What: an ordered list of permit and deny lines turned into a few tables without order, so that
- * the kernel finds the first match at a cost that hardly grows with the number of lines.
+ * What: an ordered list of permit and deny lines turned into tables without order, so that the
+ * kernel finds the first match at a cost that hardly grows with the number of lines.
  * firewall/list_compile.c makes nftables sets of them.
  *
  * Design: a line of a plain 5-tuple is one or more boxes {destination, source, two ports}. Boxes
- * of a protocol class (TCP, UDP, ICMP, others) stand in up to three tables: A, those with a
- * specific destination; B, of the rest those with a specific source; C, the others. Within a
- * table, what earlier lines cover is cut off the later ones, so its boxes are disjoint and at most
- * one matches: a concatenated interval set. Between tables the line's rank decides, without
- * comparing two registers, which nftables cannot: a box of B has as one more field the ranks of A
- * that it comes before, one of C those of A and of B:
+ * of a protocol class (TCP, UDP, ICMP, others) stand in three tables: A, those specific in the
+ * address that leads (destination or source, whichever has more); B, of the rest those specific in
+ * the other; C, those specific in neither. Within a table, what earlier lines cover is cut off the
+ * later ones, so its boxes are disjoint: at most one matches, a concatenated interval set finds it.
  *
- *	C {ports, src, dst, rank A, rank B} hit: it is the first match
- *	B {src, dst, ports, rank A}         hit: it is
- *	A {dst, src, ports}                 hit: it is
+ * Between tables the rank of the line decides, but nftables cannot compare the two ranks found. So
+ * the rank found in A is one more field of the key of B, whose boxes have there the ranks that they
+ * come before. Lines of C mostly come after what they overlap, and C is asked last; those that come
+ * before lines of A (B) are clipped to these and put among them, or, where that makes too many
+ * boxes, stand in a small table CA (CB), which again has a rank in its key:
  *
- * Why not one table: a later line for any source to one host and an earlier one from one host to
- * anywhere cross; cutting one out of the other multiplies them (ClassBench fw1: 738 x 4,071 lines).
- * Measured on ClassBench, 10,000 lines: 1.0-1.65 boxes a line and class; docs/design/policy.md.
+ *	A {dst, src, ports} = rank; B {src, dst, ports, rank} = rank; CB {..., rank}  -> CB
+ *	A                   = rank; B                                                 -> B
+ *	A                   = rank; CA {..., rank}                                    -> CA
+ *	A                                                                             -> A
+ *	C {ports, ...}                                                                -> C
  *
- * What is not a plain 5-tuple (flags, DSCP, limits, large groups ...) is judged line by line, in
- * its place: a list is a sequence of blocks, tried in order, each linear or tables. So is a run
- * of lines too short for tables, or whose boxes would be more than LB_MAX_PER_LINE a line.
+ * Why A and C are trees: a set's cost is memory, about three cache lines for each 64 boxes and
+ * byte of the key; one of 10,000 boxes took 5 us. So a table is first cut by a field into parts of
+ * about LB_LEAF boxes, which a map of intervals tells apart, and a part that is still large by
+ * another. Where it is cut is a hash of the values themselves, so that a line more or less changes
+ * the parts that it lies in, not all of them.
  *
- * Owns: a program owns its boxes; its list must outlive it. Threads: any. Failure: none
- * (aborts on memory exhaustion); what does not fit becomes linear.
+ * Measured on ClassBench, 10,000 lines: docs/design/policy.md.
+ *
+ * What is not a plain 5-tuple (flags, DSCP, large groups ...) is judged line by line, in its
+ * place: a list is a sequence of blocks, tried in order, each linear or tables. So is a run of
+ * lines too short for tables. A run whose boxes would be too many is split.
+ *
+ * Owns: a program owns its boxes; its list must outlive it. Threads: any. Failure: none (aborts on
+ * memory exhaustion); what does not fit becomes linear.
  */
 #ifndef RTR_LIST_BOX_H
 #define RTR_LIST_BOX_H
@@ -36,25 +46,25 @@
 #define LB_MIN_LINES 8
 /* Boxes of a class and table may be this many times the boxes before cutting, plus a few. */
 #define LB_MAX_PER_LINE 8
-#define LB_MAX_SPARE    1024
+#define LB_MAX_SPARE    8192
 /* Boxes that one line may be: its sources x destinations x services. Larger ones are looked up
  * in the sets of their groups. */
 #define LB_MAX_OF_LINE 64
+/* Boxes of a part of a table, about. */
+#define LB_LEAF 64
 
 enum lb_class { LB_TCP, LB_UDP, LB_ICMP, LB_OTHER, LB_CLASSES };
-enum lb_table { LB_A, LB_B, LB_C, LB_TABLES };
-enum lb_field { LB_DST, LB_SRC };
+/* Ports: source and destination; ICMP: type << 8 | code in the first; others: protocol in the
+ * first. What is not used is 0..65535. */
+enum lb_field { LB_DST, LB_SRC, LB_P0, LB_P1, LB_FIELDS };
 
-__extension__ typedef unsigned __int128 lb_addr; /* host order; IPv4 in the low 32 bits */
+__extension__ typedef unsigned __int128 lb_num; /* host order; IPv4 in the low 32 bits */
 
 struct lb_box {
-	lb_addr lo[2], hi[2]; /* by enum lb_field */
-	/* Source and destination port; ICMP: type << 8 | code in the first; others: protocol in the
-	 * first. What is not used is 0..65535. */
-	uint16_t plo[2], phi[2];
-	uint32_t rule;    /* index in the list */
-	uint32_t rank;    /* of the rule; ascending */
-	uint32_t from[2]; /* B, C: matches when the rank found in A (and B) is at least this */
+	lb_num lo[LB_FIELDS], hi[LB_FIELDS];
+	uint32_t rule; /* index in the list */
+	uint32_t rank; /* of the rule; ascending */
+	uint32_t from; /* B, CA, CB: matches when the rank found is at least this */
 };
 
 struct lb_set {
@@ -62,10 +72,26 @@ struct lb_set {
 	struct lb_box *box;
 };
 
+struct lb_node {
+	bool leaf;
+	struct lb_set set; /* leaf */
+	/* Cut by `field`: part i takes values from from[i] to the next one; from[0] is 0. */
+	enum lb_field field;
+	size_t n;
+	lb_num *from;
+	struct lb_node *part;
+};
+
+struct lb_tables {
+	enum lb_field lead; /* LB_DST, LB_SRC */
+	struct lb_node a, c;
+	struct lb_set b, ca, cb;
+};
+
 struct lb_block {
 	bool linear;
 	size_t first, end; /* rules [first, end) of the list */
-	struct lb_set set[LB_CLASSES][LB_TABLES];
+	struct lb_tables class[LB_CLASSES];
 	uint32_t none; /* rank of "nothing found": all ones, above every rank */
 };
 
@@ -85,7 +111,9 @@ bool lb_is_plain(const struct pol_rule *r);
 /* Such a line never matches and is left out: not now in force, or only later fragments, which
  * connection tracking has put together, or a length that no packet has. */
 bool lb_is_void(const struct pol_rule *r);
-
-lb_addr lb_addr_of(const struct rtr_addr *a);
+lb_num lb_addr(const struct rtr_addr *a);
+/* The highest value of a field. */
+lb_num lb_max(uint8_t family, enum lb_field f);
+bool lb_empty(const struct lb_tables *t);
 
 #endif

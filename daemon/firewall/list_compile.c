@@ -18,7 +18,13 @@
 #define NO_ACT UINT32_MAX
 
 static const char *const class_names[LB_CLASSES] = { "tcp", "udp", "icmp", "other" };
-static const char table_names[LB_TABLES] = { 'A', 'B', 'C' };
+
+/* A table's place in names: "A", or "A.c0a80000" for the part that begins there. */
+struct place {
+	size_t block;
+	enum lb_class class;
+	char path[NAME_SIZE / 2];
+};
 
 /* What an element leads to: four registers. */
 struct lc_data {
@@ -57,12 +63,12 @@ struct lc_list {
 
 /* ---- fields of keys ---- */
 
-enum field { F_DST, F_SRC, F_P0, F_P1, F_RANK_A, F_RANK_B, FIELDS };
+enum { F_RANK = LB_FIELDS, FIELDS };
 
 struct layout {
 	uint8_t n;
 	struct {
-		enum field f;
+		uint8_t f; /* enum lb_field, F_RANK */
 		uint8_t size, reg;
 	} v[FIELDS];
 	uint8_t regs;
@@ -74,8 +80,10 @@ static unsigned rank_bytes(uint32_t none)
 }
 
 /* nft lists a set only when each field has a type of its size. */
-static uint32_t field_type(unsigned size)
+static uint32_t field_type(unsigned f, unsigned size)
 {
+	if (f <= LB_SRC && size == 4)
+		return NFT_T_IPADDR;
 	switch (size) {
 	case 1:
 		return NFT_T_INET_PROTO;
@@ -88,61 +96,66 @@ static uint32_t field_type(unsigned size)
 	}
 }
 
-static void field_add(struct layout *l, enum field f, uint8_t size)
+/* Bytes of a field in a class; 0: not looked at. */
+static unsigned field_size(uint8_t family, enum lb_class class, enum lb_field f)
 {
-	l->v[l->n].f = f;
-	l->v[l->n].size = size;
+	if (f == LB_DST || f == LB_SRC)
+		return rtr_family_size(family);
+	if (f == LB_P0)
+		return class == LB_OTHER ? 1 : 2;
+	return class == LB_TCP || class == LB_UDP ? 2 : 0;
+}
+
+static void field_add(struct layout *l, unsigned f, unsigned size)
+{
+	if (!size)
+		return;
+	l->v[l->n].f = (uint8_t)f;
+	l->v[l->n].size = (uint8_t)size;
 	l->v[l->n++].reg = l->regs;
 	l->regs = (uint8_t)(l->regs + DIV_ROUND_UP(size, 4));
 }
 
 /* The kernel narrows field by field, at the cost of what is still in: the telling ones first. */
-static struct layout layout_of(uint8_t family, enum lb_class class, enum lb_table t, uint32_t none)
+static struct layout layout_of(uint8_t family, enum lb_class class, enum lb_field first,
+			       uint32_t rank_none)
 {
-	static const enum field order[LB_TABLES][4] = {
-		[LB_A] = { F_DST, F_SRC, F_P0, F_P1 },
-		[LB_B] = { F_SRC, F_P0, F_P1, F_DST },
-		[LB_C] = { F_P1, F_P0, F_SRC, F_DST },
-	};
+	enum lb_field second = first == LB_DST ? LB_SRC : LB_DST;
 	struct layout l = { 0 };
 
-	for (int i = 0; i < 4; i++) {
-		enum field f = order[t][i];
-
-		if (f == F_DST || f == F_SRC)
-			field_add(&l, f, (uint8_t)rtr_family_size(family));
-		else if (f == F_P0)
-			field_add(&l, f, class == LB_OTHER ? 1 : 2);
-		else if (class == LB_TCP || class == LB_UDP)
-			field_add(&l, f, 2);
+	field_add(&l, first, field_size(family, class, first));
+	if (!rank_none)
+		field_add(&l, second, field_size(family, class, second));
+	field_add(&l, LB_P0, field_size(family, class, LB_P0));
+	field_add(&l, LB_P1, field_size(family, class, LB_P1));
+	if (rank_none) {
+		field_add(&l, second, field_size(family, class, second));
+		field_add(&l, F_RANK, rank_bytes(rank_none));
 	}
-	for (int k = 0; k < (int)t; k++)
-		field_add(&l, F_RANK_A + (enum field)k, (uint8_t)rank_bytes(none));
 	return l;
 }
 
-static void put_num(uint8_t *to, lb_addr n, unsigned size)
+static void put_num(uint8_t *to, lb_num n, unsigned size)
 {
 	for (unsigned i = size; i-- > 0; n >>= 8)
 		to[i] = (uint8_t)n;
 }
 
+/* "Any" of a protocol, which is a byte, is 0..65535 in a box. */
+static void put_value(uint8_t *to, lb_num n, unsigned size)
+{
+	put_num(to, size == 1 ? MIN(n, (lb_num)UINT8_MAX) : n, size);
+}
+
 static void put_field(uint8_t *key, const struct layout *l, unsigned i, const struct lb_box *x,
 		      bool hi, uint32_t none)
 {
-	enum field f = l->v[i].f;
-	lb_addr n;
+	uint8_t *to = key + 4 * l->v[i].reg;
 
-	if (f == F_DST || f == F_SRC)
-		n = hi ? x->hi[f] : x->lo[f];
-	else if (f == F_P0 || f == F_P1)
-		n = hi ? x->phi[f - F_P0] : x->plo[f - F_P0];
+	if (l->v[i].f == F_RANK)
+		put_num(to, hi ? none : x->from, l->v[i].size);
 	else
-		n = hi ? none : x->from[f - F_RANK_A];
-	/* A protocol is a byte; "any" is 0..65535 in the box. */
-	if (l->v[i].size == 1 && f == F_P0 && n > UINT8_MAX)
-		n = UINT8_MAX;
-	put_num(key + 4 * l->v[i].reg, n, l->v[i].size);
+		put_value(to, hi ? x->hi[l->v[i].f] : x->lo[l->v[i].f], l->v[i].size);
 }
 
 /* ---- sets ---- */
@@ -191,23 +204,49 @@ static struct lc_data data_of(const struct pol_rule *r, uint32_t rank, uint32_t 
 	return d;
 }
 
-static void table_name(const struct lc_list *l, size_t block, enum lb_class c, enum lb_table t,
-		       char name[NAME_SIZE])
+static void place_name(const char *stem, const struct place *p, char name[NAME_SIZE])
 {
-	snprintf(name, NAME_SIZE, "%s.%zu.%s.%c", l->key, block, class_names[c], table_names[t]);
+	snprintf(name, NAME_SIZE, "%s.%zu.%s.%s", stem, p->block, class_names[p->class], p->path);
 }
 
-/* Later tables look at the rank that is found here. */
-static bool has_catchall(const struct lb_block *b, enum lb_class c, enum lb_table t)
+static const struct lb_block *block_of(const struct lc_list *l, const struct place *p)
 {
-	return (t == LB_A && b->set[c][LB_B].n) || (t != LB_C && b->set[c][LB_C].n);
+	return &l->prog->blocks[p->block];
 }
 
-static void add_table(struct lc_list *l, size_t block, enum lb_class c, enum lb_table t)
+static const struct lb_tables *tables_of(const struct lc_list *l, const struct place *p)
 {
-	const struct lb_block *b = &l->prog->blocks[block];
-	const struct lb_set *boxes = &b->set[c][t];
-	struct layout lay = layout_of(l->list->family, c, t, b->none);
+	return &block_of(l, p)->class[p->class];
+}
+
+static bool is_place(const struct place *p, const char *table)
+{
+	size_t n = strlen(table);
+
+	return !strncmp(p->path, table, n) && (!p->path[n] || p->path[n] == '.');
+}
+
+/* Those of B and early ones of C have a field for a rank; in B the other address leads. */
+static struct layout layout_at(const struct lc_list *l, const struct place *p)
+{
+	enum lb_field lead = tables_of(l, p)->lead;
+	bool ranked = is_place(p, "B") || is_place(p, "CA") || is_place(p, "CB");
+
+	if (is_place(p, "B"))
+		lead = lead == LB_DST ? LB_SRC : LB_DST;
+	return layout_of(l->list->family, p->class, lead, ranked ? block_of(l, p)->none : 0);
+}
+
+/* B looks at the rank that is found in A, also when nothing is. */
+static bool has_catchall(const struct lc_list *l, const struct place *p)
+{
+	return is_place(p, "A") && tables_of(l, p)->b.n;
+}
+
+static void add_table(struct lc_list *l, const struct place *p, const struct lb_set *boxes)
+{
+	uint32_t none = block_of(l, p)->none;
+	struct layout lay = layout_at(l, p);
 	struct nft_set_spec spec = { .flags = NFT_SET_INTERVAL,
 				     .key_size = (uint8_t)(4 * lay.regs),
 				     .n_fields = lay.n,
@@ -218,65 +257,86 @@ static void add_table(struct lc_list *l, size_t block, enum lb_class c, enum lb_
 	char name[NAME_SIZE];
 	struct nft_set *s;
 
-	table_name(l, block, c, t, name);
+	if (!boxes->n)
+		return;
+	place_name(l->key, p, name);
 	spec.name = name;
 	for (unsigned i = 0; i < lay.n; i++) {
 		spec.field_size[i] = lay.v[i].size;
-		spec.key_type = spec.key_type << 6 | (lay.v[i].f <= F_SRC && lay.v[i].size == 4
-							      ? NFT_T_IPADDR
-							      : field_type(lay.v[i].size));
+		spec.key_type = spec.key_type << 6 | field_type(lay.v[i].f, lay.v[i].size);
 	}
 	s = nft_set_new(&spec);
 	for (size_t i = 0; i < boxes->n; i++) {
 		const struct lb_box *x = &boxes->box[i];
 		uint8_t lo[NFT_KEY_MAX] = { 0 }, hi[NFT_KEY_MAX] = { 0 };
-		struct lc_data d = data_of(l->list->rules[x->rule], x->rank, b->none);
+		struct lc_data d = data_of(l->list->rules[x->rule], x->rank, none);
 
 		for (unsigned f = 0; f < lay.n; f++) {
-			put_field(lo, &lay, f, x, false, b->none);
-			put_field(hi, &lay, f, x, true, b->none);
+			put_field(lo, &lay, f, x, false, none);
+			put_field(hi, &lay, f, x, true, none);
 		}
 		nft_set_add_range(s, lo, hi, &(struct nft_data){ .bytes = &d });
 	}
-	/* Nothing found: the rank above all, so that the tables that compare it find theirs. */
-	if (has_catchall(b, c, t)) {
+	if (has_catchall(l, p)) {
 		struct lc_data d = { .act = NO_ACT };
 
-		put_num(d.rank, b->none, rank_bytes(b->none));
+		put_num(d.rank, none, rank_bytes(none));
 		nft_set_add_catchall(s, &(struct nft_data){ .bytes = &d });
 	}
 	hold_set(&l->sets, name, s);
 }
 
+/* The part that begins at `from`. */
+static struct place part_at(const struct place *p, lb_num from)
+{
+	struct place q = *p;
+	size_t at = strlen(q.path);
+
+	if (from >> 32)
+		snprintf(q.path + at, sizeof(q.path) - at, ".%llx.%llx",
+			 (unsigned long long)(from >> 64), (unsigned long long)from);
+	else
+		snprintf(q.path + at, sizeof(q.path) - at, ".%llx", (unsigned long long)from);
+	return q;
+}
+
+static void add_tree(struct lc_list *l, const struct place *p, const struct lb_node *node)
+{
+	if (node->leaf) {
+		add_table(l, p, &node->set);
+		return;
+	}
+	for (size_t i = 0; i < node->n; i++) {
+		struct place q = part_at(p, node->from[i]);
+
+		add_tree(l, &q, &node->part[i]);
+	}
+}
+
 /* ---- rules that look into the tables ---- */
 
-static void load(struct nft_rule *r, uint8_t family, enum lb_class class, const struct layout *l)
+static void load_field(struct nft_rule *r, uint8_t family, enum lb_class class, unsigned f,
+		       uint32_t reg)
 {
 	unsigned size = rtr_family_size(family), at = family == AF_INET6 ? 8 : 12;
 
-	for (unsigned i = 0; i < l->n; i++) {
-		uint32_t reg = REG(l->v[i].reg);
+	if (f == LB_SRC)
+		nft_payload(r, NFT_PAYLOAD_NETWORK_HEADER, at, size, reg);
+	else if (f == LB_DST)
+		nft_payload(r, NFT_PAYLOAD_NETWORK_HEADER, at + size, size, reg);
+	else if (f == LB_P0 && class == LB_OTHER)
+		nft_meta(r, NFT_META_L4PROTO, reg);
+	else if (f == LB_P0)
+		nft_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 0, 2, reg);
+	else if (f == LB_P1)
+		nft_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, reg);
+	/* A rank is where the lookup before left it. */
+}
 
-		switch (l->v[i].f) {
-		case F_SRC:
-			nft_payload(r, NFT_PAYLOAD_NETWORK_HEADER, at, size, reg);
-			break;
-		case F_DST:
-			nft_payload(r, NFT_PAYLOAD_NETWORK_HEADER, at + size, size, reg);
-			break;
-		case F_P0:
-			if (class == LB_OTHER)
-				nft_meta(r, NFT_META_L4PROTO, reg);
-			else
-				nft_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 0, 2, reg);
-			break;
-		case F_P1:
-			nft_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, reg);
-			break;
-		default: /* ranks are where the lookups before left them */
-			break;
-		}
-	}
+static void load(struct nft_rule *r, uint8_t family, enum lb_class class, const struct layout *l)
+{
+	for (unsigned i = 0; i < l->n; i++)
+		load_field(r, family, class, l->v[i].f, REG(l->v[i].reg));
 }
 
 static void label(struct nft_rule *r, int word, uint32_t id_reg)
@@ -295,7 +355,7 @@ static void hit(struct nft_rule *r, uint32_t id_reg)
 	nft_dynset(r, LC_HITS, NFT_DYNSET_OP_UPDATE, id_reg, 0, 0, &counter, 1);
 }
 
-/* What a lookup gives: above the longest key, IPv6 with two ranks. */
+/* What a lookup gives: above the longest key, IPv6 with a rank. */
 #define DATA_REG  12
 #define DATA_ACT  (DATA_REG + 1)
 #define DATA_RANK (DATA_REG + 2)
@@ -310,95 +370,92 @@ static void move(struct nft_rule *r, uint32_t from, uint32_t to)
 	nft_bitwise(r, from, to, 4, ones, zero);
 }
 
-/* A verdict of the use is to return: from a chain of its own it would come back to the list's main
- * chain, and to the lines behind. Such a use has its tables in the main chain. */
-static bool returns(const struct use *u)
+/* A lookup in a table; where it has nothing, the rule ends. */
+static void lookup(struct nft_rule *r, const struct lc_list *l, const struct place *p)
 {
-	for (int i = 0; i < LC_ACTIONS; i++) {
-		if (u->u.verdict[i].code == NFT_RETURN)
-			return true;
-	}
-	return false;
-}
-
-static void match_class(struct nft_rule *r, uint8_t family, enum lb_class c)
-{
-	uint8_t protos[] = { [LB_TCP] = IPPROTO_TCP,
-			     [LB_UDP] = IPPROTO_UDP,
-			     [LB_ICMP] = family == AF_INET6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP };
-
-	nft_meta(r, NFT_META_L4PROTO, REG(0));
-	for (unsigned i = 0; i < ARRAY_LEN(protos); i++) {
-		if (c == LB_OTHER || c == i)
-			nft_cmp(r, REG(0), c == LB_OTHER ? NFT_CMP_NEQ : NFT_CMP_EQ, &protos[i], 1);
-	}
-}
-
-/* Tables [0, last] in order, then what a hit in the last one does. */
-static struct nft_rule *probe(const struct lc_list *l, const struct use *u, size_t block,
-			      enum lb_class c, enum lb_table last)
-{
-	const struct lb_block *b = &l->prog->blocks[block];
-	struct nft_rule *r = nft_rule_new(0, l->list->rec, NULL);
-	unsigned ranks = layout_of(l->list->family, c, LB_A, b->none).regs; /* behind the fields */
+	struct layout lay = layout_at(l, p);
 	char name[NAME_SIZE];
 
-	if (returns(u))
-		match_class(r, l->list->family, c);
-	for (int t = LB_A; t <= (int)last; t++) {
-		struct layout lay = layout_of(l->list->family, c, t, b->none);
-		uint8_t none[4] = { 0 };
+	load(r, l->list->family, p->class, &lay);
+	place_name(l->key, p, name);
+	nft_map(r, name, REG(0), REG(DATA_REG));
+}
 
-		if (t != (int)last && b->set[c][t].n == 0) {
-			put_num(none, b->none, rank_bytes(b->none));
-			nft_imm(r, REG(ranks + (unsigned)t), none, sizeof(none));
-			continue;
-		}
-		load(r, l->list->family, c, &lay);
-		table_name(l, block, c, t, name);
-		nft_map(r, name, REG(0), REG(DATA_REG));
-		if (t != (int)last)
-			move(r, REG(DATA_RANK), REG(ranks + (unsigned)t));
-	}
-	if (has_catchall(b, c, last)) {
-		static const uint32_t none = NO_ACT;
+/* Not on with the element that stands for nothing found. */
+static void must_be_found(struct nft_rule *r)
+{
+	static const uint32_t none = NO_ACT;
 
-		nft_cmp(r, REG(DATA_ACT), NFT_CMP_NEQ, &none, sizeof(none));
-	}
+	nft_cmp(r, REG(DATA_ACT), NFT_CMP_NEQ, &none, sizeof(none));
+}
+
+/* What the first match does. */
+static void act(struct nft_rule *r, const struct use *u)
+{
+	char name[NAME_SIZE];
+
 	if (u->u.word >= 0)
 		label(r, u->u.word, REG(DATA_ID));
 	if (u->u.count)
 		hit(r, REG(DATA_ID));
 	snprintf(name, sizeof(name), "%s.act", u->name);
 	nft_vmap(r, name, REG(DATA_ACT));
+}
+
+/* The rank that was found, or "nothing", to where the table has it in its key. */
+static void rank_to(struct nft_rule *r, const struct lc_list *l, const struct place *p, bool found)
+{
+	struct layout lay = layout_at(l, p);
+	uint32_t reg = REG(lay.v[lay.n - 1].reg), none = block_of(l, p)->none;
+	uint8_t rank[4] = { 0 };
+
+	if (found) {
+		move(r, REG(DATA_RANK), reg);
+		return;
+	}
+	put_num(rank, none, rank_bytes(none));
+	nft_imm(r, reg, rank, sizeof(rank));
+}
+
+/* Lookups in one table after the other, each with the rank that the one before found; a hit in the
+ * last is the first match. NULL ends them. */
+static struct nft_rule *probe(const struct lc_list *l, const struct use *u,
+			      const struct place *const *tables, bool in_first)
+{
+	struct nft_rule *r = nft_rule_new(0, l->list->rec, NULL);
+	const struct place *last = NULL;
+
+	for (size_t i = 0; tables[i]; i++) {
+		last = tables[i];
+		if (i)
+			rank_to(r, l, last, i > 1 || in_first);
+		if (i || in_first)
+			lookup(r, l, last);
+		/* Only B takes nothing for an answer. */
+		if (has_catchall(l, last) && in_first &&
+		    (!tables[i + 1] || !is_place(tables[i + 1], "B")))
+			must_be_found(r);
+	}
+	act(r, u);
 	return r;
 }
 
-/* The most particular table last: C is asked with the ranks that A and B have, then B, then A. */
-static void class_rules(const struct lc_list *l, const struct use *u, struct nft_chain *chain,
-			size_t block, enum lb_class c)
+/* What a part of A adds to a chain: see list_box.h. */
+static void leaf_rules(const struct lc_list *l, const struct use *u, struct nft_chain *c,
+		       const struct place *a, bool in_a)
 {
-	for (int t = LB_C; t >= (int)LB_A; t--) {
-		if (l->prog->blocks[block].set[c][t].n)
-			nft_chain_add(chain, probe(l, u, block, c, t));
-	}
-}
+	const struct lb_tables *t = tables_of(l, a);
+	struct place b = { a->block, a->class, "B" }, ca = { a->block, a->class, "CA" },
+		     cb = { a->block, a->class, "CB" };
 
-static struct nft_chain *class_chain(const struct lc_list *l, const struct use *u, size_t block,
-				     enum lb_class c)
-{
-	struct nft_chain *chain;
-	char name[NAME_SIZE];
-
-	snprintf(name, sizeof(name), "%s.%zu.%s", u->name, block, class_names[c]);
-	chain = nft_chain_new(&(struct nft_chain_spec){ .name = name, .rec = l->list->rec });
-	class_rules(l, u, chain, block, c);
-	return chain;
-}
-
-static bool class_empty(const struct lb_block *b, enum lb_class c)
-{
-	return b->set[c][LB_A].n + b->set[c][LB_B].n + b->set[c][LB_C].n == 0;
+	if (t->b.n && t->cb.n)
+		nft_chain_add(c, probe(l, u, (const struct place *[]){ a, &b, &cb, NULL }, in_a));
+	if (t->b.n)
+		nft_chain_add(c, probe(l, u, (const struct place *[]){ a, &b, NULL }, in_a));
+	if (in_a && t->ca.n)
+		nft_chain_add(c, probe(l, u, (const struct place *[]){ a, &ca, NULL }, true));
+	if (in_a)
+		nft_chain_add(c, probe(l, u, (const struct place *[]){ a, NULL }, true));
 }
 
 static void hold_chain(struct use *u, struct nft_chain *c)
@@ -407,19 +464,128 @@ static void hold_chain(struct use *u, struct nft_chain *c)
 	u->chains[u->n_chains++] = c;
 }
 
+/* The chains of a class are reached by goto, and one that finds nothing says itself where it goes
+ * on. */
+static void go_on(struct nft_chain *c, const struct lc_list *l, const char *next)
+{
+	struct nft_rule *r;
+
+	if (!next)
+		return;
+	r = nft_rule_new(0, l->list->rec, NULL);
+	nft_goto(r, next);
+	nft_chain_add(c, r);
+}
+
+static void tree_rules(const struct lc_list *l, struct use *u, struct nft_chain *c,
+		       const struct place *p, const struct lb_node *node, const char *next);
+
+/* A map of the cut field's values to the chains of the parts. */
+static void cut_rules(const struct lc_list *l, struct use *u, struct nft_chain *c,
+		      const struct place *p, const struct lb_node *node, const char *next)
+{
+	unsigned size = field_size(l->list->family, p->class, node->field);
+	lb_num max = size == 1 ? UINT8_MAX : lb_max(l->list->family, node->field);
+	char name[NAME_SIZE], target[NAME_SIZE];
+	struct nft_data d = { .verdict = NFT_GOTO, .chain = target };
+	bool beside_b = is_place(p, "A") && tables_of(l, p)->b.n;
+	struct nft_rule *r;
+	struct nft_set *s;
+
+	place_name(u->name, p, name);
+	s = nft_set_new(&(struct nft_set_spec){ .name = name,
+						.flags = NFT_SET_INTERVAL,
+						.key_type = field_type(node->field, size),
+						.key_size = (uint8_t)size,
+						.data_type = NFT_T_VERDICT,
+						.rec = l->list->rec });
+	for (size_t i = 0; i < node->n; i++) {
+		const struct lb_node *part = &node->part[i];
+		lb_num hi = i + 1 < node->n ? node->from[i + 1] - 1 : max;
+		struct place q = part_at(p, node->from[i]);
+		uint8_t from[16], to[16];
+		struct nft_chain *sub;
+
+		if (part->leaf && !part->set.n && !beside_b)
+			continue;
+		place_name(u->name, &q, target);
+		sub = nft_chain_new(
+			&(struct nft_chain_spec){ .name = target, .rec = l->list->rec });
+		tree_rules(l, u, sub, &q, part, next);
+		go_on(sub, l, next);
+		hold_chain(u, sub);
+		put_num(from, node->from[i], size);
+		put_num(to, hi, size);
+		nft_set_add_range(s, from, to, &d);
+	}
+	hold_set(&u->sets, name, s);
+	r = nft_rule_new(0, l->list->rec, NULL);
+	load_field(r, l->list->family, p->class, node->field, REG(0));
+	nft_vmap(r, name, REG(0));
+	nft_chain_add(c, r);
+}
+
+static void tree_rules(const struct lc_list *l, struct use *u, struct nft_chain *c,
+		       const struct place *p, const struct lb_node *node, const char *next)
+{
+	if (!node->leaf) {
+		cut_rules(l, u, c, p, node, next);
+		return;
+	}
+	if (is_place(p, "A"))
+		leaf_rules(l, u, c, p, node->set.n > 0);
+	else if (node->set.n)
+		nft_chain_add(c, probe(l, u, (const struct place *[]){ p, NULL }, true));
+}
+
+static struct nft_chain *new_chain(const struct lc_list *l, const char *name)
+{
+	return nft_chain_new(&(struct nft_chain_spec){ .name = name, .rec = l->list->rec });
+}
+
+/* A and what is beside it, then C, then `next`. */
+static void add_class(const struct lc_list *l, struct use *u, size_t block, enum lb_class class,
+		      const char *next)
+{
+	struct place a = { block, class, "A" }, c = { block, class, "C" };
+	const struct lb_tables *t = tables_of(l, &a);
+	bool has_c = !t->c.leaf || t->c.set.n;
+	char name[NAME_SIZE], rest[NAME_SIZE];
+	struct nft_chain *chain, *after;
+
+	snprintf(name, sizeof(name), "%s.%zu.%s", u->name, block, class_names[class]);
+	chain = new_chain(l, name);
+	/* Parts of A in chains of their own go on where this one does. */
+	if (!t->a.leaf && has_c) {
+		snprintf(rest, sizeof(rest), "%s.%zu.%s.rest", u->name, block, class_names[class]);
+		tree_rules(l, u, chain, &a, &t->a, rest);
+		go_on(chain, l, rest);
+		after = new_chain(l, rest);
+		tree_rules(l, u, after, &c, &t->c, next);
+		go_on(after, l, next);
+		hold_chain(u, after);
+	} else {
+		tree_rules(l, u, chain, &a, &t->a, next);
+		if (has_c)
+			tree_rules(l, u, chain, &c, &t->c, next);
+		go_on(chain, l, next);
+	}
+	hold_chain(u, chain);
+}
+
 /* One rule sends a packet to the chain of its class; those of no class here go on. */
-static void block_rules(const struct lc_list *l, struct use *u, struct nft_chain *main,
-			size_t block)
+static void block_rules(const struct lc_list *l, struct use *u, struct nft_chain *chain,
+			size_t block, int32_t how, const char *next)
 {
 	const struct lb_block *b = &l->prog->blocks[block];
+	uint8_t icmp = l->list->family == AF_INET6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
+	const uint8_t protos[] = {
+		[LB_TCP] = IPPROTO_TCP, [LB_UDP] = IPPROTO_UDP, [LB_ICMP] = icmp
+	};
 	char name[NAME_SIZE], target[NAME_SIZE];
 	struct nft_set *s;
 	struct nft_rule *r;
 
-	for (int c = 0; returns(u) && c < LB_CLASSES; c++)
-		class_rules(l, u, main, block, c);
-	if (returns(u))
-		return;
 	snprintf(name, sizeof(name), "%s.%zu.class", u->name, block);
 	s = nft_set_new(&(struct nft_set_spec){ .name = name,
 						.key_type = NFT_T_INET_PROTO,
@@ -427,31 +593,28 @@ static void block_rules(const struct lc_list *l, struct use *u, struct nft_chain
 						.data_type = NFT_T_VERDICT,
 						.rec = l->list->rec });
 	for (int c = 0; c < LB_CLASSES; c++) {
-		struct nft_data d = { .verdict = NFT_JUMP, .chain = target };
-		uint8_t proto = c == LB_TCP                   ? IPPROTO_TCP
-				: c == LB_UDP                 ? IPPROTO_UDP
-				: l->list->family == AF_INET6 ? IPPROTO_ICMPV6
-							      : IPPROTO_ICMP;
+		struct nft_data d = { .verdict = how, .chain = target };
 
-		if (class_empty(b, c)) {
-			/* Not those of the class "other". */
+		if (lb_empty(&b->class[c])) {
+			/* Not to the chain of the class "other". */
 			d = (struct nft_data){ .verdict = NFT_CONTINUE };
 			if (c != LB_OTHER)
-				nft_set_add(s, &proto, &d);
+				nft_set_add(s, &protos[c], &d);
 			continue;
 		}
 		snprintf(target, sizeof(target), "%s.%zu.%s", u->name, block, class_names[c]);
-		hold_chain(u, class_chain(l, u, block, c));
+		add_class(l, u, block, c, next);
 		if (c == LB_OTHER)
 			nft_set_add_catchall(s, &d);
 		else
-			nft_set_add(s, &proto, &d);
+			nft_set_add(s, &protos[c], &d);
 	}
 	hold_set(&u->sets, name, s);
 	r = nft_rule_new(0, l->list->rec, NULL);
 	nft_meta(r, NFT_META_L4PROTO, REG(0));
 	nft_vmap(r, name, REG(0));
-	nft_chain_add(main, r);
+	nft_chain_add(chain, r);
+	go_on(chain, l, next);
 }
 
 /* ---- lines by themselves ---- */
@@ -623,8 +786,6 @@ static void finish(struct nft_rule *r, const struct line *x)
 
 		if (v->code == NFT_GOTO)
 			nft_goto(r, v->chain);
-		else if (v->code == NFT_JUMP)
-			nft_jump(r, v->chain);
 		else
 			nft_verdict(r, v->code);
 	}
@@ -739,8 +900,7 @@ static void add_actions(struct lc_list *l, struct use *u, const struct lc_ops *o
 		if (ops && ops->effects)
 			ops->effects(ops->arg, c, p);
 		r = nft_rule_new(0, p->rec, NULL);
-		if (u->u.verdict[p->action].code == NFT_GOTO ||
-		    u->u.verdict[p->action].code == NFT_JUMP)
+		if (u->u.verdict[p->action].code == NFT_GOTO)
 			nft_goto(r, u->u.verdict[p->action].chain);
 		else
 			nft_verdict(r, u->u.verdict[p->action].code);
@@ -755,28 +915,71 @@ static void add_actions(struct lc_list *l, struct use *u, const struct lc_ops *o
 	hold_set(&u->sets, name, s);
 }
 
+static void add_lines(const struct line *with, const struct lb_block *b)
+{
+	struct line x = *with;
+
+	for (size_t i = b->first; i < b->end; i++) {
+		x.p = x.l->list->rules[i];
+		if (!lb_is_void(x.p))
+			line_rules(&x);
+	}
+}
+
+static bool returns(const struct use *u)
+{
+	for (int i = 0; i < LC_ACTIONS; i++)
+		if (u->u.verdict[i].code == NFT_RETURN)
+			return true;
+	return false;
+}
+
+static size_t largest(const struct lb_prog *p)
+{
+	size_t best = 0, n = 0;
+
+	for (size_t i = 0; i < p->n_blocks; i++) {
+		if (!p->blocks[i].linear && p->blocks[i].end - p->blocks[i].first > n) {
+			best = i;
+			n = p->blocks[i].end - p->blocks[i].first;
+		}
+	}
+	return best;
+}
+
+/* Blocks one after the other: the main chain jumps to the tables of one and goes on with the next
+ * when they return. But where a verdict of the use is to return, that would come back here: then
+ * the tables are reached by goto and go on by goto, and as the kernel follows 16 chains at most,
+ * this is for the largest block; others are lines. */
+static void add_blocks(struct lc_list *l, struct use *u, struct nft_table *t,
+		       const struct lc_ops *ops)
+{
+	struct line x = { l, u, t, new_chain(l, u->name), ops, NULL };
+	size_t n = l->prog->n_blocks, big = largest(l->prog);
+	char next[NAME_SIZE];
+
+	snprintf(next, sizeof(next), "%s.next", u->name);
+	for (size_t b = 0; b < n; b++) {
+		if (l->prog->blocks[b].linear || (returns(u) && b != big)) {
+			add_lines(&x, &l->prog->blocks[b]);
+		} else if (!returns(u)) {
+			block_rules(l, u, x.c, b, NFT_JUMP, NULL);
+		} else {
+			block_rules(l, u, x.c, b, NFT_GOTO, b + 1 < n ? next : NULL);
+			if (b + 1 == n)
+				break;
+			hold_chain(u, x.c);
+			x.c = new_chain(l, next);
+		}
+	}
+	hold_chain(u, x.c);
+}
+
 static void use_build(struct lc_list *l, struct use *u, struct nft_table *t,
 		      const struct lc_ops *ops)
 {
-	struct nft_chain *main = nft_chain_new(
-		&(struct nft_chain_spec){ .name = u->name, .rec = l->list->rec });
-
 	add_actions(l, u, ops);
-	for (size_t b = 0; b < l->prog->n_blocks; b++) {
-		const struct lb_block *blk = &l->prog->blocks[b];
-
-		if (!blk->linear) {
-			block_rules(l, u, main, b);
-			continue;
-		}
-		for (size_t i = blk->first; i < blk->end; i++) {
-			struct line x = { l, u, t, main, ops, l->list->rules[i] };
-
-			if (!lb_is_void(x.p))
-				line_rules(&x);
-		}
-	}
-	hold_chain(u, main);
+	add_blocks(l, u, t, ops);
 }
 
 static bool same_verdict(const struct lc_verdict *a, const struct lc_verdict *b)
@@ -854,11 +1057,17 @@ struct lc_list *lc_compile(const struct pol_list *list, const char *key)
 	for (size_t b = 0; b < l->prog->n_blocks; b++) {
 		const struct lb_block *blk = &l->prog->blocks[b];
 
-		for (int c = 0; !blk->linear && c < LB_CLASSES; c++)
-			for (int t = LB_A; t < LB_TABLES; t++)
-				if (blk->set[c][t].n)
-					add_table(l, b, c, t);
-		for (size_t i = blk->first; blk->linear && i < blk->end; i++) {
+		for (int c = 0; !blk->linear && c < LB_CLASSES; c++) {
+			const struct lb_tables *t = &blk->class[c];
+
+			add_tree(l, &(struct place){ b, c, "A" }, &t->a);
+			add_table(l, &(struct place){ b, c, "B" }, &t->b);
+			add_table(l, &(struct place){ b, c, "CA" }, &t->ca);
+			add_table(l, &(struct place){ b, c, "CB" }, &t->cb);
+			add_tree(l, &(struct place){ b, c, "C" }, &t->c);
+		}
+		/* Also of lines in tables: a use that returns has some of them as lines. */
+		for (size_t i = blk->first; i < blk->end; i++) {
 			if (lb_is_void(list->rules[i]))
 				continue;
 			add_addr_set(l, list->rules[i], LB_SRC);

@@ -33,7 +33,7 @@ struct lc_use {
 	int word;          /* of the connection's label, 0-3; -1: none */
 	bool count;        /* in LC_HITS */
 	struct lc_verdict {
-		int32_t code; /* NF_ACCEPT, NF_DROP, NFT_RETURN, NFT_GOTO, NFT_JUMP */
+		int32_t code; /* NF_ACCEPT, NF_DROP, NFT_RETURN, NFT_GOTO */
 		const char *chain;
 	} verdict[LC_ACTIONS]; /* by enum pol_action */
 };

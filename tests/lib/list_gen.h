@@ -12,7 +12,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#define LINES_MAX 400
+#define LINES_MAX 600
 
 struct arena {
 	struct pol_list list;

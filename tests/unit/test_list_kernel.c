@@ -22,6 +22,7 @@
 static struct arena *lists[2]; /* IPv4, IPv6 */
 static struct lc_list *compiled[2];
 static int raw[2];
+static bool returning; /* denied packets go back to the caller of the use */
 
 static void use_list(struct nft_table *t, struct nft_chain *base, int v6)
 {
@@ -29,7 +30,7 @@ static void use_list(struct nft_table *t, struct nft_chain *base, int v6)
 	struct lc_use use = { .chain = v6 ? "use6" : "use4",
 			      .word = 1,
 			      .count = true,
-			      .verdict = { [POL_DENY] = { NF_DROP, NULL },
+			      .verdict = { [POL_DENY] = { returning ? NFT_RETURN : NF_DROP, NULL },
 					   [POL_PERMIT] = { NFT_GOTO, "passed" },
 					   [POL_REJECT] = { NF_DROP, NULL },
 					   [POL_PASS] = { NF_DROP, NULL } } };
@@ -238,7 +239,8 @@ START_TEST(first_match)
 {
 	rnd = test_seed + (uint64_t)_i;
 	for (int i = 0; i < 8; i++) {
-		new_lists(1 + below(_i ? 150 : 12), i % 2);
+		returning = i >= 4;
+		new_lists(1 + below(_i == 2 ? LINES_MAX : _i ? 150 : 12), i % 2);
 		apply(1);
 		compare();
 	}
