@@ -408,36 +408,47 @@ static void push_all(struct boxes *to, const struct boxes *from)
 		push(to, &from->v[i]);
 }
 
-/* The disjoint boxes of b, in which the early ones of c are clipped in when that costs little;
- * else these become the disjoint boxes of ret_early. False: too many pieces. */
-static bool table_build(const struct boxes *b, const struct boxes *c, struct boxes *ret,
-			struct boxes *ret_early)
+/* Clips those of c that come before lines of b into b, when that makes few boxes more: then
+ * ret_early is empty, else it is them. False: b alone makes too many. */
+static bool settle(struct boxes *b, const struct boxes *c, struct boxes *ret_early)
 {
-	struct boxes clips = { 0 }, early = { 0 }, both = { 0 }, mixed = { 0 };
-	bool clip = find_early(b, c, &clips, &early), fits = disjoint(b, ret);
+	struct boxes clips = { 0 }, alone = { 0 }, mixed = { 0 }, both = { 0 };
+	bool clip = find_early(b, c, &clips, ret_early), fits = disjoint(b, &alone);
 
-	if (fits && early.n && clip) {
+	if (fits && clip && ret_early->n) {
 		push_all(&both, b);
 		push_all(&both, &clips);
 		qsort(both.v, both.n, sizeof(*both.v), rank_cmp);
-		clip = disjoint(&both, &mixed) && mixed.n <= ret->n + ret->n / 4 + LB_LEAF;
-		if (clip) {
-			struct boxes t = *ret;
+		if (disjoint(&both, &mixed) && mixed.n <= alone.n + alone.n / 4 + LB_LEAF) {
+			struct boxes t = *b;
 
-			*ret = mixed;
-			mixed = t;
-			early.n = 0;
+			*b = both;
+			both = t;
+			ret_early->n = 0;
 		}
 	}
-	fits = fits && disjoint(&early, ret_early);
 	free(clips.v);
-	free(early.v);
-	free(both.v);
+	free(alone.v);
 	free(mixed.v);
+	free(both.v);
 	return fits;
 }
 
 /* ---- trees ---- */
+
+static struct lb_set set_of(const struct boxes *b, uint8_t family)
+{
+	struct lb_set s = { .n = b->n, .box = b->v };
+
+	for (int f = 0; f < LB_FIELDS; f++)
+		for (size_t i = 0; i < b->n; i++)
+			if (b->v[i].lo[f] != 0 || b->v[i].hi[f] != lb_max(family, f))
+				s.used |= (uint8_t)(1u << f);
+	/* A set of several fields has two, and those of the ports are not in all classes. */
+	if (!(s.used & (s.used - 1)))
+		s.used |= 1u << LB_DST | 1u << LB_SRC;
+	return s;
+}
 
 /* Cut points of a field: values at which boxes begin, one in 2^shift of them, chosen by a hash of
  * the value. */
@@ -509,8 +520,9 @@ static bool cuts_find(const struct lb_set *s, enum lb_field f, struct cuts *ret)
 }
 
 /* Takes the boxes. */
-static void tree_build(struct lb_node *node, struct lb_set set, unsigned depth)
+static void tree_build(struct lb_node *node, const struct boxes *b, uint8_t family, unsigned depth)
 {
+	struct lb_set set = set_of(b, family);
 	struct cuts best = { .v = NULL }, c;
 	struct boxes *part;
 
@@ -541,7 +553,7 @@ static void tree_build(struct lb_node *node, struct lb_set set, unsigned depth)
 				  .from = best.v,
 				  .part = xcalloc(best.n, sizeof(*node->part)) };
 	for (size_t p = 0; p < best.n; p++)
-		tree_build(&node->part[p], (struct lb_set){ part[p].n, part[p].v }, depth + 1);
+		tree_build(&node->part[p], &part[p], family, depth + 1);
 	free(part);
 	free(set.box);
 }
@@ -578,7 +590,8 @@ static uint32_t rank_from(const struct boxes *ranks, uint32_t rank)
 
 bool lb_empty(const struct lb_tables *t)
 {
-	return t->a.leaf && t->c.leaf && t->a.set.n + t->b.n + t->c.set.n == 0;
+	return t->a.leaf && t->late.leaf && t->c.leaf &&
+	       t->a.set.n + t->b.n + t->late.set.n + t->c.set.n == 0;
 }
 
 static void block_drop(struct lb_block *b)
@@ -587,6 +600,7 @@ static void block_drop(struct lb_block *b)
 		struct lb_tables *t = &b->class[c];
 
 		tree_drop(&t->a);
+		tree_drop(&t->late);
 		tree_drop(&t->c);
 		free(t->b.box);
 		free(t->ca.box);
@@ -619,16 +633,16 @@ static enum lb_field pick_lead(const struct boxes *all, uint8_t family)
 	return src > 2 * dst && 4 * src > all->n ? LB_SRC : LB_DST;
 }
 
-static struct lb_set ranked(struct boxes *b, const struct boxes *over)
+static struct lb_set ranked(struct boxes *b, const struct boxes *over, uint8_t family)
 {
 	for (size_t i = 0; i < b->n; i++)
 		b->v[i].from = rank_from(over, b->v[i].rank);
-	return (struct lb_set){ b->n, b->v };
+	return set_of(b, family);
 }
 
 static bool tables_build(struct lb_tables *t, const struct boxes *all, uint8_t family)
 {
-	struct boxes in[3] = { 0 }, a = { 0 }, b = { 0 }, c = { 0 }, ca = { 0 }, cb = { 0 };
+	struct boxes in[3] = { 0 }, out[3] = { 0 }, early[3] = { 0 }, ranked_c[2] = { 0 };
 	enum lb_field other;
 	bool fits;
 
@@ -639,16 +653,27 @@ static bool tables_build(struct lb_tables *t, const struct boxes *all, uint8_t f
 
 		push(&in[specific(x, t->lead, family) ? 0 : specific(x, other, family) ? 1 : 2], x);
 	}
-	fits = table_build(&in[0], &in[2], &a, &ca);
-	fits = table_build(&in[1], &in[2], &b, &cb) && fits;
-	fits = disjoint(&in[2], &c) && fits;
-	t->ca = ranked(&ca, &a);
-	t->cb = ranked(&cb, &b);
-	t->b = ranked(&b, &a);
-	tree_build(&t->a, (struct lb_set){ a.n, a.v }, 0);
-	tree_build(&t->c, (struct lb_set){ c.n, c.v }, 0);
+	/* C into B, then B (with what came into it) and C into A. */
+	fits = settle(&in[1], &in[2], &early[1]);
+	fits = settle(&in[0], &in[1], &early[2]) && fits;
+	fits = settle(&in[0], &in[2], &early[0]) && fits;
 	for (int i = 0; i < 3; i++)
+		fits = disjoint(&in[i], &out[i]) && fits;
+	for (int i = 0; i < 2; i++)
+		fits = disjoint(&early[i], &ranked_c[i]) && fits;
+	t->ca = ranked(&ranked_c[0], &out[0], family);
+	t->cb = ranked(&ranked_c[1], &out[1], family);
+	t->late.leaf = true;
+	if (early[2].n)
+		t->b = ranked(&out[1], &out[0], family);
+	else
+		tree_build(&t->late, &out[1], family, 0);
+	tree_build(&t->a, &out[0], family, 0);
+	tree_build(&t->c, &out[2], family, 0);
+	for (int i = 0; i < 3; i++) {
 		free(in[i].v);
+		free(early[i].v);
+	}
 	return fits;
 }
 

@@ -10,19 +10,23 @@
  * the other; C, those specific in neither. Within a table, what earlier lines cover is cut off the
  * later ones, so its boxes are disjoint: at most one matches, a concatenated interval set finds it.
  *
- * Between tables the rank of the line decides, but nftables cannot compare the two ranks found. So
- * the rank found in A is one more field of the key of B, whose boxes have there the ranks that they
- * come before. Lines of C mostly come after what they overlap, and C is asked last; those that come
- * before lines of A (B) are clipped to these and put among them, or, where that makes too many
- * boxes, stand in a small table CA (CB), which again has a rank in its key:
+ * Between tables the rank of the line decides. Mostly the more specific table's lines come first,
+ * and tables are asked in the order A, B, C; lines that come before what they overlap in an earlier
+ * table are clipped to it and put among it. Where that would make too many boxes (lines from one
+ * host to anywhere and from anywhere to one host cross each other), the later table stands beside
+ *the earlier one, with the rank found in that as one more field of its key, as nftables cannot
+ *compare two ranks: its boxes have there the ranks that they come before. A, B and what may be
+ *beside them:
  *
  *	A {dst, src, ports} = rank; B {src, dst, ports, rank} = rank; CB {..., rank}  -> CB
  *	A                   = rank; B                                                 -> B
  *	A                   = rank; CA {..., rank}                                    -> CA
  *	A                                                                             -> A
+ *	late B              = rank; CB                                                -> CB
+ *	late B                                                                        -> B
  *	C {ports, ...}                                                                -> C
  *
- * Why A and C are trees: a set's cost is memory, about three cache lines for each 64 boxes and
+ * Why trees: a set's cost is memory, about three cache lines for each 64 boxes and
  * byte of the key; one of 10,000 boxes took 5 us. So a table is first cut by a field into parts of
  * about LB_LEAF boxes, which a map of intervals tells apart, and a part that is still large by
  * another. Where it is cut is a hash of the values themselves, so that a line more or less changes
@@ -70,6 +74,8 @@ struct lb_box {
 struct lb_set {
 	size_t n;
 	struct lb_box *box;
+	/* 1 << enum lb_field of those in which a box is less than everything; two at least */
+	uint8_t used;
 };
 
 struct lb_node {
@@ -84,8 +90,8 @@ struct lb_node {
 
 struct lb_tables {
 	enum lb_field lead; /* LB_DST, LB_SRC */
-	struct lb_node a, c;
-	struct lb_set b, ca, cb;
+	struct lb_node a, late, c;
+	struct lb_set b, ca, cb; /* one of b and late is empty */
 };
 
 struct lb_block {

@@ -23,6 +23,7 @@ static const char *const class_names[LB_CLASSES] = { "tcp", "udp", "icmp", "othe
 struct place {
 	size_t block;
 	enum lb_class class;
+	const struct lb_set *set; /* NULL: none, or not a leaf */
 	char path[NAME_SIZE / 2];
 };
 
@@ -116,22 +117,24 @@ static void field_add(struct layout *l, unsigned f, unsigned size)
 	l->regs = (uint8_t)(l->regs + DIV_ROUND_UP(size, 4));
 }
 
-/* The kernel narrows field by field, at the cost of what is still in: the telling ones first. */
+/* The kernel narrows field by field, at the cost of what is still in: the telling ones first. What
+ * is everything in all boxes is not looked at. */
 static struct layout layout_of(uint8_t family, enum lb_class class, enum lb_field first,
-			       uint32_t rank_none)
+			       uint8_t used, uint32_t rank_none)
 {
 	enum lb_field second = first == LB_DST ? LB_SRC : LB_DST;
+	const enum lb_field plain[] = { first, second, LB_P0, LB_P1 };
+	const enum lb_field ranked[] = { first, LB_P0, LB_P1, second };
 	struct layout l = { 0 };
 
-	field_add(&l, first, field_size(family, class, first));
-	if (!rank_none)
-		field_add(&l, second, field_size(family, class, second));
-	field_add(&l, LB_P0, field_size(family, class, LB_P0));
-	field_add(&l, LB_P1, field_size(family, class, LB_P1));
-	if (rank_none) {
-		field_add(&l, second, field_size(family, class, second));
-		field_add(&l, F_RANK, rank_bytes(rank_none));
+	for (int i = 0; i < LB_FIELDS; i++) {
+		enum lb_field f = rank_none ? ranked[i] : plain[i];
+
+		if (used & 1u << f)
+			field_add(&l, f, field_size(family, class, f));
 	}
+	if (rank_none)
+		field_add(&l, F_RANK, rank_bytes(rank_none));
 	return l;
 }
 
@@ -226,15 +229,17 @@ static bool is_place(const struct place *p, const char *table)
 	return !strncmp(p->path, table, n) && (!p->path[n] || p->path[n] == '.');
 }
 
-/* Those of B and early ones of C have a field for a rank; in B the other address leads. */
+/* B, and early ones of C, have a field for a rank; in B the other address leads. */
 static struct layout layout_at(const struct lc_list *l, const struct place *p)
 {
 	enum lb_field lead = tables_of(l, p)->lead;
-	bool ranked = is_place(p, "B") || is_place(p, "CA") || is_place(p, "CB");
+	bool b = is_place(p, "B"), late = is_place(p, "L");
+	bool ranked = b || is_place(p, "CA") || is_place(p, "CB");
 
-	if (is_place(p, "B"))
+	if (b || late)
 		lead = lead == LB_DST ? LB_SRC : LB_DST;
-	return layout_of(l->list->family, p->class, lead, ranked ? block_of(l, p)->none : 0);
+	return layout_of(l->list->family, p->class, lead, p->set->used,
+			 ranked ? block_of(l, p)->none : 0);
 }
 
 /* B looks at the rank that is found in A, also when nothing is. */
@@ -243,8 +248,9 @@ static bool has_catchall(const struct lc_list *l, const struct place *p)
 	return is_place(p, "A") && tables_of(l, p)->b.n;
 }
 
-static void add_table(struct lc_list *l, const struct place *p, const struct lb_set *boxes)
+static void add_table(struct lc_list *l, const struct place *p)
 {
+	const struct lb_set *boxes = p->set;
 	uint32_t none = block_of(l, p)->none;
 	struct layout lay = layout_at(l, p);
 	struct nft_set_spec spec = { .flags = NFT_SET_INTERVAL,
@@ -302,13 +308,15 @@ static struct place part_at(const struct place *p, lb_num from)
 
 static void add_tree(struct lc_list *l, const struct place *p, const struct lb_node *node)
 {
+	struct place q = *p;
+
 	if (node->leaf) {
-		add_table(l, p, &node->set);
+		q.set = &node->set;
+		add_table(l, &q);
 		return;
 	}
 	for (size_t i = 0; i < node->n; i++) {
-		struct place q = part_at(p, node->from[i]);
-
+		q = part_at(p, node->from[i]);
 		add_tree(l, &q, &node->part[i]);
 	}
 }
@@ -440,22 +448,27 @@ static struct nft_rule *probe(const struct lc_list *l, const struct use *u,
 	return r;
 }
 
-/* What a part of A adds to a chain: see list_box.h. */
+/* What a part of A, late B or C adds to a chain: see list_box.h. */
 static void leaf_rules(const struct lc_list *l, const struct use *u, struct nft_chain *c,
-		       const struct place *a, bool in_a)
+		       const struct place *p)
 {
-	const struct lb_tables *t = tables_of(l, a);
-	struct place b = { a->block, a->class, "B" }, ca = { a->block, a->class, "CA" },
-		     cb = { a->block, a->class, "CB" };
+	const struct lb_tables *t = tables_of(l, p);
+	struct place b = { p->block, p->class, &t->b, "B" };
+	struct place ca = { p->block, p->class, &t->ca, "CA" };
+	struct place cb = { p->block, p->class, &t->cb, "CB" };
+	bool in = p->set->n, beside_b = is_place(p, "A") && t->b.n;
 
-	if (t->b.n && t->cb.n)
-		nft_chain_add(c, probe(l, u, (const struct place *[]){ a, &b, &cb, NULL }, in_a));
-	if (t->b.n)
-		nft_chain_add(c, probe(l, u, (const struct place *[]){ a, &b, NULL }, in_a));
-	if (in_a && t->ca.n)
-		nft_chain_add(c, probe(l, u, (const struct place *[]){ a, &ca, NULL }, true));
-	if (in_a)
-		nft_chain_add(c, probe(l, u, (const struct place *[]){ a, NULL }, true));
+	if (beside_b && t->cb.n)
+		nft_chain_add(c, probe(l, u, (const struct place *[]){ p, &b, &cb, NULL }, in));
+	if (beside_b)
+		nft_chain_add(c, probe(l, u, (const struct place *[]){ p, &b, NULL }, in));
+	if (!in)
+		return;
+	if (is_place(p, "A") && t->ca.n)
+		nft_chain_add(c, probe(l, u, (const struct place *[]){ p, &ca, NULL }, true));
+	if (is_place(p, "L") && t->cb.n)
+		nft_chain_add(c, probe(l, u, (const struct place *[]){ p, &cb, NULL }, true));
+	nft_chain_add(c, probe(l, u, (const struct place *[]){ p, NULL }, true));
 }
 
 static void hold_chain(struct use *u, struct nft_chain *c)
@@ -528,14 +541,15 @@ static void cut_rules(const struct lc_list *l, struct use *u, struct nft_chain *
 static void tree_rules(const struct lc_list *l, struct use *u, struct nft_chain *c,
 		       const struct place *p, const struct lb_node *node, const char *next)
 {
+	struct place leaf;
+
 	if (!node->leaf) {
 		cut_rules(l, u, c, p, node, next);
 		return;
 	}
-	if (is_place(p, "A"))
-		leaf_rules(l, u, c, p, node->set.n > 0);
-	else if (node->set.n)
-		nft_chain_add(c, probe(l, u, (const struct place *[]){ p, NULL }, true));
+	leaf = *p;
+	leaf.set = &node->set;
+	leaf_rules(l, u, c, &leaf);
 }
 
 static struct nft_chain *new_chain(const struct lc_list *l, const char *name)
@@ -543,33 +557,43 @@ static struct nft_chain *new_chain(const struct lc_list *l, const char *name)
 	return nft_chain_new(&(struct nft_chain_spec){ .name = name, .rec = l->list->rec });
 }
 
-/* A and what is beside it, then C, then `next`. */
+static bool tree_empty(const struct lb_node *n)
+{
+	return n->leaf && !n->set.n;
+}
+
+/* A and what is beside it, then late B, C, and `next`. Parts of a table in chains of their own go
+ * on where the table does. */
 static void add_class(const struct lc_list *l, struct use *u, size_t block, enum lb_class class,
 		      const char *next)
 {
-	struct place a = { block, class, "A" }, c = { block, class, "C" };
-	const struct lb_tables *t = tables_of(l, &a);
-	bool has_c = !t->c.leaf || t->c.set.n;
-	char name[NAME_SIZE], rest[NAME_SIZE];
-	struct nft_chain *chain, *after;
+	static const char *const paths[] = { "A", "L", "C" };
+	struct place p = { .block = block, .class = class };
+	const struct lb_tables *t = tables_of(l, &p);
+	const struct lb_node *trees[] = { &t->a, &t->late, &t->c };
+	char name[NAME_SIZE];
+	struct nft_chain *chain;
 
 	snprintf(name, sizeof(name), "%s.%zu.%s", u->name, block, class_names[class]);
 	chain = new_chain(l, name);
-	/* Parts of A in chains of their own go on where this one does. */
-	if (!t->a.leaf && has_c) {
-		snprintf(rest, sizeof(rest), "%s.%zu.%s.rest", u->name, block, class_names[class]);
-		tree_rules(l, u, chain, &a, &t->a, rest);
-		go_on(chain, l, rest);
-		after = new_chain(l, rest);
-		tree_rules(l, u, after, &c, &t->c, next);
-		go_on(after, l, next);
-		hold_chain(u, after);
-	} else {
-		tree_rules(l, u, chain, &a, &t->a, next);
-		if (has_c)
-			tree_rules(l, u, chain, &c, &t->c, next);
-		go_on(chain, l, next);
+	for (size_t i = 0; i < ARRAY_LEN(trees); i++) {
+		bool more = false;
+
+		for (size_t k = i + 1; k < ARRAY_LEN(trees); k++)
+			more = more || !tree_empty(trees[k]);
+		rtr_strlcpy(p.path, paths[i], sizeof(p.path));
+		if (trees[i]->leaf || !more) {
+			tree_rules(l, u, chain, &p, trees[i], next);
+			continue;
+		}
+		snprintf(name, sizeof(name), "%s.%zu.%s.after%s", u->name, block,
+			 class_names[class], paths[i]);
+		tree_rules(l, u, chain, &p, trees[i], name);
+		go_on(chain, l, name);
+		hold_chain(u, chain);
+		chain = new_chain(l, name);
 	}
+	go_on(chain, l, next);
 	hold_chain(u, chain);
 }
 
@@ -1060,11 +1084,12 @@ struct lc_list *lc_compile(const struct pol_list *list, const char *key)
 		for (int c = 0; !blk->linear && c < LB_CLASSES; c++) {
 			const struct lb_tables *t = &blk->class[c];
 
-			add_tree(l, &(struct place){ b, c, "A" }, &t->a);
-			add_table(l, &(struct place){ b, c, "B" }, &t->b);
-			add_table(l, &(struct place){ b, c, "CA" }, &t->ca);
-			add_table(l, &(struct place){ b, c, "CB" }, &t->cb);
-			add_tree(l, &(struct place){ b, c, "C" }, &t->c);
+			add_tree(l, &(struct place){ b, c, NULL, "A" }, &t->a);
+			add_table(l, &(struct place){ b, c, &t->b, "B" });
+			add_tree(l, &(struct place){ b, c, NULL, "L" }, &t->late);
+			add_table(l, &(struct place){ b, c, &t->ca, "CA" });
+			add_table(l, &(struct place){ b, c, &t->cb, "CB" });
+			add_tree(l, &(struct place){ b, c, NULL, "C" }, &t->c);
 		}
 		/* Also of lines in tables: a use that returns has some of them as lines. */
 		for (size_t i = blk->first; i < blk->end; i++) {

@@ -52,10 +52,12 @@ static const struct pol_rule *block_match(const struct lb_block *b, const struct
 	}
 	a = tree_find(&t->a, key);
 	x = set_find(&t->b, key, a ? a->rank : b->none);
-	if (x && set_find(&t->cb, key, x->rank))
-		x = set_find(&t->cb, key, x->rank);
-	else if (!x && a)
+	if (x)
+		x = set_find(&t->cb, key, x->rank) ?: x;
+	else if (a)
 		x = set_find(&t->ca, key, a->rank) ?: a;
+	if (!x && (x = tree_find(&t->late, key)))
+		x = set_find(&t->cb, key, x->rank) ?: x;
 	if (!x)
 		x = tree_find(&t->c, key);
 	return x ? l->rules[x->rule] : NULL;
@@ -118,6 +120,7 @@ static void check_list(struct arena *a, uint8_t family, unsigned packets)
 		for (int c = 0; c < LB_CLASSES && !p->blocks[i].linear; c++) {
 			assert_tree(&p->blocks[i].class[c].a);
 			assert_tree(&p->blocks[i].class[c].c);
+			assert_tree(&p->blocks[i].class[c].late);
 			assert_disjoint(&p->blocks[i].class[c].b);
 			assert_disjoint(&p->blocks[i].class[c].ca);
 			assert_disjoint(&p->blocks[i].class[c].cb);
