@@ -70,7 +70,7 @@ struct ct_entry {
 	enum ct_state state;
 	bool unacked; /* TCP: data is on its way; another timeout holds */
 	struct ct_meta meta;
-	uint32_t label[4]; /* as the policy wrote it: docs/design/policy.md */
+	uint32_t label[4];                    /* as the policy wrote it: docs/design/policy.md */
 	uint64_t packets[2], bytes[2];        /* 0 where nf_conntrack_acct was off at its start */
 	uint64_t start_real_ns, stop_real_ns; /* 0: unknown, still there */
 	char helper[16];
