@@ -158,3 +158,4 @@ rtr_autod_SOURCES += daemon/auto/ra.c daemon/auto/ra.h
 rtr_autod_CPPFLAGS = $(DAEMON_CPPFLAGS)
 rtr_autod_CFLAGS = $(AM_CFLAGS) $(SECCOMP_CFLAGS)
 rtr_autod_LDADD = librtr.a $(SECCOMP_LIBS)
+librtrd_a_SOURCES += daemon/firewall/fw_log.c daemon/firewall/fw_log.h

@@ -7,6 +7,7 @@
 #include "firewall/fw_commit.h"
 #include "firewall/policy_impl.h"
 #include "iface/iface.h"
+#include "nft/nft.h"
 #include "route/route.h"
 
 #include <string.h>
@@ -92,6 +93,12 @@ static void check_extras(struct check *c, const struct ace *a)
 		check_error(c, &a->rec, "a limit belongs to a permit: what exceeds it is dropped");
 	if (a->per_source && !limit)
 		check_error(c, &a->rec, "per-source needs limit-rate or limit-connections");
+	if (a->connections && !c->offline && !nft_cap(NFT_CAP_CONNLIMIT))
+		check_error(c, &a->rec, "this kernel has no limit of connections (nft_connlimit)");
+	if (a->log && !c->offline && !nft_cap(NFT_CAP_LOG))
+		check_error(c, &a->rec, "this kernel cannot log packets (nft_log)");
+	if (SCH_HAS(a, helper) && !c->offline && !nft_cap(NFT_CAP_CT_HELPER))
+		check_error(c, &a->rec, "this kernel has no application helpers");
 	if (a->log_rate && !a->log)
 		check_error(c, &a->rec, "log-rate needs log");
 	if (SCH_HAS(a, helper) && a->action != ACE_PERMIT)
@@ -392,6 +399,8 @@ static void check_urpf(struct check *c, const struct iface *i, const struct sch_
 
 	if (!u)
 		return;
+	if (!c->offline && !nft_cap(NFT_CAP_FIB))
+		check_error(c, &u->rec, "this kernel has no route lookup in rules (nft_fib)");
 	if (u->via == IF_URPF_FEASIBLE)
 		check_error(c, &u->rec,
 			    "the kernel looks at the best route only; reachable-via rx takes each "
@@ -433,6 +442,9 @@ static void check_ifaces(struct check *c)
 		if (z && i->bridge_group)
 			check_error(c, &z->rec, "%s is a port of BVI%u: name that", i->name,
 				    i->bridge_group);
+		if ((rec_only(&i->rec, &if_mss4_type) || rec_only(&i->rec, &if_mss6_type)) &&
+		    !c->offline && !nft_cap(NFT_CAP_TCPOPT))
+			check_error(c, &i->rec, "this kernel cannot change options of TCP");
 		check_bindings(c, i, &if_acl4_type, AF_INET);
 		check_bindings(c, i, &if_acl6_type, AF_INET6);
 		check_urpf(c, i, &if_urpf4_type, AF_INET);

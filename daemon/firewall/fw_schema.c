@@ -6,6 +6,7 @@
 #include "cli/command.h"
 #include "firewall/compile.h"
 #include "firewall/fw_commit.h"
+#include "firewall/fw_log.h"
 #include "firewall/fw_show.h"
 #include "firewall/list_hits.h"
 #include "iface/iface.h"
@@ -291,11 +292,13 @@ static int fw_init(void)
 {
 	fw_names_init();
 	fw_commit_init();
+	fw_log_init(cmd_base());
 	return lc_hits_init(cmd_base());
 }
 
 static void fw_fini(void)
 {
+	fw_log_fini();
 	fw_commit_fini();
 	lc_hits_fini();
 	fw_compile_fini();

@@ -332,3 +332,85 @@ def test_own_session(net):
     r1.cli("commit abort")
     wait_for(lambda: not silent(lambda: tcp(lan, BOX_LAN[4], 8080)), what="the way back")
     s.close()
+
+
+def logged(r1, what):
+    wait_for(lambda: re.search(what, r1.cli("show logging")), what=what)
+
+
+def test_log(net):
+    r1, lan, server = net.r1, net.lan, net.server
+    for v in (4, 6):
+        set_list(r1, v, ["10 permit tcp any any eq 80 log", "20 permit icmp any any log", "30 deny udp any any log",
+                         "40 reject tcp any any eq 81 log log-rate 1"])
+        a, b = re.escape(LAN[v]), re.escape(WAN[v])
+        assert tcp(lan, WAN[v], 80) == "open"
+        logged(r1, rf"%SEC-6-IPACCESSLOGP: list T 10 permitted tcp {a}\(\d+\) -> {b}\(80\), 1 packet \[eth0\]")
+        lan.ping(WAN[v], 1)
+        logged(r1, rf"%SEC-6-IPACCESSLOGDP: list T 20 permitted icmp\w* {a} -> {b} \((8|128)/0\)")
+        assert silent(lambda: udp(lan, server, WAN[v], 5000))
+        logged(r1, rf"list T 30 denied udp {a}\(\d+\) -> {b}\(5000\)")
+        for _ in range(20):
+            assert tcp(lan, WAN[v], 81) == "refused"
+        logged(r1, rf"list T 40 rejected tcp {a}\(\d+\) -> {b}\(81\)")
+    # One a minute, and the burst that a new line has.
+    assert len(re.findall(r"list T 40 ", r1.cli("show logging"))) < 20
+    r1.config(ZONES + ["policy-map type inspect P", "class type inspect class-default", "drop log",
+                       "zone-pair security X source INSIDE destination OUTSIDE", "service-policy type inspect P"])
+    assert silent(lambda: tcp(lan, WAN[4], 80))
+    logged(r1, r"list X class class-default denied tcp")
+
+
+def test_limits(net):
+    r1, lan, server = net.r1, net.lan, net.server
+    for v in (4, 6):
+        set_list(r1, v, ["permit tcp any any eq 80 limit-rate 1 burst 3 per-source",
+                         "permit tcp any any eq 81 limit-connections 2 per-source", "permit udp any any limit-rate 1 burst 2",
+                         "permit tcp any any eq 443"])
+        got = [silent(lambda: tcp(lan, WAN[v], 80)) for _ in range(6)]
+        # What the rate let in anew meanwhile is at most one.
+        assert got[:3] == [False] * 3 and got.count(True) >= 2, got
+        held = [tcp(lan, WAN[v], 81, keep=True) for _ in range(2)]
+        assert silent(lambda: tcp(lan, WAN[v], 81))
+        assert tcp(lan, WAN[v], 443) == "open"
+        got = [silent(lambda: udp(lan, server, WAN[v], 80)) for _ in range(5)]
+        assert got[:2] == [False] * 2 and True in got
+        for s in held:
+            s.close()
+    wait_for(lambda: r1.json("show firewall drops")["limit"]["packets"] > 0, what="drops above the limit")
+
+
+def test_hours_and_sources(net):
+    r1, lan = net.r1, net.lan
+    r1.config(["time-range NIGHT", "absolute end 0:00 1 January 2020", "exit", "time-range EVER", "periodic daily 0:00 to 24:00"])
+    for v in (4, 6):
+        set_list(r1, v, ["permit tcp any any eq 80 time-range EVER", "permit tcp any any eq 81 time-range NIGHT"])
+        assert tcp(lan, WAN[v], 80) == "open"
+        assert silent(lambda: tcp(lan, WAN[v], 81))
+    assert "(inactive)" in r1.cli("show access-lists")
+    # Reverse path: a source of another interface, one of nowhere.
+    r1.config(["interface eth0", "no ip access-group T in", "no ipv6 traffic-filter T in"])
+    lan.ip("addr", "add", "198.51.100.77/32", "dev", "eth0")
+    lan.ip("addr", "add", "2001:db8:100::77/128", "dev", "eth0", "nodad")
+    before = r1.json("show firewall drops")["reverse_path"]["packets"]
+    r1.config(["interface eth0", "ip verify unicast source reachable-via rx", "ipv6 verify unicast source reachable-via rx"])
+    for v, spoofed in ((4, "198.51.100.77"), (6, "2001:db8:100::77")):
+        assert lan.ping(WAN[v], 1, args=("-I", LAN[v])) == 1
+        assert lan.ping(WAN[v], 1, timeout=1, args=("-I", spoofed), check=False) == 0
+    wait_for(lambda: r1.json("show firewall drops")["reverse_path"]["packets"] >= before + 2, what="reverse path drops")
+    with pytest.raises(CliError, match="allow-default"):
+        r1.config(["interface eth1", "ip verify unicast source reachable-via rx"])
+
+
+def test_segment_size(net):
+    r1, lan = net.r1, net.lan
+    r1.config(["interface eth1", "ip tcp adjust-mss 1000", "ipv6 tcp adjust-mss 1100"])
+    for v, mss in ((4, 1000), (6, 1100)):
+        s = tcp(lan, WAN[v], 80, keep=True)
+        assert s.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) <= mss
+        s.close()
+    r1.config(["interface eth1", "mtu 1400", "ip tcp adjust-mss auto", "ipv6 tcp adjust-mss auto"])
+    for v, mss in ((4, 1360), (6, 1340)):
+        s = tcp(lan, WAN[v], 80, keep=True)
+        assert s.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) <= mss
+        s.close()
