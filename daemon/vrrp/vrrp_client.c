@@ -479,7 +479,7 @@ static void read_slot(const struct vrrp_slot *s, struct vrrp_slot *ret)
 		uint32_t seq = __atomic_load_n(&s->seq, __ATOMIC_ACQUIRE);
 
 		memcpy(ret, s, sizeof(*ret));
-		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		vrrp_fence(__ATOMIC_ACQUIRE);
 		if (!(seq & 1) && seq == __atomic_load_n(&s->seq, __ATOMIC_RELAXED))
 			return;
 	}

@@ -122,7 +122,7 @@ extern const struct vrrp_fsm_ops vg_ops;
 static inline struct vrrp_status *st_begin(struct vg *g)
 {
 	__atomic_store_n(&g->slot->seq, g->slot->seq + 1, __ATOMIC_RELAXED);
-	__atomic_thread_fence(__ATOMIC_RELEASE);
+	vrrp_fence(__ATOMIC_RELEASE);
 	return &g->slot->st;
 }
 

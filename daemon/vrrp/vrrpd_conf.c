@@ -178,7 +178,7 @@ static void start_group(struct vg *g, bool new_if, uint64_t now)
 static void set_conf(struct vg *g, const struct vrrp_conf *c)
 {
 	__atomic_store_n(&g->slot->seq, g->slot->seq + 1, __ATOMIC_RELAXED);
-	__atomic_thread_fence(__ATOMIC_RELEASE);
+	vrrp_fence(__ATOMIC_RELEASE);
 	g->slot->conf = *c;
 	st_end(g);
 }

@@ -146,6 +146,14 @@ struct vrrp_slot {
 	struct vrrp_status st;
 };
 
+/* Between the number of a slot and its content. GCC's ThreadSanitizer knows no fences; what it
+ * checks is one process, and a slot's readers are another. */
+#ifdef __SANITIZE_THREAD__
+#define vrrp_fence(order) __atomic_signal_fence(order)
+#else
+#define vrrp_fence(order) __atomic_thread_fence(order)
+#endif
+
 #define VRRP_SHM_MAGIC 0x76727232u
 
 struct vrrp_shm {

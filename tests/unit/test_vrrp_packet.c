@@ -61,11 +61,12 @@ END_TEST
 static enum vrrp_drop change(unsigned at, uint8_t value, bool sum)
 {
 	uint8_t buf[sizeof(v3_plain)];
-	struct vrrp_rx rx = rx_of(buf, sizeof(buf), "10.0.0.1");
+	struct vrrp_rx rx;
 	struct vrrp_advert a;
 	uint32_t s = 0;
 
 	memcpy(buf, v3_plain, sizeof(buf));
+	rx = rx_of(buf, sizeof(buf), "10.0.0.1");
 	buf[at] = value;
 	if (sum) {
 		buf[6] = buf[7] = 0;
