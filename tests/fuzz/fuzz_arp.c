@@ -12,6 +12,8 @@ static uint32_t half(uint32_t below)
 	return below / 2;
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	uint64_t now = NSEC_PER_SEC, told = 0;

@@ -66,3 +66,8 @@ tests_fuzz_fuzz_arp_SOURCES = tests/fuzz/fuzz_arp.c daemon/neigh/arpd_dad.c daem
 tests_fuzz_fuzz_arp_CPPFLAGS = $(DAEMON_CPPFLAGS)
 tests_fuzz_fuzz_arp_LDADD = librtr.a
 tests_fuzz_fuzz_arp_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+fuzz_progs += tests/fuzz/fuzz_dhcp
+tests_fuzz_fuzz_dhcp_SOURCES = tests/fuzz/fuzz_dhcp.c daemon/auto/dhcp_client.c daemon/auto/dhcp_wire.c daemon/auto/ra.c
+tests_fuzz_fuzz_dhcp_CPPFLAGS = $(DAEMON_CPPFLAGS)
+tests_fuzz_fuzz_dhcp_LDADD = librtr.a
+tests_fuzz_fuzz_dhcp_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
