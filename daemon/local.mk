@@ -136,6 +136,7 @@ rtr_vrrpd_CPPFLAGS = $(DAEMON_CPPFLAGS)
 rtr_vrrpd_CFLAGS = $(AM_CFLAGS) $(CAPNG_CFLAGS) $(SECCOMP_CFLAGS)
 rtr_vrrpd_LDADD = librtrd.a librtr.a $(CAPNG_LIBS) $(SECCOMP_LIBS) -lpthread
 librtrd_a_SOURCES += daemon/system/parent_vrrp.c daemon/system/parent_vrrp.h
+librtrd_a_SOURCES += daemon/system/parent_exec.c daemon/system/parent_exec.h
 librtrd_a_SOURCES += daemon/vrrp/vrrp.h daemon/vrrp/vrrp_schema.c daemon/vrrp/vrrp_check.c
 librtrd_a_SOURCES += daemon/vrrp/vrrp_want.c daemon/vrrp/vrrp_plan.c daemon/vrrp/vrrp_client.c
 librtrd_a_SOURCES += daemon/vrrp/vrrp_show.c daemon/vrrp/vrrp_nft.c

@@ -23,7 +23,8 @@ static const char usage_text[] =
 	"  -h, --help             print this text\n"
 	"Exit status: 0 stopped or checked well, 1 failed, 2 usage, 3 wrong configuration, 4 an\n"
 	"instance of this name is running. rtrd stays in the foreground; SIGHUP loads the startup\n"
-	"configuration again, SIGTERM stops rtrd and leaves the kernel's configuration as it is.\n";
+	"configuration again, SIGTERM stops rtrd and leaves the kernel's configuration as it is.\n"
+	"SIGUSR2 starts the program on disk in its place (upgrade); virtual routers stay.\n";
 
 enum { OPT_NO_PARENT = 256, OPT_RUN_DIR, OPT_STATE_DIR, OPT_MANUAL };
 
@@ -48,9 +49,9 @@ static int usage_error(void)
 
 int main(int argc, char **argv)
 {
-	struct parent_opts o = { .name = "main",
-				 .run_base = "/run/rtr",
-				 .state_base = "/var/lib/rtr" };
+	struct parent_opts o = {
+		.name = "main", .run_base = "/run/rtr", .state_base = "/var/lib/rtr", .argv = argv
+	};
 	char *config = NULL;
 	int opt, status;
 

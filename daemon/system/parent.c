@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "parent.h"
+#include "parent_exec.h"
 #include "parent_notify.h"
 #include "parent_prog.h"
 #include "parent_setup.h"
@@ -32,7 +33,7 @@ struct parent {
 	char *run_dir, *state_dir, *sock_path;
 	struct parent_user user;
 	int lock_fd, listen_fd, signal_fd;
-	sigset_t old_mask;
+	sigset_t mask, old_mask;
 
 	pid_t child; /* 0 = none */
 	int link;    /* our end of the socketpair; -1 = none */
@@ -47,6 +48,10 @@ struct parent {
 	size_t n_held;
 	struct parent_progs progs;
 	struct parent_vrrp vrrp;
+	struct parent_keep keep; /* of the program that was here before */
+	bool kept;
+	char *exe;
+	uint64_t exec_due_ns; /* an upgrade waits for the child's end, until then; 0 = none */
 	int exit_status;
 	bool ending; /* the child has ended for good */
 };
@@ -248,6 +253,27 @@ static void end(struct parent *p)
 		parent_vrrp_stop(&p->vrrp);
 }
 
+/* The program on disk takes this process's place. Returns when it cannot. */
+static void exec_again(struct parent *p)
+{
+	struct parent_keep k = { .lock_fd = p->lock_fd, .listen_fd = p->listen_fd };
+	int r;
+
+	p->exec_due_ns = 0;
+	memcpy(k.held, p->held, sizeof(k.held));
+	k.n_held = p->n_held;
+	parent_vrrp_keep(&p->vrrp, &k);
+	/* The worker's helpers: the next one asks for them again. */
+	parent_prog_end(&p->progs);
+	notify_export();
+	sigprocmask(SIG_SETMASK, &p->old_mask, NULL);
+	r = p->exe ? parent_exec(p->exe, p->opts->argv, &k) : -ENOENT;
+	sigprocmask(SIG_BLOCK, &p->mask, NULL);
+	fprintf(stderr, "rtrd: cannot start %s in our place: %s; going on as before\n",
+		p->exe ? p->exe : "rtrd", strerror(-r));
+	schedule_restart(p);
+}
+
 static void child_ended(struct parent *p, int status)
 {
 	p->child = 0;
@@ -258,6 +284,10 @@ static void child_ended(struct parent *p, int status)
 		close(p->link);
 	p->link = -1;
 
+	if (p->exec_due_ns && !p->stop_due_ns) {
+		exec_again(p);
+		return;
+	}
 	if (p->stop_due_ns || (WIFEXITED(status) && WEXITSTATUS(status) == RTRD_OK)) {
 		/* Killed by SIGTERM: it came before the child had set up its handler. */
 		p->exit_status = WIFEXITED(status)             ? WEXITSTATUS(status)
@@ -308,6 +338,14 @@ static void take_signal(struct parent *p)
 		if (p->vrrp.pid && waitpid(p->vrrp.pid, &status, WNOHANG) == p->vrrp.pid)
 			parent_vrrp_ended(&p->vrrp, status, rtr_now_ns());
 		break;
+	case SIGUSR2:
+		notify_reloading();
+		p->exec_due_ns = rtr_now_ns() + STOP_WAIT_NS;
+		if (p->child)
+			kill(p->child, SIGTERM);
+		else
+			exec_again(p);
+		break;
 	case SIGHUP:
 		notify_reloading();
 		if (p->child)
@@ -334,6 +372,10 @@ static int run_timers(struct parent *p)
 		kill(p->child, SIGKILL);
 		p->stop_due_ns = now + STOP_WAIT_NS;
 	}
+	if (p->exec_due_ns && p->child && now >= p->exec_due_ns) {
+		kill(p->child, SIGKILL);
+		p->exec_due_ns = now + STOP_WAIT_NS;
+	}
 	if (p->watchdog_ns && now >= p->tick_due_ns) {
 		/* Ours to answer while there is no child; else it must have beaten lately. */
 		if (!p->child || !p->ready_once || now - p->beat_ns < p->watchdog_ns / 2)
@@ -344,6 +386,8 @@ static int run_timers(struct parent *p)
 		due = MIN(due, p->start_due_ns);
 	else if (p->stop_due_ns && p->child)
 		due = MIN(due, p->stop_due_ns);
+	else if (p->exec_due_ns)
+		due = MIN(due, p->exec_due_ns);
 	if (p->watchdog_ns)
 		due = MIN(due, p->tick_due_ns);
 	if (due == UINT64_MAX)
@@ -400,6 +444,14 @@ static int set_up(struct parent *p)
 		    : 0;
 	if (r)
 		return fail("make", o->config_dir, r);
+	p->kept = parent_exec_taken(&p->keep);
+	if (p->kept) {
+		p->lock_fd = p->keep.lock_fd;
+		p->listen_fd = p->keep.listen_fd;
+		memcpy(p->held, p->keep.held, sizeof(p->held));
+		p->n_held = p->keep.n_held;
+		return 0;
+	}
 	p->lock_fd = parent_lock(p->run_dir, &other);
 	if (p->lock_fd == -EWOULDBLOCK) {
 		fprintf(stderr,
@@ -427,21 +479,23 @@ static int run_alone(struct parent *p)
 
 static int run_parent(struct parent *p)
 {
-	sigset_t mask;
-
 	p->watchdog_ns = notify_init();
-	sigemptyset(&mask);
-	sigaddset(&mask, SIGCHLD);
-	sigaddset(&mask, SIGHUP);
-	sigaddset(&mask, SIGTERM);
-	sigaddset(&mask, SIGINT);
-	sigprocmask(SIG_BLOCK, &mask, &p->old_mask);
+	sigemptyset(&p->mask);
+	sigaddset(&p->mask, SIGCHLD);
+	sigaddset(&p->mask, SIGHUP);
+	sigaddset(&p->mask, SIGTERM);
+	sigaddset(&p->mask, SIGINT);
+	sigaddset(&p->mask, SIGUSR2);
+	sigprocmask(SIG_BLOCK, &p->mask, &p->old_mask);
+	p->exe = parent_exec_path();
 	p->vrrp = (struct parent_vrrp){ .instance = p->opts->name,
 					.run_dir = p->run_dir,
 					.user = &p->user,
 					.mask = &p->old_mask };
 	parent_vrrp_init(&p->vrrp);
-	p->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (p->kept)
+		parent_vrrp_take(&p->vrrp, &p->keep);
+	p->signal_fd = signalfd(-1, &p->mask, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (p->signal_fd < 0)
 		return fail("watch", "signals", -errno);
 	supervise(p);
@@ -470,6 +524,7 @@ int parent_main(const struct parent_opts *o)
 		close(p.lock_fd);
 	for (size_t i = 0; i < p.n_held; i++)
 		close(p.held[i].fd);
+	free(p.exe);
 	free(p.run_dir);
 	free(p.state_dir);
 	free(p.sock_path);

@@ -63,6 +63,7 @@ struct parent_opts {
 	const char *name, *config;
 	const char *run_base, *state_base; /* /run/rtr and /var/lib/rtr */
 	const char *config_dir; /* made for the worker to write in; NULL: the user's own */
+	char *const *argv;      /* the command line, for a start in our own place */
 	bool no_parent;         /* rtrd_main in this process, for tests and debuggers */
 };
 

@@ -11,6 +11,7 @@
 static int sock = -1;
 static struct sockaddr_un to;
 static socklen_t to_size;
+static char *env_path, *env_usec;
 
 static void find_socket(void)
 {
@@ -38,6 +39,8 @@ uint64_t notify_init(void)
 		us = 0;
 	if (pid && (rtr_parse_u64(pid, 1, INT32_MAX, &p) || (pid_t)p != getpid()))
 		us = 0;
+	env_path = getenv("NOTIFY_SOCKET") ? xstrdup(getenv("NOTIFY_SOCKET")) : NULL;
+	env_usec = usec ? xstrdup(usec) : NULL;
 	unsetenv("NOTIFY_SOCKET");
 	unsetenv("WATCHDOG_USEC");
 	unsetenv("WATCHDOG_PID");
@@ -59,8 +62,19 @@ void notify_reloading(void)
 	notify_send(state);
 }
 
+void notify_export(void)
+{
+	if (env_path)
+		setenv("NOTIFY_SOCKET", env_path, 1);
+	if (env_usec)
+		setenv("WATCHDOG_USEC", env_usec, 1);
+}
+
 void notify_fini(void)
 {
+	free(env_path);
+	free(env_usec);
+	env_path = env_usec = NULL;
 	if (sock >= 0)
 		close(sock);
 	sock = -1;

@@ -15,5 +15,7 @@ void notify_send(const char *state);
 /* RELOADING=1 with the time stamp that Type=notify-reload wants. */
 void notify_reloading(void);
 void notify_fini(void);
+/* Gives the environment back what notify_init took out of it, for a program in our place. */
+void notify_export(void);
 
 #endif

@@ -2,6 +2,7 @@
 #include "system/parent_vrrp.h"
 
 #include "hash.h"
+#include "system/parent_exec.h"
 #include "rtr/vrrp.h"
 
 #include <errno.h>
@@ -409,4 +410,38 @@ void parent_vrrp_fini(struct parent_vrrp *v)
 		close(v->shm_fd);
 	if (v->exe_fd >= 0)
 		close(v->exe_fd);
+}
+
+void parent_vrrp_keep(const struct parent_vrrp *v, struct parent_keep *k)
+{
+	k->vrrp_pid = v->pid;
+	k->vrrp_shm_fd = v->shm_fd;
+	k->vrrp_listen_fd = v->listen_fd;
+	k->vrrp_started_ns = v->started_ns;
+}
+
+void parent_vrrp_take(struct parent_vrrp *v, const struct parent_keep *k)
+{
+	struct stat st;
+	void *p = MAP_FAILED;
+
+	if (k->vrrp_shm_fd < 0)
+		return;
+	if (!fstat(k->vrrp_shm_fd, &st) && st.st_size == (off_t)sizeof(*v->shm))
+		p = mmap(NULL, sizeof(*v->shm), PROT_READ | PROT_WRITE, MAP_SHARED, k->vrrp_shm_fd,
+			 0);
+	if (p == MAP_FAILED) {
+		/* Of another version: it leaves in order, and ours starts when rtrd asks. */
+		close(k->vrrp_shm_fd);
+		close(k->vrrp_listen_fd);
+		if (k->vrrp_pid && !kill(k->vrrp_pid, SIGTERM))
+			waitpid(k->vrrp_pid, NULL, 0);
+		return;
+	}
+	v->shm = p;
+	v->shm_fd = k->vrrp_shm_fd;
+	v->listen_fd = k->vrrp_listen_fd;
+	v->pid = k->vrrp_pid;
+	v->started_ns = k->vrrp_started_ns;
+	v->wanted = true;
 }

@@ -47,4 +47,9 @@ void parent_vrrp_ended(struct parent_vrrp *v, int status, uint64_t now);
 void parent_vrrp_stop(struct parent_vrrp *v);
 void parent_vrrp_fini(struct parent_vrrp *v);
 
+/* Over an exec of the parent: what to keep; and taking it, running on, in the new program. */
+struct parent_keep;
+void parent_vrrp_keep(const struct parent_vrrp *v, struct parent_keep *k);
+void parent_vrrp_take(struct parent_vrrp *v, const struct parent_keep *k);
+
 #endif

@@ -246,6 +246,25 @@ def test_rtrd_dies_and_nobody_notices(pair):
     assert group(topo.r2)["counters"]["transitions"] == before
 
 
+def test_upgrade_in_place_moves_nothing(pair):
+    """SIGUSR2: the parent becomes the program on disk, with rtr-vrrpd and the sockets."""
+    topo = pair(ms=10)
+    before, pid = group(topo.r2)["counters"]["transitions"], vrrpd(topo.r1)
+    for _ in range(3):
+        worker = topo.r1.daemon_pid()
+        topo.r1.proc.send_signal(signal.SIGUSR2)
+        wait_for(lambda w=worker: topo.r1.daemon_pid() not in (w, topo.r1.proc.pid), 10, "a new worker")
+        wait_for(lambda: topo.r1.json("show vrrp process")["running"], 10, "its line to rtr-vrrpd")
+    assert vrrpd(topo.r1) == pid and state(topo.r1) == "MASTER"
+    assert group(topo.r2)["counters"]["transitions"] == before, topo.r2.cli("show vrrp history")
+    os.kill(pid, signal.SIGKILL)  # the new parent cares for it as the old one did
+    wait_for(lambda: vrrp.vrrpd_pid(topo.r1) not in (None, pid), what="a new rtr-vrrpd")
+    wait_for(lambda: state(topo.r1) == "MASTER", what="it goes on")
+    topo.r1.stop()
+    wait_state(topo.r2, "MASTER")
+    assert not owns(topo.r1, VIP4)
+
+
 def test_parent_dies_and_the_rest_leaves_in_order(pair):
     topo = pair(ms=1000)
     topo.r1.kill9()
