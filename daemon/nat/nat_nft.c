@@ -307,16 +307,23 @@ static void guard_forward(struct nat_build *b)
 	drop(c, r);
 }
 
-/* Translated, or an answer, which its connection leads back: not looked at. */
-static void let_translated_pass(struct nft_chain *c)
+/* The connection has a translated source. */
+static void is_snat(struct nft_rule *r)
 {
 	uint32_t snat = IPS_SRC_NAT, zero = 0;
-	uint8_t answer = 1; /* IP_CT_DIR_REPLY */
-	struct nft_rule *r = nft_rule_new(0, NULL, NULL);
 
 	nft_ct(r, NFT_CT_STATUS, W(0));
 	nft_bitwise(r, W(0), W(0), 4, &snat, &zero);
 	nft_cmp(r, W(0), NFT_CMP_NEQ, &zero, 4);
+}
+
+/* Translated, or an answer, which its connection leads back: not looked at. */
+static void let_translated_pass(struct nft_chain *c)
+{
+	uint8_t answer = 1; /* IP_CT_DIR_REPLY */
+	struct nft_rule *r = nft_rule_new(0, NULL, NULL);
+
+	is_snat(r);
 	nft_verdict(r, NF_ACCEPT);
 	nft_chain_add(c, r);
 	r = nft_rule_new(0, NULL, NULL);
@@ -357,6 +364,7 @@ static void guard_ways(struct nat_build *b, struct nft_chain *c)
 		nft_family_is(r, b->nfproto);
 		nat_load_src(b, r, W(0));
 		nft_range(r, W(0), NFT_RANGE_EQ, a->lo.b, a->hi.b, b->size);
+		is_snat(r);
 		nat_ifname_in(r, NFT_META_OIFNAME, nat_name(b, buf, "out"));
 		for (size_t i = 0; i < b->f->n_dynamics; i++) {
 			char name[IFNAMSIZ] = { 0 };

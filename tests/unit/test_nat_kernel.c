@@ -1,0 +1,633 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * NAT's judge against the kernel: random NAT lines are committed to nftables in a namespace; random
+ * packets are sent into four tun interfaces, and what comes out, where, with which addresses and
+ * ports, must be what policy_eval says. What passed is answered, and the answer must come back to
+ * who asked, from whom he asked.
+ */
+#include "../lib/netns.h"
+#include "../lib/nft_plane.h"
+#include "../lib/packet.h"
+#include "../lib/check_main.h"
+
+#include "nat/nat.h"
+#include "schema/edit.h"
+#include "schema/text.h"
+#include "txn/txn.h"
+
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
+#include <sys/ioctl.h>
+
+#define N_IFACES 4
+#define POLICIES 1000 /* in the default run */
+#define PACKETS  100
+#define MARK     "rtr-test"
+#define SYN      0x02
+#define ACK      0x10
+/* Interfaces 0 and 1 are inside, 2 outside, 3 what chance says. */
+#define OUT 2
+
+static struct {
+	int tun[N_IFACES], raw[2][3], ct;
+	uint64_t seed;
+	const struct policy *pol;
+	uint32_t n_sent, n_translated, n_answered, n_refused;
+} k;
+
+static unsigned below(unsigned n)
+{
+	return (unsigned)(test_rand(&k.seed) >> 33) % n;
+}
+
+static const char *pick(const char *const *v, size_t n)
+{
+	return v[below((unsigned)n)];
+}
+#define PICK(...)                                                                                  \
+	pick((const char *const[]){ __VA_ARGS__ },                                                 \
+	     sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(const char *))
+
+/* ---- the box ---- */
+
+static void open_tun(unsigned i)
+{
+	struct ifreq r = { .ifr_flags = IFF_TUN | IFF_NO_PI };
+
+	k.tun[i] = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	ck_assert_int_ge(k.tun[i], 0);
+	snprintf(r.ifr_name, IFNAMSIZ, "e%u", i);
+	ck_assert_int_eq(ioctl(k.tun[i], TUNSETIFF, &r), 0);
+	ck_assert(sh("ip addr add 10.%u.0.1/24 dev e%u; ip addr add fd00:%u::1/64 dev e%u nodad;"
+		     "ip link set e%u up addrgenmode none",
+		     i, i, i, i, i));
+}
+
+static void setup(void)
+{
+	static const int protos[2][3] = { { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP },
+					  { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMPV6 } };
+
+	netns_enter();
+	ck_assert(sh("ip link set lo up; sysctl -qw net.ipv4.ip_forward=1"
+		     " net.ipv6.conf.all.forwarding=1 net.ipv4.conf.all.send_redirects=0"
+		     " net.ipv4.conf.default.send_redirects=0"
+		     " net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0"));
+	for (unsigned i = 0; i < N_IFACES; i++)
+		open_tun(i);
+	for (unsigned f = 0; f < 2; f++) {
+		for (unsigned i = 0; i < 3; i++) {
+			k.raw[f][i] = socket(f ? AF_INET6 : AF_INET, SOCK_RAW | SOCK_NONBLOCK,
+					     protos[f][i]);
+			ck_assert_int_ge(k.raw[f][i], 0);
+		}
+	}
+	k.ct = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+	ck_assert_int_ge(k.ct, 0);
+	k.seed = test_seed;
+	plane_setup();
+	nft_source_only("nat");
+}
+
+static void teardown(void)
+{
+	k.pol = policy_unref(k.pol);
+	nat_nft_forget();
+	plane_teardown();
+}
+
+static void flush(void)
+{
+	struct {
+		struct nlmsghdr h;
+		struct nfgenmsg g;
+	} m = { .h = { .nlmsg_len = sizeof(m),
+		       .nlmsg_type = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE,
+		       .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK },
+		.g = { .version = NFNETLINK_V0 } };
+	char buf[4096];
+
+	ck_assert_int_eq(send(k.ct, &m, sizeof(m), 0), sizeof(m));
+	ck_assert_int_gt(recv(k.ct, buf, sizeof(buf), 0), 0);
+}
+
+/* ---- random lines ---- */
+
+struct fam {
+	const char *ip, *any, *acl, *net, *len;
+};
+static const struct fam fams[2] = {
+	{ "ip", "ip", "ip access-list extended", "10.%u.0.%u", "24" },
+	{ "ipv6", "ipv6", "ipv6 access-list", "fd00:%u::%u", "64" },
+};
+
+/* An address as text; some at a time. */
+static const char *at(unsigned f, unsigned net, unsigned h)
+{
+	static char buf[8][64];
+	static unsigned next;
+	char *b = buf[next++ % 8];
+
+	if (f)
+		snprintf(b, 64, "fd00:%u::%x", net, h);
+	else
+		snprintf(b, 64, "10.%u.0.%u", net, h);
+	return b;
+}
+
+static void acl(struct strbuf *b, unsigned f, unsigned n)
+{
+	/* L3 fits a pool without overload. */
+	bool sources = n == 3 || below(2);
+
+	strbuf_addf(b, "%s L%u\n", fams[f].acl, n);
+	for (unsigned i = 1 + below(5); i--;) {
+		unsigned kind = sources ? 0 : below(4);
+
+		strbuf_addf(b, " %s %s", PICK("permit", "permit", "permit", "deny"),
+			    kind == 1   ? "tcp"
+			    : kind == 2 ? "udp"
+					: fams[f].any);
+		unsigned net = below(2);
+
+		if (below(3))
+			strbuf_addf(b, " address-range %s %s", at(f, net, 2 + below(3)),
+				    at(f, n == 3 ? net : 1, 5 + below(3)));
+		else
+			strbuf_addf(b, " host %s", at(f, below(2), 2 + below(6)));
+		if (!sources && below(2))
+			strbuf_addf(b, " host %s", at(f, 2 + below(2), 2 + below(6)));
+		else
+			strbuf_adds(b, " any");
+		if (kind == 1 || kind == 2)
+			strbuf_adds(b, PICK("", " eq 80", " range 1 600", " gt 500"));
+		strbuf_addc(b, '\n');
+	}
+}
+
+static void pools(struct strbuf *b, unsigned f)
+{
+	strbuf_addf(b, "%s nat pool A %s %s prefix-length %s\n", fams[f].ip, at(f, 2, 100),
+		    at(f, 2, 100 + below(4)), fams[f].len);
+	strbuf_addf(b, "%s nat pool M %s %s prefix-length %s\n", fams[f].ip, at(f, 2, 128),
+		    at(f, 2, f ? 0xffff : 200), fams[f].len);
+	strbuf_addf(b, "%s nat pool R %s %s prefix-length %s type rotary\n", fams[f].ip,
+		    at(f, 1, 2), at(f, 1, 2 + below(4)), fams[f].len);
+}
+
+static void sources(struct strbuf *b, unsigned f)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		char policy[24] = "";
+
+		if (!below(3))
+			snprintf(policy, sizeof(policy), "policy %u ", 1 + below(9));
+		strbuf_addf(b, "%s nat inside source %slist L%u %s\n", fams[f].ip, policy, i,
+			    i == 3 && below(2)
+				    ? "pool M"
+				    : PICK("interface e2 overload", "interface e3 overload",
+					   "pool A overload", "pool A via e2 overload", "exempt"));
+	}
+}
+
+static void statics(struct strbuf *b, unsigned f)
+{
+	for (unsigned i = below(8); i--;) {
+		unsigned local = 2 + i / 2, net = i & 1, global = 20 + i % 6;
+		unsigned port = 80 + 3 * (i % 2), n = below(3);
+
+		strbuf_addf(b, "%s nat inside source static ", fams[f].ip);
+		switch (i ? 1 + below(3) : below(4)) {
+		case 1:
+			strbuf_addf(b, "%s %s\n", at(f, net, local), at(f, 2, global + 6 * net));
+			break;
+		case 0:
+			strbuf_addf(b, "network %s %s /%u\n", at(f, net, 4), at(f, 2, 64),
+				    f ? 126 : 30);
+			break;
+		default:
+			strbuf_addf(b, "%s %s %u-%u ", PICK("tcp", "udp"), at(f, net, local), port,
+				    port + n);
+			if (below(2))
+				strbuf_addf(b, "interface e%u", 2 + below(2));
+			else
+				strbuf_adds(b, at(f, 2, global));
+			port = 80 + 3 * i + (below(2) ? 0 : 500);
+			strbuf_addf(b, " %u-%u\n", port, port + n);
+		}
+	}
+	if (!below(3))
+		strbuf_addf(b, "%s nat outside source static %s %s\n", fams[f].ip,
+			    at(f, 2, 2 + below(5)), at(f, 77, 5));
+	if (!below(3)) {
+		strbuf_addf(b, "%s VIP\n permit tcp any host %s eq 80\n", fams[f].acl,
+			    at(f, 2, 40));
+		strbuf_addf(b, "%s nat inside destination list VIP pool R\n", fams[f].ip);
+	}
+}
+
+static char *configuration(void)
+{
+	struct strbuf b = STRBUF_INIT;
+	unsigned third = below(3);
+
+	for (unsigned i = 0; i < N_IFACES; i++) {
+		const char *side = i < OUT ? "inside" : i == OUT ? "outside" : "outside";
+
+		strbuf_addf(&b, "interface e%u\n ip address 10.%u.0.1/24\n", i, i);
+		strbuf_addf(&b, " ipv6 address fd00:%u::1/64\n", i);
+		if (i == 3 && !third)
+			continue;
+		if (i == 3 && third == 1)
+			side = "inside";
+		strbuf_addf(&b, " ip nat %s\n ipv6 nat %s\n", side, side);
+	}
+	for (unsigned f = 0; f < 2; f++) {
+		for (unsigned i = 0; i < 4; i++)
+			acl(&b, f, i);
+		pools(&b, f);
+		sources(&b, f);
+		statics(&b, f);
+	}
+	if (!below(3))
+		strbuf_addf(&b,
+			    "ip nat settings port-range kernel 41000 45000\n"
+			    "ip nat settings port-reserve 42000-42010\n"
+			    "ip nat settings port-reserve %u\n",
+			    43000 + below(1000));
+	return strbuf_steal(&b);
+}
+
+/* Types the lines; one that is refused where it stands (a second line of one key) is left out. */
+static void type_lines(struct editor *ed, const char *lines)
+{
+	char *copy = xstrdup(lines), *save = NULL;
+
+	for (char *l = strtok_r(copy, "\n", &save); l; l = strtok_r(NULL, "\n", &save)) {
+		struct edit_error e;
+		bool changed;
+
+		ck_assert_msg(!editor_line(ed, l, &changed, &e), "%s: %s", l, strbuf_str(&e.text));
+		edit_error_fini(&e);
+	}
+	free(copy);
+}
+
+/* False: the check refused it, as it must now and then. */
+static bool commit(const char *lines)
+{
+	struct rec *root = model_new();
+	struct strbuf text = STRBUF_INIT;
+	struct check c = { .old = root, .sink = &text };
+	const struct policy *p;
+	struct editor ed;
+
+	editor_init(&ed, root);
+	type_lines(&ed, lines);
+	c.new = ed.root;
+	p = policy_build(ed.root, k.pol, time(NULL), &c);
+	if (p) {
+		rec_unref(plane_model);
+		plane_model = rec_ref(ed.root);
+		plane_apply(APPLY_COMMIT);
+		ck_assert_msg(!plane_res.n_errors, "%s\n%s", plane_res.text, lines);
+		policy_unref(k.pol);
+		k.pol = p;
+	} else if (getenv("RTR_TEST_REFUSED")) {
+		printf("%s", strbuf_str(&text));
+	}
+	editor_fini(&ed);
+	rec_unref(root);
+	strbuf_fini(&text);
+	return p != NULL;
+}
+
+/* ---- packets ---- */
+
+static bool route(void *arg, const struct pol_packet *p, const struct rtr_addr *dst,
+		  char oif[IFNAMSIZ], bool *local)
+{
+	unsigned net = dst->family == AF_INET ? dst->b[1] : dst->b[3];
+	unsigned h = dst->family == AF_INET ? dst->b[3] : (unsigned)dst->b[14] << 8 | dst->b[15];
+
+	*local = h == 1;
+	snprintf(oif, IFNAMSIZ, "e%u", net % 10);
+	return net < N_IFACES;
+}
+
+static bool urpf(void *arg, const struct pol_iface *i, const struct rtr_addr *src)
+{
+	return true;
+}
+
+static struct rtr_addr host(unsigned f, unsigned net, unsigned h)
+{
+	struct rtr_addr a;
+
+	ck_assert(!rtr_addr_parse(at(f, net, h), AF_UNSPEC, &a));
+	return a;
+}
+
+static struct rtr_addr destination(unsigned f, unsigned in)
+{
+	static const uint8_t shared[] = { 1, 20, 21, 22, 23, 24, 25, 28, 40, 64, 66, 100, 130 };
+
+	switch (below(8)) {
+	case 0:
+	case 1:
+	case 2:
+		return host(f, 2, shared[below(ARRAY_LEN(shared))]);
+	case 3:
+		return host(f, 77, 5);
+	case 4:
+		return host(f, below(N_IFACES), 1);
+	default:
+		return host(f, (in + 1 + below(N_IFACES - 1)) % N_IFACES, 2 + below(6));
+	}
+}
+
+static struct pol_packet packet(unsigned *ret_in)
+{
+	unsigned f = below(2), in = below(N_IFACES), kind = below(5);
+	struct pol_packet p = { .family = f ? AF_INET6 : AF_INET,
+				.src = host(f, in, 2 + below(6)),
+				.dst = destination(f, in),
+				.ttl = 64,
+				.state = POL_NEW };
+
+	snprintf(p.iif, sizeof(p.iif), "e%u", in);
+	*ret_in = in;
+	if (kind == 4) {
+		p.proto = f ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
+		p.icmp_type = f ? 128 : 8;
+		p.sport = p.dport = (uint16_t)(1 + below(65535));
+		return p;
+	}
+	p.proto = kind < 2 ? IPPROTO_TCP : IPPROTO_UDP;
+	p.tcp_flags = kind < 2 ? SYN : 0;
+	p.sport = (uint16_t)(below(3) ? 1 + below(65535) : 80 + below(6));
+	p.dport = (uint16_t)(below(3)   ? 80 + below(6)
+			     : below(2) ? 580 + below(6)
+					: 1 + below(9999));
+	return p;
+}
+
+static void build_packet(const struct pol_packet *p, uint32_t number, struct tp *t)
+{
+	memset(t, 0, sizeof(*t));
+	if (p->family == AF_INET)
+		tp_ip4(t, ntohl(p->src.v4_be), ntohl(p->dst.v4_be), p->proto, p->ttl);
+	else
+		tp_ip6_raw(t, p->src.b, p->dst.b, p->proto, p->ttl);
+	if (p->proto == IPPROTO_TCP)
+		tp_tcp(t, p->sport, p->dport, p->tcp_flags, NULL, 0, 12);
+	else if (p->proto == IPPROTO_UDP)
+		tp_udp(t, p->sport, p->dport, 12);
+	else
+		tp_icmp(t, p->icmp_type, p->icmp_code, (uint32_t)p->sport << 16, 12);
+	memcpy(t->b + t->len - 12, MARK, 8);
+	memcpy(t->b + t->len - 4, &number, 4);
+	tp_done(t);
+}
+
+/* ---- what came out ---- */
+
+enum { NOTHING = -2, LOCAL = -1 };
+
+struct seen {
+	int where; /* NOTHING, LOCAL, number of the interface */
+	struct rtr_addr src, dst;
+	uint16_t sport, dport;
+};
+
+static bool ours(const uint8_t *b, ssize_t n, uint32_t number)
+{
+	return n > 12 && !memcmp(b + n - 12, MARK, 8) && !memcmp(b + n - 4, &number, 4);
+}
+
+static void parse(const uint8_t *b, struct seen *s)
+{
+	bool v6 = b[0] >> 4 == 6;
+	const uint8_t *l4 = b + (v6 ? 40 : 20);
+	uint8_t proto = v6 ? b[6] : b[9];
+
+	s->src = (struct rtr_addr){ .family = v6 ? AF_INET6 : AF_INET };
+	s->dst = s->src;
+	memcpy(s->src.b, b + (v6 ? 8 : 12), v6 ? 16 : 4);
+	memcpy(s->dst.b, b + (v6 ? 24 : 16), v6 ? 16 : 4);
+	s->sport = (uint16_t)tp_r16(l4);
+	s->dport = (uint16_t)tp_r16(l4 + 2);
+	if (proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6)
+		s->sport = s->dport = (uint16_t)tp_r16(l4 + 4);
+}
+
+static struct seen observe(uint32_t number)
+{
+	struct seen s = { .where = NOTHING };
+	uint8_t b[2048];
+	ssize_t n;
+
+	for (unsigned i = 0; i < N_IFACES; i++) {
+		while ((n = read(k.tun[i], b, sizeof(b))) > 0) {
+			bool error = b[0] >> 4 == 4 ? b[9] == 1 && b[20] != 8 && b[20]
+						    : b[6] == 58 && b[40] < 128;
+
+			if (!ours(b, n, number) || error)
+				continue;
+			s.where = (int)i;
+			parse(b, &s);
+		}
+	}
+	for (unsigned i = 0; i < 6; i++) {
+		while ((n = recv(k.raw[i / 3][i % 3], b, sizeof(b), 0)) > 0) {
+			/* Raw IPv6 sockets get no header; the box's own answer quotes the data. */
+			if (ours(b, n, number) && s.where == NOTHING)
+				s.where = LOCAL;
+		}
+	}
+	return s;
+}
+
+static void differ(const struct pol_packet *p, const struct pol_verdict *v, const struct seen *s,
+		   const char *what, const char *conf)
+{
+	char a[4][RTR_ADDR_STRLEN];
+
+	printf("%s: %s proto %u %s %u -> %s %u\nthe judge: %s %s, dnat %d snat %d %s..%u-%u\n"
+	       "the kernel: %d: %s %u -> ",
+	       what, p->iif, p->proto, rtr_addr_str(&p->src, a[0]), p->sport,
+	       rtr_addr_str(&p->dst, a[1]), p->dport, v->local ? "local" : "out", v->oif,
+	       v->dnat.on, v->snat.on, rtr_addr_str(&v->snat.lo, a[2]), v->snat.port_lo,
+	       v->snat.port_hi, s->where, rtr_addr_str(&s->src, a[3]), s->sport);
+	printf("%s %u\n%s", rtr_addr_str(&s->dst, a[3]), s->dport, conf);
+	fflush(stdout);
+	if (getenv("RTR_TEST_RULESET"))
+		sh("conntrack -L 2>&1; nft list ruleset");
+	ck_abort_msg("the judge and the kernel differ");
+}
+
+/* Does it leave as the judge says? */
+static const char *wrong(const struct pol_packet *p, const struct pol_verdict *v,
+			 const struct seen *s)
+{
+	struct rtr_addr dst = p->dst, src = p->src;
+	bool rotary = v->dnat.on && rtr_addr_cmp(&v->dnat.lo, &v->dnat.hi);
+
+	if (s->where != v->oif[1] - '0')
+		return "interface";
+	if (v->dnat.on)
+		nat_xlate_addr(&v->dnat, &dst);
+	if (rotary ? rtr_addr_cmp(&s->dst, &v->dnat.lo) < 0 ||
+			     rtr_addr_cmp(&s->dst, &v->dnat.hi) > 0
+		   : rtr_addr_cmp(&s->dst, &dst) != 0)
+		return "destination";
+	if (p->proto == IPPROTO_TCP || p->proto == IPPROTO_UDP) {
+		if (s->dport != (v->dnat.on && v->dnat.port_lo ? v->dnat.port_lo : p->dport))
+			return "destination port";
+	}
+	if (!v->snat.on)
+		return rtr_addr_cmp(&s->src, &src) || s->sport != p->sport ? "source" : NULL;
+	if (v->snat.prefix) {
+		nat_xlate_addr(&v->snat, &src);
+		return rtr_addr_cmp(&s->src, &src) ? "source network" : NULL;
+	}
+	if (!nat_xlate_covers(k.pol->nat, &v->snat, &s->src, s->sport))
+		return "source";
+	if (!v->snat.port_hi && s->sport != p->sport)
+		return "source port";
+	return NULL;
+}
+
+/* What the other side answers comes back to who asked, from whom he asked. */
+static void answer(const struct pol_packet *p, const struct pol_verdict *v, const struct seen *s,
+		   const char *conf)
+{
+	struct pol_packet r = { .family = p->family,
+				.src = s->dst,
+				.dst = s->src,
+				.sport = s->dport,
+				.dport = s->sport,
+				.proto = p->proto,
+				.tcp_flags = SYN | ACK,
+				.ttl = 64 };
+	uint32_t number = ++k.n_sent;
+	struct seen back;
+	struct tp t;
+
+	if (p->proto == IPPROTO_ICMPV6)
+		r.icmp_type = 129;
+	build_packet(&r, number, &t);
+	ck_assert_int_eq(write(k.tun[s->where], t.b, t.len), (ssize_t)t.len);
+	back = observe(number);
+	if (back.where != p->iif[1] - '0' || rtr_addr_cmp(&back.src, &p->dst) ||
+	    rtr_addr_cmp(&back.dst, &p->src) || back.dport != p->sport || back.sport != p->dport)
+		differ(p, v, &back, "the answer", conf);
+	k.n_answered++;
+}
+
+/* The guard drops what asks for a fast port of a shared address. */
+static bool guarded(const struct pol_packet *p)
+{
+	return p->dport >= 10240 && p->dport <= 40959;
+}
+
+static void try(const struct pol_packet *p, unsigned in, const char *conf)
+{
+	struct pol_world w = { .route = route, .urpf = urpf, .now = time(NULL) };
+	uint32_t number = ++k.n_sent;
+	struct pol_verdict v;
+	const char *what;
+	struct seen s;
+	struct tp t;
+
+	build_packet(p, number, &t);
+	policy_eval(k.pol, p, &w, &v);
+	ck_assert_int_eq(write(k.tun[in], t.b, t.len), (ssize_t)t.len);
+	s = observe(number);
+	if (v.action != POL_PERMIT || v.local) {
+		if (s.where >= 0 && v.action != POL_PERMIT)
+			differ(p, &v, &s, "passed", conf);
+		/* Echo requests are answered by the kernel itself, with the data. */
+		if (v.local && s.where != LOCAL && p->proto != IPPROTO_ICMP &&
+		    p->proto != IPPROTO_ICMPV6)
+			differ(p, &v, &s, "the box", conf);
+		return;
+	}
+	what = wrong(p, &v, &s);
+	if (what)
+		differ(p, &v, &s, what, conf);
+	k.n_translated += v.dnat.on || v.snat.on;
+	answer(p, &v, &s, conf);
+}
+
+static void one_policy(void)
+{
+	char *conf = configuration();
+	struct {
+		struct rtr_addr src, dst;
+		uint16_t sport, dport;
+		uint8_t proto;
+	} seen[PACKETS];
+
+	if (!commit(conf)) {
+		k.n_refused++;
+		free(conf);
+		return;
+	}
+	flush();
+	for (size_t n = 0; k.pol->nat && n < PACKETS; n++) {
+		struct pol_packet p;
+		unsigned in;
+		bool again = false;
+
+		do
+			p = packet(&in);
+		while (guarded(&p) || !rtr_addr_cmp(&p.src, &p.dst));
+		/* One packet a connection: the next with its numbers would be known. */
+		for (size_t i = 0; i < n && !again; i++)
+			again = seen[i].proto == p.proto && seen[i].sport == p.sport &&
+				seen[i].dport == p.dport;
+		memset(&seen[n], 0, sizeof(seen[n]));
+		seen[n].proto = p.proto;
+		seen[n].sport = p.sport;
+		seen[n].dport = p.dport;
+		if (!again)
+			try(&p, in, conf);
+	}
+	free(conf);
+}
+
+START_TEST(judge_and_kernel_agree)
+{
+	const char *n = getenv("RTR_TEST_POLICIES");
+	unsigned policies = n ? (unsigned)atoi(n) : POLICIES * (getenv("RTR_TEST_LONG") ? 20 : 1);
+
+	for (unsigned i = 0; i < policies; i++)
+		one_policy();
+	printf("%u configurations, %u refused, %u packets, %u translated, %u answered\n", policies,
+	       k.n_refused, k.n_sent, k.n_translated, k.n_answered);
+	ck_assert_uint_gt(k.n_translated, k.n_sent / 10);
+	ck_assert_uint_lt(k.n_refused, policies * 9 / 10);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+	Suite *s = suite_create("nat-kernel");
+	TCase *t = tcase_create("nat-kernel");
+
+	netns_or_skip();
+	if (access("/dev/net/tun", R_OK | W_OK)) {
+		printf("SKIP: needs /dev/net/tun\n");
+		exit(77);
+	}
+	tcase_set_timeout(t, 1800);
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_test(t, judge_and_kernel_agree);
+	suite_add_tcase(s, t);
+	return s;
+}
+
+CHECK_MAIN(suite)
