@@ -285,3 +285,49 @@ def test_prefix_translation(net, inside, outside):
     assert outside.split("::")[0] + ":" not in topo.r1.run("conntrack", "-L", "-f", "ipv6", check=False).stdout
     topo.r1.config(["interface eth1", f"no nptv6 prefix inside {inside} outside {outside}"])
     assert "npt" not in topo.r1.run("nft", "list", "ruleset").stdout
+
+
+# ---- helpers ----
+
+def ftp_active(topo, port):
+    """An FTP client on a asks far to connect back to its port; (what the server read, what came)."""
+    listener = sock(topo.far, "tcp", FAR4, 21)
+    listener.listen()
+    data = sock(topo.a, "tcp", A, port, timeout=1)
+    data.listen()
+    with sock(topo.a, "tcp", fam=socket.AF_INET) as s:
+        s.connect((FAR4, 21))
+        peer, _ = listener.accept()
+        peer.settimeout(2)
+        # The helper reads lines that follow a line.
+        s.send(b"USER anonymous\r\n")
+        assert peer.recv(100) == b"USER anonymous\r\n"
+        s.send(f"PORT 10,0,1,10,{port >> 8},{port & 255}\r\n".encode())
+        text = peer.recv(100).decode().strip()
+        n = [int(x) for x in text.removeprefix("PORT ").split(",")]
+        came = None
+        with sock(topo.far, "tcp", FAR4, 20, timeout=1) as back:
+            try:
+                back.connect((".".join(map(str, n[:4])), n[4] << 8 | n[5]))
+                back.send(b"the file")
+                came = data.accept()[0].recv(100)
+            except OSError:
+                pass
+        peer.close()
+    data.close()
+    listener.close()
+    return text, came
+
+
+@pytest.mark.parametrize("port", [50001, 20001])
+def test_active_ftp_through_the_helper(net, port):
+    """With `helper ftp` in the line that permits it: PORT names the public address, and the connection
+    back gets in, also where the client's port is one of the fast plane's. Without: neither."""
+    topo = net(*OVERLOAD, serve=())
+    text, came = ftp_active(topo, port)
+    assert text.startswith("PORT 10,0,1,10,") and came is None
+    topo.r1.run("conntrack", "-F")
+    topo.r1.config(["ip access-list extended OUT", "permit tcp any any eq 21 helper ftp", "permit ip any any", "exit",
+                    "interface eth0", "ip access-group OUT in"])
+    text, came = ftp_active(topo, port)
+    assert text.startswith("PORT 198,51,100,2,") and came == b"the file"
