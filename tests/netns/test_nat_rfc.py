@@ -197,6 +197,9 @@ def test_fragments(net):
     topo = net(*OVERLOAD, *[line.replace("10.0.1.10 9 ", "10.0.1.10 7 ").replace("::10 9 ", "::10 7 ")
                             for line in INWARD], serve=("far", "a"))
     for dest, public in ((FAR4, PUBLIC[0]), (FAR6, PUBLIC[1])):
+        # Neighbours are known: a queue for unknown ones may be shorter than a datagram in pieces.
+        topo.a.ping(dest, count=1)
+        topo.far.ping(public, count=1)
         for node, to, port in ((topo.a, dest, 7), (topo.far, public, 9009)):
             with sock(node, "udp", "", 0, socket.AF_INET6 if ":" in to else socket.AF_INET) as s:
                 s.connect((to, port))
