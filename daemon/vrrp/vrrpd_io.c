@@ -19,6 +19,9 @@
 /* Frames that leave with one system call. */
 #define TX_BATCH 64
 #define RX_BATCH 32
+/* A thousand adverts, 1-2 ms of work: more than all groups of a box hear in that time. A flood of
+ * forged ones must not keep the loop from its timers. */
+#define RX_TURNS 32
 /* An advert of 255 IPv6 addresses does not fit an Ethernet frame; longer ones are cut, and then
  * dropped for their length. */
 #define RX_SIZE 1600
@@ -505,8 +508,7 @@ void io_drain(struct vif *v, int fam)
 
 	if (v->rx[fam] < 0)
 		return;
-	/* A flood of adverts must not keep the loop here: what is read is what was there. */
-	for (unsigned turns = 0; turns < RX_BUFFER / 256 / RX_BATCH; turns++) {
+	for (unsigned turn = 0; turn < RX_TURNS; turn++) {
 		n = read_batch(v->rx[fam]);
 		for (int i = 0; i < n; i++) {
 			struct msghdr *mh = &in.msg[i].msg_hdr;

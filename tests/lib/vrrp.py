@@ -193,15 +193,15 @@ s = socket.socket(socket.AF_INET, socket.SOCK_RAW, 112)
 s.setsockopt(0, socket.IP_MULTICAST_TTL, int(sys.argv[1]))
 s.setsockopt(0, socket.IP_MULTICAST_IF, socket.inet_aton(sys.argv[2]))
 s.bind((sys.argv[2], 0))
-for m in sys.argv[3:]:
+for m in sys.argv[4:] * int(sys.argv[3]):
     s.sendto(bytes.fromhex(m), ("224.0.0.18", 0))
 """
 
 
-def send_adverts(node, *messages, ttl=255):
+def send_adverts(node, *messages, ttl=255, times=1):
     """Sends IPv4 adverts from a host's own address."""
     source = node.spec.ports[0].addrs[0].split("/")[0]
-    node.run("/usr/bin/python3", "-c", SENDER, ttl, source, *(m.hex() for m in messages))
+    node.run("/usr/bin/python3", "-c", SENDER, ttl, source, times, *(m.hex() for m in messages))
 
 
 __all__ = [n for n in dir() if not n.startswith("_")]

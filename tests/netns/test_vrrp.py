@@ -8,7 +8,7 @@ import pytest
 import vrrp
 from router import CliError
 from topo import kill_all, pids_in, wait_for
-from vrrp import VIP4, VIP6, configure, group, group_lines, owns, state, wait_state
+from vrrp import VIP4, VIP6, base_lines, configure, group, group_lines, owns, state, wait_state
 
 
 @pytest.fixture
@@ -106,14 +106,15 @@ def test_password_is_masked_and_group_is_not(routers):
 
 def test_removing_leaves_nothing(pair):
     topo = pair(families=("ipv4", "ipv6"))
-    before = topo.r1.run("sysctl", "-n", "net.ipv4.conf.eth0.arp_ignore").stdout
-    assert before.strip() == "1"
+    def accept_local():
+        return topo.r1.run("sysctl", "-n", "net.ipv4.conf.eth0.accept_local").stdout.strip()
+    assert accept_local() == "1"
     topo.r1.config(["interface eth0", "no vrrp 1 address-family ipv4", "no vrrp 1 address-family ipv6"])
     for af in ("ipv4", "ipv6"):
         wait_state(topo.r2, "MASTER", family=af)
     wait_for(lambda: not owns(topo.r1, VIP4) and not owns(topo.r1, VIP6) and
              not [x for x in topo.r1.ip_json("link") if x["ifname"].startswith("vrrp")], what="nothing left")
-    assert topo.r1.json("show vrrp") == []
+    assert topo.r1.json("show vrrp") == [] and accept_local() == "0"
 
 
 def test_switchover_is_not_taken_back(pair):
@@ -246,6 +247,29 @@ def test_rtrd_dies_and_nobody_notices(pair):
     assert group(topo.r2)["counters"]["transitions"] == before
 
 
+def test_rtrd_hangs_and_nobody_notices(pair):
+    topo = pair(ms=10)
+    before, stopped = group(topo.r2)["counters"], topo.r1.daemon_pid()
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        wait_for(lambda: group(topo.r2)["counters"]["received"] > before["received"] + 100, what="adverts")
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    assert group(topo.r2)["counters"]["transitions"] == before["transitions"]
+
+
+def test_a_flood_of_adverts_delays_ours_little(pair):
+    """Forged ones, as fast as a host can: they are dropped, and our own still leave in time."""
+    topo = pair(ms=100)
+    topo.r1.cli("clear vrrp statistics")
+    message = vrrp.advert(sum_error=1)
+    vrrp.send_adverts(topo.lan, *[message] * 500, times=40)
+    wait_for(lambda: group(topo.r1)["counters"]["drops"]["checksum"] > 5000, what="the flood")
+    n = group(topo.r1)["counters"]
+    assert state(topo.r1) == "MASTER" and n["max_gap_ms"] < 1.25 * 100 + 20, n
+    assert group(topo.r2)["counters"]["transitions"] == 1
+
+
 def test_upgrade_in_place_moves_nothing(pair):
     """SIGUSR2: the parent becomes the program on disk, with rtr-vrrpd and the sockets."""
     topo = pair(ms=10)
@@ -339,3 +363,21 @@ def test_no_host_under_the_virtual_address(pair):
                     "vrrp 1 address-family ipv6", "accept-mode"])
     for vip in (VIP4, VIP6):
         topo.lan.ping(vip)
+
+
+def test_many_groups(routers):
+    n = 120
+    topo = routers(vrrp.ends("r1", "r2"))
+    for r, prio in ((topo.r1, 110), (topo.r2, 100)):
+        lines = base_lines(topo, r.name)
+        for v in range(1, n + 1):
+            lines += [f"vrrp {v} address-family ipv4", f"priority {prio}", "timers advertise 100",
+                      "mac-address physical", f"address 10.0.1.{v + 100} primary", "exit"]
+        r.cli("configure candidate", *lines, "commit", "end")
+        wait_for(lambda p=prio, x=r: all(g["master_priority"] == 110 for g in x.json("show vrrp")), 10, f"{r.name}")
+    assert {g["state"] for g in topo.r2.json("show vrrp")} == {"BACKUP"}
+    assert {g["counters"]["transitions"] for g in topo.r2.json("show vrrp")} == {1}
+    topo.sw.ip("link", "set", "p0", "down")
+    wait_for(lambda: {g["state"] for g in topo.r2.json("show vrrp")} == {"MASTER"}, what="all on r2")
+    wait_for(lambda: all(g["counters"]["announcements"] for g in topo.r2.json("show vrrp")), what="all announced")
+    assert len(topo.r2.addresses("eth0")) == n + 2

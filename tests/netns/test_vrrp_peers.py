@@ -84,6 +84,21 @@ def test_checksum_of_keepalived_is_learned(segment):
         assert log.count("sends checksums with the pseudo header") == 1
 
 
+@needs_keepalived
+def test_a_lesser_keepalived_gives_way(segment):
+    """One that never heard our form of the checksum, and may not take it, still ends as a backup."""
+    configure(segment.r1, segment, group_lines(100))
+    wait_state(segment.r1, "MASTER")
+    before = group(segment.r1)["counters"]["transitions"]
+    ka = Keepalived(segment.peer, segment.folder, prio=90, adver="0.1")
+    ka.wait("BACKUP")
+    heard = group(segment.r1)["counters"]["sent"]
+    wait_for(lambda: group(segment.r1)["counters"]["sent"] > heard + 20, what="two seconds")
+    assert ka.states()[-1] == "BACKUP" and not owns(segment.peer, VIP4), ka.text()
+    assert group(segment.r1)["counters"]["transitions"] == before
+    segment.lan.ping(VIP4)
+
+
 @needs_frr
 @pytest.mark.parametrize("v6", [False, True], ids=["ipv4", "both"])
 def test_frr(segment, v6):
