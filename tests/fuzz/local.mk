@@ -71,3 +71,8 @@ tests_fuzz_fuzz_dhcp_SOURCES = tests/fuzz/fuzz_dhcp.c daemon/auto/dhcp_client.c 
 tests_fuzz_fuzz_dhcp_CPPFLAGS = $(DAEMON_CPPFLAGS)
 tests_fuzz_fuzz_dhcp_LDADD = librtr.a
 tests_fuzz_fuzz_dhcp_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+fuzz_progs += tests/fuzz/fuzz_tls_hello
+tests_fuzz_fuzz_tls_hello_SOURCES = tests/fuzz/fuzz_tls_hello.c daemon/inspect/tls_hello.c daemon/inspect/segments.c
+tests_fuzz_fuzz_tls_hello_CPPFLAGS = $(DAEMON_CPPFLAGS)
+tests_fuzz_fuzz_tls_hello_LDADD = librtr.a
+tests_fuzz_fuzz_tls_hello_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
