@@ -160,3 +160,5 @@ rtr_autod_CPPFLAGS = $(DAEMON_CPPFLAGS)
 rtr_autod_CFLAGS = $(AM_CFLAGS) $(SECCOMP_CFLAGS)
 rtr_autod_LDADD = librtr.a $(SECCOMP_LIBS)
 librtrd_a_SOURCES += daemon/firewall/fw_log.c daemon/firewall/fw_log.h
+librtrd_a_SOURCES += daemon/tracer/tracer.c daemon/tracer/tracer.h daemon/tracer/tracer_kernel.c
+librtrd_a_SOURCES += daemon/tracer/tracer_phases.c daemon/tracer/tracer_text.c

@@ -27,3 +27,4 @@ install-data-local:
 uninstall-local:
 	rm -rf "$(DESTDIR)$(docdir)/examples"
 dist_doc_DATA += docs/firewall.md
+dist_doc_DATA += docs/packet-tracer.md

@@ -251,17 +251,6 @@ struct pol_packet {
 	bool pass;  /* established: its connection has POL_LABEL_PASS */
 };
 
-/* The answers of the box that a verdict depends on. */
-struct pol_world {
-	/* Egress of a packet; false: no route. local: delivered to the box. */
-	bool (*route)(void *arg, const struct pol_packet *p, const struct rtr_addr *dst,
-		      char oif[IFNAMSIZ], bool *local);
-	/* A way back to src by iif under the mode. */
-	bool (*urpf)(void *arg, const struct pol_iface *i, const struct rtr_addr *src);
-	void *arg;
-	time_t now;
-};
-
 enum pol_stage {
 	POL_ST_MARTIAN,
 	POL_ST_URPF,
@@ -273,6 +262,19 @@ enum pol_stage {
 	POL_ST_OUT,   /* access list of the egress interface, before source translation */
 	POL_ST_SNAT,
 	POL_ST__MAX,
+};
+
+/* The answers of the box that a verdict depends on. */
+struct pol_world {
+	/* Egress of a packet; false: no route. local: delivered to the box. */
+	bool (*route)(void *arg, const struct pol_packet *p, const struct rtr_addr *dst,
+		      char oif[IFNAMSIZ], bool *local);
+	/* A way back to src by iif under the mode. */
+	bool (*urpf)(void *arg, const struct pol_iface *i, const struct rtr_addr *src);
+	/* NULL, or: a stage has judged the packet, which is now like this. */
+	void (*step)(void *arg, enum pol_stage st, const struct pol_packet *p);
+	void *arg;
+	time_t now;
 };
 
 /* A translation; of source translations the kernel or worker picks one out of it. */

@@ -150,6 +150,8 @@ static bool step(struct eval *e, enum pol_stage st, enum pol_action a, const str
 	e->v->step[st].action = a;
 	e->v->step[st].rec = rec;
 	e->v->step[st].why = why;
+	if (e->w->step)
+		e->w->step(e->w->arg, st, &e->pkt);
 	return a == POL_PERMIT || a == POL_PASS || stop(e, st);
 }
 

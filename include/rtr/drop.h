@@ -117,6 +117,7 @@
 	X(L2_GROUP, ROUTE, "l2-group", "unicast packet in a broadcast or multicast frame")         \
 	X(OTHER_HOST, ROUTE, "other-host", "frame is for another station")                         \
 	X(EGRESS_DOWN, ROUTE, "egress-down", "egress interface is down or gone")                   \
+	X(INGRESS_DOWN, ROUTE, "ingress-down", "ingress interface is down or gone")                \
 	/* next hop */                                                                             \
 	X(NEIGH_QUEUE, NEIGH, "neigh-queue-full", "too many packets wait for the neighbour")       \
 	X(NEIGH_FAILED, NEIGH, "neigh-failed", "neighbour did not answer")                         \

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What: packet-tracer: what becomes of a packet that comes by an interface, stage by stage, each
+ * with its configuration line. The judge of the policy (firewall/policy.h) decides; what it needs
+ * to know of the box is asked from the kernel, which also names connection, route and neighbour;
+ * and the rules in the kernel are shown to be those that the configuration compiles to.
+ * Files: tracer.c (command), tracer_phases.c (stages to document; pure but for struct
+ * tracer_kernel), tracer_kernel.c (the kernel's answers), tracer_text.c (document to text),
+ * tracer_frame.c (the packet's bytes), tracer_send.c (transmit), tracer_watch.c (nftrace).
+ *
+ * Owns: see each call. Threads: rtrd's loop only; questions are single ones, which the kernel
+ * answers inside the system call. Failure: in the document.
+ */
+#ifndef RTR_TRACER_H
+#define RTR_TRACER_H
+
+#include "conntrack/ct.h"
+#include "firewall/policy.h"
+#include "kernel/rule.h"
+#include "rtr/drop.h"
+
+#include <jansson.h>
+
+/* ICMP queries have this identifier, so that a trace finds the connection of the one before. */
+#define TRACER_ICMP_ID 0x7472
+
+struct tracer_ask {
+	struct pol_packet pkt; /* as received; state, reply and pass are found out */
+	bool detailed;         /* the packet as each stage sees it */
+};
+
+struct tracer_link {
+	bool found, up; /* administratively, with carrier */
+	bool forwarding;
+	bool no_neighbours; /* loopback, point to point: nothing to resolve */
+	bool ether;         /* has a MAC address */
+	uint8_t mac[6];
+	int ifindex;
+};
+
+struct tracer_route {
+	int error; /* -errno of the kernel, 0 */
+	uint8_t type, proto;
+	uint32_t table, metric;
+	bool has_prefix;
+	struct rtr_prefix prefix; /* the route's */
+	struct rtr_addr gw;       /* family 0: on link */
+	char oif[IFNAMSIZ];       /* as the kernel has it */
+};
+
+struct tracer_neigh {
+	bool found, has_mac;
+	uint16_t state; /* NUD_* */
+	uint8_t mac[6];
+};
+
+/* Is what the kernel has what the configuration compiles to? */
+struct tracer_ruleset {
+	int error; /* it cannot be told */
+	bool busy; /* a commit is under way */
+	bool same;
+	uint32_t generation;
+	char difference[128]; /* "add 1 rule" */
+};
+
+/* What is asked of the kernel; tests answer by themselves. Names are the kernel's. */
+struct tracer_kernel {
+	void (*link)(void *arg, const char *ifname, uint8_t family, struct tracer_link *ret);
+	/* By p->iif from p->src to dst, with p's protocol and ports. */
+	void (*route)(void *arg, const struct pol_packet *p, const struct rtr_addr *dst,
+		      struct tracer_route *ret);
+	/* As the rule of reverse paths asks (nft's fib expression): has src a route; by iif? */
+	bool (*back)(void *arg, const struct rtr_addr *src, const char *iif, bool strict);
+	void (*neigh)(void *arg, const char *ifname, const struct rtr_addr *a,
+		      struct tracer_neigh *ret);
+	int (*conn)(void *arg, const struct ct_tuple *t, struct ct_entry *ret);
+	/* Sorted by preference, the caller's to free; -errno. */
+	int (*rules)(void *arg, uint8_t family, struct rule **ret);
+	void (*ruleset)(void *arg, struct tracer_ruleset *ret);
+	void *arg;
+};
+const struct tracer_kernel *tracer_kernel(void);
+
+/* The prediction, for comparing with what a real packet met. */
+struct tracer_result {
+	json_t *doc; /* the caller's */
+	enum rtr_drop drop;
+	bool local;
+	enum pol_stage stage;     /* that dropped it; POL_ST__MAX: none of the policy's */
+	bool reject;              /* with an answer */
+	bool had_conn;            /* it belongs to a connection */
+	struct ct_tuple as_sent;  /* the tuple of the packet as received */
+	char oif[IFNAMSIZ];       /* "": none */
+	struct rtr_addr next_hop; /* family 0: nobody to resolve */
+	/* As it leaves, or is delivered; of a source that the kernel picks: within snat. */
+	struct rtr_addr src, dst;
+	uint16_t sport, dport;
+	struct pol_xlate snat, dnat;
+};
+
+void tracer_run(const struct tracer_ask *ask, const struct policy *p, const struct tracer_kernel *k,
+		struct tracer_result *ret);
+
+/* ---- text ---- */
+
+struct cmd_ctx;
+void tracer_print(struct cmd_ctx *c, const json_t *doc);
+/* "10.0.0.1:80", "[2001:db8::1]:80"; port 0: the address alone. */
+#define TRACER_END_STRLEN (RTR_ADDR_STRLEN + 9)
+char *tracer_end_str(const struct rtr_addr *a, uint16_t port, char buf[TRACER_END_STRLEN]);
+
+#endif
