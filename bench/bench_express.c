@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What: what a packet of an established flow costs in the express lane: NAT both directions, TCP
- * with window checks, counters, time, over tables of 4,096 and 1,048,576 flows in random order,
+ * with window checks, counters, time, over tables of 4,096 and 1,000,000 flows in random order,
  * beside the kernel with nftables, connection tracking and the same translation.
  *
  *	gen ns: g0 ---- d0 [express] d1 ---- s0 :sink ns        cost = 1/rate - 1/rate(control)
@@ -32,7 +32,8 @@
 #include <sched.h>
 #include <sys/resource.h>
 
-#define N_RUN   300000 /* frames of a sample */
+#define N_RUN   32768 /* frames of a run, about 10 ms */
+#define N_PAIRS 15    /* runs of a sample, each beside one of the control */
 #define N_RULES 1000
 #define MAC_OF(n)                                                                                  \
 	{                                                                                          \
@@ -57,7 +58,7 @@ static const struct kind kinds[] = {
 static struct bench_opts opt;
 static int ns_gen, ns_dut, ns_kern, ns_sink;
 static unsigned if_g0, if_g1, if_g2;
-static struct express_gen_bpf *gen, *sink_drop, *sink_check, *sink_kern, *control;
+static struct express_gen_bpf *gen, *sink_drop, *sink_check, *sink_kern;
 
 #define MUST(x)                                                                                    \
 	do {                                                                                       \
@@ -127,6 +128,8 @@ static struct express_gen_bpf *attach(int ns, const char *dev)
 
 static void topology(void)
 {
+	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = XDP_FLAGS_DRV_MODE);
+
 	ns_sink = ns_new();
 	ns_dut = ns_new();
 	pair("d1", OUT_D1, "s0", AT_S0, ns_sink);
@@ -141,7 +144,12 @@ static void topology(void)
 	if_g2 = index_of("g2");
 	gen = express_gen_bpf__open_and_load();
 	MUST(gen);
-	control = attach(ns_dut, "c0");
+	/* Attached somewhere it stays known to the kernel's dispatcher: else each run takes 25 ms.
+	 */
+	MUST(sh("ip link add park type veth peer name parked"));
+	MUST(bpf_link_create(bpf_program__fd(gen->progs.express_gen), (int)index_of("park"),
+			     BPF_XDP, &opts) >= 0);
+	attach(ns_dut, "c0");
 	sink_drop = express_gen_bpf__open_and_load();
 	sink_check = express_gen_bpf__open_and_load();
 	MUST(sink_drop && sink_check);
@@ -386,7 +394,7 @@ static void flow_make(struct fp_flow_new *f, const struct kind *k, uint32_t i)
 	}
 }
 
-static void express_open(const struct kind *k, uint32_t n)
+static void express_open(const struct kind *k, uint32_t n, uint32_t room)
 {
 	struct fp_flow_conf fc = { .n_workers = 1, .reserve = 65536 };
 	uint32_t pairs[FLOW__FAMILIES] = { 1, 1 };
@@ -397,7 +405,8 @@ static void express_open(const struct kind *k, uint32_t n)
 	uint32_t refused = 0;
 
 	memcpy(adj.hdr + 6, from, 6);
-	pairs[k->fam] = n + n / 16 + 64;
+	/* A spare segment of 1/32 and a little. */
+	pairs[k->fam] = room + room / 21 + 64;
 	MUST(!fp_flow_mem_bpf(pairs, NULL, &mem));
 	MUST(!fp_flow_open(&mem, &fc, &table));
 	wk = fp_flow_worker(table, 0);
@@ -461,6 +470,7 @@ static void express_verify(const struct kind *k, uint32_t n)
 	sink_check->bss->sink = first;
 	for (int d = 0; d < 2; d++) {
 		gen->bss->gen.in_order = (uint32_t)(2 + d);
+		gen->bss->gen.first = gen->bss->gen.n;
 		sample(if_g0, IN_D0, n);
 	}
 	gen->bss->gen.in_order = 0;
@@ -477,17 +487,27 @@ static void express_verify(const struct kind *k, uint32_t n)
 
 /* --- the cases --- */
 
-static double control_cost(void)
+static int by_value(const void *a, const void *b)
 {
-	return sample(if_g1, IN_C0, N_RUN);
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
 }
 
-/* Cost of one sample less the mean of the controls around it. */
-static double cost(unsigned ifindex, uint8_t mac_to)
+/* The median difference of a run and a control right beside it: on a shared machine what a run
+ * takes swings by half within seconds. */
+static double cost(unsigned ifindex, uint8_t mac_to, double *ret_control)
 {
-	double before = control_cost(), v = sample(ifindex, mac_to, N_RUN);
+	double diff[N_PAIRS], ctl[N_PAIRS];
 
-	return v - (before + control_cost()) / 2;
+	for (int i = 0; i < N_PAIRS; i++) {
+		ctl[i] = sample(if_g1, IN_C0, N_RUN);
+		diff[i] = sample(ifindex, mac_to, N_RUN) - ctl[i];
+	}
+	qsort(diff, N_PAIRS, sizeof(diff[0]), by_value);
+	qsort(ctl, N_PAIRS, sizeof(ctl[0]), by_value);
+	*ret_control = ctl[N_PAIRS / 2];
+	return diff[N_PAIRS / 2];
 }
 
 static void sink_is(bool check)
@@ -513,6 +533,7 @@ static void kernel_warm(const struct kind *k, uint32_t n)
 
 	for (int d = 0; d < 2; d++) {
 		gen->bss->gen.in_order = (uint32_t)(2 + d);
+		gen->bss->gen.first = gen->bss->gen.n;
 		sample(if_g2, IN_K0, n);
 	}
 	gen->bss->gen.in_order = 0;
@@ -524,7 +545,9 @@ static void kernel_warm(const struct kind *k, uint32_t n)
 	}
 }
 
-static void bench_kind(const struct kind *k, uint32_t n, const char *size, double limit)
+/* n flows in a table for room. */
+static void bench_kind(const struct kind *k, uint32_t n, uint32_t room, const char *size,
+		       double limit)
 {
 	struct bench_case abs = { .bench = "express",
 				  .unit = "ns",
@@ -538,7 +561,7 @@ static void bench_kind(const struct kind *k, uint32_t n, const char *size, doubl
 				  .required = true },
 			  ctl = { .bench = "express", .unit = "ns" };
 	char text[3][64];
-	bool kernel = n <= 4096;
+	bool kernel = room <= 4096;
 
 	snprintf(text[0], sizeof(text[0]), "%s, %s flows", k->name, size);
 	snprintf(text[1], sizeof(text[1]), "%s, %s flows, against kernel", k->name, size);
@@ -548,12 +571,12 @@ static void bench_kind(const struct kind *k, uint32_t n, const char *size, doubl
 	abs.name = text[0];
 	rel.name = text[1];
 	ctl.name = text[2];
-	gen->bss->gen.mask = n - 1;
+	gen->bss->gen.flows = n;
 	gen->bss->gen.random = 0x12345;
 	gen->bss->gen.n = 1;
 	for (int d = 0; d < 2; d++)
 		gen_dir(k, d, IN_D0, 2 * PORT_IN);
-	express_open(k, n);
+	express_open(k, n, room);
 	sink_is(true);
 	express_verify(k, n);
 	sink_is(false);
@@ -563,17 +586,17 @@ static void bench_kind(const struct kind *k, uint32_t n, const char *size, doubl
 		kernel_warm(k, n);
 	}
 	for (int r = 0; r < opt.rounds; r++) {
-		double v;
+		double v, ctl_ns;
 
 		gen_dir(k, 1, IN_D0, 2 * PORT_IN);
-		v = cost(if_g0, IN_D0);
+		v = cost(if_g0, IN_D0, &ctl_ns);
 		bench_add_ours(&abs, v);
 		bench_add_ours(&rel, v);
-		bench_add_ours(&ctl, control_cost());
+		bench_add_ours(&ctl, ctl_ns);
 		if (!kernel)
 			continue;
 		gen_dir(k, 1, IN_K0, PORT_IN);
-		bench_add_peer(&rel, cost(if_g2, IN_K0));
+		bench_add_peer(&rel, cost(if_g2, IN_K0, &ctl_ns));
 	}
 	bench_print(&abs);
 	if (kernel)
@@ -596,9 +619,11 @@ int main(int argc, char **argv)
 	topology();
 	kernel_setup();
 	for (unsigned i = 0; i < ARRAY_LEN(kinds); i++)
-		bench_kind(&kinds[i], 4096, "4,096", 200);
-	if (!opt.quick)
-		for (unsigned i = 0; i < ARRAY_LEN(kinds); i++)
-			bench_kind(&kinds[i], 1u << 20, "1M", 430);
+		bench_kind(&kinds[i], 4096, 4096, "4,096", 200);
+	if (opt.quick)
+		return 0;
+	bench_kind(&kinds[0], 4096, 1000000, "4,096 of 1M", 0);
+	for (unsigned i = 0; i < ARRAY_LEN(kinds); i++)
+		bench_kind(&kinds[i], 1000000, 1000000, "1M", 430);
 	return 0;
 }

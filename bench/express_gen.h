@@ -18,8 +18,8 @@ struct express_gen_dir {
 };
 
 struct express_gen {
-	uint32_t ifindex, mask, n, random;
-	uint32_t in_order; /* 0: random; 2: all flows forward; 3: backward */
+	uint32_t ifindex, flows, n, random, first;
+	uint32_t in_order; /* 0: random; 2: flow n - first, forward; 3: the same, backward */
 	struct express_gen_dir dir[2];
 };
 

@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum map { M_CTL, M_ADJ, M_BEATS, M_COUNTS, M_PORTS, M_XSKS, M__MAX };
+enum map { M_CTL, M_ADJ, M_BEATS, M_COUNTS, M_RECENT, M_PORTS, M_XSKS, M__MAX };
 
 static const struct fp_bpf_map shapes[M__MAX] = {
 	[M_CTL] = { "express_ctl", BPF_MAP_TYPE_ARRAY, sizeof(struct express_ctl), 1,
@@ -23,6 +23,7 @@ static const struct fp_bpf_map shapes[M__MAX] = {
 	[M_ADJ] = { "express_adj", BPF_MAP_TYPE_ARRAY, sizeof(struct fp_adj), 0, BPF_F_MMAPABLE },
 	[M_BEATS] = { "express_beats", BPF_MAP_TYPE_ARRAY, sizeof(uint64_t), 0, BPF_F_MMAPABLE },
 	[M_COUNTS] = { "express_counts", BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(struct express_count) },
+	[M_RECENT] = { "express_recent", BPF_MAP_TYPE_ARRAY, sizeof(struct express_recent) },
 	[M_PORTS] = { "express_ports", BPF_MAP_TYPE_DEVMAP, sizeof(uint32_t) },
 	[M_XSKS] = { "express_xsks", BPF_MAP_TYPE_XSKMAP, sizeof(uint32_t) },
 };
@@ -52,6 +53,8 @@ static int map_setup(struct fp_xdp *x, enum map m)
 		shape.n = x->conf.n_adj;
 	else if (m == M_BEATS || m == M_XSKS)
 		shape.n = x->conf.n_xsks;
+	else if (m == M_RECENT)
+		shape.n = (uint32_t)libbpf_num_possible_cpus();
 	else if (m != M_CTL)
 		shape.n = x->conf.n_ports;
 	x->fd[m] = fp_bpf_map_open(x->pin_dir, &shape);
@@ -173,6 +176,7 @@ static int skel_load(struct fp_xdp *x, const struct express_port *port, struct e
 	      bpf_map__reuse_fd(s->maps.express_adj, x->fd[M_ADJ]) ?:
 	      bpf_map__reuse_fd(s->maps.express_beats, x->fd[M_BEATS]) ?:
 	      bpf_map__reuse_fd(s->maps.express_counts, x->fd[M_COUNTS]) ?:
+	      bpf_map__reuse_fd(s->maps.express_recent, x->fd[M_RECENT]) ?:
 	      bpf_map__reuse_fd(s->maps.express_ports, x->fd[M_PORTS]) ?:
 	      bpf_map__reuse_fd(s->maps.express_xsks, x->fd[M_XSKS]);
 	if (!err)

@@ -57,6 +57,7 @@ SHARED(express_ctl, BPF_MAP_TYPE_ARRAY, struct express_ctl, MMAPABLE);
 SHARED(express_adj, BPF_MAP_TYPE_ARRAY, struct fp_adj, MMAPABLE);
 SHARED(express_beats, BPF_MAP_TYPE_ARRAY, uint64_t, MMAPABLE);
 SHARED(express_counts, BPF_MAP_TYPE_PERCPU_ARRAY, struct express_count);
+SHARED(express_recent, BPF_MAP_TYPE_ARRAY, struct express_recent);
 SHARED(express_ports, BPF_MAP_TYPE_DEVMAP, uint32_t);
 SHARED(express_xsks, BPF_MAP_TYPE_XSKMAP, uint32_t);
 
@@ -92,6 +93,7 @@ struct lane {
 	const struct express_ctl *ctl;
 	struct express_count *count;
 	const struct flow_hdr *hdr;
+	struct express_recent *recent;
 };
 
 /* The packet as read, untouched. */
@@ -121,6 +123,49 @@ struct hit {
 		.time = &(h).own->time, .twin_egress = &(h).twin->egress, .tcp = &(h).own->tcp,    \
 		.twin_tcp = &(h).twin->tcp, .w0 = (h).word0, .line = (h).line                      \
 	}
+
+/* ----- lookup ----- */
+
+/*
+ * The slots that this CPU has used lately, in front of the buckets: a bucket's line serves one flow
+ * of hundreds in the table, a line here sixteen that are busy. An entry is a slot as it was read
+ * before, so all that the reader's protocol says of a slot that is cleared meanwhile holds.
+ */
+static __always_inline uint64_t *recent_of(const struct lane *l, uint64_t hash)
+{
+	return &l->recent->slot[hash >> 34 & (EXPRESS_RECENT - 1)];
+}
+
+#define DEFINE_LOOK(v)                                                                             \
+	static __always_inline enum flow_find look##v(                                             \
+		const struct lane *l, const struct flow_key##v *key, struct flow_hit##v *ret)      \
+	{                                                                                          \
+		uint64_t hash = flow_hash##v(l->hdr, key), *recent = recent_of(l, hash);           \
+		uint64_t slot = LOAD(*recent);                                                     \
+		enum flow_find found;                                                              \
+                                                                                                   \
+		*ret = (struct flow_hit##v){ .line = 0 };                                          \
+		if (slot && slot >> 48 == flow_tag(hash)) {                                        \
+			struct flow_pair##v *pair = pair##v((uint32_t)slot >> 1);                  \
+                                                                                                   \
+			if (pair) {                                                                \
+				ret->line = (uint32_t)slot;                                        \
+				ret->own = &pair->dir[slot & 1];                                   \
+				ret->twin = &pair->dir[(slot & 1) ^ 1];                            \
+				if (flow_line##v##_read(ret->own, (uint16_t)(slot >> 32), key,     \
+							&ret->rw, &ret->word0) == FLOW_HIT)        \
+					return FLOW_HIT;                                           \
+			}                                                                          \
+		}                                                                                  \
+		found = flow_find##v(NULL, l->hdr, key, hash, ret);                                \
+		if (found == FLOW_HIT)                                                             \
+			*(volatile uint64_t *)recent = flow_slot(hash, flow_w0_gen(ret->word0),    \
+								 ret->line);                       \
+		return found;                                                                      \
+	}
+
+DEFINE_LOOK(4)
+DEFINE_LOOK(6)
 
 /* ----- verdicts ----- */
 
@@ -494,7 +539,7 @@ static __always_inline int express4(const struct lane *l)
 	case P_KEY:
 		break;
 	}
-	if (flow_find4(NULL, l->hdr, &key, flow_hash4(l->hdr, &key), &f) != FLOW_HIT)
+	if (look4(l, &key, &f) != FLOW_HIT)
 		return miss(l);
 
 	struct hit h = HIT(f);
@@ -579,7 +624,7 @@ static __always_inline int express6(const struct lane *l)
 	case P_KEY:
 		break;
 	}
-	if (flow_find6(NULL, l->hdr, &key, flow_hash6(l->hdr, &key), &f) != FLOW_HIT)
+	if (look6(l, &key, &f) != FLOW_HIT)
 		return miss(l);
 
 	struct hit h = HIT(f);
@@ -612,7 +657,7 @@ SEC("xdp")
 int express(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	uint32_t zero = 0, slot = port.slot;
+	uint32_t zero = 0, slot = port.slot, cpu = bpf_get_smp_processor_id();
 	struct lane l = { .ctx = ctx, .data = data, .end = end };
 	const volatile uint16_t *mac = (const volatile uint16_t *)port.mac;
 	const uint16_t *to = data;
@@ -620,7 +665,8 @@ int express(struct xdp_md *ctx)
 	l.ctl = bpf_map_lookup_elem(&express_ctl, &zero);
 	l.hdr = bpf_map_lookup_elem(&flow_hdr, &zero);
 	l.count = bpf_map_lookup_elem(&express_counts, &slot);
-	if (!l.ctl || !l.hdr || !l.count)
+	l.recent = bpf_map_lookup_elem(&express_recent, &cpu);
+	if (!l.ctl || !l.hdr || !l.count || !l.recent)
 		return XDP_PASS;
 	if (!port.on)
 		return pass(&l, EXPRESS_V_KERNEL_OFF);

@@ -82,6 +82,12 @@ struct express_count {
 	uint64_t drop[RTR_DROP__MAX];
 };
 
+/* Slots of the flow table that one CPU has used lately, by hash; both families'. */
+#define EXPRESS_RECENT 16384
+struct express_recent {
+	uint64_t slot[EXPRESS_RECENT];
+};
+
 #define EXPRESS_ASSERT(name, expr) _Static_assert(expr, name)
 EXPRESS_ASSERT("ctl", sizeof(struct express_ctl) == 64);
 EXPRESS_ASSERT("port", sizeof(struct express_port) == 20);
