@@ -27,7 +27,8 @@ libfp_a_SOURCES += \
 	fastpath/classify_vec_core.c
 libfp_a_SOURCES += fastpath/lpm_mem.c fastpath/lpm_mem.h fastpath/lpm_node.c fastpath/lpm_node.h \
 	fastpath/lpm_range.h fastpath/lpm_rib.c fastpath/lpm_rib.h
-libfp_a_SOURCES += fastpath/lpm4.c fastpath/lpm4.h fastpath/lpm6.c fastpath/lpm6.h
+libfp_a_SOURCES += fastpath/lpm4.c fastpath/lpm4.h fastpath/lpm6.c fastpath/lpm6.h \
+	fastpath/lpm_table.h
 libfp_a_SOURCES += \
 	fastpath/flow.c fastpath/flow.h fastpath/flow_priv.h \
 	fastpath/flow_adopt.c fastpath/flow_bucket.c \

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "lpm4.h"
-
-#include <errno.h>
+#include "lpm_table.h"
 
 #if defined(__x86_64__) && !defined(LPM_TSAN)
 #define LPM4_X86 1
@@ -202,68 +201,7 @@ lpm4_batch_fn *lpm4_batch_form(unsigned i, const char **ret_name)
 	return fn[which[i]];
 }
 
-int lpm4_new(const struct lpm_params *p, struct lpm4 **ret)
-{
-	struct lpm4 *t = calloc(1, sizeof(*t));
-	lpm4_batch_fn *fn;
-	int rc = t ? lpm_rib_init(&t->rib, &shape, p) : -ENOMEM;
-
-	if (rc) {
-		free(t);
-		return rc;
-	}
-	t->root = t->rib.root;
-	t->base = t->rib.data.base;
-	for (unsigned i = 0; (fn = lpm4_batch_form(i, NULL)); i++)
-		t->batch = fn;
-	*ret = t;
-	return 0;
-}
-
-struct lpm4 *lpm4_free(struct lpm4 *t)
-{
-	if (t)
-		lpm_rib_fini(&t->rib);
-	free(t);
-	return NULL;
-}
-
-static struct lpm_route route_at(const void *ctx, size_t i)
-{
-	const struct lpm4_route *rt = (const struct lpm4_route *)ctx + i;
-
-	return (struct lpm_route){ .key = key_of(rt->addr), .nh = rt->nh, .len = rt->len };
-}
-
-int lpm4_build(struct lpm4 *t, const struct lpm4_route *routes, size_t n)
-{
-	return lpm_rib_build(&t->rib, route_at, routes, n);
-}
-
-int lpm4_set(struct lpm4 *t, uint32_t addr, unsigned len, uint32_t nh)
-{
-	return lpm_rib_set(&t->rib, key_of(addr), len, nh);
-}
-
-int lpm4_del(struct lpm4 *t, uint32_t addr, unsigned len)
-{
-	return lpm_rib_del(&t->rib, key_of(addr), len);
-}
-
-uint32_t lpm4_get(const struct lpm4 *t, uint32_t addr, unsigned len)
-{
-	return lpm_rib_get(&t->rib, key_of(addr), len);
-}
-
-void lpm4_flush(struct lpm4 *t)
-{
-	lpm_rib_flush(&t->rib);
-}
-
-void lpm4_stats(const struct lpm4 *t, struct lpm_stats *ret)
-{
-	lpm_rib_stats(&t->rib, ret);
-}
+LPM_DEFINE_TABLE(4, uint32_t)
 
 void lpm4_lookup_batch(const struct lpm4 *t, const uint32_t *addr, uint32_t *ret_nh, unsigned n)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "lpm6.h"
+#include "lpm_table.h"
 
 #include <endian.h>
-#include <errno.h>
 #include <string.h>
 
 #if defined(__x86_64__) && !defined(LPM_TSAN)
@@ -387,68 +387,9 @@ lpm6_batch_fn *lpm6_batch_form(unsigned i, const char **ret_name)
 	return fn[which[i]];
 }
 
-int lpm6_new(const struct lpm_params *p, struct lpm6 **ret)
-{
-	struct lpm6 *t = calloc(1, sizeof(*t));
-	lpm6_batch_fn *fn;
-	int rc = t ? lpm_rib_init(&t->rib, &shape, p) : -ENOMEM;
+typedef uint8_t address[16];
 
-	if (rc) {
-		free(t);
-		return rc;
-	}
-	t->root = t->rib.root;
-	t->base = t->rib.data.base;
-	for (unsigned i = 0; (fn = lpm6_batch_form(i, NULL)); i++)
-		t->batch = fn;
-	*ret = t;
-	return 0;
-}
-
-struct lpm6 *lpm6_free(struct lpm6 *t)
-{
-	if (t)
-		lpm_rib_fini(&t->rib);
-	free(t);
-	return NULL;
-}
-
-static struct lpm_route route_at(const void *ctx, size_t i)
-{
-	const struct lpm6_route *rt = (const struct lpm6_route *)ctx + i;
-
-	return (struct lpm_route){ .key = key_of(rt->addr), .nh = rt->nh, .len = rt->len };
-}
-
-int lpm6_build(struct lpm6 *t, const struct lpm6_route *routes, size_t n)
-{
-	return lpm_rib_build(&t->rib, route_at, routes, n);
-}
-
-int lpm6_set(struct lpm6 *t, const uint8_t addr[16], unsigned len, uint32_t nh)
-{
-	return lpm_rib_set(&t->rib, key_of(addr), len, nh);
-}
-
-int lpm6_del(struct lpm6 *t, const uint8_t addr[16], unsigned len)
-{
-	return lpm_rib_del(&t->rib, key_of(addr), len);
-}
-
-uint32_t lpm6_get(const struct lpm6 *t, const uint8_t addr[16], unsigned len)
-{
-	return lpm_rib_get(&t->rib, key_of(addr), len);
-}
-
-void lpm6_flush(struct lpm6 *t)
-{
-	lpm_rib_flush(&t->rib);
-}
-
-void lpm6_stats(const struct lpm6 *t, struct lpm_stats *ret)
-{
-	lpm_rib_stats(&t->rib, ret);
-}
+LPM_DEFINE_TABLE(6, const address)
 
 void lpm6_lookup_batch(const struct lpm6 *t, const uint8_t (*addr)[16], uint32_t *ret_nh,
 		       unsigned n)
