@@ -159,11 +159,12 @@ struct span {
 	size_t box;
 };
 
+/* By destination and by source: a box is looked for by the one with fewer candidates. */
 struct index {
 	size_t n;
 	const struct boxes *boxes;
-	enum lb_field field;
-	struct span *v;
+	struct span *v[2];
+	size_t wide[2]; /* boxes that are not specific in it */
 };
 
 static int span_cmp(const void *a, const void *b)
@@ -190,40 +191,28 @@ static lb_num index_tops(struct span *v, size_t lo, size_t hi)
 	return v[mid].top = top;
 }
 
-static size_t distinct(const struct span *v, size_t n)
-{
-	size_t d = n > 0;
-
-	for (size_t i = 1; i < n; i++)
-		d += v[i].lo != v[i - 1].lo;
-	return d;
-}
-
-/* By the address that tells more of them apart. */
 static struct index index_build(const struct boxes *b)
 {
 	struct index ix = { .n = b->n, .boxes = b };
-	size_t best = 0;
 
-	for (enum lb_field f = LB_DST; f <= LB_SRC; f++) {
+	for (int f = LB_DST; f <= LB_SRC; f++) {
 		struct span *v = xcalloc(b->n + 1, sizeof(*v));
-		size_t d;
 
 		for (size_t i = 0; i < b->n; i++)
 			v[i] = (struct span){ b->v[i].lo[f], b->v[i].hi[f], 0, i };
 		qsort(v, b->n, sizeof(*v), span_cmp);
-		d = distinct(v, b->n);
-		if (!ix.v || d > best) {
-			free(ix.v);
-			ix.v = v;
-			ix.field = f;
-			best = d;
-		} else {
-			free(v);
-		}
+		index_tops(v, 0, b->n);
+		ix.v[f] = v;
+		for (size_t i = 0; i < b->n; i++)
+			ix.wide[f] += v[i].hi - v[i].lo > v[b->n / 2].top >> SPECIFIC_BITS;
 	}
-	index_tops(ix.v, 0, ix.n);
 	return ix;
+}
+
+static void index_drop(struct index *ix)
+{
+	free(ix->v[LB_DST]);
+	free(ix->v[LB_SRC]);
 }
 
 static bool overlap(const struct lb_box *a, const struct lb_box *b)
@@ -238,26 +227,69 @@ struct found {
 	size_t n, room, *v;
 };
 
+struct search {
+	const struct index *ix;
+	const struct lb_box *x;
+	enum lb_field f;
+	size_t from, to;
+	struct found *ret;
+};
+
+static void search_part(const struct search *s, size_t lo, size_t hi)
+{
+	const struct span *v = s->ix->v[s->f];
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		const struct span *m = &v[mid];
+		struct found *r = s->ret;
+
+		if (m->top < s->x->lo[s->f])
+			return;
+		search_part(s, lo, mid);
+		if (m->lo > s->x->hi[s->f])
+			return;
+		if (m->hi >= s->x->lo[s->f] && m->box >= s->from && m->box < s->to &&
+		    overlap(&s->ix->boxes->v[m->box], s->x)) {
+			if (r->n == r->room) {
+				r->room = MAX(r->room * 2, (size_t)64);
+				r->v = xrealloc(r->v, r->room * sizeof(*r->v));
+			}
+			r->v[r->n++] = m->box;
+		}
+		lo = mid + 1;
+	}
+}
+
+static size_t starts_below(const struct index *ix, enum lb_field f, lb_num value)
+{
+	size_t lo = 0, hi = ix->n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (ix->v[f][mid].lo < value)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/* About how many boxes overlap x in a field. */
+static size_t candidates(const struct index *ix, const struct lb_box *x, enum lb_field f)
+{
+	return starts_below(ix, f, x->hi[f]) + 1 - starts_below(ix, f, x->lo[f]) + ix->wide[f];
+}
+
 /* Boxes of the index that overlap x and whose number is in [from, to). */
 static void index_find(const struct index *ix, const struct lb_box *x, size_t from, size_t to,
-		       size_t lo, size_t hi, struct found *ret)
+		       struct found *ret)
 {
-	size_t mid = lo + (hi - lo) / 2, box;
+	bool by_src = candidates(ix, x, LB_SRC) < candidates(ix, x, LB_DST);
+	struct search s = { ix, x, by_src ? LB_SRC : LB_DST, from, to, ret };
 
-	if (lo == hi || ix->v[mid].top < x->lo[ix->field])
-		return;
-	index_find(ix, x, from, to, lo, mid, ret);
-	if (ix->v[mid].lo > x->hi[ix->field])
-		return;
-	box = ix->v[mid].box;
-	if (box >= from && box < to && overlap(&ix->boxes->v[box], x)) {
-		if (ret->n == ret->room) {
-			ret->room = MAX(ret->room * 2, (size_t)64);
-			ret->v = xrealloc(ret->v, ret->room * sizeof(*ret->v));
-		}
-		ret->v[ret->n++] = box;
-	}
-	index_find(ix, x, from, to, mid + 1, hi, ret);
+	search_part(&s, 0, ix->n);
 }
 
 static int size_cmp(const void *a, const void *b)
@@ -331,7 +363,7 @@ static bool disjoint(const struct boxes *in, struct boxes *out)
 
 	for (size_t i = 0; i < in->n && fits; i++) {
 		f.n = 0;
-		index_find(&ix, &in->v[i], 0, i, 0, ix.n, &f);
+		index_find(&ix, &in->v[i], 0, i, &f);
 		if (f.n == 0) {
 			push(out, &in->v[i]);
 			continue;
@@ -339,7 +371,7 @@ static bool disjoint(const struct boxes *in, struct boxes *out)
 		qsort(f.v, f.n, sizeof(*f.v), size_cmp);
 		fits = cut_all(out, &in->v[i], in, &f, max) && out->n <= max;
 	}
-	free(ix.v);
+	index_drop(&ix);
 	free(f.v);
 	return fits;
 }
@@ -377,12 +409,12 @@ static bool find_early(const struct boxes *b, const struct boxes *c, struct boxe
 {
 	struct index ix = index_build(b);
 	struct found f = { 0 };
-	size_t max = b->n * LB_MAX_PER_LINE + LB_MAX_SPARE;
+	size_t max = b->n / 2 + LB_LEAF;
 	bool fits = true;
 
 	for (size_t i = 0; i < c->n; i++) {
 		f.n = 0;
-		index_find(&ix, &c->v[i], first_after(b, c->v[i].rank), b->n, 0, ix.n, &f);
+		index_find(&ix, &c->v[i], first_after(b, c->v[i].rank), b->n, &f);
 		if (f.n)
 			push(early, &c->v[i]);
 		fits = fits && clips->n + f.n <= max;
@@ -397,9 +429,17 @@ static bool find_early(const struct boxes *b, const struct boxes *c, struct boxe
 			push(clips, &x);
 		}
 	}
-	free(ix.v);
+	index_drop(&ix);
 	free(f.v);
 	return fits;
+}
+
+static void swap(struct boxes *a, struct boxes *b)
+{
+	struct boxes t = *a;
+
+	*a = *b;
+	*b = t;
 }
 
 static void push_all(struct boxes *to, const struct boxes *from)
@@ -409,29 +449,25 @@ static void push_all(struct boxes *to, const struct boxes *from)
 }
 
 /* Clips those of c that come before lines of b into b, when that makes few boxes more: then
- * ret_early is empty, else it is them. False: b alone makes too many. */
-static bool settle(struct boxes *b, const struct boxes *c, struct boxes *ret_early)
+ * ret_early is empty, else it is them. `cut` is b made disjoint, before and after. */
+static void settle(struct boxes *b, struct boxes *cut, const struct boxes *c,
+		   struct boxes *ret_early)
 {
-	struct boxes clips = { 0 }, alone = { 0 }, mixed = { 0 }, both = { 0 };
-	bool clip = find_early(b, c, &clips, ret_early), fits = disjoint(b, &alone);
+	struct boxes clips = { 0 }, mixed = { 0 }, both = { 0 };
 
-	if (fits && clip && ret_early->n) {
+	if (find_early(b, c, &clips, ret_early) && ret_early->n) {
 		push_all(&both, b);
 		push_all(&both, &clips);
 		qsort(both.v, both.n, sizeof(*both.v), rank_cmp);
-		if (disjoint(&both, &mixed) && mixed.n <= alone.n + alone.n / 4 + LB_LEAF) {
-			struct boxes t = *b;
-
-			*b = both;
-			both = t;
+		if (disjoint(&both, &mixed) && mixed.n <= cut->n + cut->n / 4 + LB_LEAF) {
+			swap(b, &both);
+			swap(cut, &mixed);
 			ret_early->n = 0;
 		}
 	}
 	free(clips.v);
-	free(alone.v);
 	free(mixed.v);
 	free(both.v);
-	return fits;
 }
 
 /* ---- trees ---- */
@@ -644,7 +680,7 @@ static bool tables_build(struct lb_tables *t, const struct boxes *all, uint8_t f
 {
 	struct boxes in[3] = { 0 }, out[3] = { 0 }, early[3] = { 0 }, ranked_c[2] = { 0 };
 	enum lb_field other;
-	bool fits;
+	bool fits = true;
 
 	t->lead = pick_lead(all, family);
 	other = t->lead == LB_DST ? LB_SRC : LB_DST;
@@ -653,12 +689,14 @@ static bool tables_build(struct lb_tables *t, const struct boxes *all, uint8_t f
 
 		push(&in[specific(x, t->lead, family) ? 0 : specific(x, other, family) ? 1 : 2], x);
 	}
-	/* C into B, then B (with what came into it) and C into A. */
-	fits = settle(&in[1], &in[2], &early[1]);
-	fits = settle(&in[0], &in[1], &early[2]) && fits;
-	fits = settle(&in[0], &in[2], &early[0]) && fits;
 	for (int i = 0; i < 3; i++)
 		fits = disjoint(&in[i], &out[i]) && fits;
+	if (fits) {
+		/* C into B, then B (with what came into it) and C into A. */
+		settle(&in[1], &out[1], &in[2], &early[1]);
+		settle(&in[0], &out[0], &in[1], &early[2]);
+		settle(&in[0], &out[0], &in[2], &early[0]);
+	}
 	for (int i = 0; i < 2; i++)
 		fits = disjoint(&early[i], &ranked_c[i]) && fits;
 	t->ca = ranked(&ranked_c[0], &out[0], family);
