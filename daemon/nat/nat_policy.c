@@ -401,6 +401,48 @@ static bool same_policy(const struct nat_policy *a, const struct nat_policy *b)
 	return same_ifaces(a, b) && SAME(a, b, npts, n_npts) && same_ports(a->carved, b->carved);
 }
 
+static bool same_lists(const struct nat_family *f, uint8_t family, const struct nat_lookup *look)
+{
+	for (size_t i = 0; i < f->n_dynamics; i++) {
+		const struct pol_list *l = f->dynamics[i].list;
+
+		if (look->list(look->arg, family, l->name) != l)
+			return false;
+	}
+	for (size_t i = 0; i < f->n_rotaries; i++) {
+		const struct pol_list *l = f->rotaries[i].list;
+
+		if (look->list(look->arg, family, l->name) != l)
+			return false;
+	}
+	return true;
+}
+
+/* True when all that a policy is made of is what it was: most commits. Costs no line. */
+static bool unchanged(const struct rec *model, const struct nat_policy *old,
+		      const struct nat_lookup *look)
+{
+	const struct rec *was = old->model;
+
+	if (rec_kids(model, &iface_type) != rec_kids(was, &iface_type) ||
+	    rec_kids(model, &nat_range_type) != rec_kids(was, &nat_range_type) ||
+	    rec_kids(model, &nat_reserve_type) != rec_kids(was, &nat_reserve_type))
+		return false;
+	for (unsigned f = 0; f < 2; f++) {
+		const struct sch_type *types[] = { nat_pool_types[f], nat_source_types[f],
+						   nat_static_types[f], nat_outside_types[f],
+						   nat_dest_types[f] };
+
+		for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+			if (rec_kids(model, types[i]) != rec_kids(was, types[i]))
+				return false;
+		}
+		if (!same_lists(&old->f[f], f ? AF_INET6 : AF_INET, look))
+			return false;
+	}
+	return nat_policy_fresh(old);
+}
+
 const struct nat_policy *nat_policy_build(const struct rec *model, const struct nat_policy *old,
 					  const struct nat_lookup *look, struct check *c)
 {
@@ -409,6 +451,8 @@ const struct nat_policy *nat_policy_build(const struct rec *model, const struct 
 
 	if (!any_line(model))
 		return NULL;
+	if (old && !(c && c->offline) && unchanged(model, old, look))
+		return nat_policy_ref(old);
 	p = xcalloc(1, sizeof(*p));
 	p->refs = 1;
 	p->model = rec_ref(model);
