@@ -97,10 +97,11 @@ def sink():
 
 
 def next_advert():
-    """Returns when the master's next advert has been heard on the LAN."""
+    """Prints when the master's next advert is heard on the LAN."""
     s = socket.socket(socket.AF_INET, socket.SOCK_RAW, 112)
     s.setsockopt(0, socket.IP_ADD_MEMBERSHIP, socket.inet_aton("224.0.0.18") + socket.inet_aton("10.0.1.10"))
     s.recv(256)
+    print(time.monotonic(), flush=True)
 
 
 # ---- the routers ----
@@ -207,8 +208,10 @@ def stream(topo, seconds):
 
 def fail(topo, event, ms, master):
     # At one phase of the interval: by chance it would be an interval's worth of noise.
-    topo.src.run("/usr/bin/python3", os.path.abspath(__file__), "next-advert")
-    time.sleep(ms / 2000)
+    at = float(topo.src.run("/usr/bin/python3", os.path.abspath(__file__), "next-advert").stdout) + ms / 2000
+    while at < time.monotonic():
+        at += ms / 1000
+    time.sleep(at - time.monotonic())
     if event == "stop":
         master.stop()
         return

@@ -327,18 +327,28 @@ static void garp_due(struct vg *g, uint64_t now)
 								: GARP_REFRESH_NS);
 }
 
+void vg_after(struct vg *g, uint64_t now, uint8_t state_before)
+{
+	if (g->fsm.state == VRRP_S_INIT && g->removing && !g->job && !g->kern.n) {
+		conf_forget(g);
+		return;
+	}
+	if (state_before == VRRP_S_LEAVING && g->fsm.state == VRRP_S_INIT)
+		vg_usable(g, now, VRRP_R_SHUTDOWN);
+	vg_schedule(g);
+}
+
 static void run_group(struct vg *g, uint64_t now)
 {
+	uint8_t before = g->fsm.state;
+
 	if (g->fsm.due && g->fsm.due <= now)
 		fsm_due(g, now);
 	if (g->garp_at && g->garp_at <= now)
 		garp_due(g, now);
 	if (g->probe_at && g->probe_at <= now)
 		probe_step(g, now);
-	if (g->removing && g->fsm.state == VRRP_S_INIT && !g->job && !g->kern.n)
-		conf_forget(g);
-	else
-		vg_schedule(g);
+	vg_after(g, now, before);
 }
 
 static void run_timers(void)

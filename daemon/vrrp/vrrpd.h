@@ -115,6 +115,9 @@ void vg_schedule(struct vg *g);
 void vg_unschedule(struct vg *g);
 /* The interface, the local address, the macvlan: whether the group can run. */
 void vg_usable(struct vg *g, uint64_t now, enum vrrp_reason why);
+/* After the machine ran: one that has left for good is forgotten, one that has only been
+ * shut down may be wanted again by now. */
+void vg_after(struct vg *g, uint64_t now, uint8_t state_before);
 /* The state machine's view of the configuration. */
 struct vrrp_fsm_conf vg_fsm_conf(const struct vg *g);
 extern const struct vrrp_fsm_ops vg_ops;

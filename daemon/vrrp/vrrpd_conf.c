@@ -236,10 +236,7 @@ static void remove_group(struct vg *g, uint64_t now)
 	vrrp_fsm_join(&g->fsm, NULL);
 	vrrp_fsm_leave(&g->fsm, now, true, VRRP_R_SHUTDOWN);
 	g->fsm.ready = false;
-	if (g->fsm.state == VRRP_S_INIT && !g->job && !g->kern.n)
-		conf_forget(g);
-	else
-		vg_schedule(g);
+	vg_after(g, now, VRRP_S_INIT);
 }
 
 void conf_forget(struct vg *g)

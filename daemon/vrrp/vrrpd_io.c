@@ -392,6 +392,7 @@ static void take(struct vg *g, uint64_t now, uint64_t at, const struct vrrp_rx *
 				.adver_ns = a->adver_cs * 10 * NSEC_PER_MSEC,
 				.rx = at };
 	struct vrrp_status *st = st_begin(g);
+	uint8_t before = g->fsm.state;
 
 	st->n_received++;
 	st->n_received_zero += !a->prio;
@@ -410,7 +411,7 @@ static void take(struct vg *g, uint64_t now, uint64_t at, const struct vrrp_rx *
 					 NSEC_PER_MSEC);
 		st_end(g);
 	}
-	vg_schedule(g);
+	vg_after(g, now, before);
 }
 
 static void receive(struct vif *v, int fam, uint64_t now, uint64_t at, const struct vrrp_rx *rx)

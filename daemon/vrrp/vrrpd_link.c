@@ -142,9 +142,11 @@ static void each_group(struct vif *v, uint64_t now)
 static void set_link(struct vif *v, const struct link_info *l, uint64_t now)
 {
 	bool up = l && (l->flags & (IFF_UP | LOWER_UP)) == (IFF_UP | LOWER_UP);
-	bool other_mac = l && memcmp(v->mac, l->mac, sizeof(v->mac));
+	bool other = l && memcmp(v->mac, l->mac, sizeof(v->mac));
 
+	other |= up != v->up;
 	if (v->ifindex != (l ? l->ifindex : 0)) {
+		other = true;
 		/* The sockets belong to the one that is gone. */
 		v->up = false;
 		io_rx_update(v);
@@ -155,7 +157,7 @@ static void set_link(struct vif *v, const struct link_info *l, uint64_t now)
 		memcpy(v->mac, l->mac, sizeof(v->mac));
 	if (up && !v->up)
 		v->up_ns = now;
-	if (up == v->up && !other_mac)
+	if (!other)
 		return;
 	v->up = up;
 	io_rx_update(v);

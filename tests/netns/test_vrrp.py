@@ -162,6 +162,24 @@ def test_link_down(pair):
     topo.lan.ping(VIP4)
 
 
+def test_shutdown_and_back_before_it_has_left(pair):
+    topo = pair(ms=1000)
+    topo.r1.config(["interface eth0", "vrrp 1 address-family ipv4", "shutdown", "no shutdown"])
+    wait_state(topo.r1, "MASTER", timeout=8)
+    wait_state(topo.r2, "BACKUP")
+
+
+def test_interface_goes_and_comes(pair):
+    topo = pair()
+    topo.r1.ip("link", "set", "eth0", "name", "gone")
+    wait_state(topo.r1, "INIT")
+    wait_state(topo.r2, "MASTER")
+    wait_for(lambda: not owns(topo.r1, VIP4))
+    topo.r1.ip("link", "set", "gone", "name", "eth0")
+    wait_state(topo.r1, "MASTER")
+    wait_state(topo.r2, "BACKUP")
+
+
 def test_partition_and_heal(pair):
     """Both are master while they cannot hear each other; one, within an interval, when they can."""
     topo = pair()
