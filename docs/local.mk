@@ -1,16 +1,16 @@
 # docs/: user guide, generated CLI reference, man pages, design notes.
 dist_man_MANS += docs/man/rtrd.8 docs/man/rtrctl.1 docs/man/rtrd.conf.5
 dist_man_MANS += docs/man/rtr-arpd.8
+dist_man_MANS += docs/man/rtr-vrrpd.8 docs/man/rtr-autod.8
 dist_doc_DATA += README.md docs/user-guide.md docs/contributing.md
 dist_doc_DATA += docs/tracking.md
 dist_doc_DATA += docs/conntrack.md
 dist_doc_DATA += docs/policy-routing.md
 dist_doc_DATA += docs/nat.md
-dist_doc_DATA += docs/tracking.md docs/policy-routing.md
 dist_doc_DATA += docs/vrrp.md
 dist_doc_DATA += docs/virtual-links.md
 dist_doc_DATA += docs/neighbours.md
-dist_doc_DATA += docs/tracking.md docs/policy-routing.md docs/virtual-links.md docs/autoconfiguration.md
+dist_doc_DATA += docs/autoconfiguration.md
 
 # From the tables of the parser, by the program itself: never in git, made where it runs.
 doc_DATA = docs/cli-reference.md

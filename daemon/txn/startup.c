@@ -211,6 +211,25 @@ static bool passes_check(const struct rec *root, struct strbuf *why)
 	return ok;
 }
 
+/* The first start. The file is there from then on, readable by its owner alone: passwords of what
+ * people add by hand must not depend on their umask. */
+static void make_first(void)
+{
+	struct rec *empty = model_new();
+	char *text = conffile_text(empty, "made by the first start");
+	int r = rtr_file_replace(st.path, text, strlen(text), 0600);
+
+	if (r)
+		log_event("SYS", LOG_L_NOTICE, "STARTUP",
+			  "There is no %s yet: starting empty; it cannot be made: %s", st.path,
+			  strerror(-r));
+	else
+		log_event("SYS", LOG_L_NOTICE, "STARTUP",
+			  "There was no %s yet: made, starting empty", st.path);
+	free(text);
+	rec_unref(empty);
+}
+
 static void boot(void)
 {
 	struct strbuf why = STRBUF_INIT;
@@ -223,8 +242,7 @@ static void boot(void)
 		r = -EINVAL;
 	}
 	if (r == -ENOENT) {
-		log_event("SYS", LOG_L_NOTICE, "STARTUP", "There is no %s yet: starting empty",
-			  st.path);
+		make_first();
 	} else if (r) {
 		log_event("SYS", LOG_L_ERR, "STARTUP", "The startup configuration is refused: %s",
 			  strbuf_str(&why));

@@ -53,6 +53,20 @@ def test_man_pages(page):
     assert (p.returncode, p.stderr) == (0, "") and "SEE ALSO" in p.stdout
 
 
+def test_pages_are_installed_once():
+    """Every page and man page is in docs/local.mk, and none twice: `make install` stops at that."""
+    listed = re.findall(r"docs/[\w./-]+\.(?:md|[158])\b", "".join(
+        line for line in read("docs/local.mk").splitlines(True) if line.startswith("dist_")))
+    pages = [os.path.relpath(p, router.TOP) for p in glob.glob(f"{router.TOP}/docs/*.md") + MAN]
+    assert sorted(listed) == sorted(pages)
+
+
+def test_programs_have_man_pages():
+    made = re.findall(r"(?m)^(?:bin|sbin|rtrlibexec)_PROGRAMS \+= (.*)$", read("daemon/local.mk") + read("cli/local.mk"))
+    names = {os.path.splitext(os.path.basename(p))[0] for p in MAN}
+    assert {p for line in made for p in line.split()} <= names
+
+
 def test_settings_are_in_the_man_page():
     """Every setting of the file that the manual names."""
     settings = set(re.findall(r"(?m)^- in the file: `(\w+) =", manual()))
