@@ -486,6 +486,31 @@ static void both_ways_case(int which)
 	}
 }
 
+/* The translated sum of a UDP packet may come out as 0, which would say "none" (RFC 768). */
+START_TEST(udp_zero_sum)
+{
+	for (int which = 0; which < 2; which++) {
+		struct conn c = conn_make(which);
+		uint8_t *word;
+		unsigned l4_off;
+		struct outcome o;
+		uint32_t sum;
+
+		conn_frame(&c, 0, 20);
+		o = conn_run(&c);
+		l4_off = (unsigned)(conn_l4(&c) - c.data);
+		/* What the sum lacks goes into the payload. */
+		word = conn_l4(&c) + 8;
+		sum = (uint32_t)fp_ld16(word) + fp_ld16(o.out + l4_off + FP_UDP_CSUM);
+		fp_st16(word, (uint16_t)(sum + (sum >> 16)));
+		conn_sum(&c);
+		o = conn_run(&c);
+		ck_assert_uint_eq(fp_ld16(o.out + l4_off + FP_UDP_CSUM), 0xffff);
+		conn_check(&c, 0, o.out, o.len);
+	}
+}
+END_TEST
+
 START_TEST(both_ways)
 {
 	each(both_ways_case, 0, 4);
@@ -774,6 +799,14 @@ START_TEST(adjacency)
 }
 END_TEST
 
+static void egress_set(const struct conn *c, unsigned dir, uint32_t egress)
+{
+	if (c->fam == FLOW_4)
+		((struct flow_line4 *)line_of(c, dir))->egress = egress;
+	else
+		((struct flow_line6 *)line_of(c, dir))->egress = egress;
+}
+
 /* What the tracker must see goes to the worker; without one it goes out and is noted. */
 static void tcp_thought_case(int which)
 {
@@ -807,6 +840,19 @@ static void tcp_thought_case(int which)
 		ck_assert_uint_eq(*w0, was | (uint64_t)cases[k].note << FLOW_W0_FLAGS_SHIFT);
 		*w0 = was;
 	}
+	/* How far back a segment may lie is what the other end's window says. */
+	conn_frame(&c, 0, 10);
+	fp_st32(conn_l4(&c) + 4, 10000 - 5000);
+	fp_st16(conn_l4(&c) + 14, 100); /* a window that 2^10 covers as well */
+	conn_sum(&c);
+	worker_lives(true);
+	sent_right(&c, 0, EXPRESS_V_SENT);
+	egress_set(&c, 1, flow_egress(ADJ, 10, 2));
+	TO_WORKER(&c);
+	*w0 = was;
+	egress_set(&c, 1, flow_egress(ADJ, 14, 2));
+	egress_set(&c, 0, flow_egress(ADJ, 10, 2));
+	sent_right(&c, 0, EXPRESS_V_SENT);
 }
 
 START_TEST(tcp_thought)
@@ -927,6 +973,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, partial_checksum);
 	tcase_add_test(tc, adjacency);
 	tcase_add_test(tc, tcp_thought);
+	tcase_add_test(tc, udp_zero_sum);
 	tcase_add_test(tc, through_veth);
 	tcase_add_test(tc, pinned);
 	suite_add_tcase(s, tc);
