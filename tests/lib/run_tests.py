@@ -258,11 +258,13 @@ def run_fuzz(res, total_runs=0):
         limit = [f"-max_total_time={FUZZ_SECONDS}"] if total_runs else []
         done = list(pool.map(lambda n: run_target(res, builddir, n, *limit), names))
         left = max(total_runs - sum(done), 0)
-        if not left or not sum(done):
-            return
-        more = list(pool.map(lambda n, d: run_target(res, builddir, n, f"-runs={1 + left * d // sum(done)}"),
-                             names, done))
-        print(f"   {sum(done) + sum(more):,} executions", flush=True)
+        if left and sum(done):
+            more = pool.map(lambda n, d: run_target(res, builddir, n, f"-runs={1 + left * d // sum(done)}"),
+                            names, done)
+            done = [d + m for d, m in zip(done, more)]
+        if total_runs:
+            each = ", ".join(f"{n} {d:,}" for n, d in zip(names, done))
+            print(f"   {sum(done):,} executions: {each}", flush=True)
 
 
 def tracked(res, *patterns):
