@@ -162,3 +162,5 @@ rtr_autod_LDADD = librtr.a $(SECCOMP_LIBS)
 librtrd_a_SOURCES += daemon/firewall/fw_log.c daemon/firewall/fw_log.h
 librtrd_a_SOURCES += daemon/tracer/tracer.c daemon/tracer/tracer.h daemon/tracer/tracer_kernel.c
 librtrd_a_SOURCES += daemon/tracer/tracer_phases.c daemon/tracer/tracer_text.c
+librtrd_a_SOURCES += daemon/kernel/genl.c daemon/kernel/genl.h
+librtrd_a_SOURCES += daemon/nic/ethtool.c daemon/nic/nic.h daemon/nic/nic_kernel.c daemon/nic/nic_show.c

@@ -11,6 +11,7 @@ dist_doc_DATA += docs/vrrp.md
 dist_doc_DATA += docs/virtual-links.md
 dist_doc_DATA += docs/neighbours.md
 dist_doc_DATA += docs/autoconfiguration.md
+dist_doc_DATA += docs/nic.md
 
 # From the tables of the parser, by the program itself: never in git, made where it runs.
 doc_DATA = docs/cli-reference.md

@@ -65,6 +65,8 @@ struct iface {
 	bool ra_managed, ra_other;
 	uint8_t ra_hop_limit, ra_preference;
 	uint16_t ra_max, ra_min, ra_lifetime;
+	uint32_t ring_rx, ring_tx; /* nic/nic.h */
+	uint16_t hw_queues;
 };
 
 struct iface_addr4 {

@@ -3,6 +3,7 @@
 
 #include "hash.h"
 #include "kernel/baseline.h"
+#include "kernel/genl.h"
 #include "kernel/nfbatch.h"
 #include "kernel/nlq.h"
 #include "kernel/shadow.h"
@@ -377,7 +378,7 @@ static void on_done(void *arg, int error, const char *text)
 	op->error = error;
 	if (error && *text)
 		op->why = xstrdup(text);
-	if (op->kind == KOP_NETLINK)
+	if (op->kind == KOP_NETLINK && !genl_is(op->msg))
 		touch(nlmsg_hdr(op->msg));
 	/* Somebody else changed nftables since we looked: not done, and to be planned again. */
 	if (op->kind == KOP_NFT && error == -ERESTART)

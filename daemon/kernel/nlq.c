@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "kernel/nlq.h"
 
+#include "kernel/genl.h"
 #include "kernel/nlq_nft.h"
 
 #include <errno.h>
@@ -26,7 +27,7 @@
 
 struct entry {
 	TAILQ_ENTRY(entry) link;
-	struct nl_msg *msg; /* NULL: a batch or a sysctl */
+	struct nl_msg *msg; /* rtnetlink, or generic netlink; NULL: a batch or a sysctl */
 	struct nfbatch *nft;
 	char *path, *value;
 	nlq_done_fn done;
@@ -211,7 +212,8 @@ static unsigned send_batch(void)
 	struct entry *e;
 	ssize_t r;
 
-	while (n < NLQ_BATCH && (e = TAILQ_FIRST(&q.queue)) && e->msg && !e->cancelled) {
+	while (n < NLQ_BATCH && (e = TAILQ_FIRST(&q.queue)) && e->msg && !e->cancelled &&
+	       !genl_is(e->msg)) {
 		struct nlmsghdr *h = nlmsg_hdr(e->msg);
 
 		if (fault_due() || (n && bytes + h->nlmsg_len > NLQ_BATCH_BYTES))
@@ -260,6 +262,14 @@ static unsigned run_one(struct entry *e)
 	if (e->nft) {
 		q.batch = e;
 		nft_sender_start(e->nft);
+		return 1;
+	}
+	if (e->msg) {
+		struct strbuf why = STRBUF_INIT;
+
+		r = genl_ask(e->msg, NULL, NULL, &why);
+		complete(e, r, strbuf_str(&why));
+		strbuf_fini(&why);
 		return 1;
 	}
 	r = write_sysctl(e->path, e->value);

@@ -39,7 +39,8 @@ int nlq_init(struct event_base *base);
 /* What is still queued completes with -ECANCELED. */
 void nlq_fini(void);
 
-/* Queues an rtnetlink message and consumes it; NLM_F_REQUEST and NLM_F_ACK are added. */
+/* Queues an rtnetlink message, or one of kernel/genl.h, and consumes it; NLM_F_REQUEST and
+ * NLM_F_ACK are added. */
 void nlq_netlink(struct nl_msg *msg, nlq_done_fn done, void *arg);
 /* Queues the write of value to /proc/sys/<path>. Both texts are copied. */
 void nlq_sysctl(const char *path, const char *value, nlq_done_fn done, void *arg);

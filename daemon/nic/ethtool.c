@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Questions and messages of ethtool's netlink (Documentation/networking/ethtool-netlink.rst). */
+#include "kernel/genl.h"
+#include "kernel/rtmsg.h"
+#include "nic/nic.h"
+
+#include <errno.h>
+#include <linux/ethtool_netlink.h>
+#include <linux/genetlink.h>
+
+/* linux/ethtool_netlink.h of 6.2; older headers lack them. */
+enum { MSG_RSS_GET = 38, A_RSS_INDIR = 4, A_RSS_HKEY = 5 };
+/* The same number for the header of every message. */
+#define HEADER 1
+/* Highest attribute that we look at in any of them. */
+#define MAX_ATTR 9
+
+static struct nl_msg *message(uint8_t cmd, int ifindex)
+{
+	static uint16_t family;
+	struct nl_msg *m;
+	struct nlattr *h;
+
+	if (!family)
+		family = genl_family(ETHTOOL_GENL_NAME);
+	/* Without it (a kernel before 5.6) nobody answers this number. */
+	m = genl_msg(family ? family : GENL_MIN_ID - 1, cmd, ETHTOOL_GENL_VERSION, 256);
+	h = rtmsg_nest(m, HEADER | NLA_F_NESTED);
+	rtmsg_u32(m, ETHTOOL_A_HEADER_DEV_INDEX, (uint32_t)ifindex);
+	nla_nest_end(m, h);
+	return m;
+}
+
+static int ask(uint8_t cmd, int ifindex, kquery_fn fn, void *arg)
+{
+	struct nl_msg *m = message(cmd, ifindex);
+	struct strbuf err = STRBUF_INIT;
+	int r = genl_ask(m, fn, arg, &err);
+
+	strbuf_fini(&err);
+	nlmsg_free(m);
+	return r;
+}
+
+static bool parse(const struct nlmsghdr *h, struct nlattr *tb[MAX_ATTR + 1])
+{
+	return !nlmsg_parse((struct nlmsghdr *)(uintptr_t)h, GENL_HDRLEN, tb, MAX_ATTR, NULL);
+}
+
+static uint32_t u32_of(const struct nlattr *a)
+{
+	return a ? nla_get_u32(a) : 0;
+}
+
+/* ---- rings, queues ---- */
+
+static void take_rings(void *arg, const struct nlmsghdr *h)
+{
+	struct nlattr *tb[MAX_ATTR + 1];
+	struct nic_pair *p = arg;
+
+	if (parse(h, tb))
+		*p = (struct nic_pair){ .rx = u32_of(tb[ETHTOOL_A_RINGS_RX]),
+					.tx = u32_of(tb[ETHTOOL_A_RINGS_TX]),
+					.rx_max = u32_of(tb[ETHTOOL_A_RINGS_RX_MAX]),
+					.tx_max = u32_of(tb[ETHTOOL_A_RINGS_TX_MAX]) };
+}
+
+int nic_rings(int ifindex, struct nic_pair *ret)
+{
+	*ret = (struct nic_pair){ 0 };
+	return ask(ETHTOOL_MSG_RINGS_GET, ifindex, take_rings, ret);
+}
+
+struct nl_msg *nic_set_rings(int ifindex, uint32_t rx, uint32_t tx)
+{
+	struct nl_msg *m = message(ETHTOOL_MSG_RINGS_SET, ifindex);
+
+	if (rx)
+		rtmsg_u32(m, ETHTOOL_A_RINGS_RX, rx);
+	if (tx)
+		rtmsg_u32(m, ETHTOOL_A_RINGS_TX, tx);
+	return m;
+}
+
+static void take_queues(void *arg, const struct nlmsghdr *h)
+{
+	struct nlattr *tb[MAX_ATTR + 1];
+	struct nic_queues *q = arg;
+
+	if (parse(h, tb))
+		*q = (struct nic_queues){ .combined = u32_of(tb[ETHTOOL_A_CHANNELS_COMBINED_COUNT]),
+					  .rx = u32_of(tb[ETHTOOL_A_CHANNELS_RX_COUNT]),
+					  .tx = u32_of(tb[ETHTOOL_A_CHANNELS_TX_COUNT]),
+					  .combined_max = u32_of(
+						  tb[ETHTOOL_A_CHANNELS_COMBINED_MAX]) };
+}
+
+int nic_queues(int ifindex, struct nic_queues *ret)
+{
+	*ret = (struct nic_queues){ 0 };
+	return ask(ETHTOOL_MSG_CHANNELS_GET, ifindex, take_queues, ret);
+}
+
+struct nl_msg *nic_set_queues(int ifindex, uint32_t combined)
+{
+	struct nl_msg *m = message(ETHTOOL_MSG_CHANNELS_SET, ifindex);
+
+	rtmsg_u32(m, ETHTOOL_A_CHANNELS_COMBINED_COUNT, combined);
+	return m;
+}
+
+/* ---- features ---- */
+
+static struct nic_feature_bits *make_feature(struct nic_features *f, const char *name)
+{
+	struct nic_feature_bits *b = (void *)(uintptr_t)nic_find(f, name);
+
+	if (b || f->n == ARRAY_LEN(f->v))
+		return b;
+	rtr_strlcpy(f->v[f->n].name, name, sizeof(f->v[f->n].name));
+	return &f->v[f->n++];
+}
+
+enum { SET_HW, SET_WANTED, SET_ACTIVE, SET_FIXED };
+
+static void take_bits(struct nic_features *f, struct nlattr *set, int what)
+{
+	struct nlattr *tb[ETHTOOL_A_BITSET_MAX + 1], *bit;
+	int rem;
+
+	if (!set || nla_parse_nested(tb, ETHTOOL_A_BITSET_MAX, set, NULL) ||
+	    !tb[ETHTOOL_A_BITSET_BITS])
+		return;
+	nla_for_each_nested(bit, tb[ETHTOOL_A_BITSET_BITS], rem) {
+		struct nlattr *b[ETHTOOL_A_BITSET_BIT_MAX + 1];
+		struct nic_feature_bits *x;
+
+		if (nla_parse_nested(b, ETHTOOL_A_BITSET_BIT_MAX, bit, NULL) ||
+		    !b[ETHTOOL_A_BITSET_BIT_NAME])
+			continue;
+		x = make_feature(f, nla_get_string(b[ETHTOOL_A_BITSET_BIT_NAME]));
+		if (!x)
+			return;
+		/* With a mask all bits are listed, and those that are on say so. */
+		if (!tb[ETHTOOL_A_BITSET_NOMASK] && !b[ETHTOOL_A_BITSET_BIT_VALUE])
+			continue;
+		if (what == SET_HW)
+			x->settable = true;
+		else if (what == SET_WANTED)
+			x->wanted = true;
+		else if (what == SET_ACTIVE)
+			x->active = true;
+		else
+			x->settable = false;
+	}
+}
+
+static void take_features(void *arg, const struct nlmsghdr *h)
+{
+	struct nlattr *tb[MAX_ATTR + 1];
+
+	if (!parse(h, tb))
+		return;
+	take_bits(arg, tb[ETHTOOL_A_FEATURES_HW], SET_HW);
+	take_bits(arg, tb[ETHTOOL_A_FEATURES_WANTED], SET_WANTED);
+	take_bits(arg, tb[ETHTOOL_A_FEATURES_ACTIVE], SET_ACTIVE);
+	take_bits(arg, tb[ETHTOOL_A_FEATURES_NOCHANGE], SET_FIXED);
+}
+
+int nic_features(int ifindex, struct nic_features *ret)
+{
+	ret->n = 0;
+	memset(ret->v, 0, sizeof(ret->v));
+	return ask(ETHTOOL_MSG_FEATURES_GET, ifindex, take_features, ret);
+}
+
+struct nl_msg *nic_set_feature(int ifindex, const char *name, bool on)
+{
+	struct nl_msg *m = message(ETHTOOL_MSG_FEATURES_SET, ifindex);
+	struct nlattr *wanted = rtmsg_nest(m, ETHTOOL_A_FEATURES_WANTED | NLA_F_NESTED), *bits,
+		      *bit;
+
+	bits = rtmsg_nest(m, ETHTOOL_A_BITSET_BITS | NLA_F_NESTED);
+	bit = rtmsg_nest(m, ETHTOOL_A_BITSET_BITS_BIT | NLA_F_NESTED);
+	rtmsg_text(m, ETHTOOL_A_BITSET_BIT_NAME, name);
+	if (on)
+		rtmsg_put(m, ETHTOOL_A_BITSET_BIT_VALUE, NULL, 0);
+	nla_nest_end(m, bit);
+	nla_nest_end(m, bits);
+	nla_nest_end(m, wanted);
+	return m;
+}
+
+/* ---- RSS ---- */
+
+static void take_rss(void *arg, const struct nlmsghdr *h)
+{
+	struct nlattr *tb[MAX_ATTR + 1];
+	struct nic_rss *r = arg;
+
+	if (!parse(h, tb))
+		return;
+	if (tb[A_RSS_HKEY]) {
+		r->key_size = MIN((size_t)nla_len(tb[A_RSS_HKEY]), sizeof(r->key));
+		memcpy(r->key, nla_data(tb[A_RSS_HKEY]), r->key_size);
+	}
+	if (tb[A_RSS_INDIR]) {
+		r->n_table = MIN((size_t)nla_len(tb[A_RSS_INDIR]) / 4, ARRAY_LEN(r->table));
+		memcpy(r->table, nla_data(tb[A_RSS_INDIR]), r->n_table * 4);
+	}
+}
+
+int nic_rss(int ifindex, struct nic_rss *ret)
+{
+	ret->key_size = ret->n_table = 0;
+	return ask(MSG_RSS_GET, ifindex, take_rss, ret);
+}
