@@ -2,8 +2,9 @@
 /*
  * What: the records of the NAT lines, and what the files of this folder ask of each other. What
  * other domains need is in nat_policy.h; docs/nat.md explains the lines to their users.
- * Files: nat_types.c (values), nat_schema.c (lines), nat_policy.c and nat_ports.c (the policy),
- * nat_check.c, nat_eval.c (the judge).
+ * Files: nat_types.c (values), nat_schema.c (lines), nat_policy.c, nat_ports.c and nat_map.c (the
+ * policy), nat_check.c, nat_eval.c (the judge); nat_nft*.c (nftables), nat_kernel.c (addresses,
+ * ports), nat_flows.c (live connections), nat_show.c.
  * Owns: records belong to their model. Threads: rtrd's loop only. Failure: none here.
  */
 #ifndef RTR_NAT_H

@@ -167,3 +167,34 @@ def test_error_of_the_box_names_no_inside_address(net):
         fence(topo)
     text = " ".join(lines(out))
     assert f"{FAR}.5000 > {WAN}.9009" in text and "10.0.1.10" not in text
+
+
+ZONES = ["zone security IN", "zone security OUT", "exit",
+         "interface eth0", "zone-member security IN", "interface eth2", "zone-member security IN",
+         "interface eth1", "zone-member security OUT", "exit",
+         "ip access-list extended SERVER", "permit udp any host 10.0.1.10 eq 9", "exit",
+         "class-map type inspect match-any TO-SERVER", "match access-group name SERVER", "exit",
+         "class-map type inspect match-any ALL", "match protocol tcp", "match protocol udp", "match protocol icmp",
+         "exit", "policy-map type inspect OPEN", "class type inspect ALL", "inspect", "exit", "exit",
+         "policy-map type inspect SERVERS", "class type inspect TO-SERVER", "inspect", "exit", "exit",
+         "zone-pair security IN-OUT source IN destination OUT", "service-policy type inspect OPEN", "exit",
+         "zone-pair security OUT-IN source OUT destination IN", "service-policy type inspect SERVERS", "exit"]
+
+
+def test_with_zones(net):
+    """Zones see inside addresses: the pair names the server, not the public address; what NAT does not
+    lead inside meets the closed box, which says nothing."""
+    topo = net(*OVERLOAD, "ip nat inside source static udp 10.0.1.10 9 interface eth1 9009",
+               "ip nat inside source static udp 10.0.1.10 10 interface eth1 9010")
+    topo.r1.config(ZONES)
+    echos = [Echo(topo.a, 9), Echo(topo.a, 10)]
+    for kind in ("tcp", "udp"):
+        assert ask(topo.a, kind, FAR, 7)[0] == WAN
+    assert ask(topo.far, "udp", WAN, 9009)[0] == FAR
+    assert ask(topo.far, "udp", WAN, 9010, timeout=0.3) == "timeout"
+    assert ask(topo.far, "tcp", WAN, 22, timeout=0.3) == "timeout"
+    # Hairpin stays within the zone.
+    assert ask(topo.b, "udp", WAN, 9010)[0] == WAN
+    assert ask(topo.c, "udp", WAN, 9009)[0] == WAN
+    for e in echos:
+        e.close()
