@@ -27,6 +27,8 @@
 
 /* A burst of changes is one walk. */
 #define QUIET_MS 50
+/* After a walk that failed. */
+#define RETRY_SEC 1
 /* Ways remembered during a walk: flows go to few places. */
 #define WAYS 4096
 
@@ -164,7 +166,9 @@ static bool of_egress(const struct nat_policy *p, const struct pol_xlate *x, con
 
 static bool dnat_is_right(const struct pol_xlate *x, const struct ct_entry *e)
 {
-	bool is = rtr_addr_cmp(&e->orig.dst, &e->reply.src) || e->orig.dport != e->reply.sport;
+	bool ports = e->orig.proto == IPPROTO_TCP || e->orig.proto == IPPROTO_UDP;
+	bool is = rtr_addr_cmp(&e->orig.dst, &e->reply.src) ||
+		  (ports && e->orig.dport != e->reply.sport);
 
 	if (!x->on)
 		return !is || (!makes(fl.next ? fl.next->nat : NULL, &e->orig.dst) &&
@@ -236,11 +240,17 @@ static void walked(void *arg, const struct ct_change_result *r)
 		log_event("NAT", LOG_L_INFO, "ENDED",
 			  "%llu connections ended: their translation is not valid any more",
 			  (unsigned long long)r->ended);
+	free(fl.ways);
+	fl.ways = NULL;
+	if (r->error) {
+		/* The table could not be read (too many readers): what is wrong is still there. */
+		fl.next = policy_unref(fl.next);
+		event_add(fl.timer, &(struct timeval){ .tv_sec = RETRY_SEC });
+		return;
+	}
 	policy_unref(fl.pol);
 	fl.pol = fl.next;
 	fl.next = NULL;
-	free(fl.ways);
-	fl.ways = NULL;
 	if (fl.again)
 		start();
 }
@@ -266,16 +276,20 @@ static void start(void)
 		walked(NULL, &(struct ct_change_result){ .error = error });
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *arg)
-{
-	start();
-}
-
 static void soon(void)
 {
 	struct timeval tv = { .tv_usec = QUIET_MS * 1000 };
 
 	event_add(fl.timer, &tv);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	/* A commit under way will have changed more when it is done. */
+	if (txn_busy())
+		soon();
+	else
+		start();
 }
 
 static void published(const struct rec *old, const struct rec *new, const char *user,
@@ -288,7 +302,8 @@ static void published(const struct rec *old, const struct rec *new, const char *
 
 void nat_flows_observed(unsigned change)
 {
-	if (fl.pol && fl.pol->nat && change & (SHADOW_LINK | SHADOW_ADDR | SHADOW_ROUTE))
+	/* Nothing was walked yet: a restart may have found connections of any age. */
+	if ((!fl.pol || fl.pol->nat) && change & (SHADOW_LINK | SHADOW_ADDR | SHADOW_ROUTE))
 		soon();
 }
 
