@@ -4,6 +4,7 @@
 #include "conntrack/ct_conf.h"
 #include "conntrack/ct_watch.h"
 #include "domain.h"
+#include "firewall/fw.h"
 #include "nat/nat.h"
 #include "system/global.h"
 
@@ -236,10 +237,11 @@ static void plan(struct plan *p)
 			set(p, timers[t].sysctl, sec, rec);
 	}
 	/* With NAT a connection that is not known from its start has no translation: its packets
-	 * would leave as they are (docs/design, "Seen on 6.18"). */
+	 * would leave as they are (docs/design, "Seen on 6.18"). A protected service knows the
+	 * answers to its handshakes by their belonging to no connection. */
 	if (SCH_HAS(g, tcp_pickup))
 		set(p, "tcp_loose", g->tcp_pickup == CT_PICKUP_LOOSE, p->want);
-	else if (ct_nat_configured(p->want))
+	else if (ct_nat_configured(p->want) || rec_kids(p->want, &syn_conf_type)->len)
 		set(p, "tcp_loose", 0, p->want);
 	if (SCH_HAS(g, tcp_window_check))
 		set(p, "tcp_be_liberal", !g->tcp_window_check, p->want);

@@ -564,6 +564,7 @@ static void build(struct nft_ruleset *rs, const struct rec *want)
 	f.t = nft_ruleset_table(rs, NFPROTO_INET, nft_table_name());
 	f.has_pass = has_pass(p);
 	build_raw(&f);
+	fwc_guards(&f);
 	build_acls(&f, false);
 	build_mss(&f);
 	fwc_zones(&f);

@@ -5,10 +5,13 @@
  * every plan, compared by content.
  *
  *	fw-raw      prerouting, raw       martians, reverse path
+ *	fw-notrack  prerouting, raw + 10  what is not tracked; fw-notrack-out its answers
+ *	fw-quota    prerouting, mangle-10 connections of one source
  *	fw-in       prerouting, mangle    access list of the ingress interface
  *	fw-mss      forward, mangle       segment sizes
  *	fw-forward  forward, filter       zone pairs
  *	fw-out      forward, filter + 10  access list of the egress interface
+ *	fw-syn      forward, filter + 20  handshakes of protected services
  *	fw-input    input, filter         the box itself
  *	fw-output   output, filter        pairs with the source self
  *
@@ -81,6 +84,11 @@ void fw_compile_fini(void);
 
 /* ---- compile_zone.c ---- */
 void fwc_zones(struct fwc *f);
+
+/* ---- compile_guard.c ---- */
+void fwc_guards(struct fwc *f);
+/* Handshakes of protected services go to the chain `judge` (NULL: pass), whatever their state. */
+void fwc_syn_to(struct fwc *f, struct nft_chain *c, const char *judge);
 
 /* ---- compile_effects.c ---- */
 

@@ -222,6 +222,7 @@ static void build_forward(struct fwc *f)
 	struct nft_chain *c = fwc_base("fw-forward", NF_INET_FORWARD, NF_IP_PRI_FILTER,
 				       zones ? NF_DROP : NF_ACCEPT);
 
+	fwc_syn_to(f, c, zones ? FORWARD_JUDGE : NULL);
 	drop_invalid(c);
 	fwc_accept_known(f, c, FORWARD_JUDGE);
 	fwc_label_iface(c, NFT_META_IIF, false);

@@ -174,6 +174,13 @@ enum pmap_action { PMAP_INSPECT, PMAP_PASS, PMAP_DROP, PMAP_REJECT };
 extern struct sch_type zone_type, zone_member_type, zone_pair_type, cmap_type, cmap_proto_type,
 	cmap_acl_type, pmap_type, pmap_class_type;
 
+struct syn_conf { /* firewall syn-protection */
+	struct rec rec;
+	struct rtr_addr addr;
+	uint16_t port, mss;
+};
+extern struct sch_type syn_conf_type;
+
 /* ---- lines of interfaces: a line that stands once is a list without a key ---- */
 
 struct if_acl { /* ip access-group, ipv6 traffic-filter */

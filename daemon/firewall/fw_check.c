@@ -3,12 +3,14 @@
  * apart by this kernel, and so would be widened or narrowed. */
 #include "firewall/fw.h"
 
+#include "conntrack/ct_conf.h"
 #include "domain.h"
 #include "firewall/fw_commit.h"
 #include "firewall/policy_impl.h"
 #include "iface/iface.h"
 #include "nft/nft.h"
 #include "route/route.h"
+#include "system/global.h"
 
 #include <string.h>
 
@@ -452,6 +454,24 @@ static void check_ifaces(struct check *c)
 	}
 }
 
+static void check_syn(struct check *c)
+{
+	const struct recvec *v = rec_kids(c->new, &syn_conf_type);
+	const struct global *g = (const void *)c->new;
+
+	if (v->len && !c->offline && !nft_cap(NFT_CAP_SYNPROXY))
+		check_error(c, v->v[0], "this kernel has no SYN proxy (nft_synproxy)");
+	if (v->len && !c->offline && !nft_cap(NFT_CAP_NOTRACK))
+		check_error(c, v->v[0], "this kernel tracks all traffic (no notrack)");
+	if (v->len && SCH_HAS(g, tcp_pickup) && g->tcp_pickup == CT_PICKUP_LOOSE)
+		check_error(
+			c, v->v[0],
+			"ip firewall tcp loose takes the answers to handshakes for connections");
+	if (g->host_sessions && !c->offline && !nft_cap(NFT_CAP_CONNLIMIT))
+		check_error(c, NULL,
+			    "firewall host-sessions: this kernel has no limit of connections");
+}
+
 void fw_check(struct check *c)
 {
 	unsigned before = c->n_errors;
@@ -460,6 +480,7 @@ void fw_check(struct check *c)
 	check_groups(c);
 	check_zones(c);
 	check_ifaces(c);
+	check_syn(c);
 	/* What remains is found by building it: groups in a circle, wildcards with holes. */
 	if (c->n_errors == before) {
 		const struct policy *old = policy_running();

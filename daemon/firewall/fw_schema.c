@@ -76,6 +76,8 @@ SCH_TYPE(pmap, SCH_F(pmap, name), SCH_F(pmap, description));
 SCH_TYPE(pmap_class, SCH_F(pmap_class, name), SCH_F(pmap_class, order), SCH_F(pmap_class, action),
 	 SCH_F(pmap_class, log));
 
+SCH_TYPE(syn_conf, SCH_F(syn_conf, addr), SCH_F(syn_conf, port), SCH_F(syn_conf, mss));
+
 /* Classes are asked in their order, not by name. */
 static int class_order(const struct rec *a, const struct rec *b)
 {
@@ -108,6 +110,13 @@ static int class_order(const struct rec *a, const struct rec *b)
 static const struct sch_row rows[] = {
 	SCH_LEAF("firewall martian-filter", global, .flag = "martian_filter", .dflt = "on",
 		 .help = "Drop packets with addresses that cannot be a sender's or a receiver's"),
+
+	SCH_LEAF("firewall host-sessions <host_sessions:U32(1,10000000)>", global,
+		 .help = "Live connections of one source address at most"),
+	SCH_LIST("firewall syn-protection <addr:ADDR4> port <port:U16(1,65535)>"
+		 "[ mss <mss:U16(88,65495)>]",
+		 syn_conf, .key = "addr port", .name = "syn_protection",
+		 .help = "Do the handshake of TCP before the server sees a client"),
 
 	SCH_MODE("time-range <name:WORD>", trange, .key = "name", .prompt = "config-time-range",
 		 .name = "time_range", .buffered = true,
@@ -239,6 +248,7 @@ static const struct sch_word words[] = {
 	{ "h323", "Telephony by H.323" },
 	{ "helper", "Follow the connections that this protocol opens" },
 	{ "host", "One address" },
+	{ "host-sessions", "Live connections of one source" },
 	{ "icmp", "ICMP" },
 	{ "icmpv6", "ICMPv6" },
 	{ "inspect", "Let it pass and keep its state" },
@@ -250,6 +260,7 @@ static const struct sch_word words[] = {
 	{ "log", "Log packets that this decides" },
 	{ "log-rate", "Log lines a minute at most" },
 	{ "management", "The box itself is open to this zone" },
+	{ "mss", "Segment size that the server takes" },
 	{ "match", "What belongs to the class" },
 	{ "match-all", "All of it must match" },
 	{ "match-any", "One of it must match" },
@@ -265,6 +276,7 @@ static const struct sch_word words[] = {
 	{ "permit", "Let the packet pass" },
 	{ "policy-map", "Policies between zones" },
 	{ "pptp", "Tunnels of old Windows" },
+	{ "port", "Port of TCP" },
 	{ "protocol", "A well-known protocol" },
 	{ "range", "From the first to the last" },
 	{ "reject", "Drop the packet and tell the sender" },
@@ -280,6 +292,7 @@ static const struct sch_word words[] = {
 	{ "standard", "Source address only" },
 	{ "start", "From this moment on" },
 	{ "state", "State of the packet's connection" },
+	{ "syn-protection", "Handshakes done by the box" },
 	{ "tftp", "Trivial file transfer" },
 	{ "time-range", "Times at which rules are in force" },
 	{ "ttl", "Hops that the packet may still take" },

@@ -189,6 +189,13 @@ struct pol_local {
 	const struct pol_rule *rule;
 };
 
+/* A service behind the box whose handshake the box does first. */
+struct pol_syn {
+	struct rtr_addr addr;
+	uint16_t port, mss;
+	const struct rec *rec;
+};
+
 struct policy {
 	unsigned refs;
 	uint64_t revision; /* counts builds that differ */
@@ -204,7 +211,10 @@ struct policy {
 	/* All of them, used or not, ascending by family and name; those of `match protocol` too
 	 * ("protocol http"). */
 	const struct pol_list *const *lists;
-	bool martians; /* filter on, the default */
+	uint32_t host_sessions; /* live connections of one source; 0: no limit */
+	size_t n_syn;
+	const struct pol_syn *syn; /* services whose clients must prove that they are there */
+	bool martians;             /* filter on, the default */
 	/* Some list, zone or NAT line needs connections. Without one packets are not tracked for
 	 * our sake, and what has an invalid state is routed like any other. */
 	bool stateful;
@@ -225,6 +235,9 @@ time_t policy_next_change(const struct policy *p, time_t now);
 const struct pol_list *policy_list(const struct policy *p, uint8_t family, const char *name);
 const struct pol_iface *policy_iface(const struct policy *p, const char *name);
 const struct pol_zone *policy_zone(const struct policy *p, uint16_t id);
+/* What comes by the interface for the box itself, and the answers, are not tracked: of a management
+ * zone, unless a list or a pair wants states. So management gets in when the table is full. */
+bool policy_untracked(const struct policy *p, const struct pol_iface *i);
 const struct pol_pair *policy_pair(const struct policy *p, uint16_t from, uint16_t to);
 /* The rule with an id, and the list that holds it; NULL when it is gone. */
 const struct pol_rule *policy_rule(const struct policy *p, pol_id id, const struct pol_list **list);

@@ -106,6 +106,7 @@ const struct policy *policy_unref(const struct policy *p)
 	if (!i || --i->pub.refs)
 		return NULL;
 	zones_free(&i->pub);
+	free((void *)(uintptr_t)i->pub.syn);
 	nat_policy_unref(i->pub.nat);
 	for (size_t k = 0; k < i->pub.n_lists; k++)
 		pol_list_unref(i->pub.lists[k]);
@@ -132,6 +133,22 @@ static void build_nat(struct build *b)
 	b->failed |= b->c && b->c->n_errors != errors;
 }
 
+static void build_syn(struct build *b)
+{
+	const struct recvec *v = rec_kids(b->model, &syn_conf_type);
+	struct pol_syn *out = xcalloc(v->len, sizeof(*out));
+
+	for (size_t i = 0; i < v->len; i++) {
+		const struct syn_conf *s = (const void *)v->v[i];
+
+		out[i] = (struct pol_syn){
+			.addr = s->addr, .port = s->port, .mss = s->mss, .rec = &s->rec
+		};
+	}
+	b->p->pub.syn = out;
+	b->p->pub.n_syn = v->len;
+}
+
 static bool is_stateful(const struct policy *p)
 {
 	for (size_t i = 0; i < p->n_ifaces; i++) {
@@ -140,7 +157,7 @@ static bool is_stateful(const struct policy *p)
 		if (f->in4 || f->in6 || f->out4 || f->out6)
 			return true;
 	}
-	return p->n_zones || p->nat;
+	return p->n_zones || p->nat || p->host_sessions || p->n_syn;
 }
 
 const struct policy *policy_build(const struct rec *model, const struct policy *old, time_t now,
@@ -158,6 +175,8 @@ const struct policy *policy_build(const struct rec *model, const struct policy *
 	b.p->pub.revision = old ? old->revision + 1 : 1;
 	b.p->pub.model = rec_ref(model);
 	b.p->pub.martians = !SCH_HAS(g, martian_filter) || g->martian_filter;
+	b.p->pub.host_sessions = g->host_sessions;
+	build_syn(&b);
 	build_groups(&b);
 	build_lists(&b);
 	build_nat(&b);

@@ -271,9 +271,12 @@ static bool local_stage(struct eval *e)
 {
 	const struct pol_zone *z = policy_zone(e->p, e->v->zone_in);
 	const struct pol_pair *pair = policy_pair(e->p, e->v->zone_in, POL_ZONE_SELF);
+	const struct pol_iface *in = policy_iface(e->p, e->pkt.iif);
 
 	if (!strcmp(e->pkt.iif, "lo"))
 		return step(e, POL_ST_LOCAL, POL_PERMIT, NULL, "from the box itself");
+	if (in && policy_untracked(e->p, in))
+		return step(e, POL_ST_LOCAL, POL_PERMIT, z->rec, "management zone");
 	if (e->pkt.state == POL_INVALID && e->p->stateful)
 		return step(e, POL_ST_LOCAL, POL_DENY, NULL, "invalid state");
 	if (is_answer(&e->pkt) && !judged_again(&e->pkt))

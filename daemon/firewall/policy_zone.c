@@ -297,6 +297,13 @@ const struct pol_pair *policy_pair(const struct policy *p, uint16_t from, uint16
 
 /* ---- the box itself ---- */
 
+bool policy_untracked(const struct policy *p, const struct pol_iface *i)
+{
+	const struct pol_zone *z = policy_zone(p, i->zone);
+
+	return z && z->management && !i->in4 && !i->in6 && !policy_pair(p, POL_ZONE_SELF, z->id);
+}
+
 extern const fw_local_fn __start_rtr_fw_locals[] __attribute__((weak));
 extern const fw_local_fn __stop_rtr_fw_locals[] __attribute__((weak));
 

@@ -17,6 +17,7 @@ struct global {
 	bool ip_routing;           /* not configured = on */
 	bool ipv6_unicast_routing; /* not configured = on */
 	bool martian_filter;       /* not configured = on */
+	uint32_t host_sessions;    /* not configured = 0, no limit */
 	/* conntrack/ct_schema.c */
 	uint32_t conntrack_max, conntrack_buckets;
 	uint8_t conntrack_watermark; /* percent; not configured = 80 */

@@ -22,6 +22,7 @@ static struct sch_field global_fields[] = {
 	SCH_F(global, ip_routing),
 	SCH_F(global, ipv6_unicast_routing),
 	SCH_F(global, martian_filter),
+	SCH_F(global, host_sessions),
 	SCH_F(global, conntrack_max),
 	SCH_F(global, conntrack_buckets),
 	SCH_F(global, conntrack_watermark),

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from clients import BOX_LAN, BOX_WAN, LAN, WAN, Server, silent, tcp, udp
+from clients import BOX_LAN, BOX_WAN, LAN, WAN, Server, make, silent, tcp, udp
 from router import CliError
 from topo import router_lines, wait_for
 
@@ -414,3 +414,45 @@ def test_segment_size(net):
         s = tcp(lan, WAN[v], 80, keep=True)
         assert s.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) <= mss
         s.close()
+
+
+def test_handshakes(net):
+    """The server behind syn-protection sees clients only when they have answered."""
+    r1, lan, wan = net.r1, net.lan, net.wan
+    r1.config(ZONES + ["class-map type inspect match-any WEB", "match protocol http", "policy-map type inspect P",
+                       "class type inspect WEB", "inspect",
+                       "zone-pair security X source INSIDE destination OUTSIDE", "service-policy type inspect P"]
+              + [f"firewall syn-protection {WAN[4]} port {p}" for p in (80, 81)])
+    assert tcp(lan, WAN[4], 80) == "open" and tcp(lan, WAN[6], 80) == "open"
+    assert silent(lambda: tcp(lan, WAN[4], 81))
+    # SYNs from nobody: 203.0.113.x is not there to answer.
+    r1.config(["ip route 203.0.113.0/24 10.0.1.10"])
+    lan.run("nft", "add table ip mute; add chain ip mute in { type filter hook input priority 0; }; "
+            "add rule ip mute in ip daddr 203.0.113.0/24 drop")
+    lan.ip("addr", "add", "203.0.113.99/32", "dev", "lo")
+    wan.run("nft", "add table ip syn; add chain ip syn in { type filter hook input priority 0; }; "
+            "add rule ip syn in tcp dport 80 ip saddr 203.0.113.99 counter")
+    s = make(lan, WAN[4], socket.SOCK_STREAM)
+    s.bind(("203.0.113.99", 0))
+    s.setblocking(False)
+    s.connect_ex((WAN[4], 80))
+    assert silent(lambda: tcp(lan, WAN[4], 81))
+    assert "counter packets 0 " in wan.run("nft", "list", "chain", "ip", "syn", "in").stdout
+    s.close()
+
+
+def test_quota_and_management(net):
+    r1, lan, wan = net.r1, net.lan, net.wan
+    r1.config(ZONES + ["exit", "zone security OUTSIDE", "management", "exit", "firewall host-sessions 3",
+                       "policy-map type inspect P", "class type inspect class-default", "inspect",
+                       "zone-pair security X source INSIDE destination OUTSIDE", "service-policy type inspect P"])
+    for v in (4, 6):
+        r1.cli("clear conntrack")
+        held = [tcp(lan, WAN[v], 80, keep=True) for _ in range(3)]
+        assert silent(lambda: tcp(lan, WAN[v], 80))
+        # Management is not tracked: a full table does not keep it out.
+        held.append(tcp(wan, BOX_WAN[v], 22, keep=True))
+        table = r1.run("conntrack", "-L", *(["-f", "ipv6"] if v == 6 else [])).stdout
+        assert "dport=80 " in table and "dport=22 " not in table
+        for s in held:
+            s.close()

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What keeps the connection table from being filled: management goes by it, sources have quotas,
+ * clients of protected services first prove that they are there. */
+#include "firewall/compile.h"
+
+#include <linux/netfilter_ipv4.h>
+#include <linux/rtnetlink.h>
+#include <linux/netfilter/nf_synproxy.h>
+#include <string.h>
+
+/* ---- management goes by the table ---- */
+
+static struct nft_set *management(struct fwc *f)
+{
+	struct nft_set *s = nft_set_new(&(struct nft_set_spec){
+		.name = "untracked", .key_type = NFT_T_IFNAME, .key_size = IFNAMSIZ });
+	char key[IFNAMSIZ];
+
+	for (size_t i = 0; i < f->p->n_ifaces; i++) {
+		if (!policy_untracked(f->p, &f->p->ifaces[i]))
+			continue;
+		memset(key, 0, sizeof(key));
+		rtr_strlcpy(key, f->p->ifaces[i].name, sizeof(key));
+		nft_set_add(s, key, NULL);
+	}
+	if (nft_set_len(s))
+		return s;
+	return nft_set_unref(s);
+}
+
+static void notrack_if(struct nft_chain *c, uint32_t meta, bool local)
+{
+	static const uint32_t type = RTN_LOCAL;
+	struct nft_rule *r = nft_rule_new(0, NULL, "management");
+
+	nft_meta(r, meta, NFT_REG_1);
+	nft_lookup(r, "untracked", NFT_REG_1, false);
+	if (local) {
+		nft_fib(r, NFTA_FIB_F_DADDR, NFT_FIB_RESULT_ADDRTYPE, NFT_REG_1);
+		nft_cmp(r, NFT_REG_1, NFT_CMP_EQ, &type, sizeof(type));
+	}
+	nft_notrack(r);
+	nft_chain_add(c, r);
+}
+
+/* ---- handshakes ---- */
+
+#define FLAGS_MASK 0x17 /* FIN, SYN, RST, ACK */
+#define FLAG_SYN   0x02
+
+#define SYN_SET "syn-protected"
+
+/* Address and port of the protected services. */
+static bool syn_set(struct fwc *f)
+{
+	struct nft_set *s;
+
+	if (!f->p->n_syn)
+		return false;
+	s = nft_set_new(
+		&(struct nft_set_spec){ .name = SYN_SET,
+					.key_type = NFT_T2(NFT_T_IPADDR, NFT_T_INET_SERVICE),
+					.key_size = 8,
+					.n_fields = 2,
+					.field_size = { 4, 2 } });
+	for (size_t i = 0; i < f->p->n_syn; i++) {
+		const struct pol_syn *p = &f->p->syn[i];
+		uint16_t port = htons(p->port);
+		uint8_t key[8] = { 0 };
+
+		memcpy(key, p->addr.b, 4);
+		memcpy(key + 4, &port, 2);
+		nft_set_add(s, key, NULL);
+	}
+	nft_table_add_set(f->t, s);
+	return true;
+}
+
+static void to_service(struct nft_rule *r)
+{
+	nft_family_is(r, NFPROTO_IPV4);
+	nft_l4proto_is(r, IPPROTO_TCP);
+	nft_payload(r, NFT_PAYLOAD_NETWORK_HEADER, 16, 4, NFT_REG32_00);
+	nft_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, NFT_REG32_01);
+	nft_lookup(r, SYN_SET, NFT_REG32_00, false);
+}
+
+/* A SYN to a service is no connection yet. */
+static void notrack_syn(struct nft_chain *c)
+{
+	static const uint8_t mask = FLAGS_MASK, syn = FLAG_SYN, zero;
+	struct nft_rule *r = nft_rule_new(0, NULL, "handshake");
+
+	to_service(r);
+	nft_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1, NFT_REG_1);
+	nft_bitwise(r, NFT_REG_1, NFT_REG_1, 1, &mask, &zero);
+	nft_cmp(r, NFT_REG_1, NFT_CMP_EQ, &syn, 1);
+	nft_notrack(r);
+	nft_chain_add(c, r);
+}
+
+/* Untracked SYNs, and the ACKs that answer our own SYN-ACKs: they are judged like new ones, and
+ * what may pass comes to the proxy. */
+void fwc_syn_to(struct fwc *f, struct nft_chain *c, const char *judge)
+{
+	struct nft_rule *r;
+
+	if (!f->p->n_syn)
+		return;
+	r = nft_rule_new(0, NULL, "handshake");
+	nft_ct_state(r, NFT_CT_INVALID | NFT_CT_UNTRACKED);
+	to_service(r);
+	if (judge)
+		nft_goto(r, judge);
+	else
+		nft_verdict(r, NF_ACCEPT);
+	nft_chain_add(c, r);
+}
+
+static void proxy(struct nft_chain *c, const struct pol_syn *p)
+{
+	struct nft_rule *r = nft_rule_new(0, p->rec, "handshake");
+	uint16_t port = htons(p->port);
+
+	nft_ct_state(r, NFT_CT_INVALID | NFT_CT_UNTRACKED);
+	nft_family_is(r, NFPROTO_IPV4);
+	nft_l4proto_is(r, IPPROTO_TCP);
+	nft_payload(r, NFT_PAYLOAD_NETWORK_HEADER, 16, 4, NFT_REG_1);
+	nft_cmp(r, NFT_REG_1, NFT_CMP_EQ, p->addr.b, 4);
+	nft_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, NFT_REG_1);
+	nft_cmp(r, NFT_REG_1, NFT_CMP_EQ, &port, 2);
+	/* Ethernet's segment size, and the window scale of every system of today. */
+	nft_synproxy(r, p->mss ? p->mss : 1460, 7,
+		     NF_SYNPROXY_OPT_MSS | NF_SYNPROXY_OPT_WSCALE | NF_SYNPROXY_OPT_SACK_PERM |
+			     NF_SYNPROXY_OPT_TIMESTAMP);
+	nft_chain_add(c, r);
+}
+
+static void build_syn(struct fwc *f)
+{
+	struct nft_chain *c = fwc_base("fw-syn", NF_INET_FORWARD, NF_IP_PRI_FILTER + 20, NF_ACCEPT);
+	struct nft_rule *r;
+
+	for (size_t i = 0; i < f->p->n_syn; i++)
+		proxy(c, &f->p->syn[i]);
+	r = nft_rule_new(FW_CNT_ID(FW_CNT_INVALID), NULL, "invalid state");
+	nft_ct_state(r, NFT_CT_INVALID);
+	nft_counter(r);
+	nft_verdict(r, NF_DROP);
+	nft_chain_add(c, r);
+	nft_table_add_chain(f->t, c);
+}
+
+/* ---- quotas ---- */
+
+/* Sources with live connections that are counted; beyond it new sources are not let in. */
+#define QUOTA_SOURCES 1048576
+
+static void quota(struct fwc *f, struct nft_chain *c, bool v6)
+{
+	const char *name = v6 ? "quota6" : "quota4";
+	struct nft_rule *r = nft_rule_new(FW_CNT_ID(FW_CNT_LIMIT), NULL, "above host-sessions");
+
+	nft_table_add_set(f->t, nft_set_new(&(struct nft_set_spec){ .name = name,
+								    .flags = NFT_SET_EVAL,
+								    .key_type = v6 ? NFT_T_IP6ADDR
+										   : NFT_T_IPADDR,
+								    .key_size = v6 ? 16 : 4,
+								    .size = QUOTA_SOURCES }));
+	nft_ct_state(r, NFT_CT_NEW);
+	fwc_unconfirmed(r);
+	nft_family_is(r, v6 ? NFPROTO_IPV6 : NFPROTO_IPV4);
+	nft_payload(r, NFT_PAYLOAD_NETWORK_HEADER, v6 ? 8 : 12, v6 ? 16 : 4, NFT_REG_1);
+	nft_dynset(r, name, NFT_DYNSET_OP_ADD, NFT_REG_1, 0, 0,
+		   &(struct nft_stateful){
+			   .kind = NFT_S_CONNLIMIT, .value = f->p->host_sessions, .over = true },
+		   1);
+	nft_counter(r);
+	nft_verdict(r, NF_DROP);
+	nft_chain_add(c, r);
+}
+
+void fwc_guards(struct fwc *f)
+{
+	struct nft_set *m = management(f);
+	bool syn = syn_set(f);
+	struct nft_chain *c;
+
+	if (m || syn) {
+		c = fwc_base("fw-notrack", NF_INET_PRE_ROUTING, NF_IP_PRI_RAW + 10, NF_ACCEPT);
+		if (m)
+			notrack_if(c, NFT_META_IIFNAME, true);
+		if (syn)
+			notrack_syn(c);
+		nft_table_add_chain(f->t, c);
+	}
+	if (m) {
+		nft_table_add_set(f->t, m);
+		c = fwc_base("fw-notrack-out", NF_INET_LOCAL_OUT, NF_IP_PRI_RAW + 10, NF_ACCEPT);
+		notrack_if(c, NFT_META_OIFNAME, false);
+		nft_table_add_chain(f->t, c);
+	}
+	if (syn)
+		build_syn(f);
+	if (f->p->host_sessions) {
+		c = fwc_base("fw-quota", NF_INET_PRE_ROUTING, NF_IP_PRI_MANGLE - 10, NF_ACCEPT);
+		quota(f, c, false);
+		quota(f, c, true);
+		nft_table_add_chain(f->t, c);
+	}
+}
