@@ -272,34 +272,62 @@ void fwc_accept_nd(struct nft_chain *c)
 	nft_chain_add(c, r);
 }
 
-/* One map a family from the interface to the chain of its list. */
+/* Rule that asks a set of interface names; the caller says what follows. */
+static struct nft_rule *by_iface(bool out, bool v6)
+{
+	struct nft_rule *r = nft_rule_new(FW_CNT_ID(out ? FW_CNT_OUT_END : FW_CNT_IN_END), NULL,
+					  NULL);
+
+	nft_family_is(r, v6 ? NFPROTO_IPV6 : NFPROTO_IPV4);
+	nft_meta(r, out ? NFT_META_OIFNAME : NFT_META_IIFNAME, NFT_REG_1);
+	return r;
+}
+
+/*
+ * One map a family from the interface to the chain of its list.
+ *
+ * A packet that is under way when a commit strikes may find the new element with the old rules, in
+ * whose generation the new chain is empty: the kernel reads the generation of rules once a packet,
+ * that of elements at each lookup (nft_do_chain, nft_genmask_cur; seen as one packet in a
+ * million through 100 commits). So what comes back from a list, or misses the map, is dropped when
+ * the interface has a list at all.
+ */
 static void acl_map(struct fwc *f, struct nft_chain *base, bool out, bool v6)
 {
-	struct nft_set *s;
+	char name[16], bound[24], chain[FWC_NAME], key[IFNAMSIZ];
+	struct nft_set *map, *has;
 	struct nft_rule *r;
-	char name[FWC_NAME], chain[FWC_NAME];
-	size_t n = 0;
 
 	snprintf(name, sizeof(name), "%s%d", out ? "out" : "in", v6 ? 6 : 4);
-	s = fwc_iface_map(name);
+	snprintf(bound, sizeof(bound), "%s-bound", name);
+	map = fwc_iface_map(name);
+	has = nft_set_new(&(struct nft_set_spec){
+		.name = bound, .key_type = NFT_T_IFNAME, .key_size = IFNAMSIZ });
 	for (size_t i = 0; i < f->p->n_ifaces; i++) {
 		const struct pol_list *l = list_of(&f->p->ifaces[i], out, v6);
 
 		if (!l)
 			continue;
 		acl_chain(f, l, out, chain);
-		fwc_iface_to(s, f->p->ifaces[i].name, NFT_GOTO, chain);
-		n++;
+		fwc_iface_to(map, f->p->ifaces[i].name, NFT_JUMP, chain);
+		memset(key, 0, sizeof(key));
+		rtr_strlcpy(key, f->p->ifaces[i].name, sizeof(key));
+		nft_set_add(has, key, NULL);
 	}
-	if (!n) {
-		nft_set_unref(s);
+	if (!nft_set_len(map)) {
+		nft_set_unref(map);
+		nft_set_unref(has);
 		return;
 	}
-	nft_table_add_set(f->t, s);
-	r = nft_rule_new(0, NULL, NULL);
-	nft_family_is(r, v6 ? NFPROTO_IPV6 : NFPROTO_IPV4);
-	nft_meta(r, out ? NFT_META_OIFNAME : NFT_META_IIFNAME, NFT_REG_1);
+	nft_table_add_set(f->t, map);
+	nft_table_add_set(f->t, has);
+	r = by_iface(out, v6);
 	nft_vmap(r, name, NFT_REG_1);
+	nft_chain_add(base, r);
+	r = by_iface(out, v6);
+	nft_lookup(r, bound, NFT_REG_1, false);
+	nft_counter(r);
+	nft_verdict(r, NF_DROP);
 	nft_chain_add(base, r);
 }
 
