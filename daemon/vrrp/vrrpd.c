@@ -32,7 +32,7 @@
 #define GRID_NS (500 * 1000ull)
 /* The parent takes a process for stuck after its Master_Down time, but not before this: what one
  * core does to a process of real-time priority in a virtual machine is shorter. */
-#define BEAT_MIN_NS (500 * NSEC_PER_MSEC)
+#define BEAT_MIN_NS (1 * NSEC_PER_SEC)
 #define STOP_MAX_NS (3 * NSEC_PER_SEC)
 #define STALL_NS    (20 * NSEC_PER_MSEC)
 
@@ -193,6 +193,7 @@ static void op_state(struct vrrp_fsm *f, uint8_t from, enum vrrp_reason why)
 	}
 	st_end(g);
 	g->sent_ns = 0;
+	addr_prepare(g);
 	conf_tell_state(g, from, why);
 	schedule_one(g);
 }
@@ -482,8 +483,8 @@ static void loop(int signal_fd)
 			dispatch(ev[i].data.u32, signal_fd);
 		run_timers();
 		now = rtr_now_ns();
-		/* Ten times within the shortest promise is enough. */
-		if (now - beaten > BEAT_MIN_NS / 10 || vd.beat_now) {
+		/* Twenty times within the shortest promise is enough. */
+		if (now - beaten > BEAT_MIN_NS / 20 || vd.beat_now) {
 			vd.beat_now = false;
 			beaten = now;
 			beat();

@@ -44,7 +44,8 @@ struct vif {
 
 /* Addresses in the kernel, as far as asked for. */
 struct owned {
-	int ifindex, vmac; /* where; vmac: link to be up meanwhile, 0 = none */
+	int ifindex, vmac; /* where; vmac: the macvlan, 0 = none */
+	bool up;           /* the macvlan is */
 	unsigned n;
 	struct rtr_addr a[VRRP_MAX_ADDRS];
 };
@@ -72,6 +73,7 @@ struct vg {
 	struct rtr_addr sum_peer;
 	unsigned stalls;
 
+	bool preparing;   /* about to take over: the macvlan comes up before the first advert */
 	bool owning, job; /* wants the addresses; the thread is at work */
 	struct owned kern;
 	uint64_t probe_at; /* next step of the test of the virtual MAC */
@@ -178,6 +180,9 @@ void link_sweep(void);
 /* ---- vrrpd_addr.c ---- */
 
 int addr_init(void);
+/* A backup that is about to take over in order (the master resigned, or is to be preempted) takes
+ * its macvlan up: its first advert leads frames to it, and none of them shall find it down. */
+void addr_prepare(struct vg *g);
 /* Brings the kernel to what the group's state wants. */
 void addr_update(struct vg *g);
 void addr_read(uint64_t now);

@@ -150,7 +150,7 @@ static bool has(const struct owned *o, int ifindex, const struct rtr_addr *a)
 
 static void work(struct job *j)
 {
-	if (j->to.vmac && j->to.n)
+	if (j->to.vmac && j->to.up)
 		write_link(j->to.vmac, true);
 	for (unsigned i = 0; i < j->to.n; i++) {
 		/* Those that should be there already too: somebody may have taken them. */
@@ -164,7 +164,7 @@ static void work(struct job *j)
 			write_addr(j->from.ifindex, &j->from.a[i], false);
 	}
 	/* Down: frames to the virtual MAC are not for a backup (RFC 9568 section 6.4.2). */
-	if (j->from.vmac && (j->to.vmac != j->from.vmac || !j->to.n))
+	if (j->from.vmac && (j->to.vmac != j->from.vmac || !j->to.up))
 		write_link(j->from.vmac, false);
 }
 
@@ -215,10 +215,13 @@ static void want(const struct vg *g, struct owned *to)
 	const struct vrrp_conf *c = &g->slot->conf;
 
 	*to = (struct owned){ 0 };
-	if (!g->owning || !g->vif->ifindex || c->flags & VRRP_F_OWNER)
+	if (!(g->owning || g->preparing) || !g->vif->ifindex || c->flags & VRRP_F_OWNER)
 		return;
 	to->vmac = g->slot->st.mac_test != VRRP_MAC_DEAF ? g->vmac_ifindex : 0;
+	to->up = to->vmac;
 	to->ifindex = to->vmac ? to->vmac : g->vif->ifindex;
+	if (!g->owning)
+		return;
 	to->n = c->n_addrs;
 	memcpy(to->a, c->addrs, sizeof(to->a));
 }
@@ -231,15 +234,28 @@ void addr_update(struct vg *g)
 	if (g->job)
 		return;
 	want(g, &j.to);
-	if (!j.to.n && !j.from.n)
+	if (!j.to.n && !j.from.n && j.to.up == j.from.up)
 		return;
 	st = st_begin(g);
-	st->owned = 1;
+	st->owned = j.to.n || j.from.n;
 	st->vmac_ifindex = j.to.n ? j.to.vmac : j.from.vmac;
 	st_end(g);
 	g->job = true;
 	n_jobs++;
 	ring_put(&todo, &j);
+}
+
+void addr_prepare(struct vg *g)
+{
+	bool soon = g->fsm.state == VRRP_S_BACKUP && !g->fsm.better_until &&
+		    g->fsm.expiry_why != VRRP_R_MASTER_DOWN;
+
+	if (soon == g->preparing)
+		return;
+	g->preparing = soon;
+	/* One that has become active asks for all of it next. */
+	if (g->fsm.state != VRRP_S_ACTIVE)
+		addr_update(g);
 }
 
 bool addr_idle(void)
@@ -262,8 +278,8 @@ static void finished(const struct job *j, uint64_t now)
 	if (j->error)
 		conf_notice(g, now, VRRP_N_ADDR_FAIL, (uint8_t)-j->error, NULL, 0);
 	want(g, &to);
-	if (to.n != j->to.n || to.ifindex != j->to.ifindex || to.vmac != j->to.vmac ||
-	    memcmp(to.a, j->to.a, to.n * sizeof(to.a[0])))
+	if (to.n != j->to.n || to.up != j->to.up || to.ifindex != j->to.ifindex ||
+	    to.vmac != j->to.vmac || memcmp(to.a, j->to.a, to.n * sizeof(to.a[0])))
 		addr_update(g);
 	else if (g->removing && !to.n)
 		conf_forget(g);

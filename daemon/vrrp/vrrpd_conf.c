@@ -466,9 +466,13 @@ static void restore_owned(struct vg *g)
 	const struct vrrp_status *st = &g->slot->st;
 	const struct vrrp_conf *c = &g->slot->conf;
 
-	if (!st->owned)
+	if (!st->owned) {
+		g->kern.vmac = g->vmac_up ? g->vmac_ifindex : 0;
+		g->kern.up = g->kern.vmac;
 		return;
+	}
 	g->kern.vmac = st->vmac_ifindex;
+	g->kern.up = g->kern.vmac;
 	g->kern.ifindex = g->kern.vmac ? g->kern.vmac : g->vif->ifindex;
 	g->kern.n = c->n_addrs;
 	memcpy(g->kern.a, c->addrs, sizeof(g->kern.a));

@@ -411,6 +411,7 @@ static void take(struct vg *g, uint64_t now, uint64_t at, const struct vrrp_rx *
 					 NSEC_PER_MSEC);
 		st_end(g);
 	}
+	addr_prepare(g);
 	vg_after(g, now, before);
 }
 

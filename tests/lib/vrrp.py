@@ -74,6 +74,12 @@ def owns(node, vip):
     return any(a["local"] == vip for link in node.ip_json("addr", "show") for a in link["addr_info"])
 
 
+def reaches(host, vip):
+    """The address answers, every time; a state may be told a moment before the kernel has the address."""
+    wait_for(lambda: host.ping(vip, count=1, timeout=1, check=False), what=f"the first answer of {vip}")
+    host.ping(vip)
+
+
 class Keepalived:
     """One instance of keepalived in a host's namespace; its log tells its states."""
 

@@ -10,7 +10,7 @@ import vrrp
 from router import startup
 from topo import NodeSpec, Port, Spec, wait_for
 from vrrp import (NET4, VIP4, VIP6, VIPLL, Frr, Keepalived, advert, base_lines, configure, group, group_lines, owns,
-                  send_adverts, state, wait_state)
+                  reaches, send_adverts, state, wait_state)
 
 needs_keepalived = pytest.mark.skipif(not shutil.which("keepalived"), reason="keepalived is not installed")
 needs_frr = pytest.mark.skipif(not os.access(f"{Frr.LIB}/vrrpd", os.X_OK), reason="FRR is not installed")
@@ -58,7 +58,7 @@ def test_keepalived(segment, case):
     ka.stop()  # it resigns
     wait_state(r1, "MASTER", family=family)
     assert group(r1, family=family)["reason"] == "the master resigned"
-    segment.lan.ping(vip)
+    reaches(segment.lan, vip)
     ka = Keepalived(segment.peer, segment.folder, prio=90, **kwargs)
     ka.wait("BACKUP")
     wait_for(lambda n=group(r1, family=family)["counters"]["sent"]:
@@ -66,7 +66,7 @@ def test_keepalived(segment, case):
     assert ka.states() == ["BACKUP"] and state(r1, family=family) == "MASTER"
     r1.stop()
     ka.wait("MASTER")
-    segment.lan.ping(vip)
+    reaches(segment.lan, vip)
 
 
 @needs_keepalived
@@ -96,7 +96,7 @@ def test_a_lesser_keepalived_gives_way(segment):
     wait_for(lambda: group(segment.r1)["counters"]["sent"] > heard + 20, what="two seconds")
     assert ka.states()[-1] == "BACKUP" and not owns(segment.peer, VIP4), ka.text()
     assert group(segment.r1)["counters"]["transitions"] == before
-    segment.lan.ping(VIP4)
+    reaches(segment.lan, VIP4)
 
 
 @needs_frr
