@@ -11,6 +11,7 @@
 #include "../../fastpath/rewrite.h"
 #include "../../fastpath/vfr.h"
 #include "../lib/check_main.h"
+#include "../lib/test_data.h"
 #include "../lib/packet.h"
 #include "../lib/pcap.h"
 
@@ -311,23 +312,23 @@ static int run_argv(const char *const argv[])
 
 int main(void)
 {
-	const char *top = getenv("top_srcdir");
-	char tar[512];
+	char *tar = test_data("pcap/protocol-captures.tar.gz");
 	Suite *s = suite_create("captures");
 	TCase *tc = tcase_create("captures");
 	SRunner *sr = srunner_create(s);
 	int failed;
 
-	snprintf(tar, sizeof(tar), "%s/../shared/data/pcap/protocol-captures.tar.gz",
-		 top ? top : ".");
 	if (access(tar, R_OK)) {
 		printf("no capture collection at %s\n", tar);
+		free(tar);
 		return 77;
 	}
 	if (!mkdtemp(dir) || run_argv((const char *[]){ "tar", "xzf", tar, "-C", dir, NULL })) {
 		printf("cannot unpack %s\n", tar);
+		free(tar);
 		return EXIT_FAILURE;
 	}
+	free(tar);
 	tcase_set_timeout(tc, 120);
 	tcase_add_test(tc, captures);
 	suite_add_tcase(s, tc);

@@ -9,6 +9,7 @@
 #include "fastpath/wire.h"
 
 #include "tests/lib/check_main.h"
+#include "tests/lib/test_data.h"
 
 #include <dirent.h>
 #include <sys/stat.h>
@@ -191,16 +192,9 @@ static bool unpack(const char *archive)
 	return pid > 0 && waitpid(pid, &status, 0) == pid && !status;
 }
 
-static char *archive_path(void)
-{
-	const char *top = getenv("top_srcdir");
-
-	return xasprintf("%s/../shared/data/pcap/protocol-captures.tar.gz", top ? top : ".");
-}
-
 START_TEST(test_captures)
 {
-	char *archive = archive_path();
+	char *archive = test_data("pcap/protocol-captures.tar.gz");
 	struct dirent *e;
 	DIR *d;
 
@@ -234,7 +228,7 @@ static Suite *suite(void)
 {
 	Suite *s = suite_create("tcp_captures");
 	TCase *tc = tcase_create("tcp_captures");
-	char *archive = archive_path();
+	char *archive = test_data("pcap/protocol-captures.tar.gz");
 
 	if (access(archive, R_OK)) {
 		printf("SKIP: no %s\n", archive);

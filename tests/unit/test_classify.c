@@ -5,6 +5,7 @@
 #include "../lib/check_main.h"
 #include "../lib/classbench.h"
 #include "../lib/classify_oracle.h"
+#include "../lib/test_data.h"
 
 #define KEYS 512
 
@@ -259,9 +260,7 @@ START_TEST(classbench)
 {
 	static const char *const names[] = { "acl1_1k",  "fw1_1k",  "ipc1_1k",
 					     "acl1_10k", "fw1_10k", "ipc1_10k" };
-	const char *top = getenv("top_srcdir"), *data = getenv("RTR_SHARED_DATA");
-	char *dir = data ? xasprintf("%s/classbench", data)
-			 : xasprintf("%s/../shared/data/classbench", top ? top : ".");
+	char *dir = test_data("classbench");
 	struct cb_set set;
 
 	rng = test_seed;

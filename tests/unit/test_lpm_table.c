@@ -4,6 +4,7 @@
  * the source tree. Without one the same checks run on a generated table of its shape, a quarter of
  * its size, and the program counts as skipped.
  */
+#include "../lib/test_data.h"
 #include "../lib/lpm_any.h"
 #include "../lib/route_table.h"
 
@@ -142,9 +143,9 @@ static Suite *suite(void)
 
 int main(void)
 {
-	const char *path = getenv("RTR_TABLE"), *top = getenv("top_srcdir");
+	const char *path = getenv("RTR_TABLE");
 	const char *seed = getenv("RTR_TEST_SEED");
-	char *beside = xasprintf("%s/../shared/data/bgp/full-table-v4v6.txt.gz", top ? top : ".");
+	char *beside = test_data("bgp/full-table-v4v6.txt.gz");
 	SRunner *sr = srunner_create(suite());
 	bool real;
 	int rc;
