@@ -235,6 +235,7 @@ static Suite *suite(void)
 		exit(77);
 	}
 	free(archive);
+	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, test_captures);
 	suite_add_tcase(s, tc);
 	return s;
