@@ -326,6 +326,12 @@ def run_guest(res):
     guest.run(res, Build)
 
 
+def run_package(res):
+    sys.path.insert(0, f"{TOP}/tests/package")
+    import package
+    package.run(res)
+
+
 class Runner:
     # The whole default run, however the steps share it.
     TOTAL = 1680
@@ -366,6 +372,11 @@ class Runner:
         os.environ["RTR_TEST_LONG"] = "1"
         self.step("unit and replay, long", 3600, run_checks, "release")
         self.step("netns, long", 3600, run_netns)
+        self.step("packages", 900, run_package)
+
+    def package(self):
+        self.area("package")
+        self.step("packages", 900, run_package)
 
     def area(self, area):
         names = sorted(os.path.relpath(f, TOP) for f in glob.glob(f"{TOP}/tests/netns/test_*.py")
@@ -375,7 +386,7 @@ class Runner:
             self.step(f"netns: {area}", 600, run_netns, *names)
 
     def main(self, area):
-        {"": self.default, "long": self.long,
+        {"": self.default, "long": self.long, "package": self.package,
          "tree": lambda: self.step("tree", 60, run_tree),
          "netns": lambda: self.step("netns", 600, run_netns),
          "guest": lambda: self.step("guest", 1500, run_guest),
