@@ -12,6 +12,7 @@ dist_doc_DATA += docs/virtual-links.md
 dist_doc_DATA += docs/neighbours.md
 dist_doc_DATA += docs/autoconfiguration.md
 dist_doc_DATA += docs/nic.md
+dist_doc_DATA += docs/operations.md docs/coexistence.md
 
 # From the tables of the parser, by the program itself: never in git, made where it runs.
 doc_DATA = docs/cli-reference.md

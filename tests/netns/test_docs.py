@@ -10,6 +10,7 @@ import textwrap
 import pytest
 
 import router
+import topo
 
 PAGES = [f"{router.TOP}/README.md", *sorted(glob.glob(f"{router.TOP}/docs/**/*.md", recursive=True))]
 MAN = sorted(glob.glob(f"{router.TOP}/docs/man/*.[158]"))
@@ -84,3 +85,15 @@ def test_log_mnemonics_are_in_the_guide():
     guide = read("docs/user-guide.md")
     assert len(logged) > 10
     assert [m for m in sorted({f"{f}-{number[level]}-{name}" for f, level, name in logged}) if m not in guide] == []
+
+
+def test_commands_of_the_operations_guide(routers):
+    """Each can be typed as it stands there."""
+    commands = re.findall(r"`((?:show|ping|traceroute|packet-tracer|diagnose|ha) [^`]*)`", read("docs/operations.md"))
+    assert len(commands) > 40
+    r1 = routers("basic").r1
+    r1.stop()
+    r1.start(config_file=f"{router.TOP}/etc/examples/basic/r1.conf")
+    topo.wait_for(lambda: "matches" in r1.cli("show kernel drift"), what="configured")
+    wrong = {c: r1.cli(c, check=False) for c in sorted(set(commands))}
+    assert {c: out for c, out in wrong.items() if re.search("Invalid input|Ambiguous|Incomplete|marker", out)} == {}
