@@ -11,6 +11,11 @@ from topo import kill_all, pids_in, wait_for
 from vrrp import VIP4, VIP6, base_lines, configure, group, group_lines, owns, reaches, state, wait_state
 
 
+# Adverts of tests that count transitions: 10 ms would judge the machine, whose cores are held up by
+# its other guests for as long as three of them (test_vrrp_gaps.py measures that beside a control).
+SHORT = 30
+
+
 @pytest.fixture
 def pair(routers):
     topo = routers(vrrp.ends("r1", "r2", "lan"))
@@ -242,13 +247,13 @@ def test_stopped_master_loses_its_addresses(pair):
 
 
 def test_stalled_backup_does_not_take_over(pair):
-    topo = pair(ms=10)
+    topo = pair(ms=SHORT)
     before = group(topo.r2)["counters"]["transitions"]
     pid = vrrpd(topo.r2)
     for seconds in (0.05, 0.2, 1.0):
         os.kill(pid, signal.SIGSTOP)
         sent = group(topo.r1)["counters"]["sent"]
-        wait_for(lambda s=sent, n=seconds: group(topo.r1)["counters"]["sent"] > s + 100 * n, what="adverts")
+        wait_for(lambda s=sent, n=seconds: group(topo.r1)["counters"]["sent"] > s + 30 * n, what="adverts")
         os.kill(pid, signal.SIGCONT)
         wait_for(lambda: group(topo.r2)["counters"]["received"] >= group(topo.r1)["counters"]["sent"] - 20,
                  what="what was queued is read")
@@ -256,7 +261,7 @@ def test_stalled_backup_does_not_take_over(pair):
 
 
 def test_rtrd_dies_and_nobody_notices(pair):
-    topo = pair(ms=10)
+    topo = pair(ms=SHORT)
     before, pid = group(topo.r2)["counters"]["transitions"], vrrpd(topo.r1)
     for _ in range(3):
         topo.r1.kill9(topo.r1.daemon_pid())
@@ -266,11 +271,11 @@ def test_rtrd_dies_and_nobody_notices(pair):
 
 
 def test_rtrd_hangs_and_nobody_notices(pair):
-    topo = pair(ms=10)
+    topo = pair(ms=SHORT)
     before, stopped = group(topo.r2)["counters"], topo.r1.daemon_pid()
     os.kill(stopped, signal.SIGSTOP)
     try:
-        wait_for(lambda: group(topo.r2)["counters"]["received"] > before["received"] + 100, what="adverts")
+        wait_for(lambda: group(topo.r2)["counters"]["received"] > before["received"] + 30, what="adverts")
     finally:
         os.kill(stopped, signal.SIGCONT)
     assert group(topo.r2)["counters"]["transitions"] == before["transitions"]
@@ -290,7 +295,7 @@ def test_a_flood_of_adverts_delays_ours_little(pair):
 
 def test_upgrade_in_place_moves_nothing(pair):
     """SIGUSR2: the parent becomes the program on disk, with rtr-vrrpd and the sockets."""
-    topo = pair(ms=10)
+    topo = pair(ms=SHORT)
     before, pid = group(topo.r2)["counters"]["transitions"], vrrpd(topo.r1)
     for _ in range(3):
         worker = topo.r1.daemon_pid()
