@@ -165,3 +165,4 @@ librtrd_a_SOURCES += daemon/tracer/tracer_phases.c daemon/tracer/tracer_text.c
 librtrd_a_SOURCES += daemon/kernel/genl.c daemon/kernel/genl.h
 librtrd_a_SOURCES += daemon/nic/ethtool.c daemon/nic/nic.h daemon/nic/nic_kernel.c daemon/nic/nic_show.c
 librtrd_a_SOURCES += daemon/firewall/compile_guard.c
+librtrd_a_SOURCES += daemon/tracer/tracer_frame.c daemon/tracer/tracer_send.c daemon/tracer/tracer_watch.c

@@ -8,6 +8,8 @@
 #include "kernel/shadow.h"
 #include "schema/types.h"
 
+#include <errno.h>
+#include <linux/neighbour.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,6 +86,132 @@ static void print(struct cmd_ctx *c, const json_t *doc)
 	free(text);
 }
 
+/* ---- transmit ---- */
+
+struct pending {
+	struct cmd_ctx *c;
+	struct tracer_ask ask;
+	struct tracer_result r;
+	const struct policy *p; /* reference */
+	struct tracer_send *send;
+};
+
+static void pending_free(struct pending *q)
+{
+	json_decref(q->r.doc);
+	policy_unref(q->p);
+	free(q);
+}
+
+static void connection_ended(void *arg, const struct ct_change_result *r)
+{
+}
+
+/* The packet was no host's: what it began ends. */
+static void forget_connection(const struct pending *q)
+{
+	const struct ct_tuple *t = &q->r.as_sent;
+	uint8_t bits = (uint8_t)rtr_family_bits(t->src.family);
+	struct ct_filter f = {
+		.family = t->src.family,
+		.as_sent = true,
+		.has_proto = true,
+		.has_src = true,
+		.has_dst = true,
+		.has_sport = t->sport != 0,
+		.has_dport = t->dport != 0,
+		.proto = t->proto,
+		.src = { .addr = t->src, .len = bits },
+		.dst = { .addr = t->dst, .len = bits },
+		.sport = t->sport,
+		.dport = t->dport,
+	};
+	int e;
+
+	if (!q->r.had_conn)
+		ct_delete(&f, connection_ended, NULL, &e);
+}
+
+static bool unresolved(const struct tracer_result *r)
+{
+	const struct tracer_kernel *k = tracer_kernel();
+	struct tracer_neigh n = { 0 };
+
+	if (!r->next_hop.family)
+		return false;
+	k->neigh(k->arg, r->oif, &r->next_hop, &n);
+	return !n.found || n.state & (NUD_FAILED | NUD_INCOMPLETE);
+}
+
+static void sent(void *arg, const char *error, const struct tracer_seen *s)
+{
+	struct pending *q = arg;
+	const struct shadow_link *l = shadow_link_by_index(s->oif);
+	struct cmd_ctx *c = q->c;
+
+	forget_connection(q);
+	if (*error) {
+		cmd_fail(c, "%s", error);
+	} else {
+		tracer_compare(&q->r, q->p, s, unresolved(&q->r), l ? l->name : "");
+		print(c, q->r.doc);
+	}
+	pending_free(q);
+	cmd_done(c);
+}
+
+/* ^C: what was begun is cleaned up without us. */
+static void trace_stop(struct cmd_ctx *c)
+{
+	struct pending *q = cmd_data(c);
+
+	tracer_send_forget(q->send);
+	pending_free(q);
+	cmd_done(c);
+}
+
+static const char *may_send(struct cmd_ctx *c, const struct tracer_ask *a,
+			    const struct tracer_result *r, const struct tracer_link *in)
+{
+	if (!cmd_admin(c))
+		return "transmit sends a packet: that takes `enable`";
+	if (!in->ether)
+		return "The interface takes no Ethernet frames: only the prediction can be made";
+	if (!in->up)
+		return "The interface is down: nothing arrives there";
+	if (r->had_conn && a->pkt.proto == IPPROTO_TCP)
+		return "A live TCP connection is left alone";
+	return NULL;
+}
+
+static void transmit(struct cmd_ctx *c, const struct tracer_ask *a, struct tracer_result *r,
+		     const struct policy *p)
+{
+	const struct tracer_kernel *k = tracer_kernel();
+	struct tracer_link in;
+	struct pending *q;
+	const char *no;
+	int e = 0;
+
+	k->link(k->arg, a->pkt.iif, a->pkt.family, &in);
+	no = may_send(c, a, r, &in);
+	if (no) {
+		cmd_fail(c, "%s", no);
+		json_decref(r->doc);
+		return;
+	}
+	q = xcalloc(1, sizeof(*q));
+	*q = (struct pending){ .c = c, .ask = *a, .r = *r, .p = policy_ref(p) };
+	q->send = tracer_send(&a->pkt, &in, sent, q, &e);
+	if (!q->send) {
+		cmd_fail(c, "%s", e == -EBUSY ? "Another packet is under way" : strerror(-e));
+		pending_free(q);
+		return;
+	}
+	cmd_set_data(c, q);
+	cmd_pend(c);
+}
+
 static void trace(struct cmd_ctx *c)
 {
 	const struct policy *p = policy_running();
@@ -97,21 +225,26 @@ static void trace(struct cmd_ctx *c)
 		return;
 	}
 	tracer_run(&a, p, tracer_kernel(), &r);
+	if (cmd_flag(c, "transmit")) {
+		transmit(c, &a, &r, p);
+		return;
+	}
 	print(c, r.doc);
 	json_decref(r.doc);
 }
 
 #define HEAD "packet-tracer input <ifname:IFNAME> "
-#define TAIL "[ detailed][ json]"
+#define TAIL "[ detailed][ json][ transmit]"
 
 static const struct cmd cmds[] = {
 	{ HEAD
 	  "{proto:tcp|udp} <src:ADDR> <sport:U32(0,65535)> <dst:ADDR> <dport:U32(0,65535)>" TAIL,
-	  "What becomes of a packet that comes by an interface", .run = trace },
+	  "What becomes of a packet that comes by an interface", .run = trace,
+	  .interrupt = trace_stop },
 	{ HEAD "icmp <src:ADDR> <type:U32(0,255)> <code:U32(0,255)> <dst:ADDR>" TAIL,
-	  "The same of an ICMP message", .run = trace },
+	  "The same of an ICMP message", .run = trace, .interrupt = trace_stop },
 	{ HEAD "rawip <src:ADDR> <protocol:U32(0,255)> <dst:ADDR>" TAIL,
-	  "The same of a packet of any protocol", .run = trace },
+	  "The same of a packet of any protocol", .run = trace, .interrupt = trace_stop },
 };
 
 static const struct sch_word words[] = {
@@ -120,6 +253,7 @@ static const struct sch_word words[] = {
 	{ "rawip", "Protocol by its number" },
 	{ "detailed", "The packet as each stage sees it" },
 	{ "json", "As a JSON document" },
+	{ "transmit", "Send the packet, too, and compare what the kernel does with it" },
 };
 
 static const struct domain tracer = {

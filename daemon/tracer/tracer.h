@@ -101,6 +101,52 @@ struct tracer_result {
 void tracer_run(const struct tracer_ask *ask, const struct policy *p, const struct tracer_kernel *k,
 		struct tracer_result *ret);
 
+/* ---- transmit ---- */
+
+#define TRACER_FRAME_MAX 128
+
+/* The packet as an Ethernet frame to mac, ready to be received; marked by id, of which IPv4 has 16
+ * bits (its identification) and IPv6 20 (its flow label). Returns its size. */
+size_t tracer_frame(const struct pol_packet *p, const uint8_t mac[6], uint32_t id,
+		    uint8_t ret[TRACER_FRAME_MAX]);
+
+/* What nftables did with the marked packet. */
+#define TRACER_HOOKS_MAX 64
+struct tracer_seen {
+	struct tracer_hook {
+		char table[64], chain[128], target[128];
+		uint8_t family;
+		int32_t verdict; /* NF_DROP, NF_ACCEPT, NFT_JUMP, ... */
+		bool policy;     /* of the chain, not of a rule */
+		uint64_t handle; /* of the rule */
+	} hooks[TRACER_HOOKS_MAX];
+	size_t n;
+	uint32_t id;    /* of the trace; 0: not begun */
+	bool dropped;   /* the last of hooks did */
+	char base[128]; /* the base chain that was being run */
+	bool forwarded, delivered;
+	int oif;
+	/* as it left, or was delivered */
+	struct rtr_addr src, dst;
+	uint16_t sport, dport;
+};
+/* Takes in one message of nfnetlink's trace group; table is that of our marker. True when the end
+ * of the way is known. */
+struct nlmsghdr;
+bool tracer_take(struct tracer_seen *s, const struct nlmsghdr *h, const char *table);
+/* Adds "transmit" to the document: what was predicted, what happened, AGREE or DIFFER. */
+void tracer_compare(const struct tracer_result *r, const struct policy *p,
+		    const struct tracer_seen *s, bool neigh_failed, const char *oif);
+/* "" or why it did not. */
+typedef void (*tracer_sent_fn)(void *arg, const char *error, const struct tracer_seen *s);
+struct tracer_send;
+/* Sends the packet as if it came by the link, followed by nftrace. done is called once, from the
+ * loop, when all that was made for it is gone from the kernel again; not after
+ * tracer_send_forget. NULL: *ret_error tells; -EBUSY: another one is under way. */
+struct tracer_send *tracer_send(const struct pol_packet *p, const struct tracer_link *in,
+				tracer_sent_fn done, void *arg, int *ret_error);
+void tracer_send_forget(struct tracer_send *t);
+
 /* ---- text ---- */
 
 struct cmd_ctx;

@@ -789,12 +789,11 @@ void tracer_run(const struct tracer_ask *ask, const struct policy *p, const stru
 	took_ns = lap(&r);
 	if (!ret->drop) {
 		judge(&r, time(NULL));
-		/* Prefixes are translated next to the wire, all else after the access list. */
 		early_phases(&r);
-	}
-	if (!ret->drop) {
-		conn_phase(&r, took_ns);
-		way_phases(&r);
+		if (!ret->drop) {
+			conn_phase(&r, took_ns);
+			way_phases(&r);
+		}
 		ends(&r);
 	}
 	ret->doc = json_pack("{s:{s:s,s:i,s:s,s:s,s:i,s:i,s:i,s:i},s:o,s:o,s:o}", "packet",

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """packet-tracer on real configurations, IPv4 and IPv6: what it predicts, phase by phase."""
+import grp
 import json
 
 import pytest
 
-from clients import BOX_LAN, BOX_WAN, LAN, WAN, Server, tcp
+from clients import BOX_LAN, BOX_WAN, LAN, WAN, Server, tcp, udp
 from router import CliError
 from topo import router_lines, wait_for
 
@@ -43,6 +44,12 @@ class Trace:
 
 def t(net, v, dst, port, options="", src=None, iif="eth0", proto="tcp", sport=40000):
     return Trace(net.r1, f"{iif} {proto} {src or LAN[v]} {sport} {dst} {port}", options)
+
+
+def sends(net, v, *args, **kw):
+    x = t(net, v, *args, options="transmit", **kw)
+    assert x.doc["transmit"]["comparison"] == "AGREE", json.dumps(x.doc, indent=1)
+    return x
 
 
 def bind_list(r1, v, lines, iface="eth0", direction="in"):
@@ -156,8 +163,11 @@ def test_policy_route(net):
 
 @pytest.mark.parametrize("v", [4, 6])
 def test_neighbour(net, v):
-    net.r1.ip("neigh", "replace", WAN[v], "dev", "eth1", "nud", "failed")
-    assert t(net, v, WAN[v], 80).drop == "neigh-failed"
+    """The last word of it is the neighbour's, and it has not changed its mind."""
+    nobody = {4: "198.51.100.77", 6: "2001:db8:100::77"}[v]
+    assert t(net, v, nobody, 80).says("NEIGHBOUR", "is not known yet")
+    net.r1.ip("neigh", "replace", nobody, "dev", "eth1", "nud", "failed")
+    assert sends(net, v, nobody, 80).drop == "neigh-failed"
 
 
 def test_words(net):
@@ -171,3 +181,68 @@ def test_words(net):
         r1.cli(f"packet-tracer input eth0 tcp {LAN[4]} 1 {WAN[6]} 80")
     with pytest.raises(CliError, match="no such interface"):
         r1.cli(f"packet-tracer input eth9 tcp {LAN[4]} 1 {WAN[4]} 80")
+
+
+@pytest.mark.parametrize("v", [4, 6])
+def test_transmit(net, v):
+    """A real packet meets what was predicted, whatever it is."""
+    r1, ip, other = net.r1, IP[v], {4: "203.0.113.99", 6: "2001:db8:203::99"}[v]
+    x = sends(net, v, WAN[v], 80)
+    assert x.doc["transmit"]["kernel"].startswith("forwarded by eth1")
+    assert not sends(net, v, FAR[v], 53, proto="udp").drop
+    text = r1.cli(f"packet-tracer input eth0 icmp {LAN[v]} {ECHO[v]} 0 {WAN[v]} transmit")
+    assert "\nComparison: AGREE\n" in text and "chain fw-raw: policy accept" in text, text
+    assert "to the box" in sends(net, v, BOX_LAN[v], 22).doc["transmit"]["kernel"]
+    assert sends(net, v, WAN[v], 80, src={4: "127.0.0.1", 6: "::1"}[v]).drop == "martian-source"
+    # A rule of somebody else is not in the prediction.
+    r1.run("nft", "add table inet x; add chain inet x y { type filter hook forward priority 50; "
+           "policy drop; }")
+    x = t(net, v, WAN[v], 80, "transmit")
+    assert x.doc["transmit"]["comparison"] == "DIFFER" and "a rule dropped it" in x.doc["transmit"]["reason"]
+    r1.run("nft", "delete", "table", "inet", "x")
+    # Lists, reverse path, routes.
+    bind_list(r1, v, ["10 permit tcp any any eq 80", f"20 permit udp any any eq 5000",
+                      f"30 deny {ip} any host {FAR[v]}"])
+    assert not sends(net, v, WAN[v], 80).drop
+    assert sends(net, v, FAR[v], 81).drop == "acl-deny"
+    assert sends(net, v, WAN[v], 81).drop == "acl-default"
+    server = Server(net.wan, [5000])
+    assert udp(net.lan, server, WAN[v], 5000) == "open"
+    r1.config(["interface eth0", f"{ip} verify unicast source reachable-via rx"])
+    assert sends(net, v, WAN[v], 80, src=FAR[v]).drop == "urpf"
+    r1.config(["interface eth0", f"no {ip} verify unicast source reachable-via rx", "exit",
+               f"no {ip} route {({4: '0.0.0.0 0.0.0.0', 6: '::/0'})[v]} {WAN[v]}"])
+    assert sends(net, v, other, 80).drop == "no-route"
+    # Nothing is left of it.
+    assert ".trace" not in r1.run("nft", "list", "tables").stdout
+    assert "sport=40000 dport=80" not in r1.cli("show conntrack")
+    with pytest.raises(CliError, match="enable"):
+        r1.cli(f"packet-tracer input eth0 tcp {LAN[v]} 1 {WAN[v]} 80 transmit",
+               user=(64950, grp.getgrnam("rtr").gr_gid))
+    server.close()
+
+
+@pytest.mark.parametrize("v", [4, 6])
+def test_transmit_zones_and_nat(net, v):
+    r1, ip = net.r1, IP[v]
+    r1.config([{4: "ip access-list extended L", 6: "ipv6 access-list L"}[v], f"permit {ip} any any", "exit",
+               "interface eth0", f"{ip} nat inside", "interface eth1", f"{ip} nat outside", "exit",
+               f"{ip} nat inside source list L interface eth1 overload",
+               f"{ip} nat inside source static tcp {LAN[v]} 80 {BOX_WAN[v]} 8080"])
+    x = sends(net, v, WAN[v], 80)
+    assert BOX_WAN[v] in x.doc["transmit"]["kernel"] and LAN[v] not in x.doc["transmit"]["kernel"]
+    x = sends(net, v, BOX_WAN[v], 8080, iif="eth1", src=FAR[v])
+    assert LAN[v] in x.doc["transmit"]["kernel"]
+    # A connection that is there: what comes back is led back.
+    server = Server(net.wan, [5000])
+    assert udp(net.lan, server, WAN[v], 5000) == "open"
+    e = [line for line in r1.run("conntrack", "-L", "-p", "udp", "-f", f"ipv{v}").stdout.splitlines()
+         if "dport=5000" in line][0]
+    port = int(e.split("dport=")[2].split()[0])
+    x = sends(net, v, BOX_WAN[v], port, iif="eth1", src=WAN[v], sport=5000, proto="udp")
+    assert x.phase("FLOW-LOOKUP")["subtype"] == "established" and LAN[v] in x.doc["transmit"]["kernel"]
+    r1.config(["zone security IN", "zone security OUT", "interface eth0", "zone-member security IN",
+               "interface eth1", "zone-member security OUT"])
+    assert sends(net, v, WAN[v], 80).drop == "zone-deny"
+    assert sends(net, v, BOX_LAN[v], 22).drop == "zone-deny"
+    server.close()
