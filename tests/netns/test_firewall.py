@@ -456,3 +456,25 @@ def test_quota_and_management(net):
         assert "dport=80 " in table and "dport=22 " not in table
         for s in held:
             s.close()
+
+
+@pytest.mark.parametrize("helper", ["", " helper ftp"])
+def test_helper(net, helper):
+    """The data connection of active FTP comes in when, and only when, the line names the helper."""
+    lan, wan = net.lan, net.wan
+    net.r1.config(ZONES + ["ip access-list extended FTP", f"permit tcp any any eq ftp{helper}",
+                           "class-map type inspect match-any C", "match access-group name FTP",
+                           "policy-map type inspect P", "class type inspect C", "inspect",
+                           "zone-pair security X source INSIDE destination OUTSIDE", "service-policy type inspect P"])
+    server, data = Server(wan, [21]), Server(lan, [5001])
+    control = tcp(lan, WAN[4], 21, keep=True)
+    control.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # The helper reads lines from the one after the first newline that it sees.
+    for line in (b"USER x\r\n", b"PORT 10,0,1,10,19,137\r\n"):
+        control.send(line)
+    if helper:
+        assert tcp(wan, LAN[4], 5001, sport=20) == "open"
+    else:
+        assert silent(lambda: tcp(wan, LAN[4], 5001, sport=20))
+    for s in (control, server, data):
+        s.close()
