@@ -53,11 +53,12 @@ static void act_chain(struct fwc *f, const struct pol_class *k, const char *name
 	nft_table_add_chain(f->t, c);
 }
 
-/* Asks one list: a permit goes on to `yes`, all else comes back. */
+/* Asks one list: a permit goes on to `yes`, all else comes back. Those of a match-all class ask one
+ * from within the other. */
 static void ask(struct fwc *f, struct nft_chain *c, const struct pol_list *l, const char *name,
-		const char *yes)
+		const char *yes, bool nested)
 {
-	struct lc_use use = { .chain = name, .word = -1, .count = true };
+	struct lc_use use = { .chain = name, .word = -1, .count = true, .lines = nested };
 	struct nft_rule *r;
 
 	if (!l)
@@ -79,14 +80,14 @@ struct place {
 };
 
 static void ask_both(struct fwc *f, struct nft_chain *c, const struct pol_match *m,
-		     const struct place *at, size_t i, const char *yes)
+		     const struct place *at, size_t i, const char *yes, bool nested)
 {
 	char name[FWC_NAME];
 
 	snprintf(name, sizeof(name), "match4-%zu-%zu.%s", at->k, i, at->pair);
-	ask(f, c, m->list4, name, yes);
+	ask(f, c, m->list4, name, yes, nested);
 	snprintf(name, sizeof(name), "match6-%zu-%zu.%s", at->k, i, at->pair);
-	ask(f, c, m->list6, name, yes);
+	ask(f, c, m->list6, name, yes, nested);
 }
 
 /* Rules of one class in the pair's chain. Of match-all each list leads to the next one. */
@@ -100,7 +101,7 @@ static void class_rules(struct fwc *f, struct nft_chain *pair, const struct pol_
 	if (!k->n_matches)
 		add_goto(pair, yes);
 	for (size_t i = 0; !k->match_all && i < k->n_matches; i++)
-		ask_both(f, pair, &k->matches[i], at, i, yes);
+		ask_both(f, pair, &k->matches[i], at, i, yes, false);
 	for (size_t i = k->match_all ? k->n_matches : 0; i-- > 0;) {
 		struct nft_chain *c = pair;
 
@@ -108,7 +109,7 @@ static void class_rules(struct fwc *f, struct nft_chain *pair, const struct pol_
 			snprintf(step, sizeof(step), "and%zu-%zu.%s", at->k, i, at->pair);
 			c = nft_chain_new(&(struct nft_chain_spec){ .name = step, .rec = k->rec });
 		}
-		ask_both(f, c, &k->matches[i], at, i, yes);
+		ask_both(f, c, &k->matches[i], at, i, yes, true);
 		if (i) {
 			nft_table_add_chain(f->t, c);
 			rtr_strlcpy(yes, step, sizeof(yes));

@@ -8,7 +8,8 @@
 
 /* Shorter prefixes than this are not specific: 1/256 of the space. */
 #define SPECIFIC_BITS 8
-/* Cuts of a table; after that a part is as large as it is. The kernel follows 16 chains at most. */
+/* Cuts of a table; after that a part is as large as it is. The kernel follows 16 chains at most,
+ * so late B and C have one less. */
 #define MAX_DEPTH 2
 
 struct boxes {
@@ -705,9 +706,9 @@ static bool tables_build(struct lb_tables *t, const struct boxes *all, uint8_t f
 	if (early[2].n)
 		t->b = ranked(&out[1], &out[0], family);
 	else
-		tree_build(&t->late, &out[1], family, 0);
+		tree_build(&t->late, &out[1], family, 1);
 	tree_build(&t->a, &out[0], family, 0);
-	tree_build(&t->c, &out[2], family, 0);
+	tree_build(&t->c, &out[2], family, 1);
 	for (int i = 0; i < 3; i++) {
 		free(in[i].v);
 		free(early[i].v);

@@ -14,6 +14,9 @@
 #define REG(n)    (NFT_REG32_00 + (uint32_t)(n))
 #define NAME_SIZE 192
 
+/* A use that returns has tables for at least so many lines: they cost it chains. */
+#define RETURN_LINES 64
+
 /* Act of an element that stands for nothing found. */
 #define NO_ACT UINT32_MAX
 
@@ -984,8 +987,11 @@ static void add_blocks(struct lc_list *l, struct use *u, struct nft_table *t,
 
 	snprintf(next, sizeof(next), "%s.next", u->name);
 	for (size_t b = 0; b < n; b++) {
-		if (l->prog->blocks[b].linear || (returns(u) && b != big)) {
-			add_lines(&x, &l->prog->blocks[b]);
+		const struct lb_block *blk = &l->prog->blocks[b];
+
+		if (blk->linear || u->u.lines ||
+		    (returns(u) && (b != big || blk->end - blk->first < RETURN_LINES))) {
+			add_lines(&x, blk);
 		} else if (!returns(u)) {
 			block_rules(l, u, x.c, b, NFT_JUMP, NULL);
 		} else {
@@ -1014,7 +1020,8 @@ static bool same_verdict(const struct lc_verdict *a, const struct lc_verdict *b)
 
 static bool same_use(const struct use *u, const struct lc_use *w)
 {
-	if (strcmp(u->name, w->chain) != 0 || u->u.word != w->word || u->u.count != w->count)
+	if (strcmp(u->name, w->chain) != 0 || u->u.word != w->word || u->u.count != w->count ||
+	    u->u.lines != w->lines)
 		return false;
 	for (int i = 0; i < LC_ACTIONS; i++)
 		if (!same_verdict(&u->u.verdict[i], &w->verdict[i]))

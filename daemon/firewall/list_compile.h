@@ -32,6 +32,7 @@ struct lc_use {
 	const char *chain; /* its name; chains that it needs start with it */
 	int word;          /* of the connection's label, 0-3; -1: none */
 	bool count;        /* in LC_HITS */
+	bool lines;        /* no tables: the kernel follows 16 chains at most, and tables need 8 */
 	struct lc_verdict {
 		int32_t code; /* NF_ACCEPT, NF_DROP, NFT_RETURN, NFT_GOTO */
 		const char *chain;
