@@ -173,7 +173,9 @@ static void find_conn(struct run *r)
 
 	r->ret->as_sent = t;
 	r->pkt.state = POL_NEW;
-	if (!r->p->stateful || r->k->conn(r->k->arg, &t, &r->entry))
+	/* Others may have it tracked, too: then it is somebody's, though it decides nothing. */
+	r->ret->had_conn = !r->k->conn(r->k->arg, &t, &r->entry);
+	if (!r->p->stateful || !r->ret->had_conn)
 		return;
 	r->conn = true;
 	r->reply = !same_way(&e->orig, &r->pkt);
@@ -724,7 +726,6 @@ static void ends(struct run *r)
 	t->local = r->v.local;
 	t->stage = r->v.action == POL_PERMIT || r->v.action == POL_PASS ? POL_ST__MAX : r->v.stage;
 	t->reject = r->v.action == POL_REJECT;
-	t->had_conn = r->conn;
 	t->src = r->ask->pkt.src;
 	t->sport = r->ask->pkt.sport;
 	t->dst = r->v.step[POL_ST_ROUTE].ran ? r->seen[POL_ST_ROUTE].dst : r->ask->pkt.dst;

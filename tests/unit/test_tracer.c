@@ -225,6 +225,13 @@ START_TEST(lists_and_connections)
 	expect(&a, RTR_DROP_NONE, HEAD " ROUTE-LOOKUP ZONE-PAIR" LATE);
 	w.conn.orig.src = addr("192.0.2.99");
 	expect(&a, RTR_DROP_NONE, HEAD " UN-NAT ROUTE-LOOKUP ZONE-PAIR" LATE);
+	/* TCP of a live connection is no SYN, and is never sent. */
+	a.pkt.proto = IPPROTO_TCP;
+	struct tracer_result r;
+
+	tracer_run(&a, pol, &kernel, &r);
+	ck_assert(r.had_conn);
+	json_decref(r.doc);
 	w.back = false;
 	expect(&a, RTR_DROP_URPF, EARLY "RPF-CHECK");
 }
