@@ -166,3 +166,16 @@ librtrd_a_SOURCES += daemon/kernel/genl.c daemon/kernel/genl.h
 librtrd_a_SOURCES += daemon/nic/ethtool.c daemon/nic/nic.h daemon/nic/nic_kernel.c daemon/nic/nic_show.c
 librtrd_a_SOURCES += daemon/firewall/compile_guard.c
 librtrd_a_SOURCES += daemon/tracer/tracer_frame.c daemon/tracer/tracer_send.c daemon/tracer/tracer_watch.c
+librtrd_a_SOURCES += daemon/inspect/inspect.c daemon/inspect/inspect.h include/rtr/inspectd.h
+librtrd_a_SOURCES += daemon/inspect/tls_hello.c daemon/inspect/tls_hello.h
+librtrd_a_SOURCES += daemon/firewall/policy_tls.c daemon/firewall/compile_tls.c
+
+# Server names of TLS clients, outside rtrd: it reads what others send.
+rtrlibexec_PROGRAMS += rtr-inspectd
+rtr_inspectd_SOURCES = daemon/inspect/inspectd.c
+rtr_inspectd_SOURCES += daemon/inspect/flows.c daemon/inspect/flows.h
+rtr_inspectd_SOURCES += daemon/inspect/segments.c daemon/inspect/segments.h
+rtr_inspectd_SOURCES += daemon/inspect/tls_hello.c daemon/inspect/tls_hello.h
+rtr_inspectd_CPPFLAGS = $(DAEMON_CPPFLAGS)
+rtr_inspectd_CFLAGS = $(AM_CFLAGS) $(SECCOMP_CFLAGS) $(NFQ_CFLAGS) $(MNL_CFLAGS)
+rtr_inspectd_LDADD = librtr.a $(SECCOMP_LIBS) $(NFQ_LIBS) $(MNL_LIBS)

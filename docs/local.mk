@@ -2,6 +2,7 @@
 dist_man_MANS += docs/man/rtrd.8 docs/man/rtrctl.1 docs/man/rtrd.conf.5
 dist_man_MANS += docs/man/rtr-arpd.8
 dist_man_MANS += docs/man/rtr-vrrpd.8 docs/man/rtr-autod.8
+dist_man_MANS += docs/man/rtr-inspectd.8
 dist_doc_DATA += README.md docs/user-guide.md docs/contributing.md
 dist_doc_DATA += docs/tracking.md
 dist_doc_DATA += docs/conntrack.md

@@ -597,6 +597,7 @@ static void build(struct nft_ruleset *rs, const struct rec *want)
 	build_mss(&f);
 	fwc_zones(&f);
 	build_acls(&f, true);
+	fwc_inspect(&f, want);
 	cache_sweep(false);
 }
 NFT_SOURCE(firewall, 10, build);

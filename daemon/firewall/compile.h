@@ -8,10 +8,12 @@
  *	fw-notrack  prerouting, raw + 10  what is not tracked; fw-notrack-out its answers
  *	fw-quota    prerouting, mangle-10 connections of one source
  *	fw-in       prerouting, mangle    access list of the ingress interface
+ *	fw-inspect  prerouting, mangle+1  connections whose server name is awaited
  *	fw-mss      forward, mangle       segment sizes
  *	fw-forward  forward, filter       zone pairs
  *	fw-out      forward, filter + 10  access list of the egress interface
  *	fw-syn      forward, filter + 20  handshakes of protected services
+ *	fw-inspect-new  forward, filter+11  the same, first packets
  *	fw-input    input, filter         the box itself
  *	fw-output   output, filter        pairs with the source self
  *
@@ -39,6 +41,7 @@ enum fw_counter {
 	FW_CNT_IN_END,  /* end of an access list in, out */
 	FW_CNT_OUT_END,
 	FW_CNT_LIMIT,
+	FW_CNT_NAME, /* connections whose server name was denied */
 	FW_CNT__MAX
 };
 #define FW_CNT_ID(c) (0x100000000ull + (c))
@@ -89,6 +92,12 @@ void fwc_zones(struct fwc *f);
 void fwc_guards(struct fwc *f);
 /* Handshakes of protected services go to the chain `judge` (NULL: pass), whatever their state. */
 void fwc_syn_to(struct fwc *f, struct nft_chain *c, const char *judge);
+
+/* ---- compile_tls.c ---- */
+
+/* Packets of connections whose server name is awaited, to the queue. */
+void fwc_inspect(struct fwc *f, const struct rec *want);
+uint16_t fw_queue(void); /* its number: of this instance */
 
 /* ---- compile_effects.c ---- */
 

@@ -8,6 +8,7 @@
 #include "firewall/fw_commit.h"
 #include "firewall/policy_impl.h"
 #include "iface/iface.h"
+#include "inspect/tls_hello.h"
 #include "nft/nft.h"
 #include "route/route.h"
 #include "system/global.h"
@@ -105,9 +106,16 @@ static void check_extras(struct check *c, const struct ace *a)
 		check_error(c, &a->rec, "log-rate needs log");
 	if (SCH_HAS(a, helper) && a->action != ACE_PERMIT)
 		check_error(c, &a->rec, "a helper belongs to a permit");
-	if (a->server_name)
+	if (!a->server_name)
+		return;
+	if (!tls_pattern_ok(a->server_name))
 		check_error(c, &a->rec,
-			    "the kernel plane cannot match the name that a TLS client asks for");
+			    "a server name is written in small letters: www.example.com, "
+			    "*.example.com or *");
+	if (limit || a->log || SCH_HAS(a, helper))
+		check_error(c, &a->rec, "a line with a server name has no limit, log or helper");
+	if (!c->offline && !nft_cap(NFT_CAP_QUEUE) && !nft_cap(NFT_CAP_XT_NFQUEUE))
+		check_error(c, &a->rec, "this kernel cannot queue packets to read a server name");
 }
 
 static void check_helper(struct check *c, const struct ace *a)
@@ -486,6 +494,8 @@ void fw_check(struct check *c)
 		const struct policy *old = policy_running();
 		const struct policy *new = policy_build(c->new, old, time(NULL), c);
 
+		if (new)
+			pol_tls_check(new, c);
 		fw_check_sessions(c, old, new);
 		policy_unref(new);
 	}

@@ -139,7 +139,7 @@ static struct pol_packet first_packet(const struct ct_entry *e)
 	else if (!way(&t->src)->local)
 		rtr_strlcpy(p.iif, way(&t->src)->oif, IFNAMSIZ);
 	for (unsigned i = 0; i < 3; i++)
-		hint(k.old, e->label[i] & ~POL_LABEL_PASS, &p);
+		hint(k.old, e->label[i] & ~(POL_LABEL_PASS | POL_LABEL_WAIT), &p);
 	return p;
 }
 
@@ -157,8 +157,26 @@ static bool lost_line(const struct ct_entry *e)
 	const struct pol_rule *r;
 
 	for (unsigned i = 0; i < 3; i += 2) {
-		r = e->label[i] ? policy_rule(k.new, e->label[i], NULL) : NULL;
+		r = policy_rule(k.new, e->label[i] & ~POL_LABEL_WAIT, NULL);
 		if (e->label[i] && (!r || !r->active))
+			return true;
+	}
+	return false;
+}
+
+/* The names are not kept: true when what they were judged by has changed. */
+static bool lost_name(const struct pol_packet *p)
+{
+	static const enum pol_stage stages[] = { POL_ST_IN, POL_ST_OUT };
+	struct pol_verdict v;
+
+	if (!pol_tls_used(k.new))
+		return false;
+	policy_eval(k.new, p, &world, &v);
+	for (size_t i = 0; i < ARRAY_LEN(stages); i++) {
+		const struct pol_rule *r = v.step[stages[i]].rule;
+
+		if (r && r->tls_name && !pol_tls_same(k.old, k.new, r->id))
 			return true;
 	}
 	return false;
@@ -170,6 +188,8 @@ static enum ct_verdict judge(void *arg, const struct ct_entry *e, struct ct_meta
 {
 	struct pol_packet p = first_packet(e);
 
+	if (lost_name(&p))
+		return CT_END;
 	if (!strcmp(p.iif, "lo") || permits(k.new, &p))
 		return CT_KEEP;
 	return permits(k.old, &p) || lost_line(e) ? CT_END : CT_KEEP;

@@ -63,9 +63,9 @@ static bool name_rule(const struct ct_entry *e, struct strbuf *ret)
 {
 	const struct policy *p = policy_running();
 
-	return p && (fw_id_text(p, e->label[0], ret) ||
+	return p && (fw_id_text(p, e->label[0] & ~POL_LABEL_WAIT, ret) ||
 		     fw_id_text(p, e->label[1] & ~POL_LABEL_PASS, ret) ||
-		     fw_id_text(p, e->label[2], ret));
+		     fw_id_text(p, e->label[2] & ~POL_LABEL_WAIT, ret));
 }
 
 static int zone_number(const char *name)
@@ -515,6 +515,7 @@ static const struct {
 	{ FW_CNT_IN_END, "access_list_in", "end of an access list in" },
 	{ FW_CNT_OUT_END, "access_list_out", "end of an access list out" },
 	{ FW_CNT_LIMIT, "limit", "above the limit of a line" },
+	{ FW_CNT_NAME, "server_name", "server name of the connection" },
 };
 
 static json_t *drops_data(struct pending *q)

@@ -796,20 +796,22 @@ struct line {
 static void finish(struct nft_rule *r, const struct line *x)
 {
 	const struct pol_rule *p = x->p;
+	uint32_t wait = p->id | POL_LABEL_WAIT;
 	char name[NAME_SIZE];
 
-	if (p->tls_name && x->ops && x->ops->matches)
-		x->ops->matches(x->ops->arg, x->t, r, p);
 	nft_imm(r, REG(4), &p->id, sizeof(p->id));
-	if (x->u->u.word >= 0)
-		label(r, x->u->u.word, REG(4));
 	if (x->u->u.count)
 		hit(r, REG(4));
+	if (p->tls_name)
+		nft_imm(r, REG(4), &wait, sizeof(wait));
+	if (x->u->u.word >= 0)
+		label(r, x->u->u.word, REG(4));
 	if (has_effects(p)) {
 		snprintf(name, sizeof(name), "%s.%08x", x->u->name, p->id);
 		nft_goto(r, name);
 	} else {
-		const struct lc_verdict *v = &x->u->u.verdict[p->action];
+		/* It passes until its name is known. */
+		const struct lc_verdict *v = &x->u->u.verdict[p->tls_name ? POL_PERMIT : p->action];
 
 		if (v->code == NFT_GOTO)
 			nft_goto(r, v->chain);

@@ -5,7 +5,8 @@
  *
  * A use is a chain that the caller jumps to with a packet of the list's family whose connection is
  * tracked. The first line that matches
- *	- puts its id into a word of the connection's label,
+ *	- puts its id into a word of the connection's label (with POL_LABEL_WAIT, and permitting,
+ *	  when a server name decides later),
  *	- counts in the set LC_HITS: key pol_id (host order), a counter and the time of the last
  *hit; elements come with the first packet and stay over commits,
  *	- has its effects (log, limit, helper), and
@@ -39,13 +40,10 @@ struct lc_use {
 	} verdict[LC_ACTIONS]; /* by enum pol_action */
 };
 
-/* What the firewall adds to lines; both may be called again with every lc_add of a new use. */
+/* What the firewall adds to lines; may be called again with every lc_add of a new use. */
 struct lc_ops {
 	/* Fills the chain of a line that logs, limits or names a helper; its verdict follows. */
 	void (*effects)(void *arg, struct nft_chain *c, const struct pol_rule *r);
-	/* The match of a line with a server name, after all others. May add sets. */
-	void (*matches)(void *arg, struct nft_table *t, struct nft_rule *nr,
-			const struct pol_rule *r);
 	void *arg;
 };
 

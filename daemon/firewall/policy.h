@@ -17,6 +17,7 @@
 #define RTR_POLICY_H
 
 #include "prefix.h"
+#include "rtr/inspectd.h"
 #include "schema/model.h"
 
 #include <net/if.h>
@@ -246,6 +247,8 @@ const struct pol_rule *policy_rule(const struct policy *p, pol_id id, const stru
 
 /* Bit of label word 1: admitted by a `pass` class, so its answers are judged by their own pair. */
 #define POL_LABEL_PASS 0x80000000u
+/* Bit of label words 0 and 2: rtr/inspectd.h. */
+#define POL_LABEL_WAIT INSPECT_WAIT
 
 /* A packet as it came from the wire, or from the box itself (iif ""). */
 struct pol_packet {
@@ -262,6 +265,9 @@ struct pol_packet {
 	enum pol_state state;
 	bool reply; /* established: against the direction that opened it */
 	bool pass;  /* established: its connection has POL_LABEL_PASS */
+	/* What the TLS client asks for, in small letters; "": nothing. NULL: not known yet, then a
+	 * line with a server name matches, and permits until it is known. */
+	const char *server_name;
 };
 
 enum pol_stage {
@@ -326,6 +332,15 @@ bool pol_rule_match(const struct pol_rule *r, const struct pol_packet *pkt);
 /* ret: the last rule of its lists that permitted the packet. */
 bool pol_class_match(const struct pol_class *c, const struct pol_packet *pkt,
 		     const struct pol_rule **ret);
+/* policy_tls.c: lines with server names. What they decide later, all told at once: for each line
+ * that a connection may wait at (chain), the lines that may decide it, in order; the last has no
+ * name, and is NULL for the end of the list. */
+void pol_tls_chains(const struct policy *p,
+		    void (*fn)(void *arg, pol_id chain, const struct pol_rule *r), void *arg);
+/* What both policies say of a connection that the same line of both lets wait. */
+bool pol_tls_same(const struct policy *a, const struct policy *b, pol_id chain);
+void pol_tls_check(const struct policy *p, struct check *c);
+bool pol_tls_used(const struct policy *p);
 bool pol_is_nd(const struct pol_packet *p); /* passes every access list */
 /* Networks that the martian filter drops; returns their number. IPv4: but source 0.0.0.0. */
 size_t pol_martians(uint8_t family, bool source, struct rtr_prefix *ret, size_t room);

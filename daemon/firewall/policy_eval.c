@@ -2,6 +2,7 @@
 /* The judge: what the policy says about one packet. docs/design/policy.md gives the order; both
  * planes are tested against this. */
 #include "firewall/policy_set.h"
+#include "inspect/tls_hello.h"
 #include "nat/nat_policy.h"
 
 #include <string.h>
@@ -43,6 +44,12 @@ static bool service_match(const struct pol_service *s, const struct pol_packet *
 	       flags_match(s, pkt->tcp_flags);
 }
 
+static bool name_match(const struct pol_rule *r, const struct pol_packet *pkt)
+{
+	return !r->tls_name || !pkt->server_name ||
+	       (*pkt->server_name && tls_name_matches(r->tls_name, pkt->server_name));
+}
+
 bool pol_rule_match(const struct pol_rule *r, const struct pol_packet *pkt)
 {
 	if (!r->active || r->family != pkt->family || (r->fragments && !pkt->later_fragment) ||
@@ -50,7 +57,7 @@ bool pol_rule_match(const struct pol_rule *r, const struct pol_packet *pkt)
 	    (r->dscp && !(r->dscp >> pkt->dscp & 1)) || pkt->ttl < r->ttl_lo ||
 	    pkt->ttl > r->ttl_hi || pkt->len < r->len_lo || pkt->len > r->len_hi ||
 	    (r->src && !pol_addrs_has(r->src, &pkt->src)) ||
-	    (r->dst && !pol_addrs_has(r->dst, &pkt->dst)))
+	    (r->dst && !pol_addrs_has(r->dst, &pkt->dst)) || !name_match(r, pkt))
 		return false;
 	for (size_t i = 0; i < r->n_services; i++) {
 		if (service_match(&r->services[i], pkt))
@@ -159,6 +166,8 @@ static bool step_rule(struct eval *e, enum pol_stage st, const struct pol_list *
 		      const struct pol_rule *r)
 {
 	e->v->step[st].rule = r;
+	if (r && r->tls_name && !e->pkt.server_name)
+		return step(e, st, POL_PERMIT, r->rec, "until the server name is known");
 	return step(e, st, r ? r->action : POL_DENY, r ? r->rec : l->rec,
 		    r ? "access list" : "end of the access list");
 }

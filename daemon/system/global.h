@@ -26,6 +26,7 @@ struct global {
 	/* neigh/neigh_schema.c */
 	uint32_t arp_limit, nd_limit;
 	uint8_t fhrp_version; /* enum global_fhrp: daemon/vrrp */
+	uint8_t inspect_tls;  /* enum inspect_fail; not configured = closed */
 };
 
 #endif

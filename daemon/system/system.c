@@ -31,6 +31,7 @@ static struct sch_field global_fields[] = {
 	SCH_F(global, arp_limit),
 	SCH_F(global, nd_limit),
 	SCH_F(global, fhrp_version),
+	SCH_F(global, inspect_tls),
 };
 
 struct sch_type global_type = {

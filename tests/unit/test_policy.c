@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The policy built from configuration lines, and the judge: each semantic once where it matches and
  * once where it does not. */
+#include "inspect/tls_hello.h"
 #include "../lib/check_main.h"
 
 #include "domain.h"
@@ -500,8 +501,104 @@ START_TEST(sharing)
 }
 END_TEST
 
+/* ---- server names ---- */
+
+struct walk {
+	pol_id chain;
+	const char *name;
+	bool ended;
+	enum pol_action action;
+	const struct pol_rule *rule;
+};
+
+/* As rtr-inspectd walks it. */
+static void walk_chain(void *arg, pol_id chain, const struct pol_rule *r)
+{
+	struct walk *w = arg;
+
+	if (chain != w->chain || w->ended ||
+	    (r && r->tls_name && !(*w->name && tls_name_matches(r->tls_name, w->name))))
+		return;
+	w->ended = true;
+	w->rule = r;
+	w->action = r ? r->action : POL_DENY;
+}
+
+static void random_names(struct strbuf *b, uint64_t *st)
+{
+	static const char *const acts[] = { "permit", "deny", "reject" },
+				 *const srcs[] = { "any", "host 10.0.0.2", "10.0.0.0/24" },
+				 *const ports[] = { "", " eq 443", " range 400 500" },
+				 *const names[] = { " server-name a.b",
+						    " server-name *.b",
+						    " server-name c.a.b",
+						    " server-name *",
+						    "",
+						    "" };
+	unsigned n = 1 + test_rand(st) % 6;
+
+	strbuf_addf(b, "no ip access-list extended T\nip access-list extended T\n");
+	while (n--) {
+		const char *name = names[test_rand(st) % 6];
+
+		strbuf_addf(b, "%s tcp %s any%s%s\n", acts[test_rand(st) % 3],
+			    srcs[test_rand(st) % 3], ports[test_rand(st) % 3], name);
+	}
+	strbuf_addf(b, "interface eth0\nip access-group T in\n");
+}
+
+static void names_agree(struct pol_packet p, const char *name)
+{
+	struct pol_world w = { .route = route, .urpf = urpf, .now = NOW };
+	struct walk walk = { .name = name };
+	const struct pol_rule *wait;
+	struct pol_verdict v;
+
+	policy_eval(pol, &p, &w, &v);
+	wait = v.step[POL_ST_IN].rule;
+	p.server_name = name;
+	if (!wait || !wait->tls_name)
+		return;
+	ck_assert_int_eq(v.action, POL_PERMIT);
+	policy_eval(pol, &p, &w, &v);
+	walk.chain = wait->id;
+	pol_tls_chains(pol, walk_chain, &walk);
+	ck_assert(walk.ended);
+	ck_assert_int_eq(walk.action, v.step[POL_ST_IN].action);
+	ck_assert_ptr_eq(walk.rule, v.step[POL_ST_IN].rule);
+}
+
+/* What the chains of the helper say is what the judge says who knows the name from the start. */
+START_TEST(server_names)
+{
+	static const char *const names[] = { "", "a.b", "c.a.b", "x.b", "z" };
+	static const char *const packets[] = { "eth0 tcp 10.0.0.2 1 10.1.0.2 443",
+					       "eth0 tcp 10.0.0.3 1 10.1.0.2 443",
+					       "eth0 tcp 10.0.1.3 1 10.1.0.2 450",
+					       "eth0 tcp 10.0.0.3 1 10.1.0.2 80" };
+	uint64_t st = test_seed;
+	unsigned taken = 0;
+
+	for (unsigned i = 0; i < 400; i++) {
+		struct strbuf b = STRBUF_INIT, err = STRBUF_INIT;
+		struct check c = { .old = ed.root, .new = ed.root, .offline = true, .sink = &err };
+
+		random_names(&b, &st);
+		conf(strbuf_str(&b));
+		pol_tls_check(pol, &c);
+		for (unsigned k = 0; !c.n_errors && k < 20; k++)
+			names_agree(packet(packets[k % 4]), names[k / 4]);
+		taken += !c.n_errors;
+		strbuf_fini(&b);
+		strbuf_fini(&err);
+	}
+	ck_assert_uint_ge(taken, 50);
+}
+END_TEST
+
 /* ---- check ---- */
 
+/* why NULL: not refused. */
 static void refused(const char *lines, const char *why)
 {
 	struct rec *before = rec_ref(ed.root), *empty = model_new();
@@ -510,7 +607,11 @@ static void refused(const char *lines, const char *why)
 
 	type(lines);
 	n = txn_check(empty, ed.root, TXN_CHECK_OFFLINE, &b);
-	ck_assert_msg(n && strstr(strbuf_str(&b), why), "%s: %u %s", lines, n, strbuf_str(&b));
+	if (why)
+		ck_assert_msg(n && strstr(strbuf_str(&b), why), "%s: %u %s", lines, n,
+			      strbuf_str(&b));
+	else
+		ck_assert_msg(!n, "%s: %u %s", lines, n, strbuf_str(&b));
 	strbuf_fini(&b);
 	editor_top(&ed);
 	editor_rebase(&ed, before);
@@ -536,7 +637,23 @@ START_TEST(checks)
 	refused(ACL "permit ip any any per-source", "needs limit-rate");
 	refused(ACL "permit ip any any log-rate 5", "needs log");
 	refused(ACL "permit udp any any helper ftp", "needs the protocol tcp");
-	refused(ACL "permit tcp any any server-name a.example", "TLS");
+	refused(ACL "permit tcp any any server-name A.example", "small letters");
+	refused(ACL "permit tcp any any server-name a.*", "small letters");
+	refused(ACL "permit ip any any server-name a.b", "needs the protocol tcp");
+	refused(ACL "permit tcp any any established server-name a.b", "no flags");
+	refused(ACL "permit tcp any any server-name a.b log", "no limit, log or helper");
+	refused(ACL "1 permit tcp any any server-name a.b\n2 permit ip host 10.0.0.2 any",
+		"line 2 takes a part");
+	refused(ACL "1 permit tcp any any eq 443 server-name a.b\n2 permit tcp any any gt 400",
+		NULL);
+	refused(ACL "1 permit tcp any any server-name a.b\n2 permit tcp any any limit-rate 5",
+		"line 2, where");
+	refused(ACL "permit tcp any any server-name a.b\n"
+		    "class-map type inspect match-any C\nmatch access-group name T\n"
+		    "policy-map type inspect P\nclass type inspect C\ninspect\n"
+		    "zone security A\nzone security B\n"
+		    "zone-pair security X source A destination B\nservice-policy type inspect P",
+		"a class cannot go by server names");
 	refused(ACL "permit ip object-group NO any", "no object-group network NO");
 	refused(ACL "permit object-group NO any any", "no object-group service NO");
 	refused(ACL "permit ip any any time-range NO", "no time-range NO");
@@ -630,6 +747,7 @@ static Suite *suite(void)
 	tcase_add_test(t, hours);
 	tcase_add_test(t, sharing);
 	tcase_add_test(t, checks);
+	tcase_add_test(t, server_names);
 	tcase_add_test(t, round_trip);
 	suite_add_tcase(s, t);
 	return s;

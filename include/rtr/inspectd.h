@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What: the messages between rtrd and rtr-inspectd, which reads the server names of TLS clients
+ * from packets that the kernel queues. One struct a datagram of a SOCK_SEQPACKET pair, fixed in
+ * size, both ends from one build. rtr-inspectd knows what rtrd told it since its start.
+ */
+#ifndef RTR_INSPECTD_H
+#define RTR_INSPECTD_H
+
+#include <stdint.h>
+
+#define INSPECTD_NAME 256
+
+/* Words 0 and 2 of a connection's label hold the line that admitted it; with this bit: the line
+ * whose server name is awaited, or one of the two below (no line has an id below 16). */
+#define INSPECT_WAIT     0x80000000u
+#define INSPECT_DENIED   (INSPECT_WAIT | 1)
+#define INSPECT_REJECTED (INSPECT_WAIT | 2)
+#define INSPECT_ID_MIN   16
+
+enum inspectd_op {
+	INSPECTD_BEGIN = 1, /* a new table: .queue and .fail_open hold with its end */
+	INSPECTD_LINE,      /* appends to a chain; chains come one after the other */
+	INSPECTD_COMMIT,    /* the new table replaces the old one */
+};
+
+enum inspectd_action { INSPECTD_DENY, INSPECTD_PERMIT, INSPECTD_REJECT };
+
+struct inspectd_req {
+	uint8_t op;     /* enum inspectd_op */
+	uint8_t action; /* enum inspectd_action */
+	uint8_t fail_open;
+	uint8_t zero;
+	uint32_t queue;
+	uint32_t chain;           /* id of the line where the connection waits */
+	uint32_t rule;            /* id of this line; 0: the end of the list */
+	char name[INSPECTD_NAME]; /* pattern; "": every connection */
+};
+_Static_assert(sizeof(struct inspectd_req) == 272, "wire format");
+
+/* Counters, in the order of `show inspect`: name in JSON, what it says. */
+#define INSPECTD_COUNTERS(X)                                                                       \
+	X(PACKETS, "packets", "Packets queued")                                                    \
+	X(NAMES, "names", "Server names read")                                                     \
+	X(ECH, "encrypted_hellos", "  outer names of encrypted hellos")                            \
+	X(JOINED, "joined", "  from more than one segment")                                        \
+	X(NO_NAME, "without_name", "Hellos without a name, or no TLS")                             \
+	X(UNREADABLE, "unreadable", "Unreadable or incomplete hellos")                             \
+	X(PERMITTED, "permitted", "Connections permitted")                                         \
+	X(DENIED, "denied", "Connections denied")                                                  \
+	X(EVICTED, "evicted", "Connections forgotten: the table was full")                         \
+	X(TIMEOUTS, "timeouts", "Connections forgotten: no hello in time")                         \
+	X(UNKNOWN, "unknown", "Packets dropped: no line, or no connection known")                  \
+	X(FLOWS, "flows", "Connections whose name is awaited, or was just read")
+
+enum inspectd_counter {
+#define X(id, name, text) INSPECTD_##id,
+	INSPECTD_COUNTERS(X)
+#undef X
+		INSPECTD_COUNTER__MAX
+};
+
+enum inspectd_event_kind {
+	INSPECTD_STATS = 1, /* counters, since its start */
+	INSPECTD_RULE,      /* a line decided n[0] connections, since its start */
+	INSPECTD_NO_QUEUE,  /* the kernel refuses the queue: errno in n[0] */
+};
+
+struct inspectd_event {
+	uint32_t kind; /* enum inspectd_event_kind */
+	uint32_t rule;
+	uint64_t n[INSPECTD_COUNTER__MAX];
+};
+
+#endif
