@@ -180,7 +180,7 @@ def changes(res, m, debs):
           '&& rtrctl -c "show kernel drift" | grep matches', 10)
     rc, out = m.run("dpkg -r rtr")
     res.ok("package: removal", out if rc or "the kernel keeps" not in out else "")
-    check(res, m, "nothing runs, the configuration stays", "! pgrep -U rtr && test -f /etc/rtr/rtrd.conf && ip route show | grep 10.8.0.0/16")
+    check(res, m, "nothing runs, the configuration stays", "! pgrep -U rtr && test -f /etc/rtr/rtrd.conf && ip route show | grep 10.8.0.0/16", 5)
     rc, out = m.run("dpkg -P rtr")
     res.ok("package: purge says what it removes",
            out if rc or not all(f"removing {d}" in out for d in ("/etc/rtr", "/var/lib/rtr", "/run/rtr")) else "")
