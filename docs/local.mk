@@ -13,7 +13,7 @@ dist_doc_DATA += docs/virtual-links.md
 dist_doc_DATA += docs/neighbours.md
 dist_doc_DATA += docs/autoconfiguration.md
 dist_doc_DATA += docs/nic.md
-dist_doc_DATA += docs/operations.md docs/coexistence.md
+dist_doc_DATA += docs/operations.md docs/coexistence.md docs/performance.md
 
 # From the tables of the parser, by the program itself: never in git, made where it runs.
 doc_DATA = docs/cli-reference.md
@@ -27,7 +27,9 @@ install-data-local:
 		$(MKDIR_P) "$(DESTDIR)$(docdir)/examples/`dirname $$f`" && \
 		$(INSTALL_DATA) "$(srcdir)/etc/examples/$$f" "$(DESTDIR)$(docdir)/examples/$$f" || exit 1; \
 	done
+	$(MKDIR_P) "$(DESTDIR)$(docdir)/plots"
+	$(INSTALL_DATA) $(srcdir)/docs/plots/*.svg "$(DESTDIR)$(docdir)/plots"
 uninstall-local:
-	rm -rf "$(DESTDIR)$(docdir)/examples"
+	rm -rf "$(DESTDIR)$(docdir)/examples" "$(DESTDIR)$(docdir)/plots"
 dist_doc_DATA += docs/firewall.md
 dist_doc_DATA += docs/packet-tracer.md
