@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What a TLS client says first, whole and in pieces: segments in any order, records of any size. */
-#include "inspect/segments.h"
+#include "inspect/flows.h"
 #include "../lib/check_main.h"
 
 #include <string.h>
@@ -265,6 +265,91 @@ START_TEST(patterns)
 }
 END_TEST
 
+/* ---- connections ---- */
+
+#define SYN 2
+#define ACK 16
+
+static struct flow_verdict packet(uint32_t id, bool reply, uint8_t flags, uint32_t seq,
+				  const void *data, size_t size)
+{
+	static uint8_t buf[40100];
+	struct flow_packet p = {
+		.ct_id = id, .label = { INSPECT_WAIT | 20 }, .reply = reply, .data = buf
+	};
+	uint32_t n = (uint32_t)(40 + size);
+	struct flow_verdict v;
+
+	memset(buf, 0, 40);
+	buf[0] = 0x45;
+	buf[2] = (uint8_t)(n >> 8);
+	buf[3] = (uint8_t)n;
+	buf[9] = 6;
+	for (int i = 0; i < 4; i++)
+		buf[24 + i] = buf[28 + i] = (uint8_t)(seq >> (24 - 8 * i));
+	buf[32] = 0x50;
+	buf[33] = flags;
+	if (size)
+		memcpy(buf + 40, data, size);
+	p.size = n;
+	flows_packet(&p, NSEC_PER_SEC, &v);
+	return v;
+}
+
+static void table(bool fail_open)
+{
+	flows_fini();
+	flows_request(&(struct inspectd_req){ .op = INSPECTD_BEGIN, .fail_open = fail_open });
+	flows_request(&(struct inspectd_req){ .op = INSPECTD_LINE,
+					      .chain = 20,
+					      .rule = 20,
+					      .action = INSPECTD_PERMIT,
+					      .name = "*.b" });
+	flows_request(&(struct inspectd_req){
+		.op = INSPECTD_LINE, .chain = 20, .rule = 30, .action = INSPECTD_REJECT });
+	flows_request(&(struct inspectd_req){ .op = INSPECTD_COMMIT });
+}
+
+START_TEST(connections)
+{
+	struct bytes good = stream(&(struct hello){ .name = "a.b", .share = 1200 }, 16384);
+	struct bytes bad = stream(&(struct hello){ .name = "a.c" }, 16384);
+	struct flow_verdict v;
+
+	table(false);
+	/* In two segments, the later one first. */
+	ck_assert_int_eq(packet(1, true, SYN | ACK, 1000, NULL, 0).act, FLOW_PASS);
+	v = packet(1, false, ACK, 1900, good.v + 900, good.n - 900);
+	ck_assert_int_eq(v.act, FLOW_PASS);
+	v = packet(1, false, ACK, 1000, good.v, 900);
+	ck_assert(v.act == FLOW_LABEL && !v.denied && v.label[0] == 20 && v.mask[0] == UINT32_MAX);
+	ck_assert_uint_eq(v.mask[2], 0);
+	/* One that was in the queue behind it. */
+	ck_assert(packet(1, false, ACK, 9000, "x", 1).act == FLOW_LABEL);
+	v = packet(2, false, ACK, 5, bad.v, bad.n);
+	ck_assert(v.denied && v.label[0] == INSPECT_REJECTED);
+	/* No TLS: the line without a name. In the middle of a connection: nobody knows. */
+	packet(3, true, SYN | ACK, 7, NULL, 0);
+	ck_assert_uint_eq(packet(3, false, ACK, 7, "GET", 3).label[0], INSPECT_REJECTED);
+	ck_assert_uint_eq(packet(4, false, ACK, 7, "GET", 3).label[0], INSPECT_DENIED);
+	/* The server speaks first; a segment that says something else than before. */
+	packet(5, true, SYN | ACK, 7, NULL, 0);
+	ck_assert_uint_eq(packet(5, true, ACK, 7, "SSH-", 4).label[0], INSPECT_REJECTED);
+	ck_assert_int_eq(packet(6, false, ACK, 7, good.v, 100).act, FLOW_PASS);
+	ck_assert_uint_eq(packet(6, false, ACK, 7, bad.v, 100).label[0], INSPECT_DENIED);
+	table(true);
+	ck_assert_uint_eq(packet(4, false, ACK, 7, "GET", 3).label[0], 20);
+	/* More than there is room for: the oldest go. */
+	for (uint32_t i = 10; i < 10 + FLOWS_MAX + 5; i++)
+		packet(i, false, ACK, 7, good.v, 100);
+	ck_assert_uint_eq(flows_counters()[INSPECTD_FLOWS], FLOWS_MAX);
+	ck_assert_uint_eq(flows_counters()[INSPECTD_EVICTED], 5);
+	flows_idle(NSEC_PER_SEC + FLOW_IDLE_NS + 1);
+	ck_assert_uint_eq(flows_counters()[INSPECTD_FLOWS], 0);
+	flows_fini();
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("tls_hello");
@@ -275,6 +360,7 @@ static Suite *suite(void)
 	tcase_add_test(t, pieces);
 	tcase_add_test(t, contradictions);
 	tcase_add_test(t, patterns);
+	tcase_add_test(t, connections);
 	suite_add_tcase(s, t);
 	return s;
 }
