@@ -974,7 +974,7 @@ static const struct {
 	{ "show thing | include (", true },
 	{ "show thing | grep x", true },
 	{ "show running-config", false },
-	{ "show startup-config", true },
+	{ "show startup-config", false },
 	{ "show archive", false },
 	{ "show archive config differences 1", false },
 	{ "show archive config differences 99", true },
