@@ -86,7 +86,7 @@ struct nat_reserve_conf { /* ip nat settings port-reserve */
 };
 
 /* [0] IPv4, [1] IPv6 */
-extern struct sch_type nat_if4_type, nat_if6_type, nat_npt_type;
+extern struct sch_type nat_npt_type;
 extern struct sch_type nat_range_type, nat_reserve_type;
 extern struct sch_type *const nat_pool_types[2],
 	*const nat_source_types[2], *const nat_static_types[2],

@@ -30,13 +30,22 @@ static uint64_t skew_ns(const struct vrrp_fsm *f)
 	return vrrp_skew_ns(f->c.version, f->prio, f->adver_ns);
 }
 
+/* RFC 9568 section 5.2.4: an owner is 255 whatever happens, 0 means resignation. */
+static uint8_t own_prio(const struct vrrp_fsm *f)
+{
+	if (f->c.prio == 255)
+		return 255;
+	return f->c.prio > f->decrement ? (uint8_t)(f->c.prio - f->decrement) : 1;
+}
+
+/* The members of a sync group send the lowest of their priorities: were one router the better one
+ * on one segment and another on the next, each would make the other yield, for ever. */
 static void set_prio(struct vrrp_fsm *f)
 {
-	/* RFC 9568 section 5.2.4: an owner is 255 whatever happens, 0 means resignation. */
-	if (f->c.prio == 255)
-		f->prio = 255;
-	else
-		f->prio = f->c.prio > f->decrement ? (uint8_t)(f->c.prio - f->decrement) : 1;
+	uint8_t least = 255;
+
+	foreach_member(f, m) least = MIN(least, own_prio(m));
+	foreach_member(f, m) m->prio = m->c.prio == 255 ? 255 : least;
 }
 
 static void set_state(struct vrrp_fsm *f, uint8_t to, enum vrrp_reason why)
@@ -296,19 +305,24 @@ void vrrp_fsm_init(struct vrrp_fsm *f, const struct vrrp_fsm_conf *c,
 
 void vrrp_fsm_join(struct vrrp_fsm *f, struct vrrp_sync *s)
 {
-	if (f->sync == s)
+	struct vrrp_sync *was = f->sync;
+
+	if (was == s)
 		return;
-	if (f->sync) {
-		struct vrrp_fsm **p = &f->sync->first;
+	if (was) {
+		struct vrrp_fsm **p = &was->first;
 
 		while (*p != f)
 			p = &(*p)->sync_next;
 		*p = f->sync_next;
+		if (was->first)
+			set_prio(was->first);
 	}
 	f->sync = s;
 	f->sync_next = s ? s->first : NULL;
 	if (s)
 		s->first = f;
+	set_prio(f);
 }
 
 void vrrp_fsm_resume(struct vrrp_fsm *f, uint64_t now)
