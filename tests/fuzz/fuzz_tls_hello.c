@@ -12,6 +12,8 @@ static void check(enum tls_hello r, const struct tls_name *n)
 		abort();
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct tls_name whole, parts;
