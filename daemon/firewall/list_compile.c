@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "firewall/list_compile.h"
 
-#include "firewall/list_box.h"
-#include "nft/nft_expr.h"
-#include "nft/nft_set.h"
+#include "firewall/list_impl.h"
 #include "strbuf.h"
 
 #include <assert.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define REG(n)    (NFT_REG32_00 + (uint32_t)(n))
-#define NAME_SIZE 192
 
 /* A use that returns has tables for at least so many lines: they cost it chains. */
 #define RETURN_LINES 64
@@ -38,32 +33,6 @@ struct lc_data {
 	uint32_t id;
 };
 static_assert(sizeof(struct lc_data) == 16, "four registers");
-
-struct sets {
-	size_t n;
-	struct {
-		char *name;
-		struct nft_set *set;
-	} * v;
-};
-
-struct use {
-	struct lc_use u;
-	char *name;
-	char *targets[LC_ACTIONS];
-	size_t n_chains;
-	struct nft_chain **chains;
-	struct sets sets;
-};
-
-struct lc_list {
-	const struct pol_list *list;
-	char *key;
-	struct lb_prog *prog;
-	struct sets sets; /* tables and groups: of all uses */
-	size_t n_uses;
-	struct use *uses;
-};
 
 /* ---- fields of keys ---- */
 
@@ -141,7 +110,7 @@ static struct layout layout_of(uint8_t family, enum lb_class class, enum lb_fiel
 	return l;
 }
 
-static void put_num(uint8_t *to, lb_num n, unsigned size)
+void lc_put_num(uint8_t *to, lb_num n, unsigned size)
 {
 	for (unsigned i = size; i-- > 0; n >>= 8)
 		to[i] = (uint8_t)n;
@@ -150,7 +119,7 @@ static void put_num(uint8_t *to, lb_num n, unsigned size)
 /* "Any" of a protocol, which is a byte, is 0..65535 in a box. */
 static void put_value(uint8_t *to, lb_num n, unsigned size)
 {
-	put_num(to, size == 1 ? MIN(n, (lb_num)UINT8_MAX) : n, size);
+	lc_put_num(to, size == 1 ? MIN(n, (lb_num)UINT8_MAX) : n, size);
 }
 
 static void put_field(uint8_t *key, const struct layout *l, unsigned i, const struct lb_box *x,
@@ -159,21 +128,21 @@ static void put_field(uint8_t *key, const struct layout *l, unsigned i, const st
 	uint8_t *to = key + 4 * l->v[i].reg;
 
 	if (l->v[i].f == F_RANK)
-		put_num(to, hi ? none : x->from, l->v[i].size);
+		lc_put_num(to, hi ? none : x->from, l->v[i].size);
 	else
 		put_value(to, hi ? x->hi[l->v[i].f] : x->lo[l->v[i].f], l->v[i].size);
 }
 
 /* ---- sets ---- */
 
-static void hold_set(struct sets *sets, const char *name, struct nft_set *s)
+void lc_hold_set(struct sets *sets, const char *name, struct nft_set *s)
 {
 	sets->v = xrealloc(sets->v, (sets->n + 1) * sizeof(*sets->v));
 	sets->v[sets->n].name = xstrdup(name);
 	sets->v[sets->n++].set = s;
 }
 
-static bool holds_set(const struct sets *sets, const char *name)
+bool lc_holds_set(const struct sets *sets, const char *name)
 {
 	for (size_t i = 0; i < sets->n; i++)
 		if (!strcmp(sets->v[i].name, name))
@@ -197,16 +166,16 @@ static void drop_sets(struct sets *sets)
 	free(sets->v);
 }
 
-static bool has_effects(const struct pol_rule *r)
+bool lc_has_effects(const struct pol_rule *r)
 {
 	return r->log || r->helper || r->limit.rate || r->limit.conns;
 }
 
 static struct lc_data data_of(const struct pol_rule *r, uint32_t rank, uint32_t none)
 {
-	struct lc_data d = { .act = has_effects(r) ? r->id : r->action, .id = r->id };
+	struct lc_data d = { .act = lc_has_effects(r) ? r->id : r->action, .id = r->id };
 
-	put_num(d.rank, rank, rank_bytes(none));
+	lc_put_num(d.rank, rank, rank_bytes(none));
 	return d;
 }
 
@@ -289,10 +258,10 @@ static void add_table(struct lc_list *l, const struct place *p)
 	if (has_catchall(l, p)) {
 		struct lc_data d = { .act = NO_ACT };
 
-		put_num(d.rank, none, rank_bytes(none));
+		lc_put_num(d.rank, none, rank_bytes(none));
 		nft_set_add_catchall(s, &(struct nft_data){ .bytes = &d });
 	}
-	hold_set(&l->sets, name, s);
+	lc_hold_set(&l->sets, name, s);
 }
 
 /* The part that begins at `from`. */
@@ -350,7 +319,7 @@ static void load(struct nft_rule *r, uint8_t family, enum lb_class class, const 
 		load_field(r, family, class, l->v[i].f, REG(l->v[i].reg));
 }
 
-static void label(struct nft_rule *r, int word, uint32_t id_reg)
+void lc_label(struct nft_rule *r, int word, uint32_t id_reg)
 {
 	static const uint8_t zero[16], ones[4] = { 0xff, 0xff, 0xff, 0xff };
 
@@ -359,7 +328,7 @@ static void label(struct nft_rule *r, int word, uint32_t id_reg)
 	nft_ct_set(r, NFT_CT_LABELS, NFT_REG_1);
 }
 
-static void hit(struct nft_rule *r, uint32_t id_reg)
+void lc_hit(struct nft_rule *r, uint32_t id_reg)
 {
 	const struct nft_stateful counter = { .kind = NFT_S_COUNTER };
 
@@ -406,9 +375,9 @@ static void act(struct nft_rule *r, const struct use *u)
 	char name[NAME_SIZE];
 
 	if (u->u.word >= 0)
-		label(r, u->u.word, REG(DATA_ID));
+		lc_label(r, u->u.word, REG(DATA_ID));
 	if (u->u.count)
-		hit(r, REG(DATA_ID));
+		lc_hit(r, REG(DATA_ID));
 	snprintf(name, sizeof(name), "%s.act", u->name);
 	nft_vmap(r, name, REG(DATA_ACT));
 }
@@ -424,7 +393,7 @@ static void rank_to(struct nft_rule *r, const struct lc_list *l, const struct pl
 		move(r, REG(DATA_RANK), reg);
 		return;
 	}
-	put_num(rank, none, rank_bytes(none));
+	lc_put_num(rank, none, rank_bytes(none));
 	nft_imm(r, reg, rank, sizeof(rank));
 }
 
@@ -530,11 +499,11 @@ static void cut_rules(const struct lc_list *l, struct use *u, struct nft_chain *
 		tree_rules(l, u, sub, &q, part, next);
 		go_on(sub, l, next);
 		hold_chain(u, sub);
-		put_num(from, node->from[i], size);
-		put_num(to, hi, size);
+		lc_put_num(from, node->from[i], size);
+		lc_put_num(to, hi, size);
 		nft_set_add_range(s, from, to, &d);
 	}
-	hold_set(&u->sets, name, s);
+	lc_hold_set(&u->sets, name, s);
 	r = nft_rule_new(0, l->list->rec, NULL);
 	load_field(r, l->list->family, p->class, node->field, REG(0));
 	nft_vmap(r, name, REG(0));
@@ -636,261 +605,12 @@ static void block_rules(const struct lc_list *l, struct use *u, struct nft_chain
 		else
 			nft_set_add(s, &protos[c], &d);
 	}
-	hold_set(&u->sets, name, s);
+	lc_hold_set(&u->sets, name, s);
 	r = nft_rule_new(0, l->list->rec, NULL);
 	nft_meta(r, NFT_META_L4PROTO, REG(0));
 	nft_vmap(r, name, REG(0));
 	nft_chain_add(chain, r);
 	go_on(chain, l, next);
-}
-
-/* ---- lines by themselves ---- */
-
-static void range_or_cmp(struct nft_rule *r, const void *lo, const void *hi, unsigned size)
-{
-	if (!memcmp(lo, hi, size))
-		nft_cmp(r, REG(0), NFT_CMP_EQ, lo, size);
-	else
-		nft_range(r, REG(0), NFT_RANGE_EQ, lo, hi, size);
-}
-
-/* What several lines name by its group is one set. */
-static void addr_set_name(const struct lc_list *l, const struct pol_rule *p, enum lb_field f,
-			  char name[NAME_SIZE])
-{
-	const struct pol_addrs *a = f == LB_DST ? p->dst : p->src;
-
-	if (a->group)
-		snprintf(name, NAME_SIZE, "group%d.%s", p->family == AF_INET6 ? 6 : 4, a->group);
-	else
-		snprintf(name, NAME_SIZE, "%s.%u.%s", l->key, p->seq, f == LB_DST ? "dst" : "src");
-}
-
-static void match_addrs(struct nft_rule *r, const struct lc_list *l, const struct pol_rule *p,
-			enum lb_field f)
-{
-	const struct pol_addrs *a = f == LB_DST ? p->dst : p->src;
-	unsigned size = rtr_family_size(p->family), at = p->family == AF_INET6 ? 8 : 12;
-	char name[NAME_SIZE];
-
-	if (!a)
-		return;
-	nft_payload(r, NFT_PAYLOAD_NETWORK_HEADER, f == LB_DST ? at + size : at, size, REG(0));
-	if (a->n == 1) {
-		range_or_cmp(r, a->r[0].lo.b, a->r[0].hi.b, size);
-		return;
-	}
-	addr_set_name(l, p, f, name);
-	nft_lookup(r, name, REG(0), false);
-}
-
-static void add_addr_set(struct lc_list *l, const struct pol_rule *p, enum lb_field f)
-{
-	const struct pol_addrs *a = f == LB_DST ? p->dst : p->src;
-	struct nft_set_spec spec = { .flags = NFT_SET_INTERVAL,
-				     .key_type = p->family == AF_INET6 ? NFT_T_IP6ADDR
-								       : NFT_T_IPADDR,
-				     .key_size = (uint8_t)rtr_family_size(p->family),
-				     .rec = p->rec };
-	char name[NAME_SIZE];
-	struct nft_set *s;
-
-	if (!a || a->n == 1)
-		return;
-	addr_set_name(l, p, f, name);
-	if (holds_set(&l->sets, name))
-		return;
-	spec.name = name;
-	s = nft_set_new(&spec);
-	for (size_t i = 0; i < a->n; i++)
-		nft_set_add_range(s, a->r[i].lo.b, a->r[i].hi.b, NULL);
-	hold_set(&l->sets, name, s);
-}
-
-static void match_ports(struct nft_rule *r, const struct pol_port_range *p, unsigned off)
-{
-	uint8_t lo[2], hi[2];
-
-	if (p->lo == 0 && p->hi == UINT16_MAX)
-		return;
-	put_num(lo, p->lo, 2);
-	put_num(hi, p->hi, 2);
-	nft_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, off, 2, REG(0));
-	range_or_cmp(r, lo, hi, 2);
-}
-
-static void match_byte(struct nft_rule *r, uint32_t base, uint32_t off, uint8_t lo, uint8_t hi)
-{
-	if (lo == 0 && hi == UINT8_MAX)
-		return;
-	nft_payload(r, base, off, 1, REG(0));
-	range_or_cmp(r, &lo, &hi, 1);
-}
-
-/* DSCP is six bits across two bytes in IPv6, the upper six of one in IPv4. */
-static void match_dscp(struct nft_rule *r, const struct pol_rule *p, unsigned dscp)
-{
-	bool v6 = p->family == AF_INET6;
-	uint8_t mask[2] = { 0x0f, 0xc0 }, want[2] = { 0 }, zero[2] = { 0 };
-
-	if (v6) {
-		want[0] = (uint8_t)(dscp >> 2);
-		want[1] = (uint8_t)(dscp << 6);
-	} else {
-		mask[0] = 0xfc;
-		want[0] = (uint8_t)(dscp << 2);
-	}
-	nft_payload(r, NFT_PAYLOAD_NETWORK_HEADER, v6 ? 0 : 1, v6 ? 2 : 1, REG(0));
-	nft_bitwise(r, REG(0), REG(0), v6 ? 2 : 1, mask, zero);
-	nft_cmp(r, REG(0), NFT_CMP_EQ, want, v6 ? 2 : 1);
-}
-
-static void match_length(struct nft_rule *r, const struct pol_rule *p)
-{
-	unsigned head = p->family == AF_INET6 ? 40 : 0;
-	uint8_t lo[2], hi[2];
-
-	if (p->len_lo == 0 && p->len_hi == UINT16_MAX)
-		return;
-	/* The header's own field; that of IPv6 counts the payload. */
-	put_num(lo, p->len_lo > head ? p->len_lo - head : 0, 2);
-	put_num(hi, p->len_hi > head ? p->len_hi - head : 0, 2);
-	nft_payload(r, NFT_PAYLOAD_NETWORK_HEADER, p->family == AF_INET6 ? 4 : 2, 2, REG(0));
-	range_or_cmp(r, lo, hi, 2);
-}
-
-static uint32_t ct_states(uint8_t states)
-{
-	static const uint32_t bits[] = { [POL_NEW] = NFT_CT_NEW,
-					 [POL_ESTABLISHED] = NFT_CT_ESTABLISHED,
-					 [POL_RELATED] = NFT_CT_RELATED,
-					 [POL_INVALID] = NFT_CT_INVALID,
-					 [POL_UNTRACKED] = NFT_CT_UNTRACKED };
-	uint32_t m = 0;
-
-	for (unsigned i = 0; i < ARRAY_LEN(bits); i++)
-		if (states >> i & 1)
-			m |= bits[i];
-	return m;
-}
-
-static void match_service(struct nft_rule *r, const struct pol_service *s)
-{
-	if (s->proto != POL_PROTO_ANY)
-		nft_l4proto_is(r, (uint8_t)s->proto);
-	if (s->has_icmp_type)
-		match_byte(r, NFT_PAYLOAD_TRANSPORT_HEADER, 0, s->icmp_type, s->icmp_type);
-	if (s->has_icmp_code)
-		match_byte(r, NFT_PAYLOAD_TRANSPORT_HEADER, 1, s->icmp_code, s->icmp_code);
-}
-
-struct line {
-	const struct lc_list *l;
-	struct use *u;
-	struct nft_table *t;
-	struct nft_chain *c;
-	const struct lc_ops *ops;
-	const struct pol_rule *p;
-};
-
-static void finish(struct nft_rule *r, const struct line *x)
-{
-	const struct pol_rule *p = x->p;
-	uint32_t wait = p->id | POL_LABEL_WAIT;
-	char name[NAME_SIZE];
-
-	nft_imm(r, REG(4), &p->id, sizeof(p->id));
-	if (x->u->u.count)
-		hit(r, REG(4));
-	if (p->tls_name)
-		nft_imm(r, REG(4), &wait, sizeof(wait));
-	if (x->u->u.word >= 0)
-		label(r, x->u->u.word, REG(4));
-	if (has_effects(p)) {
-		snprintf(name, sizeof(name), "%s.%08x", x->u->name, p->id);
-		nft_goto(r, name);
-	} else {
-		/* It passes until its name is known. */
-		const struct lc_verdict *v = &x->u->u.verdict[p->tls_name ? POL_PERMIT : p->action];
-
-		if (v->code == NFT_GOTO)
-			nft_goto(r, v->chain);
-		else
-			nft_verdict(r, v->code);
-	}
-	nft_chain_add(x->c, r);
-}
-
-/* One rule of the kernel: what a line's alternatives have in common, and one of each. */
-struct alternative {
-	const struct pol_service *s;
-	const struct pol_port_range *sport, *dport;
-	int flags, dscp; /* index, number; -1: any */
-};
-
-static void line_rule(const struct line *x, const struct alternative *a)
-{
-	const struct pol_rule *p = x->p;
-	struct nft_rule *r = nft_rule_new(p->id, p->rec, NULL);
-	static const uint8_t zero[1];
-
-	if (p->states)
-		nft_ct_state(r, ct_states(p->states));
-	/* What nft would write, in its order: else it lists raw bytes, or aborts. */
-	nft_family_is(r, p->family == AF_INET6 ? NFPROTO_IPV6 : NFPROTO_IPV4);
-	match_addrs(r, x->l, p, LB_SRC);
-	match_addrs(r, x->l, p, LB_DST);
-	if (a->dscp >= 0)
-		match_dscp(r, p, (unsigned)a->dscp);
-	match_byte(r, NFT_PAYLOAD_NETWORK_HEADER, p->family == AF_INET6 ? 7 : 8, p->ttl_lo,
-		   p->ttl_hi);
-	match_length(r, p);
-	match_service(r, a->s);
-	match_ports(r, a->sport, 0);
-	match_ports(r, a->dport, 2);
-	if (a->flags >= 0) {
-		uint8_t mask = a->s->flags[a->flags].mask, value = a->s->flags[a->flags].value;
-
-		nft_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1, REG(0));
-		nft_bitwise(r, REG(0), REG(0), 1, &mask, zero);
-		nft_cmp(r, REG(0), NFT_CMP_EQ, &value, 1);
-	}
-	finish(r, x);
-}
-
-static const struct pol_port_range any_port = { 0, UINT16_MAX };
-
-static void line_ports(const struct line *x, struct alternative *a)
-{
-	const struct pol_ports *sp = a->s->sport, *dp = a->s->dport;
-
-	for (size_t i = 0; i < (sp ? sp->n : 1); i++) {
-		for (size_t k = 0; k < (dp ? dp->n : 1); k++) {
-			a->sport = sp ? &sp->r[i] : &any_port;
-			a->dport = dp ? &dp->r[k] : &any_port;
-			line_rule(x, a);
-		}
-	}
-}
-
-static void line_rules(const struct line *x)
-{
-	const struct pol_rule *p = x->p;
-
-	for (size_t i = 0; i < p->n_services; i++) {
-		struct alternative a = { .s = &p->services[i] };
-
-		for (a.dscp = p->dscp ? 0 : -1; a.dscp < 64; a.dscp++) {
-			if (a.dscp >= 0 && !(p->dscp >> a.dscp & 1))
-				continue;
-			for (int f = a.s->n_flags ? 0 : -1; f < (int)a.s->n_flags; f++) {
-				a.flags = f;
-				line_ports(x, &a);
-			}
-			if (a.dscp < 0)
-				break;
-		}
-	}
 }
 
 /* ---- a use ---- */
@@ -922,7 +642,7 @@ static void add_actions(struct lc_list *l, struct use *u, const struct lc_ops *o
 		struct nft_chain *c;
 		struct nft_rule *r;
 
-		if (!has_effects(p) || lb_is_void(p))
+		if (!lc_has_effects(p) || lb_is_void(p))
 			continue;
 		snprintf(name, sizeof(name), "%s.%08x", u->name, p->id);
 		c = nft_chain_new(&(struct nft_chain_spec){ .name = name, .rec = p->rec });
@@ -941,7 +661,7 @@ static void add_actions(struct lc_list *l, struct use *u, const struct lc_ops *o
 		}
 	}
 	snprintf(name, sizeof(name), "%s.act", u->name);
-	hold_set(&u->sets, name, s);
+	lc_hold_set(&u->sets, name, s);
 }
 
 static void add_lines(const struct line *with, const struct lb_block *b)
@@ -951,7 +671,7 @@ static void add_lines(const struct line *with, const struct lb_block *b)
 	for (size_t i = b->first; i < b->end; i++) {
 		x.p = x.l->list->rules[i];
 		if (!lb_is_void(x.p))
-			line_rules(&x);
+			lc_line_rules(&x);
 	}
 }
 
@@ -1104,8 +824,8 @@ struct lc_list *lc_compile(const struct pol_list *list, const char *key)
 		for (size_t i = blk->first; i < blk->end; i++) {
 			if (lb_is_void(list->rules[i]))
 				continue;
-			add_addr_set(l, list->rules[i], LB_SRC);
-			add_addr_set(l, list->rules[i], LB_DST);
+			lc_add_addr_set(l, list->rules[i], LB_SRC);
+			lc_add_addr_set(l, list->rules[i], LB_DST);
 		}
 	}
 	return l;

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What: what the two halves of list_compile.h share: list_compile.c (tables, uses) and list_line.c
+ * (lines as rules of their own). Owns, threads, failure: as there.
+ */
+#ifndef RTR_LIST_IMPL_H
+#define RTR_LIST_IMPL_H
+
+#include "firewall/list_box.h"
+#include "firewall/list_compile.h"
+#include "nft/nft_expr.h"
+#include "nft/nft_set.h"
+
+#define REG(n)    (NFT_REG32_00 + (uint32_t)(n))
+#define NAME_SIZE 192
+
+struct sets {
+	size_t n;
+	struct {
+		char *name;
+		struct nft_set *set;
+	} * v;
+};
+
+struct use {
+	struct lc_use u;
+	char *name;
+	char *targets[LC_ACTIONS];
+	size_t n_chains;
+	struct nft_chain **chains;
+	struct sets sets;
+};
+
+struct lc_list {
+	const struct pol_list *list;
+	char *key;
+	struct lb_prog *prog;
+	struct sets sets; /* tables and groups: of all uses */
+	size_t n_uses;
+	struct use *uses;
+};
+
+struct line {
+	const struct lc_list *l;
+	struct use *u;
+	struct nft_table *t;
+	struct nft_chain *c;
+	const struct lc_ops *ops;
+	const struct pol_rule *p;
+};
+
+/* ---- list_compile.c ---- */
+
+/* Network order. */
+void lc_put_num(uint8_t *to, lb_num n, unsigned size);
+void lc_hold_set(struct sets *sets, const char *name, struct nft_set *s);
+bool lc_holds_set(const struct sets *sets, const char *name);
+/* A line that does more than decide has a chain of its own. */
+bool lc_has_effects(const struct pol_rule *r);
+/* The id at a register into a word of the connection's label; takes REG(0) to REG(3). */
+void lc_label(struct nft_rule *r, int word, uint32_t id_reg);
+void lc_hit(struct nft_rule *r, uint32_t id_reg);
+
+/* ---- list_line.c ---- */
+
+/* The set of a line's addresses, when they are more than one range. */
+void lc_add_addr_set(struct lc_list *l, const struct pol_rule *p, enum lb_field f);
+/* The rules of a line: one for each combination of its alternatives. */
+void lc_line_rules(const struct line *x);
+
+#endif
