@@ -293,6 +293,9 @@ static void check_pair(struct check *c, const struct zone_pair *p, const struct 
 	}
 }
 
+/* Each is asked from within the one before, and the kernel follows 16 chains at most. */
+#define MATCH_ALL_MAX 5
+
 static void check_class_map(struct check *c, const struct cmap *m)
 {
 	const struct recvec *protos = rec_kids(&m->rec, &cmap_proto_type);
@@ -302,6 +305,8 @@ static void check_class_map(struct check *c, const struct cmap *m)
 
 	if (!strcmp(m->name, "class-default"))
 		check_error(c, &m->rec, "class-default is what no other class took");
+	if (m->match == CMAP_ALL && protos->len + acls->len > MATCH_ALL_MAX)
+		check_error(c, &m->rec, "a match-all class has at most %d lines", MATCH_ALL_MAX);
 	recvec_foreach(protos, p) {
 		if (!fw_protocol_find(p->protocol))
 			check_error(c, &p->rec, "an unknown protocol: use an access list");

@@ -478,3 +478,16 @@ def test_helper(net, helper):
         assert silent(lambda: tcp(wan, LAN[4], 5001, sport=20))
     for s in (control, server, data):
         s.close()
+
+
+def test_match_all_of_as_many_lists_as_there_may_be(routers):
+    r1 = routers("basic").r1
+    names = [f"L{i}" for i in range(6)]
+    lists = [x for n in names for x in (f"ip access-list extended {n}", *["permit tcp any any eq 22 log"] * 12)]
+    pair = ["zone security A", "zone security B", "policy-map type inspect P", "class type inspect C", "inspect log",
+            "zone-pair security AB source A destination B", "service-policy type inspect P",
+            "interface eth0", "zone-member security A"]
+    r1.config([*lists, "class-map type inspect match-all C",
+               *[f"match access-group name {n}" for n in names[:5]], *pair])
+    with pytest.raises(CliError, match="a match-all class has at most 5 lines"):
+        r1.config(["class-map type inspect match-all C", "match access-group name L5"])
