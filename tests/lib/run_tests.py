@@ -361,7 +361,7 @@ class Runner:
                      ("unit and replay, TSan", 240, run_tsan),
                      ("fuzz corpora", 240, run_fuzz),
                      ("distcheck", 240, run_distcheck),
-                     ("netns", 480, run_netns)):
+                     ("netns", 960, run_netns)):
             left = max(1, self.TOTAL - (time.monotonic() - self.start))
             self.step(step[0], min(step[1], left), *step[2:])
 
@@ -388,7 +388,7 @@ class Runner:
     def main(self, area):
         {"": self.default, "long": self.long, "package": self.package,
          "tree": lambda: self.step("tree", 60, run_tree),
-         "netns": lambda: self.step("netns", 600, run_netns),
+         "netns": lambda: self.step("netns", 960, run_netns),
          "guest": lambda: self.step("guest", 1500, run_guest),
          }.get(area, lambda: self.area(area))()
         res = self.res
