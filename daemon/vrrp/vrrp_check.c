@@ -206,7 +206,8 @@ static void check_ifaces(struct check *c)
 /* A commit of something else: nothing to say again. */
 static bool same_lines(const struct check *c)
 {
-	const struct sch_type *types[] = { &iface_type, &vrrp_sync_group_type, &track_type };
+	const struct sch_type *types[] = { &iface_type, &vrrp_sync_group_type, &track_type,
+					   &zone_type };
 	const struct global *old = (const void *)c->old, *new = (const void *)c->new;
 
 	for (size_t i = 0; i < ARRAY_LEN(types); i++) {

@@ -62,6 +62,7 @@ def test_help_and_completion(r1, tmp_path):
     t = Terminal(SimpleNamespace(folder=str(tmp_path), sock=cli_socket(r1.instance)))
     try:
         t.expect("rtr#")
+        t.type("terminal length 0\r").expect("rtr#")
         t.type("configure terminal\r").expect(r"config\)#")
         t.type("?").expect("demo +Multicast groups that a socket may join")
         t.type("demo x groups ?").expect("<1-10000>")

@@ -198,8 +198,8 @@ def test_fragments(net):
                             for line in INWARD], serve=("far", "a"))
     for dest, public in ((FAR4, PUBLIC[0]), (FAR6, PUBLIC[1])):
         # Neighbours are known: a queue for unknown ones may be shorter than a datagram in pieces.
-        topo.a.ping(dest, count=1)
-        topo.far.ping(public, count=1)
+        wait_for(lambda: topo.a.ping(dest, count=1, check=False), what="the way out")
+        wait_for(lambda: topo.far.ping(public, count=1, check=False), what="the way in")
         for node, to, port in ((topo.a, dest, 7), (topo.far, public, 9009)):
             with sock(node, "udp", "", 0, socket.AF_INET6 if ":" in to else socket.AF_INET) as s:
                 s.connect((to, port))

@@ -35,7 +35,10 @@ def test_every_way_out_tears_down(fake_build, sig):
     rtrctl = fake_build / "rtrctl"
     rtrctl.write_text(rtrctl.read_text() + "case $* in *' -c '*) ;; *) echo PROMPT; exec sleep 600 ;; esac\n")
     master, slave = pty.openpty()
-    proc = subprocess.Popen([QUICKSTART], stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
+    # What started the tests may ignore these signals, and a shell cannot trap what it came with.
+    proc = subprocess.Popen([QUICKSTART], stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+                            preexec_fn=lambda: [signal.signal(s, signal.SIG_DFL)
+                                                for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)])
     os.close(slave)
     seen = b""
     while b"PROMPT" not in seen:

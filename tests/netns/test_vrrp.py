@@ -111,7 +111,7 @@ def test_virtual_mac_beside_a_policy_is_refused(routers, lines):
     r1.config(["interface eth0", "ip address 10.0.1.2 255.255.255.0", "vrrp 1 ip 10.0.1.1"])
     with pytest.raises(CliError, match="vrrp 1 mac-address physical"):
         r1.config(lines)
-    r1.config(["interface eth0", "vrrp 1 mac-address physical", *lines])
+    r1.config(["interface eth0", "vrrp 1 mac-address physical", "exit", *lines])
 
 
 def test_password_is_masked_and_group_is_not(routers):
