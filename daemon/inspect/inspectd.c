@@ -12,6 +12,7 @@
  */
 #include "inspect/flows.h"
 #include "util.h"
+#include "system/sandbox.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -22,10 +23,8 @@
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <linux/netfilter/nfnetlink_queue.h>
 #include <poll.h>
-#include <seccomp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -362,37 +361,16 @@ static bool take_requests(void)
 	return n < 0 && (errno == EAGAIN || errno == EINTR);
 }
 
-#ifdef __SANITIZE_ADDRESS__
-#define SANITIZED
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED
-#endif
-#endif
-
-/* What a packet might talk us into finds no system call. A sanitizer needs more than it says. */
+/* After everything else is open: what a frame might talk us into finds no system call. */
 static int lock_in(void)
 {
-#ifdef SANITIZED
-	return 0;
-#else
 	static const int calls[] = {
-		SCMP_SYS(recvfrom), SCMP_SYS(sendto),       SCMP_SYS(poll),
-		SCMP_SYS(ppoll),    SCMP_SYS(brk),          SCMP_SYS(mmap),
-		SCMP_SYS(munmap),   SCMP_SYS(mremap),       SCMP_SYS(clock_gettime),
-		SCMP_SYS(write),    SCMP_SYS(exit_group),   SCMP_SYS(madvise),
-		SCMP_SYS(futex),    SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall),
+		SCMP_SYS(poll),
+		SCMP_SYS(ppoll),
+		SCMP_SYS(madvise),
 	};
-	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
-	int r = ctx ? 0 : -ENOMEM;
 
-	for (size_t i = 0; i < ARRAY_LEN(calls) && !r; i++)
-		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, calls[i], 0);
-	if (!r)
-		r = seccomp_load(ctx);
-	seccomp_release(ctx);
-	return r;
-#endif
+	return sandbox_enter(calls, ARRAY_LEN(calls), SANDBOX_NO_SOCKETS);
 }
 
 static int start(void)
@@ -414,8 +392,6 @@ static int start(void)
 	/* A full buffer: the kernel counts what it drops, or lets pass, in the queue. */
 	setsockopt(d.nl, SOL_NETLINK, NETLINK_NO_ENOBUFS, &one, sizeof(one));
 	setsockopt(d.nl, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return -errno;
 	return lock_in();
 }
 

@@ -12,16 +12,15 @@
 #include "neigh/arpd_dad.h"
 #include "neigh/arpd_frame.h"
 #include "util.h"
+#include "system/sandbox.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
-#include <seccomp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -363,42 +362,15 @@ static int run_timers(void)
 
 /* ---- start ---- */
 
-#ifdef __SANITIZE_ADDRESS__
-#define SANITIZED
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED
-#endif
-#endif
-
-/* After everything else is open: what a frame might talk us into finds no system call. A sanitizer
- * needs more of them than it says. */
+/* After everything else is open: what a frame might talk us into finds no system call. */
 static int lock_in(void)
 {
-#ifdef SANITIZED
-	return 0;
-#else
 	static const int calls[] = {
-		SCMP_SYS(recvfrom),   SCMP_SYS(sendto),       SCMP_SYS(setsockopt),
-		SCMP_SYS(bind),       SCMP_SYS(close),        SCMP_SYS(epoll_ctl),
-		SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait),  SCMP_SYS(clock_gettime),
-		SCMP_SYS(brk),        SCMP_SYS(mmap),         SCMP_SYS(munmap),
-		SCMP_SYS(mremap),     SCMP_SYS(write),        SCMP_SYS(exit_group),
-		SCMP_SYS(futex),      SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall),
+		SCMP_SYS(setsockopt), SCMP_SYS(bind),       SCMP_SYS(close),
+		SCMP_SYS(epoll_ctl),  SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait),
 	};
-	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
-	int r = ctx ? 0 : -ENOMEM;
 
-	for (size_t i = 0; i < ARRAY_LEN(calls) && !r; i++)
-		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, calls[i], 0);
-	if (!r)
-		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-				     SCMP_A0(SCMP_CMP_EQ, AF_PACKET));
-	if (!r)
-		r = seccomp_load(ctx);
-	seccomp_release(ctx);
-	return r;
-#endif
+	return sandbox_enter(calls, ARRAY_LEN(calls), AF_PACKET);
 }
 
 static int start(void)
@@ -414,8 +386,7 @@ static int start(void)
 	if (getrandom(&s.seed, sizeof(s.seed), 0) != sizeof(s.seed) || !s.seed)
 		s.seed = 1;
 	s.epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (s.epoll < 0 || epoll_ctl(s.epoll, EPOLL_CTL_ADD, RTRD_FD, &ev) < 0 ||
-	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+	if (s.epoll < 0 || epoll_ctl(s.epoll, EPOLL_CTL_ADD, RTRD_FD, &ev) < 0)
 		return -errno;
 	return lock_in();
 }

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What: how a helper process that reads what others send locks itself in: no new privileges, and
+ * of the system calls those alone that it names; any other one kills it. Under ASan nothing is
+ * locked: a sanitizer needs more calls than it says.
+ * Owns: nothing. Threads: before the first packet. Failure: -errno; the process then must end.
+ */
+#ifndef RTR_SANDBOX_H
+#define RTR_SANDBOX_H
+
+#include "util.h"
+
+#include <seccomp.h>
+
+/* Beside `calls` (SCMP_SYS): memory, the clock, waiting, messages to standard error, the end. */
+#define SANDBOX_NO_SOCKETS (-1)
+/* family: new sockets of this family only, or SANDBOX_NO_SOCKETS. */
+int sandbox_enter(const int *calls, size_t n, int family);
+
+#endif
