@@ -286,6 +286,17 @@ class Node:
         if lines:
             sh("ip", "-n", self.netns, "-batch", "-", input="\n".join(lines) + "\n")
 
+    def wait_addresses(self, timeout=5.0):
+        """Returns when no address waits for duplicate address detection.
+
+        Until then the node has no source to ask for IPv6 neighbours from, and asks again a second later.
+        """
+        def waiting():
+            return [a for link in self.ip_json("-6", "addr", "show", "tentative")
+                    if "LOWER_UP" in link.get("flags", ())
+                    for a in link["addr_info"] if not a.get("dadfailed")]
+        wait_for(lambda: not waiting(), timeout, f"{self.name}: addresses known to be unique")
+
     def sysctl(self, **values):
         """sysctl(**{"net.ipv4.ip_forward": 1})"""
         self.run("sysctl", "-qw", *(f"{k}={v}" for k, v in values.items()))
@@ -320,7 +331,13 @@ class Host(Node):
     """An end host: sends, listens, captures."""
 
     def ping(self, dest, count=3, interval=0.05, timeout=2, check=True, args=()):
-        """Pings; returns the number of answers. With check, every one must have come."""
+        """Pings; returns the number of answers. With check, every one must have come.
+
+        An IPv6 ping starts when the routers may ask for their neighbours.
+        """
+        if ":" in dest and check:
+            for router in self.topology.spec.routers():
+                self.topology.nodes[router].wait_addresses()
         p = self.run("ping", "-n", "-q", "-c", count, "-i", interval, "-W", timeout, *args, dest,
                      check=False, timeout=timeout * 2 + count * interval + 10)
         got = next((int(line.split(",")[1].split()[0]) for line in p.stdout.splitlines()

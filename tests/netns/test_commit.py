@@ -74,7 +74,7 @@ def r1(routers):
 def test_static_router_forwards_both_families(r1):
     r1.config(base_lines(r1.topo))
     # Until its addresses are known to be unique it cannot ask for neighbours.
-    wait_for(lambda: not r1.ip("-6", "addr", "show", "tentative").stdout, what="duplicate address detection")
+    r1.wait_addresses()
     for dest in ["198.51.100.1", "2001:db8:100::1", "203.0.113.10", "2001:db8:203::10"]:
         r1.topo.lan.ping(dest)
 

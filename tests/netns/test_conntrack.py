@@ -53,7 +53,7 @@ def net(routers):
         topo.r1.config(router_lines(topo.spec, "r1"))
         # Until duplicate address detection is done IPv6 has no gateway, and neighbours are to be
         # known: what a client sends then stands in the table when it has sent it.
-        wait_for(lambda: "tentative" not in topo.r1.ip("-6", "addr").stdout, what="IPv6 addresses")
+        topo.r1.wait_addresses()
         for dest in (FAR4, FAR6):
             topo.lan.ping(dest, count=1)
         topo.r1.run("nft", "-f", "-", input=TRACK % (NAT if nat else ""))

@@ -15,7 +15,7 @@ def net(routers):
     t = routers("basic")
     t.r1.config(["interface eth0", "ipv6 nd dad attempts 0", "interface eth1", "ipv6 nd dad attempts 0"])
     t.r1.config(topo.router_lines(t.spec, "r1"))
-    t.r1.wait(lambda: not t.r1.ip("-6", "addr", "show", "tentative").stdout, what="addresses")
+    t.r1.wait_addresses()
     for addr in ("10.0.1.1", "2001:db8:1::1"):
         topo.wait_for(lambda: t.lan.ping(addr, count=1, check=False), what=f"the first answer of {addr}")
     return t

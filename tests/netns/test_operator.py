@@ -16,7 +16,7 @@ def test_link_local_destination(routers):
     r1 = net.r1
     r1.config(["interface eth0", "ipv6 enable", "interface eth1", "ipv6 enable"])
     dest = link_local(net.lan)
-    r1.wait(lambda: not r1.ip("-6", "addr", "show", "tentative").stdout, what="own addresses")
+    r1.wait_addresses()
     topo.wait_for(lambda: "100 percent" in r1.cli(f"ping {dest}%eth0 repeat 1", check=False), what="an answer")
     out = r1.cli(f"ping {dest}%eth0 repeat 3")
     assert "!!!" in out and f"to {dest}%eth0," in out
