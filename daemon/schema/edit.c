@@ -532,6 +532,20 @@ static size_t skip_no(const struct syn_words *w, bool *ret_no, bool *ret_default
 	return *ret_no || *ret_default;
 }
 
+/* A line written out in an outer mode is that line, though the inner one could take it for an
+ * abbreviation: `zone security X` below an interface is no zone-member. */
+static bool understands_better(const struct syn_result *outer, const struct syn_result *inner)
+{
+	bool written_out = inner->abbreviated && !outer->abbreviated;
+
+	if (outer->status == SYN_OK)
+		return inner->status != SYN_OK || written_out;
+	if (outer->status == SYN_INCOMPLETE && inner->status == SYN_INCOMPLETE)
+		return written_out;
+	return inner->status == SYN_INVALID &&
+	       (outer->status != SYN_INVALID || outer->bad > inner->bad);
+}
+
 /*
  * Matches at the current mode, then at those around it: a line of an outer mode typed in an inner
  * one leaves it, as people do on IOS. Returns the depth that understood it.
@@ -542,13 +556,11 @@ static unsigned match_outwards(const struct editor *e, const struct syn_words *w
 	unsigned best_depth = e->depth;
 
 	syn_match(schema_set(type_at(e, e->depth)), w, from, to, ret);
-	for (unsigned d = e->depth; d-- > 0 && ret->status != SYN_OK;) {
+	for (unsigned d = e->depth; d-- > 0 && (ret->status != SYN_OK || ret->abbreviated);) {
 		struct syn_result outer;
 
 		syn_match(schema_set(type_at(e, d)), w, from, to, &outer);
-		if (outer.status == SYN_OK ||
-		    (ret->status == SYN_INVALID &&
-		     (outer.status != SYN_INVALID || outer.bad > ret->bad))) {
+		if (understands_better(&outer, ret)) {
 			syn_result_fini(ret);
 			*ret = outer;
 			best_depth = d;

@@ -569,6 +569,7 @@ static bool step(struct threads *now, struct threads *next, const struct syn_wor
 			if (fit[k] == best)
 				advance(next, &now->v[k], i, used[k]);
 		}
+		ret->abbreviated += best == FIT_PREFIX;
 		strbuf_reset(&ret->why);
 		ok = true;
 	}

@@ -93,7 +93,8 @@ struct syn_result {
 	struct syn_thread
 		*thread; /* live after the last word; with SYN_OK the first is the match */
 	size_t n_threads;
-	size_t bad; /* index of the word that did not fit (AMBIGUOUS, INVALID) */
+	unsigned abbreviated; /* keywords that were not written out */
+	size_t bad;           /* index of the word that did not fit (AMBIGUOUS, INVALID) */
 	struct strbuf why;
 };
 

@@ -209,6 +209,21 @@ static void rule(const char *line, const char *yes, const char *no)
 
 /* ---- tests ---- */
 
+/* What is written out in an outer mode is no abbreviation of a line of the inner one. */
+START_TEST(zone_typed_below_an_interface)
+{
+	const struct pol_iface *i;
+
+	conf("zone security A\ninterface eth0\nzone security B\ninterface eth0\nzone-m sec A\n");
+	ck_assert_uint_eq(pol->n_zones, 2);
+	i = policy_iface(pol, "eth0");
+	ck_assert_str_eq(policy_zone(pol, i->zone)->name, "A");
+	conf("interface eth0\nno zone security B\nzone sec A\n");
+	ck_assert_uint_eq(pol->n_zones, 1);
+	ck_assert_uint_eq(policy_iface(pol, "eth0")->zone, pol->zones[0].id);
+}
+END_TEST
+
 START_TEST(rules)
 {
 	rule("permit tcp any any", "eth0 tcp 10.0.0.2 1 10.1.0.2 2",
@@ -735,6 +750,7 @@ static Suite *suite(void)
 	TCase *t = tcase_create("policy");
 
 	tcase_add_checked_fixture(t, set_up, tear_down);
+	tcase_add_test(t, zone_typed_below_an_interface);
 	tcase_add_test(t, rules);
 	tcase_add_test(t, rules6);
 	tcase_add_test(t, groups);
