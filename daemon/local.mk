@@ -72,7 +72,6 @@ librtrd_a_SOURCES += daemon/neigh/neigh_kernel.c daemon/neigh/neigh_table.c
 librtrd_a_SOURCES += daemon/neigh/neigh_list.c daemon/neigh/neigh_list.h
 librtrd_a_SOURCES += daemon/neigh/neigh_show.c daemon/neigh/neigh_clear.c
 librtrd_a_SOURCES += daemon/conntrack/ct.h daemon/conntrack/ct_wire.c daemon/conntrack/ct_wire.h
-librtrd_a_SOURCES += daemon/conntrack/ct_label.c daemon/conntrack/ct_label.h
 librtrd_a_SOURCES += daemon/conntrack/ct_filter.c daemon/conntrack/ct_dump.c
 librtrd_a_SOURCES += daemon/conntrack/ct_query.c daemon/conntrack/ct_change.c
 librtrd_a_SOURCES += daemon/conntrack/ct_events.c

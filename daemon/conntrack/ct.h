@@ -16,7 +16,6 @@
 #ifndef RTR_CT_H
 #define RTR_CT_H
 
-#include "conntrack/ct_label.h"
 #include "prefix.h"
 #include "strbuf.h"
 
@@ -68,13 +67,23 @@ struct ct_entry {
 	uint32_t id, mark, timeout_sec;
 	uint32_t status; /* IPS_ of linux/netfilter/nf_conntrack_common.h */
 	enum ct_state state;
-	bool unacked; /* TCP: data is on its way; another timeout holds */
-	struct ct_meta meta;
+	bool unacked;                         /* TCP: data is on its way; another timeout holds */
 	uint32_t label[4];                    /* as the policy wrote it: docs/design/policy.md */
 	uint64_t packets[2], bytes[2];        /* 0 where nf_conntrack_acct was off at its start */
 	uint64_t start_real_ns, stop_real_ns; /* 0: unknown, still there */
 	char helper[16];
 };
+
+/* Interfaces that its first packet came and left by; 0: the box itself, or unknown. */
+static inline unsigned ct_iif(const struct ct_entry *e)
+{
+	return e->label[3] & 0xffff;
+}
+
+static inline unsigned ct_oif(const struct ct_entry *e)
+{
+	return e->label[3] >> 16;
+}
 
 const char *ct_state_name(enum ct_state s);    /* "syn-sent"; "" for CT_S_ANY */
 enum ct_state ct_state_find(const char *name); /* CT_S_ANY when there is none */
@@ -100,10 +109,10 @@ struct ct_filter {
 	bool nat;                 /* translated ones only */
 	uint32_t mark, mark_mask; /* mask 0: any */
 	uint32_t status, status_mask;
-	bool has_ct_zone, has_in_zone, has_rule;
+	bool has_ct_zone, has_in_zone;
 	uint16_t ct_zone;
-	uint16_t in_zone; /* ingress zone of the label */
-	uint32_t rule;    /* rule of the label */
+	uint16_t in_zone; /* the firewall's; what ct_policy_names.zone_of says */
+	uint16_t ifindex; /* it came or left by; 0: any */
 	/* Anything else; called last. */
 	bool (*match)(void *arg, const struct ct_entry *e);
 	void *arg;
@@ -135,13 +144,12 @@ int ct_get(const struct ct_tuple *t, struct ct_entry *ret);
 
 /* ---- changing ---- */
 
-enum ct_verdict { CT_KEEP, CT_END, CT_RELABEL };
-/* CT_RELABEL: writes what the callback left in *meta (it holds the entry's) over the label. */
-typedef enum ct_verdict (*ct_judge_fn)(void *arg, const struct ct_entry *e, struct ct_meta *meta);
+enum ct_verdict { CT_KEEP, CT_END };
+typedef enum ct_verdict (*ct_judge_fn)(void *arg, const struct ct_entry *e);
 
 struct ct_change_result {
 	int error; /* why it ended early, or 0 */
-	uint64_t judged, ended, relabelled;
+	uint64_t judged, ended;
 	uint64_t gone;   /* ended by themselves before we came to it */
 	uint64_t failed; /* refused by the kernel, first errno in fail_errno */
 	int fail_errno;
@@ -207,9 +215,12 @@ struct ct_policy_names {
 	/* "INSIDE-OUTSIDE", "OUTSIDE-IN 20" for the columns Zone-pair and Rule; false: unknown. */
 	bool (*zone_pair)(const struct ct_entry *e, struct strbuf *ret);
 	bool (*rule)(const struct ct_entry *e, struct strbuf *ret);
-	/* The id of a zone in labels; -1 when there is none of that name. */
+	/* The id of a zone; -1 when there is none of that name. */
 	int (*zone_id)(const char *name);
+	/* The id of the zone that a connection came by; -1: unknown. */
+	int (*zone_of)(const struct ct_entry *e);
 };
 void ct_set_policy_names(const struct ct_policy_names *names);
+const struct ct_policy_names *ct_policy_names(void);
 
 #endif

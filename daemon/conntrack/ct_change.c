@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Ending and relabelling entries while a dump walks the table. Requests go out BATCH to a system
+ * Ending entries while a dump walks the table. Requests go out BATCH to a system
  * call; only the last asks for an acknowledgement, so that the others answer by errors alone. The
  * kernel works inside send() (10 us an entry that ends), so all answers lie ready after it.
  */
@@ -29,7 +29,6 @@ struct ct_change {
 	unsigned n, walks;
 	uint32_t seq, buckets;
 	size_t size;
-	enum ct_verdict what[BATCH];
 	bool *cancelled;
 	struct ct_change_result res;
 	char buf[BATCH * CT_REQUEST_SIZE];
@@ -48,30 +47,15 @@ static void put_end(struct ct_change *c, const struct ct_entry *e)
 	mnl_attr_put_u32(h, CTA_ID, htonl(e->id));
 }
 
-static void put_label(struct ct_change *c, const struct ct_entry *e, const struct ct_meta *m)
-{
-	static const uint8_t mask[CT_LABEL_SIZE] = { [0 ... CT_LABEL_SIZE - 1] = 0xff };
-	struct nlmsghdr *h = ct_wire_start(c->buf + c->size, IPCTNL_MSG_CT_NEW, 0,
-					   e->orig.src.family);
-	uint8_t label[CT_LABEL_SIZE];
-
-	ct_label_encode(m, label);
-	ct_wire_tuple(h, &e->orig);
-	mnl_attr_put(h, CTA_LABELS, sizeof(label), label);
-	mnl_attr_put(h, CTA_LABELS_MASK, sizeof(mask), mask);
-}
-
-static void count(struct ct_change *c, unsigned i, int error)
+static void count(struct ct_change *c, int error)
 {
 	if (error == -ENOENT) {
 		c->res.gone++;
 	} else if (error) {
 		if (!c->res.failed++)
 			c->res.fail_errno = -error;
-	} else if (c->what[i] == CT_END) {
-		c->res.ended++;
 	} else {
-		c->res.relabelled++;
+		c->res.ended++;
 	}
 }
 
@@ -109,22 +93,18 @@ static void flush(struct ct_change *c)
 	if (r >= 0)
 		read_errors(c, first, error);
 	for (unsigned i = 0; i < c->n; i++)
-		count(c, i, r < 0 ? -errno : error[i]);
+		count(c, r < 0 ? -errno : error[i]);
 	c->n = 0;
 	c->size = 0;
 }
 
-static void queue(struct ct_change *c, enum ct_verdict v, const struct ct_entry *e,
-		  const struct ct_meta *m)
+static void queue(struct ct_change *c, const struct ct_entry *e)
 {
 	struct nlmsghdr *h = (void *)(c->buf + c->size);
 
-	if (v == CT_END)
-		put_end(c, e);
-	else
-		put_label(c, e, m);
+	put_end(c, e);
 	h->nlmsg_seq = ++c->seq;
-	c->what[c->n++] = v;
+	c->n++;
 	c->size += NLMSG_ALIGN(h->nlmsg_len);
 	if (c->n == BATCH)
 		flush(c);
@@ -144,20 +124,19 @@ static void release(struct ct_change *c)
 static void each(void *arg, const struct ct_entry *e)
 {
 	struct ct_change *c = arg;
-	struct ct_meta m = e->meta;
 	enum ct_verdict v = CT_END;
 	bool cancelled = false;
 
 	c->res.judged++;
 	if (c->judge) {
 		c->cancelled = &cancelled;
-		v = c->judge(c->arg, e, &m);
+		v = c->judge(c->arg, e);
 		if (cancelled)
 			return;
 		c->cancelled = NULL;
 	}
 	if (v != CT_KEEP)
-		queue(c, v, e, &m);
+		queue(c, e);
 }
 
 static int walk(struct ct_change *c);

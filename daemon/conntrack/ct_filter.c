@@ -5,6 +5,18 @@
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <string.h>
 
+static struct ct_policy_names names;
+
+void ct_set_policy_names(const struct ct_policy_names *n)
+{
+	names = n ? *n : (struct ct_policy_names){ 0 };
+}
+
+const struct ct_policy_names *ct_policy_names(void)
+{
+	return &names;
+}
+
 static const char *const state_names[CT_S__MAX] = {
 	[CT_S_ANY] = "",
 	[CT_S_NONE] = "none",
@@ -62,10 +74,8 @@ static bool addresses(const struct ct_filter *f, const struct ct_entry *e)
 
 static bool labels(const struct ct_filter *f, const struct ct_entry *e)
 {
-	const struct ct_meta *m = &e->meta;
-
-	return (!f->has_in_zone || ((m->has & CT_META_ZONE) && m->zone == f->in_zone)) &&
-	       (!f->has_rule || ((m->has & CT_META_RULE) && m->rule == f->rule));
+	return (!f->has_in_zone || (names.zone_of && names.zone_of(e) == f->in_zone)) &&
+	       (!f->ifindex || f->ifindex == ct_iif(e) || f->ifindex == ct_oif(e));
 }
 
 bool ct_filter_match(const struct ct_filter *f, const struct ct_entry *e)
@@ -84,5 +94,5 @@ bool ct_filter_empty(const struct ct_filter *f)
 {
 	return !f->family && !f->has_proto && !f->has_src && !f->has_dst && !f->has_sport &&
 	       !f->has_dport && !f->state && !f->nat && !f->mark_mask && !f->status_mask &&
-	       !f->has_ct_zone && !f->has_in_zone && !f->has_rule && !f->match;
+	       !f->has_ct_zone && !f->has_in_zone && !f->ifindex && !f->match;
 }

@@ -384,6 +384,7 @@ static const struct sch_word words[] = {
 	{ "replied", "An answer was seen" },
 	{ "assured", "Packets went both ways for a while" },
 	{ "zone", "Security zone that it came in by" },
+	{ "interface", "Interface that it came or left by" },
 	{ "ct-zone", "Number of the kernel's conntrack zone" },
 	{ "mark", "Value of the mark" },
 	{ "limit", "Most that are shown" },

@@ -2,6 +2,8 @@
 #include "conntrack/ct_text.h"
 
 #include "cli/command.h"
+#include "iface/iface.h"
+#include "kernel/shadow.h"
 #include "txn/txn.h"
 
 #include <ctype.h>
@@ -9,13 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-
-static struct ct_policy_names names;
-
-void ct_set_policy_names(const struct ct_policy_names *n)
-{
-	names = n ? *n : (struct ct_policy_names){ 0 };
-}
 
 /* ---- words ---- */
 
@@ -120,20 +115,27 @@ static json_t *pair(const uint64_t v[2])
 	return json_pack("[I,I]", (json_int_t)v[0], (json_int_t)v[1]);
 }
 
+static void set_iface(json_t *o, const char *key, unsigned ifindex)
+{
+	const struct shadow_link *l = ifindex ? shadow_link_by_index((int)ifindex) : NULL;
+
+	if (l)
+		json_object_set_new(o, key, json_string(l->name));
+}
+
 static void set_policy(json_t *o, const struct ct_entry *e)
 {
+	const struct ct_policy_names *names = ct_policy_names();
 	struct strbuf b = STRBUF_INIT;
 
-	if (names.zone_pair && names.zone_pair(e, &b))
+	if (names->zone_pair && names->zone_pair(e, &b))
 		json_object_set_new(o, "zone_pair", json_string(strbuf_str(&b)));
 	strbuf_reset(&b);
-	if (names.rule && names.rule(e, &b))
+	if (names->rule && names->rule(e, &b))
 		json_object_set_new(o, "rule", json_string(strbuf_str(&b)));
 	strbuf_fini(&b);
-	if (e->meta.has & CT_META_RULE)
-		json_object_set_new(o, "rule_id", json_integer(e->meta.rule));
-	if (e->meta.has & CT_META_ZONE)
-		json_object_set_new(o, "zone_id", json_integer(e->meta.zone));
+	set_iface(o, "input", ct_iif(e));
+	set_iface(o, "output", ct_oif(e));
 }
 
 /* Signed: the clock may have been set back since. */
@@ -205,12 +207,12 @@ static void nat_text(const json_t *o, char buf[160])
 	snprintf(buf, 160, "%s%s%s", src, *dst ? ">" : *src ? "" : "-", dst);
 }
 
-#define COLUMNS "%-5s %-11s %-22s %-22s %-22s %-15s %-12s %-8s %-8s %-8s %-17s %s\n"
+#define COLUMNS "%-5s %-11s %-22s %-22s %-22s %-15s %-12s %-8s %-8s %-8s %-17s %-7s %-10s %s\n"
 
 void ct_head_text(struct strbuf *b)
 {
 	strbuf_addf(b, COLUMNS, "Pro", "State", "Source", "Destination", "NAT-to", "Zone-pair",
-		    "Rule", "Age", "Idle", "TTL", "Bytes(o/r)", "Path");
+		    "Rule", "Age", "Idle", "TTL", "Bytes(o/r)", "Path", "In", "Out");
 }
 
 void ct_entry_text(const json_t *o, struct strbuf *b)
@@ -230,7 +232,8 @@ void ct_entry_text(const json_t *o, struct strbuf *b)
 	strbuf_addf(b, COLUMNS, str(o, "protocol"), state, src, dst, nat, str(o, "zone_pair"),
 		    str(o, "rule"), ct_duration(ct_json_num(o, "age_sec"), t[0]),
 		    ct_duration(ct_json_num(o, "idle_sec"), t[1]),
-		    ct_duration(ct_json_num(o, "ttl_sec"), t[2]), bytes, str(o, "path"));
+		    ct_duration(ct_json_num(o, "ttl_sec"), t[2]), bytes, str(o, "path"),
+		    str(o, "input"), str(o, "output"));
 }
 
 /* ---- what was typed ---- */
@@ -242,13 +245,33 @@ static bool take_zone(struct cmd_ctx *c, struct ct_filter *f)
 
 	if (!cmd_get(c, "zone", &zone))
 		return true;
-	id = names.zone_id ? names.zone_id(zone) : -1;
+	id = ct_policy_names()->zone_id ? ct_policy_names()->zone_id(zone) : -1;
 	if (id < 0)
 		cmd_fail(c, "There is no zone %s", zone);
 	free(zone);
 	f->has_in_zone = true;
 	f->in_zone = (uint16_t)id;
 	return id >= 0;
+}
+
+static bool take_iface(struct cmd_ctx *c, struct ct_filter *f)
+{
+	char name[IFNAMSIZ];
+	const struct shadow_link *l;
+
+	if (!cmd_get(c, "ifname", name))
+		return true;
+	l = shadow_link_by_name(iface_kernel_name(name));
+	/* Labels have no room for more. */
+	if (!l || l->ifindex > UINT16_MAX) {
+		cmd_fail(c,
+			 l ? "The number of %s is too high to be noted with connections"
+			   : "There is no interface %s",
+			 name);
+		return false;
+	}
+	f->ifindex = (uint16_t)l->ifindex;
+	return true;
 }
 
 bool ct_args(struct cmd_ctx *c, struct ct_filter *ret)
@@ -269,7 +292,7 @@ bool ct_args(struct cmd_ctx *c, struct ct_filter *ret)
 	if (state >= 0)
 		f.state = CT_S_NONE + (enum ct_state)state;
 	f.nat = cmd_flag(c, "nat");
-	if (!take_zone(c, &f))
+	if (!take_zone(c, &f) || !take_iface(c, &f))
 		return false;
 	*ret = f;
 	return true;

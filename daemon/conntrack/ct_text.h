@@ -43,7 +43,7 @@ bool ct_proto_has_ports(uint8_t proto);
 	"[ destination <dst:HOSTNET>][ sport <sport:U16>][ dport <dport:U16>]"                     \
 	"[ state {state:none|syn-sent|syn-recv|established|fin-wait|close-wait|last-ack|"          \
 	"time-wait|close|syn-sent2|unreplied|replied|assured}]"                                    \
-	"[ zone <zone:WORD>][ ct-zone <ctzone:U16>][ mark <mark:U32>][ nat]"
+	"[ zone <zone:WORD>][ interface <ifname:IFNAME>][ ct-zone <ctzone:U16>][ mark <mark:U32>][ nat]"
 bool ct_args(struct cmd_ctx *c, struct ct_filter *ret);
 
 /* Ends what f picks, says how many: the rest of a command's run(); its interrupt is below. `owned`

@@ -286,10 +286,8 @@ static void take_rest(const struct nlattr *const *tb, struct ct_entry *e)
 	}
 	if (tb[CTA_HELP] && NEST(tb[CTA_HELP], help) >= 0 && help[CTA_HELP_NAME])
 		rtr_strlcpy(e->helper, mnl_attr_get_str(help[CTA_HELP_NAME]), sizeof(e->helper));
-	if (tb[CTA_LABELS] && mnl_attr_get_payload_len(tb[CTA_LABELS]) == CT_LABEL_SIZE) {
-		ct_label_decode(mnl_attr_get_payload(tb[CTA_LABELS]), &e->meta);
+	if (tb[CTA_LABELS] && mnl_attr_get_payload_len(tb[CTA_LABELS]) == sizeof(e->label))
 		memcpy(e->label, mnl_attr_get_payload(tb[CTA_LABELS]), sizeof(e->label));
-	}
 }
 
 bool ct_wire_entry(const struct nlmsghdr *h, struct ct_entry *ret)

@@ -118,7 +118,7 @@ static void hint(const struct policy *p, pol_id id, struct pol_packet *pkt)
 static struct pol_packet first_packet(const struct ct_entry *e)
 {
 	const struct ct_tuple *t = &e->orig;
-	const struct shadow_link *l = shadow_link_by_index((int)(e->label[3] & 0xffff));
+	const struct shadow_link *l = shadow_link_by_index((int)ct_iif(e));
 	struct pol_packet p = {
 		.family = t->src.family,
 		.src = t->src,
@@ -184,7 +184,7 @@ static bool lost_name(const struct pol_packet *p)
 
 /* What the old policy would not have let in either was judged by what cannot be told any more: it
  * stays, unless the very line that admitted it is gone. */
-static enum ct_verdict judge(void *arg, const struct ct_entry *e, struct ct_meta *meta)
+static enum ct_verdict judge(void *arg, const struct ct_entry *e)
 {
 	struct pol_packet p = first_packet(e);
 

@@ -8,6 +8,7 @@
 #include "firewall/fw.h"
 #include "firewall/list_hits.h"
 #include "iface/iface.h"
+#include "kernel/shadow.h"
 #include "nft/nft_count.h"
 #include "schema/text.h"
 #include "txn/txn.h"
@@ -72,6 +73,8 @@ static int zone_number(const char *name)
 {
 	const struct policy *p = policy_running();
 
+	if (p && !strcmp(name, "self"))
+		return POL_ZONE_SELF;
 	for (size_t i = 0; p && i < p->n_zones; i++) {
 		if (!strcmp(p->zones[i].name, name))
 			return p->zones[i].id;
@@ -79,10 +82,27 @@ static int zone_number(const char *name)
 	return -1;
 }
 
+/* What the interface is in now that it came by. The box's own connections note no interface. */
+static int zone_of(const struct ct_entry *e)
+{
+	const struct shadow_link *l = shadow_link_by_index((int)ct_iif(e));
+	const struct policy *p = policy_running();
+	const struct pol_iface *i = p && l ? policy_iface(p, l->name) : NULL;
+	const struct pol_pair *pair;
+
+	if (i)
+		return i->zone == POL_ZONE_NONE ? -1 : i->zone;
+	if (p && policy_class(p, e->label[1] & ~POL_LABEL_PASS, &pair))
+		return pair->from;
+	return -1;
+}
+
 void fw_names_init(void)
 {
-	ct_set_policy_names(&(struct ct_policy_names){
-		.zone_pair = name_pair, .rule = name_rule, .zone_id = zone_number });
+	ct_set_policy_names(&(struct ct_policy_names){ .zone_pair = name_pair,
+						       .rule = name_rule,
+						       .zone_id = zone_number,
+						       .zone_of = zone_of });
 }
 
 /* ---- commands that first read counters ---- */

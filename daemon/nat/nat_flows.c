@@ -202,7 +202,7 @@ static bool snat_is_right(const struct pol_xlate *x, const struct ct_entry *e, c
 	       of_egress(p, x, oif, &e->reply.dst, e->reply.dport);
 }
 
-static enum ct_verdict judge(void *arg, const struct ct_entry *e, struct ct_meta *meta)
+static enum ct_verdict judge(void *arg, const struct ct_entry *e)
 {
 	const struct nat_policy *p = fl.next ? fl.next->nat : NULL;
 	struct pol_packet orig = first_packet(&e->orig), pkt = orig;

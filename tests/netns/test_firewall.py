@@ -210,6 +210,45 @@ def matches(r1, name, seq):
     return next(r["matches"] for r in rules if r["seq"] == seq)
 
 
+def test_labels_in_the_table(net):
+    """Zone pair, rule and interfaces of connections: shown, filtered, cleared."""
+    r1, lan, wan = net.r1, net.lan, net.wan
+    r1.config([*ZONES, "zone security EMPTY", "class-map type inspect match-any WEB", "match protocol http",
+               "policy-map type inspect OUT", "class type inspect WEB", "inspect", "exit", "exit",
+               "zone-pair security IN-OUT source INSIDE destination OUTSIDE",
+               "service-policy type inspect OUT", "exit",
+               "zone-pair security BOX-OUT source self destination OUTSIDE",
+               "service-policy type inspect OUT"])
+    for v in (4, 6):
+        held = tcp(lan, WAN[v], 80, keep=True)
+        own = tcp(r1, WAN[v], 80, keep=True)
+        words = f"ipv{v} dport 80"
+        (e,) = r1.json(f"show conntrack {words} source {LAN[v]}")
+        assert (e["zone_pair"], e["rule"], e["input"], e["output"]) == (
+            "IN-OUT", "IN-OUT class WEB", "eth0", "eth1")
+        for pick, n in (("zone INSIDE", 1), ("zone OUTSIDE", 0), ("zone EMPTY", 0), ("zone self", 1),
+                        ("interface eth0", 1), ("interface eth1", 1), ("zone INSIDE interface eth1", 1)):
+            assert r1.json(f"show conntrack {words} {pick} count")["connections"] == n, pick
+        r1.cli("clear conntrack zone OUTSIDE")
+        assert len(r1.json(f"show conntrack {words}")) == 2
+        r1.cli("clear conntrack zone INSIDE")
+        assert [x["zone_pair"] for x in r1.json(f"show conntrack {words}")] == ["BOX-OUT"]
+        held.close()
+        own.close()
+    r1.config(["ip access-list extended IN", "5 permit tcp any any eq 80", "ipv6 access-list IN",
+               "5 permit tcp any any eq 80", "exit", "interface eth0", "ip access-group IN in",
+               "ipv6 traffic-filter IN in"])
+    for v in (4, 6):
+        held = tcp(lan, WAN[v], 80, keep=True)
+        (e,) = r1.json(f"show conntrack ipv{v} dport 80 zone INSIDE")
+        assert (e["zone_pair"], e["rule"]) == ("IN-OUT", "IN 5")
+        held.close()
+    with pytest.raises(CliError, match="no zone NOWHERE"):
+        r1.cli("show conntrack zone NOWHERE")
+    with pytest.raises(CliError, match="no interface eth9"):
+        r1.cli("show conntrack interface eth9")
+
+
 def test_counters_and_numbers(net):
     r1, lan = net.r1, net.lan
     set_list(r1, 4, ["remark web", "permit tcp any any eq 80", "deny ip any any log"])

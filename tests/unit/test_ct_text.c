@@ -110,19 +110,20 @@ static struct ct_entry sample(void)
 			      .start_real_ns = 100 * NSEC_PER_SEC,
 			      .bytes = { 1234, 56789 } };
 
-	e.meta = (struct ct_meta){ CT_META_RULE | CT_META_ZONE, 77, 5, 0, 0 };
+	e.label[0] = 77;
+	e.label[1] = 5;
 	return e;
 }
 
 static bool zone_pair(const struct ct_entry *e, struct strbuf *b)
 {
-	strbuf_addf(b, "Z%u-OUT", e->meta.zone);
+	strbuf_addf(b, "Z%u-OUT", e->label[1]);
 	return true;
 }
 
 static bool rule(const struct ct_entry *e, struct strbuf *b)
 {
-	strbuf_addf(b, "WEB %u", e->meta.rule);
+	strbuf_addf(b, "WEB %u", e->label[0]);
 	return true;
 }
 
@@ -154,23 +155,24 @@ START_TEST(entry_line)
 	struct ct_entry e = sample();
 
 	line_is(&e, "tcp ESTABLISHED 10.0.0.5:1000 203.0.113.9:80 198.51.100.2:4000>10.9.0.1:8080 "
-		    "- - 00:01:30 00:01:30 00:59:59 1234/56789 kernel\n");
+		    "- - 00:01:30 00:01:30 00:59:59 1234/56789 kernel - -\n");
 	ct_set_policy_names(&names);
 	e.status = IPS_SRC_NAT;
 	e.start_real_ns = 0;
 	line_is(&e, "tcp ESTABLISHED 10.0.0.5:1000 203.0.113.9:80 198.51.100.2:4000 Z5-OUT WEB 77 "
-		    "- 00:01:30 00:59:59 1234/56789 kernel\n");
+		    "- 00:01:30 00:59:59 1234/56789 kernel - -\n");
 	ct_set_policy_names(NULL);
 	e.status = IPS_DST_NAT;
 	e.timeout_sec = 4000; /* another timeout than the kernel's holds */
 	line_is(&e, "tcp ESTABLISHED 10.0.0.5:1000 203.0.113.9:80 >10.9.0.1:8080 - - - - 01:06:40 "
-		    "1234/56789 kernel\n");
+		    "1234/56789 kernel - -\n");
 	e = (struct ct_entry){
 		.orig = { addr("2001:db8::5"), addr("2001:db8::9"), 0, 0, 50, 0, 0, 0, 0 },
 		.reply = { addr("2001:db8::9"), addr("2001:db8::5"), 0, 0, 50, 0, 0, 0, 0 },
 		.state = CT_S_UNREPLIED
 	};
-	line_is(&e, "esp UNREPLIED 2001:db8::5 2001:db8::9 - - - - 00:00:00 00:00:00 0/0 kernel\n");
+	line_is(&e,
+		"esp UNREPLIED 2001:db8::5 2001:db8::9 - - - - 00:00:00 00:00:00 0/0 kernel - -\n");
 }
 END_TEST
 
