@@ -123,6 +123,15 @@ struct plan;
 void vrrp_check(struct check *c);
 void vrrp_plan(struct plan *p);
 
+/* What hosts send to a virtual MAC comes in by a macvlan of its own, not by the interface that has
+ * the group (what goes out leaves by the interface): whoever judges by the interface that a packet
+ * came in by, judges these alike. Called for each macvlan that the model wants, in the order of
+ * interfaces: `iface` is the kernel's name of the interface, `vmac` the macvlan's name, `ifindex`
+ * its number, 0 while it does not exist. An interface that does not exist has none: their names
+ * hold its number, so they are asked for anew whenever links have changed. */
+typedef void vrrp_vmac_fn(const char *iface, const char *vmac, int ifindex, void *arg);
+void vrrp_foreach_vmac(const struct rec *root, vrrp_vmac_fn *fn, void *arg);
+
 /* ---- vrrp_client.c ---- */
 
 int vrrp_client_init(void);

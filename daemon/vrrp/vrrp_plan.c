@@ -48,6 +48,23 @@ static bool vmac_name(const struct vrrp_want *w, const struct shadow_link *l, ch
 	return n > 0 && n < IFNAMSIZ;
 }
 
+void vrrp_foreach_vmac(const struct rec *root, vrrp_vmac_fn *fn, void *arg)
+{
+	struct vrrp_wants ws;
+	char name[IFNAMSIZ];
+
+	vrrp_want(root, &ws);
+	for (size_t i = 0; i < ws.n; i++) {
+		const struct shadow_link *l = shadow_link_by_name(ws.v[i].conf.ifname), *m;
+
+		if (!vmac_name(&ws.v[i], l, name))
+			continue;
+		m = shadow_link_by_name(name);
+		fn(l->name, name, m && m->group == mark() ? m->ifindex : 0, arg);
+	}
+	vrrp_wants_fini(&ws);
+}
+
 static bool is_right(const struct shadow_link *m, const struct vrrp_want *w,
 		     const struct shadow_link *l)
 {
