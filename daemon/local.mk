@@ -181,3 +181,4 @@ rtr_inspectd_SOURCES += daemon/system/sandbox.c daemon/system/sandbox.h
 rtr_inspectd_CPPFLAGS = $(DAEMON_CPPFLAGS)
 rtr_inspectd_CFLAGS = $(AM_CFLAGS) $(SECCOMP_CFLAGS) $(NFQ_CFLAGS) $(MNL_CFLAGS)
 rtr_inspectd_LDADD = librtr.a $(SECCOMP_LIBS) $(NFQ_LIBS) $(MNL_LIBS)
+librtrd_a_SOURCES += daemon/system/syslog.c daemon/system/syslog.h daemon/system/syslog_format.c daemon/system/syslog_show.c

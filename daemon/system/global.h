@@ -8,6 +8,8 @@
 
 #include "schema/model.h"
 
+#include <net/if.h>
+
 enum ct_pickup { CT_PICKUP_STRICT, CT_PICKUP_LOOSE };
 enum global_fhrp { GLOBAL_FHRP_V2, GLOBAL_FHRP_V3 };
 
@@ -27,6 +29,9 @@ struct global {
 	uint32_t arp_limit, nd_limit;
 	uint8_t fhrp_version; /* enum global_fhrp: daemon/vrrp */
 	uint8_t inspect_tls;  /* enum inspect_fail; not configured = closed */
+	/* system/syslog_show.c */
+	uint8_t log_trap, log_facility;
+	char log_source[IFNAMSIZ], *log_origin;
 };
 
 #endif

@@ -19,6 +19,7 @@ static struct {
 		void *arg;
 	} sink[MAX_SINKS];
 	size_t n_sinks;
+	void (*on_record)(const struct log_record *r);
 	char *ident;
 	bool to_stderr;
 } l;
@@ -48,16 +49,14 @@ void log_fini(void)
 	memset(&l, 0, sizeof(l));
 }
 
-static void stamp(struct strbuf *b)
+static void stamp(struct strbuf *b, const struct timespec *ts)
 {
-	struct timespec ts;
 	struct tm tm;
 	char buf[32];
 
-	clock_gettime(CLOCK_REALTIME, &ts);
-	localtime_r(&ts.tv_sec, &tm);
+	localtime_r(&ts->tv_sec, &tm);
 	strftime(buf, sizeof(buf), "%b %e %H:%M:%S", &tm);
-	strbuf_addf(b, "*%s.%03ld: ", buf, ts.tv_nsec / 1000000);
+	strbuf_addf(b, "*%s.%03ld: ", buf, ts->tv_nsec / 1000000);
 }
 
 static void keep(char *line)
@@ -74,13 +73,16 @@ RTR_PRINTF(4, 0)
 static void put(const char *facility, enum log_level level, const char *mnemonic, const char *fmt,
 		va_list ap)
 {
+	struct log_record r = { .facility = facility, .mnemonic = mnemonic, .level = level };
 	struct strbuf b = STRBUF_INIT;
-	size_t body;
+	size_t body, text;
 	char *line;
 
-	stamp(&b);
+	clock_gettime(CLOCK_REALTIME, &r.at);
+	stamp(&b, &r.at);
 	body = b.len;
 	strbuf_addf(&b, "%%%s-%d-%s: ", facility, level, mnemonic);
+	text = b.len;
 	strbuf_vaddf(&b, fmt, ap);
 	line = strbuf_steal(&b);
 	for (char *c = line; *c; c++)
@@ -90,6 +92,9 @@ static void put(const char *facility, enum log_level level, const char *mnemonic
 		fprintf(stderr, "%s\n", line);
 	for (size_t i = 0; i < l.n_sinks; i++)
 		l.sink[i].fn(l.sink[i].arg, line);
+	r.text = line + text;
+	if (l.on_record)
+		l.on_record(&r);
 	keep(line);
 }
 
@@ -146,4 +151,9 @@ void log_sink_remove(log_sink_fn fn, void *arg)
 			return;
 		}
 	}
+}
+
+void log_on_record(void (*fn)(const struct log_record *r))
+{
+	l.on_record = fn;
 }

@@ -11,6 +11,8 @@
 
 #include "util.h"
 
+#include <time.h>
+
 enum log_level {
 	LOG_L_CRIT = 2,
 	LOG_L_ERR = 3,
@@ -47,5 +49,14 @@ void log_clear(void);
 typedef void (*log_sink_fn)(void *arg, const char *line);
 void log_sink_add(log_sink_fn fn, void *arg);
 void log_sink_remove(log_sink_fn fn, void *arg);
+
+/* What a line is made of, for those that say it in another form (system/syslog.h). */
+struct log_record {
+	const char *facility, *mnemonic, *text;
+	enum log_level level;
+	struct timespec at; /* wall clock */
+};
+/* One only; NULL for none. It must not log. */
+void log_on_record(void (*fn)(const struct log_record *r));
 
 #endif

@@ -6,7 +6,6 @@
 #include "kernel/shadow.h"
 #include "rtr/version.h"
 #include "system/global.h"
-#include "system/log.h"
 #include "txn/txn.h"
 
 #include <string.h>
@@ -32,6 +31,10 @@ static struct sch_field global_fields[] = {
 	SCH_F(global, nd_limit),
 	SCH_F(global, fhrp_version),
 	SCH_F(global, inspect_tls),
+	SCH_F(global, log_trap),
+	SCH_F(global, log_facility),
+	SCH_F(global, log_source),
+	SCH_F(global, log_origin),
 };
 
 struct sch_type global_type = {
@@ -164,24 +167,6 @@ static void print_lines(struct cmd_ctx *c, const json_t *doc)
 
 /* ---- the box ---- */
 
-static void add_line(void *arg, const char *line)
-{
-	json_array_append_new(arg, json_string(line));
-}
-
-static json_t *show_logging(struct cmd_ctx *c)
-{
-	json_t *out = json_array();
-
-	log_foreach(add_line, out);
-	return out;
-}
-
-static void clear_logging(struct cmd_ctx *c)
-{
-	log_clear();
-}
-
 static long peak_kib(void)
 {
 	struct rusage ru;
@@ -255,8 +240,6 @@ static const struct cmd cmds[] = {
 	{ "show users", "Sessions", .data = show_users, .text = print_users },
 	{ "show history", "Commands typed in this session", .data = show_history,
 	  .text = print_lines },
-	{ "show logging", "The log buffer", .data = show_logging, .text = print_lines },
-	{ "clear logging", "Empty the log buffer", .run = clear_logging, .admin = true },
 };
 
 static const struct sch_word words[] = {
@@ -268,7 +251,6 @@ static const struct sch_word words[] = {
 	{ "monitor", "Log lines in this session" },
 	{ "no", "Negate" },
 	{ "clear", "Reset" },
-	{ "logging", "The log buffer" },
 };
 
 static int init(void)
