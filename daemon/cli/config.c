@@ -446,7 +446,12 @@ static void run_commit(struct cmd_ctx *c)
 
 	touch(s);
 	if (txn_confirm_pending(NULL) && !confirmed) {
-		txn_confirm();
+		const char *why = txn_confirm();
+
+		if (why) {
+			cmd_fail(c, "%s", why);
+			return;
+		}
 		cmd_puts(c, "The change that waited for its confirmation stays.\n");
 		if (!has_uncommitted(s))
 			return;

@@ -19,7 +19,8 @@ static struct {
 	uint64_t
 		deadline_sec; /* CLOCK_BOOTTIME: counts on while suspended, and /run dies with it */
 	struct event *timer;
-	char user[33]; /* who asked to go back early */
+	char user[33];  /* who asked to go back early */
+	bool goes_back; /* the way back is being applied: too late to keep the change */
 } c;
 
 static uint64_t boottime(void)
@@ -33,6 +34,7 @@ static uint64_t boottime(void)
 static void disarm(void)
 {
 	c.back = rec_unref(c.back);
+	c.goes_back = false;
 	if (c.timer)
 		event_del(c.timer);
 	unlink(c.path);
@@ -40,11 +42,16 @@ static void disarm(void)
 
 static struct rec *build_back(void *arg, const struct rec *running, struct strbuf *err)
 {
+	/* Confirmed while this waited for its turn: there is nothing to do. */
+	c.goes_back = c.back != NULL;
 	return rec_ref(c.back ? c.back : running);
 }
 
 static void went_back(void *arg, const struct txn_result *res)
 {
+	if (!c.goes_back)
+		return;
+	c.goes_back = false;
 	if (res->error) {
 		struct timeval again = { .tv_sec = 5 };
 
@@ -155,20 +162,31 @@ bool txn_confirm_pending(unsigned *ret_sec_left)
 	return c.back != NULL;
 }
 
-bool txn_confirm(void)
+static const char *decide_late(void)
 {
-	if (!c.back)
-		return false;
-	disarm();
-	log_event("ARCHIVE_DIFF", LOG_L_NOTICE, "ROLLBK_CNFMD_CHG_CONFIRM", "The change stays");
-	return true;
+	return !c.back       ? "No change waits for a confirmation"
+	       : c.goes_back ? "The change is being taken back already"
+			     : NULL;
 }
 
-bool txn_confirm_abort(const char *user)
+const char *txn_confirm(void)
 {
-	if (!c.back)
-		return false;
+	const char *late = decide_late();
+
+	if (late)
+		return late;
+	disarm();
+	log_event("ARCHIVE_DIFF", LOG_L_NOTICE, "ROLLBK_CNFMD_CHG_CONFIRM", "The change stays");
+	return NULL;
+}
+
+const char *txn_confirm_abort(const char *user)
+{
+	const char *late = decide_late();
+
+	if (late)
+		return late;
 	rtr_strlcpy(c.user, user, sizeof(c.user));
 	event_active(c.timer, EV_TIMEOUT, 0);
-	return true;
+	return NULL;
 }

@@ -413,18 +413,22 @@ static void rollback(struct cmd_ctx *c)
 
 static void confirm(struct cmd_ctx *c)
 {
-	if (txn_confirm())
-		cmd_puts(c, "The change stays.\n");
+	const char *why = txn_confirm();
+
+	if (why)
+		cmd_fail(c, "%s", why);
 	else
-		cmd_fail(c, "No change waits for a confirmation");
+		cmd_puts(c, "The change stays.\n");
 }
 
 static void confirm_abort(struct cmd_ctx *c)
 {
-	if (txn_confirm_abort(cmd_user(c)))
-		cmd_puts(c, "Going back.\n");
+	const char *why = txn_confirm_abort(cmd_user(c));
+
+	if (why)
+		cmd_fail(c, "%s", why);
 	else
-		cmd_fail(c, "No change waits for a confirmation");
+		cmd_puts(c, "Going back.\n");
 }
 
 /* ---- commands: reload ---- */

@@ -60,10 +60,10 @@ void txn_repair(void);
 /* ---- commit confirmed ---- */
 
 bool txn_confirm_pending(unsigned *ret_sec_left);
-/* The change stays. False when nothing waits for it. */
-bool txn_confirm(void);
-/* Reverts now. */
-bool txn_confirm_abort(const char *user);
+/* The change stays; NULL, or why that is not to be had. */
+const char *txn_confirm(void);
+/* Reverts now; likewise. */
+const char *txn_confirm_abort(const char *user);
 
 struct txn_stats {
 	uint64_t commits, refused, undone, repairs, repair_writes;

@@ -774,6 +774,27 @@ START_TEST(a_confirmed_commit_is_taken_back)
 }
 END_TEST
 
+START_TEST(a_change_on_its_way_back_cannot_be_kept)
+{
+	struct person p, other;
+
+	come(&p, CONN_ADMIN, true);
+	come(&other, CONN_ADMIN, true);
+	type(&p, "configure candidate\nhostname r1\ncommit\nhostname r2\ncommit confirmed 5\nend");
+	kernel.hold = true;
+	ck_assert_str_eq(type(&p, "commit abort"), "Going back.\n");
+	run_loop(NULL);
+	ck_assert(kernel.running);
+	ck_assert_str_eq(type(&other, "commit"), "% The change is being taken back already\n");
+	kernel.hold = false;
+	apply_soon(&kernel);
+	run_loop(NULL);
+	expect_running("hostname r1\n!\nend\n");
+	hang_up(&p);
+	hang_up(&other);
+}
+END_TEST
+
 START_TEST(what_the_kernel_refuses_is_led_back)
 {
 	struct person p;
@@ -1159,6 +1180,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, a_paste_is_one_commit);
 	tcase_add_test(tc, a_long_text_lets_others_in);
 	tcase_add_test(tc, a_confirmed_commit_is_taken_back);
+	tcase_add_test(tc, a_change_on_its_way_back_cannot_be_kept);
 	tcase_add_test(tc, what_the_kernel_refuses_is_led_back);
 	tcase_add_test(tc, two_operators);
 	tcase_add_test(tc, rebase_tells_what_no_longer_fits);
