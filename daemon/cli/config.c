@@ -428,8 +428,7 @@ static void after_commit(struct session *s)
 	if (ok)
 		log_start(s);
 	if (ok && s->cmd->cmd->where == CMD_CANDIDATE)
-		session_printf(s, CONN_OUT, "Commit complete, revision %llu.\n",
-			       (unsigned long long)txn_revision());
+		session_printf(s, CONN_OUT, "Commit complete.\n");
 	if (ok && txn_confirm_pending(&left))
 		session_printf(s, CONN_OUT,
 			       "Going back in %u minutes unless confirmed: \"commit\" keeps the "

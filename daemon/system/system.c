@@ -199,7 +199,7 @@ static void print_version(struct cmd_ctx *c, const json_t *doc)
 		   json_string_value(json_object_get(doc, "hostname")), (int)(up / 86400),
 		   (int)(up / 3600 % 24), (int)(up / 60 % 60));
 	cmd_printf(c,
-		   "Configuration revision %" JSON_INTEGER_FORMAT ", %" JSON_INTEGER_FORMAT
+		   "%" JSON_INTEGER_FORMAT " changes of the configuration, %" JSON_INTEGER_FORMAT
 		   " kernel writes, peak memory %" JSON_INTEGER_FORMAT " KiB\n",
 		   json_integer_value(json_object_get(doc, "revision")),
 		   json_integer_value(json_object_get(doc, "kernel_writes")),
