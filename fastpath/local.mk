@@ -61,3 +61,7 @@ noinst_HEADERS += fastpath/xdp/express.bpf.c fastpath/xdp/express_clock.bpf.c
 fastpath/xdp/express.bpf.o: fastpath/xdp/flow_lookup.h fastpath/tcp_track.h include/rtr/flow.h \
 	include/rtr/adj.h include/rtr/express.h include/rtr/drop.h lib/hash.h
 fastpath/xdp/express_clock.bpf.o: include/rtr/express.h include/rtr/drop.h
+# The control thread's mirror of the kernel's routing tables.
+noinst_LIBRARIES += libfib.a
+libfib_a_SOURCES = fastpath/eligible.c fastpath/eligible.h fastpath/fib.h fastpath/fib_ctl.h \
+	fastpath/fib_defer.h fastpath/fib_lookup.c fastpath/fib_priv.h fastpath/fib_query.c
