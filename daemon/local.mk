@@ -91,6 +91,7 @@ librtrd_a_SOURCES += daemon/firewall/fw.h daemon/firewall/fw_types.c daemon/fire
 librtrd_a_SOURCES += daemon/firewall/fw_schema.c daemon/firewall/fw_check.c
 librtrd_a_SOURCES += daemon/firewall/policy_set.c daemon/firewall/policy_set.h
 librtrd_a_SOURCES += daemon/firewall/policy_group.c daemon/firewall/policy_list.c
+librtrd_a_SOURCES += daemon/firewall/policy_alias.c daemon/firewall/policy_urpf.c daemon/firewall/compile_raw.c
 librtrd_a_SOURCES += daemon/firewall/policy_zone.c daemon/firewall/policy_build.c
 librtrd_a_SOURCES += daemon/firewall/policy_eval.c
 librtrd_a_SOURCES += daemon/system/parent_prog.c daemon/system/parent_prog.h

@@ -20,6 +20,7 @@
 #include "strbuf.h"
 
 #include <event2/event.h>
+#include <net/if.h>
 
 /* One read of a dump: the kernel fills no more. An entry has 200 bytes and more. */
 #define CT_PIECE 32768
@@ -111,8 +112,8 @@ struct ct_filter {
 	uint32_t status, status_mask;
 	bool has_ct_zone, has_in_zone;
 	uint16_t ct_zone;
-	uint16_t in_zone; /* the firewall's; what ct_policy_names.zone_of says */
-	uint16_t ifindex; /* it came or left by; 0: any */
+	uint16_t in_zone;      /* the firewall's; what ct_policy_names.zone_of says */
+	char ifname[IFNAMSIZ]; /* interface that it came or left by; "": any */
 	/* Anything else; called last. */
 	bool (*match)(void *arg, const struct ct_entry *e);
 	void *arg;
@@ -217,6 +218,8 @@ struct ct_policy_names {
 	bool (*rule)(const struct ct_entry *e, struct strbuf *ret);
 	/* The id of a zone; -1 when there is none of that name. */
 	int (*zone_id)(const char *name);
+	/* The interface of a number in labels; NULL: none. */
+	const char *(*iface)(unsigned ifindex);
 	/* The id of the zone that a connection came by; -1: unknown. */
 	int (*zone_of)(const struct ct_entry *e);
 };

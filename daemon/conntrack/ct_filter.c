@@ -72,10 +72,17 @@ static bool addresses(const struct ct_filter *f, const struct ct_entry *e)
 	       (!f->as_sent && f->dport == e->reply.sport);
 }
 
+static bool by_iface(const char *name, unsigned ifindex)
+{
+	const char *is = ifindex && names.iface ? names.iface(ifindex) : NULL;
+
+	return is && !strcmp(is, name);
+}
+
 static bool labels(const struct ct_filter *f, const struct ct_entry *e)
 {
 	return (!f->has_in_zone || (names.zone_of && names.zone_of(e) == f->in_zone)) &&
-	       (!f->ifindex || f->ifindex == ct_iif(e) || f->ifindex == ct_oif(e));
+	       (!*f->ifname || by_iface(f->ifname, ct_iif(e)) || by_iface(f->ifname, ct_oif(e)));
 }
 
 bool ct_filter_match(const struct ct_filter *f, const struct ct_entry *e)
@@ -94,5 +101,5 @@ bool ct_filter_empty(const struct ct_filter *f)
 {
 	return !f->family && !f->has_proto && !f->has_src && !f->has_dst && !f->has_sport &&
 	       !f->has_dport && !f->state && !f->nat && !f->mark_mask && !f->status_mask &&
-	       !f->has_ct_zone && !f->has_in_zone && !f->ifindex && !f->match;
+	       !f->has_ct_zone && !f->has_in_zone && !*f->ifname && !f->match;
 }

@@ -117,10 +117,11 @@ static json_t *pair(const uint64_t v[2])
 
 static void set_iface(json_t *o, const char *key, unsigned ifindex)
 {
-	const struct shadow_link *l = ifindex ? shadow_link_by_index((int)ifindex) : NULL;
+	const struct ct_policy_names *names = ct_policy_names();
+	const char *name = ifindex && names->iface ? names->iface(ifindex) : NULL;
 
-	if (l)
-		json_object_set_new(o, key, json_string(l->name));
+	if (name)
+		json_object_set_new(o, key, json_string(name));
 }
 
 static void set_policy(json_t *o, const struct ct_entry *e)
@@ -261,7 +262,7 @@ static bool take_iface(struct cmd_ctx *c, struct ct_filter *f)
 
 	if (!cmd_get(c, "ifname", name))
 		return true;
-	l = shadow_link_by_name(iface_kernel_name(name));
+	l = iface_link(name);
 	/* Labels have no room for more. */
 	if (!l || l->ifindex > UINT16_MAX) {
 		cmd_fail(c,
@@ -270,7 +271,7 @@ static bool take_iface(struct cmd_ctx *c, struct ct_filter *f)
 			 name);
 		return false;
 	}
-	f->ifindex = (uint16_t)l->ifindex;
+	rtr_strlcpy(f->ifname, l->name, IFNAMSIZ);
 	return true;
 }
 

@@ -70,12 +70,25 @@ struct nft_set *fwc_iface_map(const char *name)
 						   .data_type = NFT_T_VERDICT });
 }
 
-void fwc_iface_to(struct nft_set *s, const char *ifname, int32_t verdict, const char *chain)
+void fwc_name_to(struct nft_set *s, const char *ifname, const struct nft_data *data)
 {
 	char key[IFNAMSIZ] = "";
 
 	rtr_strlcpy(key, ifname, sizeof(key));
-	nft_set_add(s, key, &(struct nft_data){ .verdict = verdict, .chain = chain });
+	nft_set_add(s, key, data);
+}
+
+void fwc_iface_to(struct fwc *f, struct nft_set *s, const char *ifname, int32_t verdict,
+		  const char *chain)
+{
+	for (const char *n = ifname; n; n = pol_alias_next(f->p->aliases, ifname, n))
+		fwc_name_to(s, n, &(struct nft_data){ .verdict = verdict, .chain = chain });
+}
+
+void fwc_iface_add(struct fwc *f, struct nft_set *s, const char *ifname)
+{
+	for (const char *n = ifname; n; n = pol_alias_next(f->p->aliases, ifname, n))
+		fwc_name_to(s, n, NULL);
 }
 
 void fwc_iface_vmap(struct nft_chain *c, uint32_t meta, const char *map)
@@ -294,7 +307,7 @@ static struct nft_rule *by_iface(bool out, bool v6)
  */
 static void acl_map(struct fwc *f, struct nft_chain *base, bool out, bool v6)
 {
-	char name[16], bound[24], chain[FWC_NAME], key[IFNAMSIZ];
+	char name[16], bound[24], chain[FWC_NAME];
 	struct nft_set *map, *has;
 	struct nft_rule *r;
 
@@ -309,10 +322,8 @@ static void acl_map(struct fwc *f, struct nft_chain *base, bool out, bool v6)
 		if (!l)
 			continue;
 		acl_chain(f, l, out, chain);
-		fwc_iface_to(map, f->p->ifaces[i].name, NFT_JUMP, chain);
-		memset(key, 0, sizeof(key));
-		rtr_strlcpy(key, f->p->ifaces[i].name, sizeof(key));
-		nft_set_add(has, key, NULL);
+		fwc_iface_to(f, map, f->p->ifaces[i].name, NFT_JUMP, chain);
+		fwc_iface_add(f, has, f->p->ifaces[i].name);
 	}
 	if (!nft_set_len(map)) {
 		nft_set_unref(map);
@@ -346,166 +357,10 @@ static void build_acls(struct fwc *f, bool out)
 	nft_table_add_chain(f->t, c);
 }
 
-/* ---- before tracking ---- */
-
-static void martian_set(struct fwc *f, bool v6, bool source)
-{
-	uint8_t family = v6 ? AF_INET6 : AF_INET;
-	struct rtr_prefix nets[8];
-	size_t n = pol_martians(family, source, nets, ARRAY_LEN(nets));
-	struct pol_ranges l = { 0 };
-	struct pol_addrs *a;
-	struct nft_set *s;
-	char name[32];
-
-	snprintf(name, sizeof(name), "martian%d.%s", v6 ? 6 : 4, source ? "src" : "dst");
-	for (size_t i = 0; i < n; i++)
-		pol_ranges_add_prefix(&l, &nets[i]);
-	a = pol_ranges_set(&l, family, NULL);
-	/* 0.0.0.0 asks for an address; 255.255.255.255 is no one's. */
-	if (!v6 && source)
-		a->r[0].lo.b[3] = 1;
-	s = nft_set_new(&(struct nft_set_spec){
-		.name = name,
-		.flags = NFT_SET_INTERVAL,
-		.key_type = v6 ? NFT_T_IP6ADDR : NFT_T_IPADDR,
-		.key_size = (uint8_t)rtr_family_size(family),
-	});
-	for (size_t i = 0; i < a->n; i++)
-		nft_set_add_range(s, a->r[i].lo.b, a->r[i].hi.b, NULL);
-	nft_table_add_set(f->t, s);
-	pol_addrs_unref(a);
-	pol_ranges_fini(&l);
-}
-
-static void load_addr(struct nft_rule *r, bool v6, bool source)
-{
-	unsigned size = v6 ? 16 : 4, at = v6 ? 8 : 12;
-
-	nft_payload(r, NFT_PAYLOAD_NETWORK_HEADER, source ? at : at + size, size, NFT_REG_1);
-}
-
-static void martians(struct fwc *f, struct nft_chain *c)
-{
-	for (int v6 = 0; v6 < 2; v6++) {
-		for (int source = 1; source >= 0; source--) {
-			struct nft_rule *r = nft_rule_new(FW_CNT_ID(FW_CNT_MARTIAN), NULL,
-							  "martian");
-			char name[32];
-
-			martian_set(f, v6, source);
-			snprintf(name, sizeof(name), "martian%d.%s", v6 ? 6 : 4,
-				 source ? "src" : "dst");
-			nft_family_is(r, v6 ? NFPROTO_IPV6 : NFPROTO_IPV4);
-			load_addr(r, v6, source);
-			nft_lookup(r, name, NFT_REG_1, false);
-			nft_counter(r);
-			nft_verdict(r, NF_DROP);
-			nft_chain_add(c, r);
-		}
-	}
-}
-
-/* Who has no address yet, or speaks on this link only, is not routed to. */
-static void urpf_except(struct nft_chain *c, bool v6)
-{
-	static const uint8_t zero[16], ll[2] = { 0xfe, 0x80 }, mask[2] = { 0xff, 0xc0 };
-	struct nft_rule *r = nft_rule_new(0, NULL, NULL);
-
-	load_addr(r, v6, true);
-	nft_cmp(r, NFT_REG_1, NFT_CMP_EQ, zero, v6 ? 16 : 4);
-	nft_verdict(r, NFT_RETURN);
-	nft_chain_add(c, r);
-	if (!v6)
-		return;
-	r = nft_rule_new(0, NULL, NULL);
-	nft_payload(r, NFT_PAYLOAD_NETWORK_HEADER, 8, 2, NFT_REG_1);
-	nft_bitwise(r, NFT_REG_1, NFT_REG_1, 2, mask, zero);
-	nft_cmp(r, NFT_REG_1, NFT_CMP_EQ, ll, 2);
-	nft_verdict(r, NFT_RETURN);
-	nft_chain_add(c, r);
-}
-
-static void urpf_chain(struct fwc *f, const char *name, bool v6, bool strict)
-{
-	struct nft_chain *c;
-	struct nft_rule *r;
-	static const uint32_t none;
-
-	if (nft_table_chain(f->t, name))
-		return;
-	c = nft_chain_new(&(struct nft_chain_spec){ .name = name });
-	urpf_except(c, v6);
-	r = nft_rule_new(FW_CNT_ID(FW_CNT_URPF), NULL, "no way back");
-	nft_fib(r, NFTA_FIB_F_SADDR | (strict ? NFTA_FIB_F_IIF : 0), NFT_FIB_RESULT_OIF, NFT_REG_1);
-	nft_cmp(r, NFT_REG_1, NFT_CMP_EQ, &none, sizeof(none));
-	nft_counter(r);
-	nft_verdict(r, NF_DROP);
-	nft_chain_add(c, r);
-	nft_table_add_chain(f->t, c);
-}
-
-static void urpf(struct fwc *f, struct nft_chain *base, bool v6)
-{
-	const char *map = v6 ? "urpf6" : "urpf4";
-	struct nft_set *s = fwc_iface_map(map);
-	struct nft_rule *r;
-	char name[32];
-
-	for (size_t i = 0; i < f->p->n_ifaces; i++) {
-		enum pol_urpf mode = v6 ? f->p->ifaces[i].urpf6 : f->p->ifaces[i].urpf4;
-		bool strict = mode != POL_URPF_LOOSE;
-
-		if (mode == POL_URPF_OFF)
-			continue;
-		snprintf(name, sizeof(name), "%s.%s", map, strict ? "strict" : "loose");
-		urpf_chain(f, name, v6, strict);
-		fwc_iface_to(s, f->p->ifaces[i].name, NFT_JUMP, name);
-	}
-	if (!nft_set_len(s)) {
-		nft_set_unref(s);
-		return;
-	}
-	nft_table_add_set(f->t, s);
-	r = nft_rule_new(0, NULL, NULL);
-	nft_family_is(r, v6 ? NFPROTO_IPV6 : NFPROTO_IPV4);
-	nft_meta(r, NFT_META_IIFNAME, NFT_REG_1);
-	nft_vmap(r, map, NFT_REG_1);
-	nft_chain_add(base, r);
-}
-
-static bool any_urpf(const struct policy *p)
-{
-	for (size_t i = 0; i < p->n_ifaces; i++) {
-		if (p->ifaces[i].urpf4 || p->ifaces[i].urpf6)
-			return true;
-	}
-	return false;
-}
-
-static void build_raw(struct fwc *f)
-{
-	bool martian = f->p->martians && f->p->n_ifaces;
-	struct nft_chain *c;
-	struct nft_rule *r;
-
-	if (!martian && !any_urpf(f->p))
-		return;
-	c = fwc_base("fw-raw", NF_INET_PRE_ROUTING, NF_IP_PRI_RAW, NF_ACCEPT);
-	r = nft_rule_new(0, NULL, NULL);
-	nft_iif_is(r, "lo");
-	nft_verdict(r, NF_ACCEPT);
-	nft_chain_add(c, r);
-	if (martian)
-		martians(f, c);
-	urpf(f, c, false);
-	urpf(f, c, true);
-	nft_table_add_chain(f->t, c);
-}
-
 /* ---- segment sizes ---- */
 
-static void mss_rule(struct nft_chain *c, const struct pol_iface *i, bool v6, uint32_t meta)
+static void mss_rule(struct nft_chain *c, const struct pol_iface *i, const char *ifname, bool v6,
+		     uint32_t meta)
 {
 	static const uint8_t mask = 0x06, syn = 0x02, zero;
 	uint16_t mss = v6 ? i->mss6 : i->mss4;
@@ -513,9 +368,9 @@ static void mss_rule(struct nft_chain *c, const struct pol_iface *i, bool v6, ui
 
 	nft_family_is(r, v6 ? NFPROTO_IPV6 : NFPROTO_IPV4);
 	if (meta == NFT_META_IIFNAME)
-		nft_iif_is(r, i->name);
+		nft_iif_is(r, ifname);
 	else
-		nft_oif_is(r, i->name);
+		nft_oif_is(r, ifname);
 	nft_l4proto_is(r, IPPROTO_TCP);
 	nft_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1, NFT_REG_1);
 	nft_bitwise(r, NFT_REG_1, NFT_REG_1, 1, &mask, &zero);
@@ -534,8 +389,10 @@ static void build_mss(struct fwc *f)
 		for (int v6 = 0; v6 < 2; v6++) {
 			if (!(v6 ? p->mss6 : p->mss4))
 				continue;
-			mss_rule(c, p, v6, NFT_META_IIFNAME);
-			mss_rule(c, p, v6, NFT_META_OIFNAME);
+			for (const char *n = p->name; n;
+			     n = pol_alias_next(f->p->aliases, p->name, n))
+				mss_rule(c, p, n, v6, NFT_META_IIFNAME);
+			mss_rule(c, p, p->name, v6, NFT_META_OIFNAME);
 		}
 	}
 	if (nft_chain_len(c))
@@ -591,7 +448,7 @@ static void build(struct nft_ruleset *rs, const struct rec *want)
 	watch_hours(p, now);
 	f.t = nft_ruleset_table(rs, NFPROTO_INET, nft_table_name());
 	f.has_pass = has_pass(p);
-	build_raw(&f);
+	fwc_raw(&f);
 	fwc_guards(&f);
 	build_acls(&f, false);
 	build_mss(&f);

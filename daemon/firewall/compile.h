@@ -64,7 +64,11 @@ void fwc_drop(struct nft_chain *c, enum fw_counter why, const char *comment);
 const char *fwc_reject(struct fwc *f);
 /* A map from interface names to verdicts. */
 struct nft_set *fwc_iface_map(const char *name);
-void fwc_iface_to(struct nft_set *s, const char *ifname, int32_t verdict, const char *chain);
+/* Elements for an interface, under each of its names. */
+void fwc_iface_to(struct fwc *f, struct nft_set *s, const char *ifname, int32_t verdict,
+		  const char *chain);
+void fwc_iface_add(struct fwc *f, struct nft_set *s, const char *ifname);
+void fwc_name_to(struct nft_set *s, const char *ifname, const struct nft_data *data); /* one name */
 void fwc_iface_vmap(struct nft_chain *c, uint32_t meta, const char *map);
 struct nft_chain *fwc_base(const char *name, uint32_t hook, int32_t prio, uint32_t policy);
 /* Known connections pass; but the answers of a `pass` class go to the chain `again` (NULL: they
@@ -84,6 +88,9 @@ char *fwc_part(const char *name, char buf[FWC_PART]);
 void fwc_label(struct nft_rule *r, int word, uint32_t id);
 
 void fw_compile_fini(void);
+
+/* ---- compile_raw.c ---- */
+void fwc_raw(struct fwc *f);
 
 /* ---- compile_zone.c ---- */
 void fwc_zones(struct fwc *f);

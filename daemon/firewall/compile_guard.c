@@ -14,14 +14,11 @@ static struct nft_set *management(struct fwc *f)
 {
 	struct nft_set *s = nft_set_new(&(struct nft_set_spec){
 		.name = "untracked", .key_type = NFT_T_IFNAME, .key_size = IFNAMSIZ });
-	char key[IFNAMSIZ];
 
 	for (size_t i = 0; i < f->p->n_ifaces; i++) {
 		if (!policy_untracked(f->p, &f->p->ifaces[i]))
 			continue;
-		memset(key, 0, sizeof(key));
-		rtr_strlcpy(key, f->p->ifaces[i].name, sizeof(key));
-		nft_set_add(s, key, NULL);
+		fwc_iface_add(f, s, f->p->ifaces[i].name);
 	}
 	if (nft_set_len(s))
 		return s;

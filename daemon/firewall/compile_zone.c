@@ -157,11 +157,11 @@ static void from_zone(struct fwc *f, uint16_t zone, const char *name)
 		const struct pol_pair *pp = policy_pair(p, zone, to->zone);
 
 		if (to->zone == zone && zone != POL_ZONE_NONE) {
-			fwc_iface_to(s, to->name, NF_ACCEPT, NULL);
+			fwc_iface_to(f, s, to->name, NF_ACCEPT, NULL);
 		} else if (to->zone != POL_ZONE_NONE && pp) {
-			fwc_iface_to(s, to->name, NFT_GOTO, pair_name(pp, pair));
+			fwc_iface_to(f, s, to->name, NFT_GOTO, pair_name(pp, pair));
 		} else if (to->zone != POL_ZONE_NONE && zone == POL_ZONE_NONE) {
-			fwc_iface_to(s, to->name, NFT_GOTO, "fw-no-pair");
+			fwc_iface_to(f, s, to->name, NFT_GOTO, "fw-no-pair");
 		}
 	}
 	nft_table_add_set(f->t, s);
@@ -190,7 +190,7 @@ static void forward_judge(struct fwc *f)
 		if (!z)
 			continue;
 		snprintf(name, sizeof(name), "from.%s", fwc_part(z->name, part));
-		fwc_iface_to(s, p->ifaces[i].name, NFT_GOTO, name);
+		fwc_iface_to(f, s, p->ifaces[i].name, NFT_GOTO, name);
 	}
 	nft_table_add_set(f->t, s);
 	from_zone(f, POL_ZONE_NONE, "from-none");
@@ -260,16 +260,16 @@ static void match_port(struct nft_rule *r, const struct pol_ports *p, unsigned o
 	nft_range(r, NFT_REG_1, NFT_RANGE_EQ, &lo, &hi, 2);
 }
 
-/* What a service opened: one rule, as fw_local_permit makes it. */
-static void local_rule(struct nft_chain *c, const struct pol_local *l)
+/* What a service opened: one rule, as fw_local_permit makes it. ifname NULL: by any interface. */
+static void local_rule(struct nft_chain *c, const struct pol_local *l, const char *ifname)
 {
 	const struct pol_service *s = &l->rule->services[0];
 	bool v6 = l->rule->family == AF_INET6;
 	struct nft_rule *r = nft_rule_new(l->rule->id, l->rule->rec, l->why);
 
 	nft_family_is(r, v6 ? NFPROTO_IPV6 : NFPROTO_IPV4);
-	if (*l->iface)
-		nft_iif_is(r, l->iface);
+	if (ifname)
+		nft_iif_is(r, ifname);
 	if (s->proto != POL_PROTO_ANY)
 		nft_l4proto_is(r, (uint8_t)s->proto);
 	match_net(r, l->rule->src, v6, true);
@@ -301,16 +301,23 @@ static void input_judge(struct fwc *f)
 		const struct pol_pair *pp = z ? policy_pair(p, z->id, POL_ZONE_SELF) : NULL;
 
 		if (z && z->management) {
-			fwc_iface_to(open, p->ifaces[i].name, NF_ACCEPT, NULL);
+			fwc_iface_to(f, open, p->ifaces[i].name, NF_ACCEPT, NULL);
 		} else if (pp) {
-			fwc_iface_to(s, p->ifaces[i].name, NFT_GOTO, pair_name(pp, pair));
+			fwc_iface_to(f, s, p->ifaces[i].name, NFT_GOTO, pair_name(pp, pair));
 		}
 	}
 	nft_table_add_set(f->t, open);
 	nft_table_add_set(f->t, s);
 	fwc_iface_vmap(c, NFT_META_IIFNAME, "box-open");
-	for (size_t i = 0; i < p->n_locals; i++)
-		local_rule(c, &p->locals[i]);
+	for (size_t i = 0; i < p->n_locals; i++) {
+		const struct pol_local *l = &p->locals[i];
+
+		if (!*l->iface)
+			local_rule(c, l, NULL);
+		for (const char *n = *l->iface ? l->iface : NULL; n;
+		     n = pol_alias_next(p->aliases, l->iface, n))
+			local_rule(c, l, n);
+	}
 	fwc_iface_vmap(c, NFT_META_IIFNAME, "box-from");
 	fwc_drop(c, FW_CNT_BOX, "the box is closed");
 	nft_table_add_chain(f->t, c);
@@ -350,7 +357,7 @@ static void build_output(struct fwc *f)
 
 		if (!pp)
 			continue;
-		fwc_iface_to(s, to->name, NFT_GOTO, pair_name(pp, pair));
+		fwc_iface_to(f, s, to->name, NFT_GOTO, pair_name(pp, pair));
 	}
 	if (!nft_set_len(s)) {
 		nft_set_unref(s);

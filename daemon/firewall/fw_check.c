@@ -378,31 +378,18 @@ static void check_zones(struct check *c)
 
 /* ---- interfaces ---- */
 
-/* A static default route that leads out by the interface; NULL i: by any. */
-static bool default_by(const struct check *c, const struct iface *i, uint8_t family)
+/* A static default route that leads out by the interface; with `any` by whatever one. */
+static bool default_by(const struct check *c, const struct iface *i, uint8_t family, bool any)
 {
 	const struct recvec *v = rec_kids(c->new,
 					  family == AF_INET6 ? &ipv6_route_type : &ip_route_type);
 	const struct static_route *s;
 
+	if (!any || i->vrf)
+		return urpf_default_by(c->new, i, family);
 	recvec_foreach(v, s) {
-		const struct recvec *v4 = i ? rec_kids(&i->rec, &iface_addr4_type) : NULL;
-		const struct recvec *v6 = i ? rec_kids(&i->rec, &iface_addr6_type) : NULL;
-		const struct iface_addr4 *a;
-		const struct iface_addr6 *b;
-
-		if (s->dst.len)
-			continue;
-		if (!i || !strcmp(s->ifname, i->name))
+		if (!s->dst.len)
 			return true;
-		recvec_foreach(v4, a) {
-			if (rtr_prefix_contains(&a->addr, &s->nexthop))
-				return true;
-		}
-		recvec_foreach(v6, b) {
-			if (rtr_prefix_contains(&b->addr, &s->nexthop))
-				return true;
-		}
 	}
 	return false;
 }
@@ -416,11 +403,7 @@ static void check_urpf(struct check *c, const struct iface *i, const struct sch_
 		return;
 	if (!c->offline && !nft_cap(NFT_CAP_FIB))
 		check_error(c, &u->rec, "this kernel has no route lookup in rules (nft_fib)");
-	if (u->via == IF_URPF_FEASIBLE)
-		check_error(c, &u->rec,
-			    "the kernel looks at the best route only; reachable-via rx takes each "
-			    "of its next hops");
-	else if (!u->allow_default && default_by(c, u->via == IF_URPF_ANY ? NULL : i, family))
+	if (!u->allow_default && default_by(c, i, family, u->via == IF_URPF_ANY))
 		check_error(c, &u->rec,
 			    "the kernel cannot leave the default route out, and it leads %s: "
 			    "say allow-default",

@@ -82,6 +82,14 @@ static int zone_number(const char *name)
 	return -1;
 }
 
+static const char *iface_of(unsigned ifindex)
+{
+	const struct shadow_link *l = shadow_link_by_index((int)ifindex);
+	const struct policy *p = policy_running();
+
+	return l && p ? pol_alias_iface(p->aliases, l->name) : l ? l->name : NULL;
+}
+
 /* What the interface is in now that it came by. The box's own connections note no interface. */
 static int zone_of(const struct ct_entry *e)
 {
@@ -99,7 +107,8 @@ static int zone_of(const struct ct_entry *e)
 
 void fw_names_init(void)
 {
-	ct_set_policy_names(&(struct ct_policy_names){ .zone_pair = name_pair,
+	ct_set_policy_names(&(struct ct_policy_names){ .iface = iface_of,
+						       .zone_pair = name_pair,
 						       .rule = name_rule,
 						       .zone_id = zone_number,
 						       .zone_of = zone_of });

@@ -178,10 +178,33 @@ struct pol_iface {
 	} urpf4,
 		urpf6;
 	bool urpf_default4, urpf_default6; /* the default route counts as a way back */
-	uint16_t mss4, mss6;               /* 0: left alone; POL_MSS_AUTO: path MTU */
+	/* POL_URPF_FEASIBLE: sources that it may bring beside those of the strict mode */
+	const struct pol_addrs *feasible4, *feasible6;
+	uint16_t mss4, mss6; /* 0: left alone; POL_MSS_AUTO: path MTU */
 #define POL_MSS_AUTO 1
 	const struct rec *rec;
 };
+
+/* Other names of interfaces: what is sent to a virtual MAC comes by a macvlan of its own, and is
+ * judged as what comes by the interface below. Immutable, reference-counted. */
+struct pol_aliases {
+	unsigned refs;
+	size_t n;
+	struct pol_alias {
+		char name[IFNAMSIZ], iface[IFNAMSIZ]; /* the kernel's names */
+	} v[];
+};
+
+/* Those of a model on the links that there are now; valid until the next call. */
+const struct pol_aliases *pol_aliases_of(const struct rec *model);
+const struct pol_aliases *pol_aliases_ref(const struct pol_aliases *a);
+const struct pol_aliases *pol_aliases_unref(const struct pol_aliases *a); /* NULL */
+bool pol_aliases_same(const struct pol_aliases *a, const struct pol_aliases *b);
+void pol_aliases_forget(void);
+/* The interface that a name means: itself, when it is no alias. a may be NULL, as below. */
+const char *pol_alias_iface(const struct pol_aliases *a, const char *name);
+/* All names of an interface: for (n = iface; n; n = pol_alias_next(a, iface, n)). */
+const char *pol_alias_next(const struct pol_aliases *a, const char *iface, const char *name);
 
 /* What a configured service makes open on the box, in zones not called management. */
 struct pol_local {
@@ -204,6 +227,7 @@ struct policy {
 	const struct pol_zone *zones;
 	size_t n_ifaces;
 	const struct pol_iface *ifaces; /* ascending by name (strcmp) */
+	const struct pol_aliases *aliases;
 	size_t n_pairs;
 	const struct pol_pair *pairs;
 	size_t n_locals;
@@ -234,7 +258,7 @@ time_t policy_next_change(const struct policy *p, time_t now);
 
 /* An access list by name, extended or standard; NULL when there is none. */
 const struct pol_list *policy_list(const struct policy *p, uint8_t family, const char *name);
-const struct pol_iface *policy_iface(const struct policy *p, const char *name);
+const struct pol_iface *policy_iface(const struct policy *p, const char *name); /* or an alias */
 const struct pol_zone *policy_zone(const struct policy *p, uint16_t id);
 /* What comes by the interface for the box itself, and the answers, are not tracked: of a management
  * zone, unless a list or a pair wants states. So management gets in when the table is full. */
@@ -288,7 +312,7 @@ struct pol_world {
 	/* Egress of a packet; false: no route. local: delivered to the box. */
 	bool (*route)(void *arg, const struct pol_packet *p, const struct rtr_addr *dst,
 		      char oif[IFNAMSIZ], bool *local);
-	/* A way back to src by iif under the mode. */
+	/* A way back to src by iif: any for POL_URPF_LOOSE, else a best one by it. */
 	bool (*urpf)(void *arg, const struct pol_iface *i, const struct rtr_addr *src);
 	/* NULL, or: a stage has judged the packet, which is now like this. */
 	void (*step)(void *arg, enum pol_stage st, const struct pol_packet *p);

@@ -108,6 +108,7 @@ const struct policy *policy_unref(const struct policy *p)
 	zones_free(&i->pub);
 	free((void *)(uintptr_t)i->pub.syn);
 	nat_policy_unref(i->pub.nat);
+	pol_aliases_unref(i->pub.aliases);
 	for (size_t k = 0; k < i->pub.n_lists; k++)
 		pol_list_unref(i->pub.lists[k]);
 	free((void *)(uintptr_t)i->pub.lists);
@@ -127,7 +128,9 @@ static const struct pol_list *list_of(void *arg, uint8_t family, const char *nam
 static void build_nat(struct build *b)
 {
 	unsigned errors = b->c ? b->c->n_errors : 0;
-	struct nat_lookup look = { .list = list_of, .arg = &b->p->pub };
+	struct nat_lookup look = { .list = list_of,
+				   .arg = &b->p->pub,
+				   .aliases = b->p->pub.aliases };
 
 	b->p->pub.nat = nat_policy_build(b->model, b->old ? b->old->pub.nat : NULL, &look, b->c);
 	b->failed |= b->c && b->c->n_errors != errors;
@@ -166,14 +169,17 @@ const struct policy *policy_build(const struct rec *model, const struct policy *
 	const struct policy_impl *before = (const void *)old;
 	const struct global *g = (const void *)model;
 	struct build b = { .model = model, .old = before, .c = c, .now = now };
+	const struct pol_aliases *aliases = pol_aliases_of(model);
 
-	if (old && old->model == model && same_hour(before, now) && nat_policy_fresh(old->nat))
+	if (old && old->model == model && same_hour(before, now) && nat_policy_fresh(old->nat) &&
+	    pol_aliases_same(old->aliases, aliases))
 		return policy_ref(old);
 	b.p = xcalloc(1, sizeof(*b.p));
 	b.p->built = now;
 	b.p->pub.refs = 1;
 	b.p->pub.revision = old ? old->revision + 1 : 1;
 	b.p->pub.model = rec_ref(model);
+	b.p->pub.aliases = pol_aliases_ref(aliases);
 	b.p->pub.martians = !SCH_HAS(g, martian_filter) || g->martian_filter;
 	b.p->pub.host_sessions = g->host_sessions;
 	build_syn(&b);
@@ -202,4 +208,5 @@ const struct policy *policy_running(void)
 void policy_forget(void)
 {
 	running = policy_unref(running);
+	pol_aliases_forget();
 }

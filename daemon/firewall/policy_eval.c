@@ -187,14 +187,16 @@ static bool martian(struct eval *e)
 
 static bool urpf(struct eval *e, const struct pol_iface *i)
 {
-	enum pol_urpf mode = !i ? POL_URPF_OFF : e->pkt.family == AF_INET6 ? i->urpf6 : i->urpf4;
+	bool v6 = e->pkt.family == AF_INET6;
+	enum pol_urpf mode = !i ? POL_URPF_OFF : v6 ? i->urpf6 : i->urpf4;
 	bool ok;
 
 	if (mode == POL_URPF_OFF)
 		return true;
 	/* Who has no address yet, or speaks on this link only, is not routed to. */
-	ok = rtr_addr_is_any(&e->pkt.src) ||
-	     (e->pkt.family == AF_INET6 && rtr_addr_is_linklocal(&e->pkt.src)) ||
+	ok = rtr_addr_is_any(&e->pkt.src) || (v6 && rtr_addr_is_linklocal(&e->pkt.src)) ||
+	     (mode == POL_URPF_FEASIBLE &&
+	      pol_addrs_has(v6 ? i->feasible6 : i->feasible4, &e->pkt.src)) ||
 	     e->w->urpf(e->w->arg, i, &e->pkt.src);
 	return step(e, POL_ST_URPF, ok ? POL_PERMIT : POL_DENY, i->rec,
 		    ok ? "source is routed back" : "source is not routed back");
@@ -326,10 +328,20 @@ static bool zone_stage(struct eval *e)
 	return step(e, POL_ST_ZONE, POL_DENY, NULL, "no zone pair");
 }
 
+/* What comes or goes by an alias comes or goes by its interface. */
+static void to_iface(const struct policy *p, char name[IFNAMSIZ])
+{
+	const char *iface = pol_alias_iface(p->aliases, name);
+
+	if (iface != name)
+		rtr_strlcpy(name, iface, IFNAMSIZ);
+}
+
 static bool route_stage(struct eval *e)
 {
 	bool found = e->w->route(e->w->arg, &e->pkt, &e->pkt.dst, e->v->oif, &e->v->local);
 
+	to_iface(e->p, e->v->oif);
 	return step(e, POL_ST_ROUTE, found ? POL_PERMIT : POL_DENY, NULL,
 		    !found        ? "no route"
 		    : e->v->local ? "to the box itself"
@@ -396,6 +408,7 @@ void policy_eval(const struct policy *p, const struct pol_packet *pkt, const str
 	struct eval e = { .p = p, .w = w, .pkt = *pkt, .v = ret };
 
 	*ret = (struct pol_verdict){ .action = POL_PERMIT, .stage = POL_ST_SNAT };
+	to_iface(p, e.pkt.iif);
 	ret->zone_in = zone_of(p, pkt->iif);
 	npt_in(&e);
 	if (!martian(&e) || !urpf(&e, in) ||

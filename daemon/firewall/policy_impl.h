@@ -80,6 +80,13 @@ const struct pol_rule *pol_rule_make(const struct pol_rule *spec, const struct p
 				     pol_id id);
 pol_id pol_id_of(const char *what, uint8_t family, uint32_t seq, uint32_t salt);
 
+/* policy_urpf.c */
+struct iface;
+/* A static default route leads out by the interface. */
+bool urpf_default_by(const struct rec *model, const struct iface *i, uint8_t family);
+const struct pol_addrs *urpf_feasible(const struct rec *model, const struct iface *i,
+				      uint8_t family, bool allow_default);
+
 /* policy_zone.c */
 void build_zones(struct build *b);
 void build_pairs(struct build *b);

@@ -121,6 +121,10 @@ static void build_iface(const struct build *b, struct ifaces *l, const struct if
 	iface_lists(b, &rec->rec, i);
 	i->urpf4 = urpf_of(&rec->rec, &if_urpf4_type, &i->urpf_default4);
 	i->urpf6 = urpf_of(&rec->rec, &if_urpf6_type, &i->urpf_default6);
+	if (i->urpf4 == POL_URPF_FEASIBLE)
+		i->feasible4 = urpf_feasible(b->model, rec, AF_INET, i->urpf_default4);
+	if (i->urpf6 == POL_URPF_FEASIBLE)
+		i->feasible6 = urpf_feasible(b->model, rec, AF_INET6, i->urpf_default6);
 	i->mss4 = mss_of(&rec->rec, &if_mss4_type);
 	i->mss6 = mss_of(&rec->rec, &if_mss6_type);
 }
@@ -160,7 +164,7 @@ const struct pol_iface *policy_iface(const struct policy *p, const char *name)
 {
 	struct pol_iface key = { 0 };
 
-	rtr_strlcpy(key.name, name, IFNAMSIZ);
+	rtr_strlcpy(key.name, pol_alias_iface(p->aliases, name), IFNAMSIZ);
 	return p->n_ifaces ? bsearch(&key, p->ifaces, p->n_ifaces, sizeof(key), iface_order) : NULL;
 }
 
@@ -421,5 +425,9 @@ void zones_free(struct policy *p)
 	}
 	free((void *)(uintptr_t)p->locals);
 	free((void *)(uintptr_t)p->zones);
+	for (size_t i = 0; i < p->n_ifaces; i++) {
+		pol_addrs_unref(p->ifaces[i].feasible4);
+		pol_addrs_unref(p->ifaces[i].feasible6);
+	}
 	free((void *)(uintptr_t)p->ifaces);
 }

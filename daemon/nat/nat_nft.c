@@ -158,12 +158,15 @@ static void side_set(struct nat_build *b, const char *what, enum nat_side side)
 
 	for (size_t i = 0; i < b->p->n_ifaces; i++) {
 		const struct nat_iface *f = &b->p->ifaces[i];
-		char name[IFNAMSIZ] = { 0 };
 
 		if (side == NAT_NO_SIDE ? f->side[b->fam] == NAT_NO_SIDE : f->side[b->fam] != side)
 			continue;
-		rtr_strlcpy(name, f->name, sizeof(name));
-		nft_set_add(s, name, NULL);
+		for (const char *n = f->name; n; n = pol_alias_next(b->p->aliases, f->name, n)) {
+			char name[IFNAMSIZ] = { 0 };
+
+			rtr_strlcpy(name, n, sizeof(name));
+			nft_set_add(s, name, NULL);
+		}
 	}
 	nat_put_set(b, buf, s);
 }
@@ -671,7 +674,7 @@ static void build_chains(const struct nat_policy *p)
 	}
 }
 
-static void npt_rule(struct nft_chain *c, const struct nat_npt *n, bool source)
+static void npt_rule(struct nft_chain *c, const struct nat_npt *n, const char *ifname, bool source)
 {
 	const struct rtr_prefix *from = source ? &n->inside : &n->outside;
 	const struct rtr_prefix *to = source ? &n->outside : &n->inside;
@@ -679,9 +682,9 @@ static void npt_rule(struct nft_chain *c, const struct nat_npt *n, bool source)
 	struct nft_rule *r = nft_rule_new(nat_line_id(n->rec), n->rec, NULL);
 
 	if (source)
-		nft_oif_is(r, n->ifname);
+		nft_oif_is(r, ifname);
 	else
-		nft_iif_is(r, n->ifname);
+		nft_iif_is(r, ifname);
 	nft_payload(r, NFT_PAYLOAD_NETWORK_HEADER, source ? 8 : 24, 16, W(0));
 	nft_range(r, W(0), NFT_RANGE_EQ, from->addr.b, last_addr.b, 16);
 	nft_counter(r);
@@ -703,8 +706,11 @@ static void build_npt(const struct nat_policy *p)
 	in = base_of(&b, name[0], "filter", NF_INET_PRE_ROUTING, PRIO_NPT_IN);
 	out = base_of(&b, name[1], "filter", NF_INET_POST_ROUTING, PRIO_NPT_OUT);
 	for (size_t i = 0; i < p->n_npts; i++) {
-		npt_rule(in, &p->npts[i], false);
-		npt_rule(out, &p->npts[i], true);
+		const char *ifname = p->npts[i].ifname;
+
+		for (const char *n = ifname; n; n = pol_alias_next(p->aliases, ifname, n))
+			npt_rule(in, &p->npts[i], n, false);
+		npt_rule(out, &p->npts[i], ifname, true);
 	}
 }
 

@@ -398,7 +398,8 @@ static bool same_policy(const struct nat_policy *a, const struct nat_policy *b)
 		if (!same_ports(a->ports[i], b->ports[i]))
 			return false;
 	}
-	return same_ifaces(a, b) && SAME(a, b, npts, n_npts) && same_ports(a->carved, b->carved);
+	return same_ifaces(a, b) && pol_aliases_same(a->aliases, b->aliases) &&
+	       SAME(a, b, npts, n_npts) && same_ports(a->carved, b->carved);
 }
 
 static bool same_lists(const struct nat_family *f, uint8_t family, const struct nat_lookup *look)
@@ -440,7 +441,7 @@ static bool unchanged(const struct rec *model, const struct nat_policy *old,
 		if (!same_lists(&old->f[f], f ? AF_INET6 : AF_INET, look))
 			return false;
 	}
-	return nat_policy_fresh(old);
+	return pol_aliases_same(old->aliases, look->aliases) && nat_policy_fresh(old);
 }
 
 const struct nat_policy *nat_policy_build(const struct rec *model, const struct nat_policy *old,
@@ -456,6 +457,7 @@ const struct nat_policy *nat_policy_build(const struct rec *model, const struct 
 	p = xcalloc(1, sizeof(*p));
 	p->refs = 1;
 	p->model = rec_ref(model);
+	p->aliases = pol_aliases_ref(look->aliases);
 	build_ifaces(p, model, c && c->offline);
 	for (unsigned f = 0; f < 2; f++) {
 		uint8_t family = f ? AF_INET6 : AF_INET;
@@ -525,6 +527,7 @@ const struct nat_policy *nat_policy_unref(const struct nat_policy *cp)
 	free(p->ifaces);
 	free(p->npts);
 	nat_ports_fini(p);
+	pol_aliases_unref(p->aliases);
 	rec_unref((struct rec *)(uintptr_t)p->model);
 	free(p);
 	return NULL;

@@ -132,14 +132,16 @@ struct nat_policy {
 	/* The range as configured, and what is left of it after carving out. */
 	struct pol_port_range range[NAT_PORTS__MAX];
 	struct pol_ports *ports[NAT_PORTS__MAX];
-	struct pol_ports *carved; /* of forwards and reserved */
-	const struct rec *model;  /* reference */
+	struct pol_ports *carved;          /* of forwards and reserved */
+	const struct pol_aliases *aliases; /* reference; the judge is asked by interfaces only */
+	const struct rec *model;           /* reference */
 };
 
 struct nat_lookup {
 	/* The access list of that name; NULL: there is none. */
 	const struct pol_list *(*list)(void *arg, uint8_t family, const char *name);
 	void *arg;
+	const struct pol_aliases *aliases;
 };
 
 /* NULL: no NAT line in the model, or something was reported. Equal to old: a reference to old. */

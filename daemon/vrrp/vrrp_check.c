@@ -5,7 +5,6 @@
 #include "iface/iface.h"
 #include "kernel/probe.h"
 #include "kernel/shadow.h"
-#include "nat/nat.h"
 #include "system/global.h"
 #include "track/track.h"
 #include "vrrp/vrrp.h"
@@ -58,23 +57,6 @@ static void check_addrs(struct check *c, const struct vrrp_want *w, bool changed
 		check_warn(c, w->rec,
 			   "the primary address should be link-local (RFC 9568): other routers may "
 			   "refuse the adverts");
-}
-
-/* What hosts send to the virtual MAC comes in by the macvlan that has it, of which zones, access
- * lists and NAT do not know that it is the interface. */
-static void check_policy(struct check *c, const struct vrrp_want *w)
-{
-	const struct sch_type *const lines[] = { &if_acl4_type,  &if_acl6_type,   &if_urpf4_type,
-						 &if_urpf6_type, nat_if_types[0], nat_if_types[1] };
-	bool met = rec_kids(c->new, &zone_type)->len > 0;
-
-	for (size_t i = 0; i < ARRAY_LEN(lines); i++)
-		met = met || rec_kids(&w->iface->rec, lines[i])->len > 0;
-	if (met && w->virtual_mac)
-		check_error(c, w->rec,
-			    "zones, access lists and NAT do not see what comes in by a virtual MAC "
-			    "yet: `vrrp %u mac-address physical`",
-			    w->conf.vrid);
 }
 
 static void check_timers(struct check *c, const struct vrrp_want *w, bool changed)
@@ -231,7 +213,6 @@ void vrrp_check(struct check *c)
 		bool changed = !was || memcmp(&was->conf, &w->conf, sizeof(w->conf));
 
 		check_addrs(c, w, changed);
-		check_policy(c, w);
 		check_timers(c, w, changed);
 		check_place(c, w, changed);
 		for (unsigned k = 0; k < w->conf.n_peers; k++) {

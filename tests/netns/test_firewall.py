@@ -441,6 +441,31 @@ def test_hours_and_sources(net):
         r1.config(["interface eth1", "ip verify unicast source reachable-via rx"])
 
 
+def test_feasible_sources(net):
+    """A source that another interface has the better route to: feasible takes it, rx does not."""
+    r1, lan = net.r1, net.lan
+    r1.config(["ip route 192.0.2.0/24 198.51.100.1", "ip route 192.0.2.0/24 10.0.1.10 200",
+               "ip route 192.0.2.128/25 198.51.100.1", "ipv6 route 2001:db8:77::/48 2001:db8:100::1",
+               "ipv6 route 2001:db8:77::/48 2001:db8:1::10 200", "ipv6 route 2001:db8:77:8000::/49 2001:db8:100::1"])
+    sources = {4: ("192.0.2.77", "192.0.2.200", "192.0.3.1"),
+               6: ("2001:db8:77::7", "2001:db8:77:8000::7", "2001:db8:78::7")}
+    for v in (4, 6):
+        for a in sources[v]:
+            lan.ip("addr", "add", f"{a}/{32 if v == 4 else 128}", "dev", "eth0", *(["nodad"] if v == 6 else []))
+
+    def dropped(v, source):
+        before = r1.json("show firewall drops")["reverse_path"]["packets"]
+        lan.ping(WAN[v], 1, timeout=0.2, args=("-I", source), check=False)
+        return r1.json("show firewall drops")["reverse_path"]["packets"] > before
+
+    for v, ip in ((4, "ip"), (6, "ipv6")):
+        r1.config(["interface eth0", f"{ip} verify unicast source reachable-via rx"])
+        assert all(dropped(v, a) for a in sources[v])
+        r1.config(["interface eth0", f"{ip} verify unicast source reachable-via feasible"])
+        assert [dropped(v, a) for a in sources[v]] == [False, False, True]
+        assert lan.ping(WAN[v], 1, args=("-I", LAN[v])) == 1
+
+
 def test_segment_size(net):
     r1, lan = net.r1, net.lan
     r1.config(["interface eth1", "ip tcp adjust-mss 1000", "ipv6 tcp adjust-mss 1100"])

@@ -102,18 +102,6 @@ def test_refused(routers, line, why):
         r1.config(["interface eth0", line])
 
 
-@pytest.mark.parametrize("lines", [
-    ["zone security LAN"],
-    ["ip access-list extended A", "permit ip any any", "interface eth0", "ip access-group A in"],
-    ["interface eth0", "ip nat inside"]])
-def test_virtual_mac_beside_a_policy_is_refused(routers, lines):
-    r1 = routers(vrrp.ends("r1")).r1
-    r1.config(["interface eth0", "ip address 10.0.1.2 255.255.255.0", "vrrp 1 ip 10.0.1.1"])
-    with pytest.raises(CliError, match="vrrp 1 mac-address physical"):
-        r1.config(lines)
-    r1.config(["interface eth0", "vrrp 1 mac-address physical", "exit", *lines])
-
-
 def test_password_is_masked_and_group_is_not(routers):
     r1 = routers(vrrp.ends("r1")).r1
     r1.config(["interface eth0", "ip address 10.0.1.2/24", "vrrp 1 ip 10.0.1.1", "vrrp 1 authentication text geheim"])

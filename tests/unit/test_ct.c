@@ -52,6 +52,14 @@ static int zone_of_iif(const struct ct_entry *e)
 	return ct_iif(e) ? (int)ct_iif(e) * 10 : -1;
 }
 
+static const char *iface_named(unsigned ifindex)
+{
+	static char name[16];
+
+	snprintf(name, sizeof(name), "if%u", ifindex);
+	return name;
+}
+
 static bool no(void *arg, const struct ct_entry *e)
 {
 	return false;
@@ -84,15 +92,16 @@ START_TEST(filter_fields)
 		  { .status_mask = IPS_SRC_NAT } },
 		{ { .has_ct_zone = true, .ct_zone = 3 }, { .has_ct_zone = true } },
 		{ { .has_in_zone = true, .in_zone = 50 }, { .has_in_zone = true, .in_zone = 70 } },
-		{ { .ifindex = 5 }, { .ifindex = 50 } },
-		{ { .ifindex = 7 }, { .ifindex = 6 } },
+		{ { .ifname = "if5" }, { .ifname = "if" } },
+		{ { .ifname = "if7" }, { .ifname = "if50" } },
 		{ { .nat = true }, { .match = no } },
 	};
 	const struct ct_entry e = sample();
 	struct ct_entry plain = e, unlabelled = e;
 	struct ct_filter f = { 0 };
 
-	ct_set_policy_names(&(struct ct_policy_names){ .zone_of = zone_of_iif });
+	ct_set_policy_names(
+		&(struct ct_policy_names){ .zone_of = zone_of_iif, .iface = iface_named });
 	ck_assert(ct_filter_empty(&f) && ct_filter_match(&f, &e));
 	for (size_t i = 0; i < ARRAY_LEN(t); i++) {
 		ck_assert_msg(ct_filter_match(&t[i].yes, &e), "%zu", i);

@@ -162,7 +162,7 @@ static bool route(void *arg, const struct pol_packet *p, const struct rtr_addr *
 
 static bool urpf(void *arg, const struct pol_iface *i, const struct rtr_addr *src)
 {
-	return src->b[1] == i->name[3] - '0';
+	return (src->family == AF_INET ? src->b[1] : src->b[3]) == i->name[3] - '0';
 }
 
 static struct pol_verdict judge(const char *text)
@@ -447,6 +447,21 @@ START_TEST(martians_and_urpf)
 	stops("eth0 udp 10.3.0.2 1 10.1.0.2 80 established", POL_ST_URPF, POL_DENY);
 	passes("eth1 udp 10.3.0.2 1 10.1.0.2 80");
 	passes("eth0 udp fd00:3::2 1 fd00:1::2 80");
+	/* feasible: what any static route leads to by the interface, also behind another route */
+	conf("interface eth0\n ip address 10.0.0.1/24\n ipv6 address fd00:0::1/64\n"
+	     " ip verify unicast source reachable-via feasible\n"
+	     " ipv6 verify unicast source reachable-via feasible\n"
+	     "ip route 10.3.0.0/16 10.0.0.9 200\nip route 10.4.0.0/16 10.3.0.9 200\n"
+	     "ip route 10.5.0.0/16 10.3.0.9 255\nip route 10.6.0.0/16 eth1 10.0.0.9\n"
+	     "ip route 10.3.7.0/24 eth1\nip route 10.7.0.0/16 10.3.7.1\n"
+	     "ipv6 route fd00:3::/32 eth0 fe80::9 200\n");
+	passes("eth0 udp 10.3.0.2 1 10.1.0.2 80");
+	passes("eth0 udp 10.4.0.2 1 10.1.0.2 80");
+	stops("eth0 udp 10.5.0.2 1 10.1.0.2 80", POL_ST_URPF, POL_DENY);
+	stops("eth0 udp 10.6.0.2 1 10.1.0.2 80", POL_ST_URPF, POL_DENY);
+	stops("eth0 udp 10.7.0.2 1 10.1.0.2 80", POL_ST_URPF, POL_DENY);
+	passes("eth0 udp fd00:3::2 1 fd00:1::2 80");
+	stops("eth0 udp fd00:4::2 1 fd00:1::2 80", POL_ST_URPF, POL_DENY);
 }
 END_TEST
 
@@ -696,8 +711,9 @@ START_TEST(checks)
 	refused("class-map type inspect match-any C\nmatch protocol nonsense", "unknown protocol");
 	refused("policy-map type inspect P\nclass type inspect NO\ndrop", "used by policy-map P");
 	refused("zone security A\nmember interface-group NO", "NO, used by zone A");
-	refused("interface eth0\nip verify unicast source reachable-via feasible",
-		"best route only");
+	refused("interface eth0\nip address 10.0.0.1/24\n"
+		"ip verify unicast source reachable-via feasible\nip route 0.0.0.0/0 10.0.0.9 250",
+		"allow-default");
 	refused("interface eth0\nip verify unicast source reachable-via any\n"
 		"ip route 0.0.0.0/0 10.0.0.9",
 		"allow-default");
