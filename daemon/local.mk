@@ -183,3 +183,6 @@ rtr_inspectd_CPPFLAGS = $(DAEMON_CPPFLAGS)
 rtr_inspectd_CFLAGS = $(AM_CFLAGS) $(SECCOMP_CFLAGS) $(NFQ_CFLAGS) $(MNL_CFLAGS)
 rtr_inspectd_LDADD = librtr.a $(SECCOMP_LIBS) $(NFQ_LIBS) $(MNL_LIBS)
 librtrd_a_SOURCES += daemon/system/syslog.c daemon/system/syslog.h daemon/system/syslog_format.c daemon/system/syslog_show.c
+librtrd_a_SOURCES += daemon/cli/inner.c daemon/cli/inner.h
+librtrd_a_SOURCES += daemon/metrics/metrics.c daemon/metrics/metrics.h daemon/metrics/metrics_table.c
+librtrd_a_SOURCES += daemon/metrics/metrics_page.c daemon/metrics/metrics_collect.c daemon/metrics/metrics_http.c

@@ -9,6 +9,7 @@
  * restart. SIGTERM and the parent's death end it cleanly, the kernel is left as it is.
  */
 #include "cli/conn.h"
+#include "cli/inner.h"
 #include "cli/session.h"
 #include "domain.h"
 #include "kernel/apply.h"
@@ -146,11 +147,13 @@ static void kernel_seen(void *arg)
 		  resumed ? "goes on from the running journal" : "starts");
 	startup_init(d->base, a->config, resumed);
 	d->cli = conn_server_new(d->base, a->listen_fd, NULL);
+	inner_set_server(d->cli);
 	parent_ready(a->parent_fd);
 }
 
 static void shut_down(struct rtrd *d)
 {
+	inner_set_server(NULL);
 	conn_server_free(d->cli, "rtrd stops");
 	if (startup_path()) {
 		startup_fini();

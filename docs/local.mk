@@ -33,4 +33,4 @@ uninstall-local:
 	rm -rf "$(DESTDIR)$(docdir)/examples" "$(DESTDIR)$(docdir)/plots"
 dist_doc_DATA += docs/firewall.md
 dist_doc_DATA += docs/packet-tracer.md
-dist_doc_DATA += docs/monitoring.md
+dist_doc_DATA += docs/monitoring.md docs/metrics.md

@@ -95,6 +95,8 @@ void parent_link_set(int parent_fd);
  * that ran under this number. When it ends, the other end of the pair reads as closed. 0 or
  * -errno; -ENOTCONN without a parent. */
 int parent_start(enum parent_prog prog, int fd);
+/* How often this worker has started it. */
+unsigned parent_starts(enum parent_prog prog);
 
 /* ---- the messages; SOCK_SEQPACKET, one struct each, HOLD and START with one SCM_RIGHTS
  * descriptor ---- */

@@ -7,6 +7,7 @@
 
 static int link_fd = -1;
 static const struct rtrd_args *our_args;
+static unsigned n_starts[PARENT_PROG__MAX];
 
 void parent_set_args(const struct rtrd_args *args)
 {
@@ -70,7 +71,15 @@ void parent_link_set(int parent_fd)
 
 int parent_start(enum parent_prog prog, int fd)
 {
-	return link_fd < 0 ? -ENOTCONN : send_request(link_fd, PARENT_START, prog, fd);
+	int r = link_fd < 0 ? -ENOTCONN : send_request(link_fd, PARENT_START, prog, fd);
+
+	n_starts[prog] += !r;
+	return r;
+}
+
+unsigned parent_starts(enum parent_prog prog)
+{
+	return n_starts[prog];
 }
 
 void parent_want_vrrpd(int parent_fd)

@@ -163,13 +163,20 @@ static void add_line(void *arg, const char *line)
 	json_array_append_new(arg, json_string(line));
 }
 
-static json_t *show_logging(struct cmd_ctx *c)
+static json_t *show_hosts(struct cmd_ctx *c)
 {
-	const struct global *g = (const void *)txn_running();
-	json_t *hosts = json_array(), *buffer = json_array();
+	json_t *hosts = json_array();
 
 	add_hosts(hosts, &log_host_type);
 	add_hosts(hosts, &log_host_vrf_type);
+	return hosts;
+}
+
+static json_t *show_logging(struct cmd_ctx *c)
+{
+	const struct global *g = (const void *)txn_running();
+	json_t *hosts = show_hosts(c), *buffer = json_array();
+
 	log_foreach(add_line, buffer);
 	return json_pack("{s:s,s:i,s:o,s:o}", "trap",
 			 levels[SCH_HAS(g, log_trap) ? g->log_trap : SYSLOG_LEVEL_DEFAULT],
@@ -200,6 +207,15 @@ static void print_host(struct cmd_ctx *c, const json_t *h)
 		   error ? ", the last one: " : "", error ? error : "");
 }
 
+static void print_hosts(struct cmd_ctx *c, const json_t *hosts)
+{
+	json_t *e;
+	size_t i;
+
+	json_array_foreach(hosts, i, e)
+		print_host(c, e);
+}
+
 static void print_logging(struct cmd_ctx *c, const json_t *doc)
 {
 	const json_t *hosts = json_object_get(doc, "hosts"),
@@ -209,8 +225,7 @@ static void print_logging(struct cmd_ctx *c, const json_t *doc)
 
 	cmd_printf(c, "Trap logging: level %s, %zu hosts\n",
 		   json_string_value(json_object_get(doc, "trap")), json_array_size(hosts));
-	json_array_foreach(hosts, i, e)
-		print_host(c, e);
+	print_hosts(c, hosts);
 	cmd_printf(c, "Log buffer: %zu of %d lines\n\n", json_array_size(buffer),
 		   LOG_BUFFER_DEFAULT);
 	json_array_foreach(buffer, i, e)
@@ -225,6 +240,8 @@ static void clear_logging(struct cmd_ctx *c)
 static const struct cmd cmds[] = {
 	{ "show logging", "The log buffer, and the hosts that the log is sent to",
 	  .data = show_logging, .text = print_logging },
+	{ "show logging hosts", "The hosts that the log is sent to", .data = show_hosts,
+	  .text = print_hosts },
 	{ "clear logging", "Empty the log buffer", .run = clear_logging, .admin = true },
 };
 

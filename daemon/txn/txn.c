@@ -139,6 +139,7 @@ static void finish(int error, bool changed)
 	if (res.n_writes)
 		observe(SHADOW_LINK | SHADOW_ADDR | SHADOW_ROUTE);
 	t.stats.last_ns = rtr_now_ns() - t.start_ns;
+	t.stats.total_ns += t.stats.last_ns;
 	if (error && t.undone)
 		t.stats.undone++;
 	else if (error)

@@ -67,7 +67,8 @@ const char *txn_confirm_abort(const char *user);
 
 struct txn_stats {
 	uint64_t commits, refused, undone, repairs, repair_writes;
-	uint64_t last_ns; /* duration of the last commit */
+	uint64_t last_ns;  /* duration of the last commit */
+	uint64_t total_ns; /* of all */
 };
 const struct txn_stats *txn_stats(void);
 

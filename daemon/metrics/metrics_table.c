@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* All metrics, by the show command that prints them. */
+#include "metrics/metrics.h"
+
+static const struct metric interfaces[] = {
+	{ "rtr_interface_up", "line_protocol", "1 when the interface can carry packets", 0 },
+	{ "rtr_interface_mtu_bytes", "mtu", "Largest packet", 0 },
+	{ "rtr_interface_flaps_total", "flaps", "Changes of the line since rtrd started", 0 },
+	{ "rtr_interface_receive_packets_total", "counters/rx_packets", "Packets received", 0 },
+	{ "rtr_interface_receive_bytes_total", "counters/rx_bytes", "Bytes received", 0 },
+	{ "rtr_interface_receive_errors_total", "counters/rx_errors", "Receive errors", 0 },
+	{ "rtr_interface_receive_drops_total", "counters/rx_dropped", "Received and dropped", 0 },
+	{ "rtr_interface_receive_missed_total", "counters/rx_missed", "Missed by the NIC", 0 },
+	{ "rtr_interface_receive_crc_errors_total", "counters/rx_crc", "Wrong checksums", 0 },
+	{ "rtr_interface_receive_frame_errors_total", "counters/rx_frame", "Misaligned", 0 },
+	{ "rtr_interface_receive_multicast_total", "counters/multicast", "Multicast packets", 0 },
+	{ "rtr_interface_transmit_packets_total", "counters/tx_packets", "Packets sent", 0 },
+	{ "rtr_interface_transmit_bytes_total", "counters/tx_bytes", "Bytes sent", 0 },
+	{ "rtr_interface_transmit_errors_total", "counters/tx_errors", "Transmit errors", 0 },
+	{ "rtr_interface_transmit_drops_total", "counters/tx_dropped", "Dropped at transmit", 0 },
+	{ "rtr_interface_collisions_total", "counters/collisions", "Collisions", 0 },
+	{ "rtr_interface_receive_bits_per_second", "rates/in_bps", "Mean rate", 0 },
+	{ "rtr_interface_receive_packets_per_second", "rates/in_pps", "Mean rate", 0 },
+	{ "rtr_interface_transmit_bits_per_second", "rates/out_bps", "Mean rate", 0 },
+	{ "rtr_interface_transmit_packets_per_second", "rates/out_pps", "Mean rate", 0 },
+};
+
+static const struct metric neighbour_states[] = {
+	{ "rtr_neighbours", ".", "ARP entries and IPv6 neighbours by state", 0 },
+};
+
+static const struct metric neighbours[] = {
+	{ "rtr_neighbour_table_entries", "machine_entries", "Entries of the whole machine", 0 },
+	{ "rtr_neighbour_table_limit", "limit", "Entries that the machine may have", 0 },
+	{ "rtr_neighbour_table_full_total", "table_fulls", "Entries refused: table full", 0 },
+	{ "rtr_neighbour_unresolved_total", "failed", "Neighbours that did not answer", 0 },
+	{ "rtr_neighbour_alarm", "alarm", "1 while the table is nearly full", 0 },
+};
+
+static const struct metric conntrack[] = {
+	{ "rtr_conntrack_entries", "count", "Tracked connections", 0 },
+	{ "rtr_conntrack_limit", "max", "Connections that there may be", 0 },
+	{ "rtr_conntrack_buckets", "buckets", "Size of the hash table", 0 },
+	{ "rtr_conntrack_used_percent", "percent", "Fill of the table", 0 },
+	{ "rtr_conntrack_peak", "peak", "Most connections that there were", 0 },
+	{ "rtr_conntrack_new_per_second", "new_per_sec", "Rate of new connections", 0 },
+	{ "rtr_conntrack_translated", "translated", "Connections with NAT", 0 },
+	{ "rtr_conntrack_assured", "assured", "Connections that saw traffic both ways", 0 },
+};
+
+static const struct metric conntrack_states4[] = {
+	{ "rtr_conntrack_state_entries_ipv4", "ipv4", "IPv4 connections by state", 0 },
+	{ "rtr_conntrack_state_entries_ipv6", "ipv6", "IPv6 connections by state", 0 },
+};
+
+static const struct metric conntrack_cpus[] = {
+	{ "rtr_conntrack_found_total", "found", "Entries found", 0 },
+	{ "rtr_conntrack_invalid_total", "invalid", "Packets that cannot be tracked", 0 },
+	{ "rtr_conntrack_insert_failed_total", "insert_failed", "Entries lost to a race", 0 },
+	{ "rtr_conntrack_drops_total", "drop", "Packets dropped: no room for the entry", 0 },
+	{ "rtr_conntrack_early_drops_total", "early_drop", "Entries that made room", 0 },
+	{ "rtr_conntrack_errors_total", "error", "Packets with errors", 0 },
+	{ "rtr_conntrack_search_restarts_total", "search_restart", "Lookups begun again", 0 },
+	{ "rtr_conntrack_clash_resolved_total", "clash_resolve", "Races that were mended", 0 },
+	{ "rtr_conntrack_chain_too_long_total", "chain_too_long", "Entries refused: long chain",
+	  0 },
+};
+
+static const struct metric drops[] = {
+	{ "rtr_firewall_drop_packets_total", "packets", "Dropped by the firewall, by reason", 0 },
+	{ "rtr_firewall_drop_bytes_total", "bytes", "Dropped by the firewall, by reason", 0 },
+};
+
+static const struct metric list_lines[] = {
+	{ "rtr_access_list_match_packets_total", "matches", "Hits of a line", 0 },
+	{ "rtr_access_list_match_bytes_total", "bytes", "Bytes of its hits", 0 },
+};
+
+static const struct metric classes[] = {
+	{ "rtr_zone_class_match_packets_total", "matches", "Hits of a class of a zone pair", 0 },
+	{ "rtr_zone_class_match_bytes_total", "bytes", "Bytes of its hits", 0 },
+};
+
+static const struct metric nat[] = {
+	{ "rtr_nat_translations", "total", "Translations in use", 0 },
+	{ "rtr_nat_translations_static", "static", "Of lines with fixed addresses", 0 },
+	{ "rtr_nat_translations_dynamic", "dynamic", "Of connections", 0 },
+	{ "rtr_nat_translations_extended", "extended", "With ports", 0 },
+	{ "rtr_nat_hits_total", "hits", "Connections translated", 0 },
+	{ "rtr_nat_misses_total", "misses", "Connections that found no translation", 0 },
+};
+
+static const struct metric nat_drops[] = {
+	{ "rtr_nat_drop_packets_total", ".", "Dropped by address translation, by reason", 0 },
+};
+
+static const struct metric nat_lines[] = {
+	{ "rtr_nat_line_connections_total", "connections", "Connections of a line", 0 },
+};
+
+static const struct metric nat_pools[] = {
+	{ "rtr_nat_pool_addresses", "total", "Addresses of a pool", 0 },
+	{ "rtr_nat_pool_allocated", "allocated", "Addresses in use", 0 },
+	{ "rtr_nat_pool_connections", "connections", "Connections in use", 0 },
+};
+
+static const struct metric routes[] = {
+	{ "rtr_routes", ".", "Routes by who made them", 0 },
+};
+
+static const struct metric tracks[] = {
+	{ "rtr_track_up", "state=Up", "1 when the tracked object is up", 0 },
+	{ "rtr_track_changes_total", "changes", "Changes of the object", 0 },
+};
+
+static const struct metric slas[] = {
+	{ "rtr_sla_up", "reachability=Up", "1 when the probed host answers", 0 },
+	{ "rtr_sla_successes_total", "successes", "Answers", 0 },
+	{ "rtr_sla_over_threshold_total", "over_threshold", "Answers that took too long", 0 },
+	{ "rtr_sla_failures_total", "failures", "Probes without an answer", 0 },
+	{ "rtr_sla_round_trip_seconds", "rtt_ms", "Time of the last answer", 0.001 },
+};
+
+static const struct metric vrrps[] = {
+	{ "rtr_vrrp_master", "state=MASTER", "1 when this router is the master", 0 },
+	{ "rtr_vrrp_priority", "priority", "Priority in force", 0 },
+	{ "rtr_vrrp_fault", "fault", "1 while it cannot be the master", 0 },
+	{ "rtr_vrrp_sent_total", "counters/sent", "Adverts sent", 0 },
+	{ "rtr_vrrp_sent_priority_zero_total", "counters/sent_priority_zero", "Resignations sent",
+	  0 },
+	{ "rtr_vrrp_received_total", "counters/received", "Adverts received", 0 },
+	{ "rtr_vrrp_received_priority_zero_total", "counters/received_priority_zero",
+	  "Resignations received", 0 },
+	{ "rtr_vrrp_announcements_total", "counters/announcements", "Gratuitous ARP and ND", 0 },
+	{ "rtr_vrrp_transitions_total", "counters/transitions", "Changes of state", 0 },
+	{ "rtr_vrrp_became_master_total", "counters/became_master", "Times it became master", 0 },
+	{ "rtr_vrrp_checksum_changes_total", "counters/checksum_changes",
+	  "Changes of the peer's kind of checksum", 0 },
+	{ "rtr_vrrp_longest_gap_seconds", "counters/max_gap_ms", "Longest time between adverts",
+	  0.001 },
+};
+
+static const struct metric vrrp_drops[] = {
+	{ "rtr_vrrp_dropped_total", ".", "Adverts dropped, by reason", 0 },
+};
+
+static const struct metric vrrpd[] = {
+	{ "rtr_vrrpd_running", "running", "1 while rtr-vrrpd runs", 0 },
+	{ "rtr_vrrpd_starts_total", "starts", "Starts of rtr-vrrpd", 0 },
+	{ "rtr_vrrpd_withdrawn_total", "withdrawn", "Times its addresses were withdrawn", 0 },
+	{ "rtr_vrrpd_stalls_total", "stalls", "Times it was late", 0 },
+	{ "rtr_vrrpd_longest_stall_seconds", "max_stall_ms", "Most that it was late", 0.001 },
+	{ "rtr_vrrpd_unknown_drops_total", "unknown_drops", "Adverts of no group", 0 },
+};
+
+static const struct metric inspect[] = {
+	{ "rtr_inspect_events_total", ".", "What reading of server names came to", 0 },
+};
+
+static const struct metric drift[] = {
+	{ "rtr_degraded", "degraded", "1 while the kernel refuses the configuration", 0 },
+	{ "rtr_repairs_total", "repairs", "Times that the kernel was mended", 0 },
+	{ "rtr_repair_writes_total", "repair_writes", "Kernel writes of these", 0 },
+};
+
+static const struct metric commits[] = {
+	{ "rtr_commits_total", "commits", "Changes made", 0 },
+	{ "rtr_commits_refused_total", "refused", "Changes refused", 0 },
+	{ "rtr_commits_undone_total", "undone", "Changes taken back: the kernel refused", 0 },
+	{ "rtr_commit_seconds_total", "total_ms", "Time that changes took", 0.001 },
+	{ "rtr_commit_last_seconds", "last_ms", "Time that the last one took", 0.001 },
+};
+
+static const struct metric version[] = {
+	{ "rtr_uptime_seconds", "uptime_sec", "Since rtrd started", 0 },
+	{ "rtr_configuration_revision", "revision", "Changes since boot", 0 },
+	{ "rtr_kernel_writes_total", "kernel_writes", "Messages to the kernel", 0 },
+	{ "rtr_memory_peak_bytes", "memory_kib", "Most memory that rtrd had", 1024 },
+};
+
+static const struct metric programs[] = {
+	{ "rtr_program_starts_total", "starts", "Starts of a program", 0 },
+	{ "rtr_program_restarts_total", "restarts", "Starts after it had ended", 0 },
+};
+
+static const struct metric hosts[] = {
+	{ "rtr_log_host_sent_total", "sent", "Lines sent to a log host", 0 },
+	{ "rtr_log_host_lost_total", "lost", "Lines lost: its queue was full", 0 },
+	{ "rtr_log_host_errors_total", "errors", "Errors of its socket", 0 },
+	{ "rtr_log_host_queued", "queued", "Lines that wait", 0 },
+	{ "rtr_log_host_open", "open", "1 while lines can be sent", 0 },
+};
+
+#define SOURCE(command, rows, labels, table)                                                       \
+	{                                                                                          \
+		command, rows, labels, table, ARRAY_LEN(table)                                     \
+	}
+
+const struct metric_source metric_sources[] = {
+	SOURCE("show version", "", "", version),
+	SOURCE("show commit statistics", "", "", commits),
+	SOURCE("show kernel drift", "", "", drift),
+	SOURCE("show programs", "[]", "program=program", programs),
+	SOURCE("show interfaces", "[]", "interface=name", interfaces),
+	SOURCE("show ip arp summary", "states/{}", "family:ipv4 state=@", neighbour_states),
+	SOURCE("show ip arp summary", "", "family:ipv4", neighbours),
+	SOURCE("show ipv6 neighbors summary", "states/{}", "family:ipv6 state=@", neighbour_states),
+	SOURCE("show ipv6 neighbors summary", "", "family:ipv6", neighbours),
+	SOURCE("show ip route summary", "{}", "family:ipv4 protocol=@", routes),
+	SOURCE("show ipv6 route summary", "{}", "family:ipv6 protocol=@", routes),
+	SOURCE("show conntrack summary", "", "", conntrack),
+	SOURCE("show conntrack summary", "states/[]", "protocol=protocol state=state",
+	       conntrack_states4),
+	SOURCE("show conntrack summary", "cpus/[]", "cpu=cpu", conntrack_cpus),
+	SOURCE("show firewall drops", "{}", "reason=@", drops),
+	SOURCE("show access-lists", "[]/rules/[]", "list=name kind=kind seq=seq", list_lines),
+	SOURCE("show policy-map type inspect zone-pair", "[]/classes/[]", "pair=name class=class",
+	       classes),
+	SOURCE("show inspect", "counters/{}", "event=@", inspect),
+	SOURCE("show ip nat statistics", "", "family:ipv4", nat),
+	SOURCE("show ip nat rules", "dropped/{}", "family:ipv4 reason=@", nat_drops),
+	SOURCE("show ip nat rules", "rules/[]", "family:ipv4 line=line", nat_lines),
+	SOURCE("show ip nat pools", "[]", "family:ipv4 pool=name", nat_pools),
+	SOURCE("show ipv6 nat statistics", "", "family:ipv6", nat),
+	SOURCE("show ipv6 nat rules", "dropped/{}", "family:ipv6 reason=@", nat_drops),
+	SOURCE("show ipv6 nat rules", "rules/[]", "family:ipv6 line=line", nat_lines),
+	SOURCE("show ipv6 nat pools", "[]", "family:ipv6 pool=name", nat_pools),
+	SOURCE("show track", "[]", "track=id", tracks),
+	SOURCE("show ip sla statistics", "[]", "sla=id destination=destination", slas),
+	SOURCE("show vrrp statistics", "[]", "interface=interface group=group family=family",
+	       vrrps),
+	SOURCE("show vrrp statistics", "[]/counters/drops/{}",
+	       "interface=interface group=group family=family reason=@", vrrp_drops),
+	SOURCE("show vrrp process", "", "", vrrpd),
+	SOURCE("show logging hosts", "[]", "host=address vrf=vrf transport=transport", hosts),
+};
+const size_t n_metric_sources = ARRAY_LEN(metric_sources);
