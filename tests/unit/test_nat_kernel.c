@@ -40,6 +40,14 @@ static struct {
 	uint64_t seed;
 	const struct policy *pol;
 	uint32_t n_sent, n_translated, n_answered, n_refused;
+	/* Tuples that connections of this policy have: as they left, and as answers to what came.
+	 */
+	struct left {
+		struct rtr_addr src, dst;
+		uint16_t sport, dport;
+		uint8_t proto;
+	} left[2 * PACKETS];
+	size_t n_left;
 } k;
 
 static unsigned below(unsigned n)
@@ -473,6 +481,20 @@ static void differ(const struct pol_packet *p, const struct pol_verdict *v, cons
 	ck_abort_msg("the judge and the kernel differ");
 }
 
+/* Another connection looks like this already: two forwards may lead one client to one server, or
+ * the server has spoken to the client. The kernel then takes another source port. */
+static bool is_taken(const struct pol_packet *p, const struct seen *s)
+{
+	for (size_t i = 0; i < k.n_left; i++) {
+		const struct left *l = &k.left[i];
+
+		if (l->proto == p->proto && l->sport == p->sport && l->dport == s->dport &&
+		    !rtr_addr_cmp(&l->src, &p->src) && !rtr_addr_cmp(&l->dst, &s->dst))
+			return true;
+	}
+	return false;
+}
+
 /* Does it leave as the judge says? */
 static const char *wrong(const struct pol_packet *p, const struct pol_verdict *v,
 			 const struct seen *s)
@@ -493,7 +515,9 @@ static const char *wrong(const struct pol_packet *p, const struct pol_verdict *v
 			return "destination port";
 	}
 	if (!v->snat.on)
-		return rtr_addr_cmp(&s->src, &src) || s->sport != p->sport ? "source" : NULL;
+		return rtr_addr_cmp(&s->src, &src) || (s->sport != p->sport && !is_taken(p, s))
+			       ? "source"
+			       : NULL;
 	if (v->snat.prefix) {
 		nat_xlate_addr(&v->snat, &src);
 		return rtr_addr_cmp(&s->src, &src) ? "source network" : NULL;
@@ -563,6 +587,8 @@ static void try(const struct pol_packet *p, unsigned in, const char *conf)
 	what = wrong(p, &v, &s);
 	if (what)
 		differ(p, &v, &s, what, conf);
+	k.left[k.n_left++] = (struct left){ s.src, s.dst, s.sport, s.dport, p->proto };
+	k.left[k.n_left++] = (struct left){ p->dst, p->src, p->dport, p->sport, p->proto };
 	k.n_translated += v.dnat.on || v.snat.on;
 	answer(p, &v, &s, conf);
 }
@@ -582,6 +608,7 @@ static void one_policy(void)
 		return;
 	}
 	flush();
+	k.n_left = 0;
 	for (size_t n = 0; k.pol->nat && n < PACKETS; n++) {
 		struct pol_packet p;
 		unsigned in;
