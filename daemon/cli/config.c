@@ -465,8 +465,24 @@ static void run_commit(struct cmd_ctx *c)
 	submit(s, confirmed ? minutes * 60 : 0, after_commit);
 }
 
+static void say_good(void *arg, const char *text)
+{
+	struct cmd_ctx *c = arg;
+
+	tell(c->s, text);
+	cmd_puts(c, "The candidate is good.\n");
+	cmd_done(c);
+}
+
+static void stop_commit_check(struct cmd_ctx *c)
+{
+	txn_get_preview()->stop(c);
+	cmd_done(c);
+}
+
 static void run_commit_check(struct cmd_ctx *c)
 {
+	const struct txn_preview *p = txn_get_preview();
 	struct strbuf b = STRBUF_INIT;
 
 	if (txn_check(c->s->log.base, c->s->ed.root, 0, &b))
@@ -474,9 +490,13 @@ static void run_commit_check(struct cmd_ctx *c)
 	tell(c->s, strbuf_str(&b));
 	if (!c->status && c->s->log.base != txn_running())
 		stale(c);
-	if (!c->status)
-		cmd_puts(c, "The candidate is good.\n");
 	strbuf_fini(&b);
+	if (c->status)
+		return;
+	if (p->start && p->start(c->s->log.base, c->s->ed.root, say_good, c))
+		cmd_pend(c);
+	else
+		cmd_puts(c, "The candidate is good.\n");
 }
 
 static void run_rebase(struct cmd_ctx *c)
@@ -575,7 +595,7 @@ static const struct cmd cmds[] = {
 	  "Make the candidate the running configuration", .run = run_commit,
 	  .where = CMD_CANDIDATE },
 	{ "commit check", "Only check the candidate", .run = run_commit_check,
-	  .where = CMD_CANDIDATE },
+	  .interrupt = stop_commit_check, .where = CMD_CANDIDATE },
 	{ "rebase", "Put the candidate's lines on top of what runs now", .run = run_rebase,
 	  .where = CMD_CANDIDATE },
 	{ "discard", "Start again from what runs now", .run = run_discard, .where = CMD_CANDIDATE },

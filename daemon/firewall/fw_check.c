@@ -437,6 +437,12 @@ static void check_ifaces(struct check *c)
 		if (z && !fw_named(c->new, &zone_type, z->zone))
 			check_error(c, &z->rec, "there is no zone security %s, used by %s", z->zone,
 				    i->name);
+		/* Behind prerouting packets of a VRF come by the device of the VRF, which all its
+		 * interfaces share. */
+		if (z && i->vrf)
+			check_error(c, &z->rec,
+				    "%s is in VRF %s, whose interfaces zones cannot tell apart",
+				    i->name, i->vrf);
 		if (z && i->bridge_group)
 			check_error(c, &z->rec, "%s is a port of BVI%u: name that", i->name,
 				    i->bridge_group);

@@ -34,6 +34,9 @@ static struct {
 	struct ct_change *walk;
 	const struct policy *old, *new;
 	void (*done)(const char *text);
+	void (*preview)(void *arg, const char *text); /* NULL: the walk is of a commit */
+	void *preview_arg;
+	uint64_t would_end;
 	struct way *ways;
 } k;
 
@@ -97,25 +100,8 @@ static const struct pol_world world = { .route = route, .urpf = urpf };
 
 /* ---- one connection ---- */
 
-/* What the line that admitted it asks for, and the table does not keep. */
-static void hint(const struct policy *p, pol_id id, struct pol_packet *pkt)
-{
-	const struct pol_rule *r = policy_rule(p, id, NULL);
-
-	if (!r)
-		return;
-	if (r->dscp)
-		pkt->dscp = (uint8_t)__builtin_ctzll(r->dscp);
-	pkt->ttl = MIN(MAX(pkt->ttl, r->ttl_lo), r->ttl_hi);
-	pkt->len = MIN(MAX(pkt->len, r->len_lo), r->len_hi);
-	for (size_t i = 0; i < r->n_services; i++) {
-		if (r->services[i].n_flags && r->services[i].proto == pkt->proto)
-			pkt->tcp_flags = r->services[i].flags[0].value;
-	}
-}
-
 /* Its first packet, as far as it can be told. */
-static struct pol_packet first_packet(const struct ct_entry *e)
+static struct pol_packet first_packet(const struct ct_entry *e, struct pol_past *past)
 {
 	const struct ct_tuple *t = &e->orig;
 	const struct shadow_link *l = shadow_link_by_index((int)ct_iif(e));
@@ -128,18 +114,20 @@ static struct pol_packet first_packet(const struct ct_entry *e)
 		.dport = t->dport,
 		.icmp_type = t->icmp_type,
 		.icmp_code = t->icmp_code,
-		.tcp_flags = 0x02, /* SYN */
-		.ttl = 64,
-		.len = 60,
 		.state = POL_NEW,
+		.past = past,
 	};
 
+	*past = (struct pol_past){
+		.old = k.old,
+		.in = e->label[0] & ~POL_LABEL_WAIT,
+		.pair = e->label[1] & ~POL_LABEL_PASS,
+		.out = e->label[2] & ~POL_LABEL_WAIT,
+	};
 	if (l)
 		rtr_strlcpy(p.iif, l->name, IFNAMSIZ);
 	else if (!way(&t->src)->local)
 		rtr_strlcpy(p.iif, way(&t->src)->oif, IFNAMSIZ);
-	for (unsigned i = 0; i < 3; i++)
-		hint(k.old, e->label[i] & ~(POL_LABEL_PASS | POL_LABEL_WAIT), &p);
 	return p;
 }
 
@@ -182,11 +170,13 @@ static bool lost_name(const struct pol_packet *p)
 	return false;
 }
 
-/* What the old policy would not have let in either was judged by what cannot be told any more: it
- * stays, unless the very line that admitted it is gone. */
+/* What the old policy would not have let in either came by other ways (expected by a helper, begun
+ * before there was a policy, routed otherwise now): it stays, unless the very line that admitted
+ * it is gone. */
 static enum ct_verdict judge(void *arg, const struct ct_entry *e)
 {
-	struct pol_packet p = first_packet(e);
+	struct pol_past past;
+	struct pol_packet p = first_packet(e, &past);
 
 	if (lost_name(&p))
 		return CT_END;
@@ -204,6 +194,24 @@ static void walk_end(void)
 	k.ways = NULL;
 	k.old = policy_unref(k.old);
 	k.new = policy_unref(k.new);
+	k.preview = NULL;
+}
+
+/* Takes over both policies. */
+static bool walk_start(const struct policy *old, const struct policy *new, ct_judge_fn fn,
+		       ct_change_fn done)
+{
+	int error;
+
+	k.old = old;
+	k.new = new;
+	if (new &&old &&new->stateful) {
+		k.ways = xcalloc(WAYS, sizeof(*k.ways));
+		k.walk = ct_rejudge(NULL, fn, done, NULL, &error);
+	}
+	if (!k.walk)
+		walk_end();
+	return k.walk;
 }
 
 static void walked(void *arg, const struct ct_change_result *r)
@@ -222,6 +230,37 @@ static void walked(void *arg, const struct ct_change_result *r)
 			  (unsigned long long)r->judged, (unsigned long long)r->ended);
 	walk_end();
 	done(text ? text : "");
+	free(text);
+}
+
+/* ---- what a candidate would end ---- */
+
+static enum ct_verdict foresee(void *arg, const struct ct_entry *e)
+{
+	k.would_end += judge(arg, e) == CT_END;
+	return CT_KEEP;
+}
+
+static void tell_preview(const char *text)
+{
+	void (*done)(void *arg, const char *text) = k.preview;
+	void *arg = k.preview_arg;
+
+	walk_end();
+	done(arg, text);
+}
+
+static void foreseen(void *arg, const struct ct_change_result *r)
+{
+	char *text = NULL;
+
+	if (r->error)
+		text = xasprintf("warning: live sessions could not be checked: %s\n",
+				 strerror(-r->error));
+	else if (k.would_end)
+		text = xasprintf("warning: this commit ends %llu of %llu live sessions\n",
+				 (unsigned long long)k.would_end, (unsigned long long)r->judged);
+	tell_preview(text ? text : "");
 	free(text);
 }
 
@@ -260,28 +299,48 @@ static bool same_policy(const struct rec *a, const struct rec *b)
 static bool after_commit(const struct rec *old, const struct rec *new,
 			 void (*done)(const char *text))
 {
-	time_t now = time(NULL);
-	int error;
+	const struct policy *p;
+
+	if (same_policy(old, new))
+		return false;
+	/* A commit goes before what only looks. */
+	if (k.preview) {
+		ct_change_cancel(k.walk);
+		tell_preview("");
+	}
+	p = policy_ref(policy_running());
+	k.done = done;
+	return walk_start(policy_build(old, p, time(NULL), NULL), p, judge, walked);
+}
+
+static bool preview(const struct rec *old, const struct rec *new,
+		    void (*done)(void *arg, const char *text), void *arg)
+{
+	const struct policy *p;
 
 	if (same_policy(old, new) || k.walk)
 		return false;
-	k.new = policy_ref(policy_running());
-	k.old = policy_build(old, k.new, now, NULL);
-	if (!k.new || !k.old || !k.new->stateful) {
-		walk_end();
+	p = policy_ref(policy_running());
+	k.would_end = 0;
+	if (!walk_start(p, policy_build(new, p, time(NULL), NULL), foresee, foreseen))
 		return false;
-	}
-	k.done = done;
-	k.ways = xcalloc(WAYS, sizeof(*k.ways));
-	k.walk = ct_rejudge(NULL, judge, walked, NULL, &error);
-	if (!k.walk)
-		walk_end();
-	return k.walk != NULL;
+	k.preview = done;
+	k.preview_arg = arg;
+	return true;
+}
+
+static void preview_stop(void *arg)
+{
+	if (!k.preview || k.preview_arg != arg)
+		return;
+	ct_change_cancel(k.walk);
+	walk_end();
 }
 
 void fw_commit_init(void)
 {
 	txn_after_publish(after_commit);
+	txn_set_preview(&(struct txn_preview){ preview, preview_stop });
 }
 
 void fw_commit_fini(void)

@@ -292,6 +292,21 @@ struct pol_packet {
 	/* What the TLS client asks for, in small letters; "": nothing. NULL: not known yet, then a
 	 * line with a server name matches, and permits until it is known. */
 	const char *server_name;
+	/* Set for a connection that lives: of its first packet DSCP, TTL, length and TCP flags are
+	 * not known. */
+	const struct pol_past *past;
+	bool past_class; /* judged by the class that admitted it */
+};
+
+/*
+ * What is known of the past of a live connection. A line that asks for DSCP, TTL, length or TCP
+ * flags counts as met when it is the line that admitted the connection, or stands in a list of the
+ * class that did, and asked for the same then; all other such lines count as not met, be they
+ * permits or denies.
+ */
+struct pol_past {
+	const struct policy *old; /* that the connection was judged by last */
+	pol_id in, pair, out;     /* its labels, without their bits */
 };
 
 enum pol_stage {

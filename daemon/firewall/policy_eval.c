@@ -29,6 +29,56 @@ static bool has_ports(uint8_t proto)
 	       proto == IPPROTO_DCCP || proto == IPPROTO_UDPLITE;
 }
 
+/* ---- connections that live ---- */
+
+static bool asks_flags(const struct pol_rule *r)
+{
+	for (size_t i = 0; i < r->n_services; i++) {
+		if (r->services[i].n_flags)
+			return true;
+	}
+	return false;
+}
+
+/* For what the connection table does not keep. */
+static bool asks_more(const struct pol_rule *r)
+{
+	return r->dscp || r->ttl_lo || r->ttl_hi != UINT8_MAX || r->len_lo ||
+	       r->len_hi != UINT16_MAX || asks_flags(r);
+}
+
+static bool asks_same_flags(const struct pol_rule *a, const struct pol_rule *b)
+{
+	if (a->n_services != b->n_services)
+		return !asks_flags(a) && !asks_flags(b);
+	for (size_t i = 0; i < a->n_services; i++) {
+		const struct pol_service *x = &a->services[i], *y = &b->services[i];
+
+		if (x->n_flags != y->n_flags ||
+		    memcmp(x->flags, y->flags, x->n_flags * sizeof(*x->flags)))
+			return false;
+	}
+	return true;
+}
+
+static bool asked_same(const struct policy *old, const struct pol_rule *r)
+{
+	const struct pol_rule *o = policy_rule(old, r->id, NULL);
+
+	return o && o->dscp == r->dscp && o->ttl_lo == r->ttl_lo && o->ttl_hi == r->ttl_hi &&
+	       o->len_lo == r->len_lo && o->len_hi == r->len_hi && asks_same_flags(o, r);
+}
+
+static bool was_met(const struct pol_packet *pkt, const struct pol_rule *r)
+{
+	const struct pol_past *p = pkt->past;
+	bool class_line = pkt->past_class && r->action == POL_PERMIT;
+
+	return (r->id == p->in || r->id == p->out || class_line) && asked_same(p->old, r);
+}
+
+/* ---- lines ---- */
+
 static bool service_match(const struct pol_service *s, const struct pol_packet *pkt)
 {
 	if (s->proto != POL_PROTO_ANY && s->proto != pkt->proto)
@@ -41,7 +91,13 @@ static bool service_match(const struct pol_service *s, const struct pol_packet *
 	       (!s->dport || pol_ports_has(s->dport, pkt->dport)) &&
 	       (!s->has_icmp_type || s->icmp_type == pkt->icmp_type) &&
 	       (!s->has_icmp_code || s->icmp_code == pkt->icmp_code) &&
-	       flags_match(s, pkt->tcp_flags);
+	       (pkt->past || flags_match(s, pkt->tcp_flags));
+}
+
+static bool header_match(const struct pol_rule *r, const struct pol_packet *pkt)
+{
+	return (!r->dscp || r->dscp >> pkt->dscp & 1) && pkt->ttl >= r->ttl_lo &&
+	       pkt->ttl <= r->ttl_hi && pkt->len >= r->len_lo && pkt->len <= r->len_hi;
 }
 
 static bool name_match(const struct pol_rule *r, const struct pol_packet *pkt)
@@ -54,8 +110,7 @@ bool pol_rule_match(const struct pol_rule *r, const struct pol_packet *pkt)
 {
 	if (!r->active || r->family != pkt->family || (r->fragments && !pkt->later_fragment) ||
 	    (r->states && !(r->states >> pkt->state & 1)) ||
-	    (r->dscp && !(r->dscp >> pkt->dscp & 1)) || pkt->ttl < r->ttl_lo ||
-	    pkt->ttl > r->ttl_hi || pkt->len < r->len_lo || pkt->len > r->len_hi ||
+	    (pkt->past ? asks_more(r) && !was_met(pkt, r) : !header_match(r, pkt)) ||
 	    (r->src && !pol_addrs_has(r->src, &pkt->src)) ||
 	    (r->dst && !pol_addrs_has(r->dst, &pkt->dst)) || !name_match(r, pkt))
 		return false;
@@ -230,6 +285,13 @@ static uint16_t zone_of(const struct policy *p, const char *ifname)
 bool pol_class_match(const struct pol_class *c, const struct pol_packet *pkt,
 		     const struct pol_rule **ret)
 {
+	struct pol_packet past;
+
+	if (pkt->past && c->id == pkt->past->pair) {
+		past = *pkt;
+		past.past_class = true;
+		pkt = &past;
+	}
 	for (size_t i = 0; i < c->n_matches; i++) {
 		const struct pol_list *l = pkt->family == AF_INET6 ? c->matches[i].list6
 								   : c->matches[i].list4;

@@ -139,7 +139,12 @@ static void add_members(struct build *b, struct ifaces *l, const struct rec *gro
 
 	recvec_foreach(v, i) {
 		struct pol_iface *p = iface_get(l, iface_kernel_name(i->name));
+		const struct iface *conf = iface_find(b->model, i->name);
 
+		if (conf && conf->vrf)
+			build_error(b, &i->rec,
+				    "%s is in VRF %s, whose interfaces zones cannot tell apart",
+				    i->name, conf->vrf);
 		if (p->zone && p->zone != zone)
 			build_error(b, &i->rec, "%s is in another zone already", i->name);
 		p->zone = zone;

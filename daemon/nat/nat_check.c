@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What is wrong with a policy, told at the line. Pure: the policy is complete, nothing is asked. */
 #include "domain.h"
+#include "iface/iface.h"
 #include "nat/nat.h"
 #include "nft/nft.h"
 
@@ -268,6 +269,28 @@ static bool has_side(const struct nat_policy *p, unsigned fam, enum nat_side sid
 	return false;
 }
 
+/* The hooks meet a packet of a VRF twice, the second time by the device of the VRF, which all its
+ * interfaces share: sides cannot be told there. */
+static void check_vrfs(struct check *c, const struct rec *model)
+{
+	const struct iface *i;
+
+	recvec_foreach(rec_kids(model, &iface_type), i) {
+		struct sch_type *const types[] = { nat_if_types[0], nat_if_types[1],
+						   &nat_npt_type };
+
+		for (size_t k = 0; i->vrf && k < ARRAY_LEN(types); k++) {
+			const struct recvec *v = rec_kids(&i->rec, types[k]);
+
+			if (v->len)
+				check_error(c, v->v[0],
+					    "%s is in VRF %s: addresses are translated outside of "
+					    "VRFs only",
+					    i->name, i->vrf);
+		}
+	}
+}
+
 /* What the rules need of the kernel. */
 static void check_kernel(struct check *c, const struct nat_family *f)
 {
@@ -294,6 +317,7 @@ void nat_check_policy(const struct nat_policy *p, const struct rec *model, struc
 {
 	struct ctx x = { p, c };
 
+	check_vrfs(c, model);
 	for (unsigned fam = 0; fam < 2; fam++) {
 		const struct nat_family *f = &p->f[fam];
 

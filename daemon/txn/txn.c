@@ -47,6 +47,7 @@ static struct {
 	uint64_t sec_ns;
 	txn_hook_fn hook[32];
 	txn_after_fn after;
+	struct txn_preview preview;
 	size_t n_hooks;
 	struct txn_stats stats;
 } t;
@@ -86,6 +87,16 @@ void txn_on_publish(txn_hook_fn fn)
 void txn_after_publish(txn_after_fn fn)
 {
 	t.after = fn;
+}
+
+void txn_set_preview(const struct txn_preview *p)
+{
+	t.preview = *p;
+}
+
+const struct txn_preview *txn_get_preview(void)
+{
+	return &t.preview;
 }
 
 static void after_ms(struct event *ev, unsigned ms)

@@ -83,6 +83,16 @@ typedef bool (*txn_after_fn)(const struct rec *old, const struct rec *new,
 			     void (*done)(const char *text));
 void txn_after_publish(txn_after_fn fn);
 
+/* For `commit check`: what a good candidate would do to what lives. True: done(arg) is called once,
+ * from the loop, with lines for the operator, unless `stop` is called before. One only. */
+struct txn_preview {
+	bool (*start)(const struct rec *old, const struct rec *new,
+		      void (*done)(void *arg, const char *text), void *arg);
+	void (*stop)(void *arg);
+};
+void txn_set_preview(const struct txn_preview *p);
+const struct txn_preview *txn_get_preview(void);
+
 /* Check alone: `commit check`, rtrd -t. Returns the number of errors; texts in ret. */
 #define TXN_CHECK_OFFLINE   1u /* rtrd -t: no running box to ask */
 #define TXN_CHECK_CONFIRMED 2u /* struct check: confirmed */

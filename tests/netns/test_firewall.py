@@ -357,6 +357,24 @@ def test_recheck(net):
         s.close()
 
 
+def test_what_a_candidate_would_end(net):
+    r1, lan, server = net.r1, net.lan, net.server
+    for v in (4, 6):
+        set_list(r1, v, ["permit tcp any any eq 80", "permit tcp any any eq 81 ttl gt 3"])
+    held = [tcp(lan, WAN[v], p, keep=True) for v in (4, 6) for p in (80, 81)]
+    n = r1.json("show conntrack count")["connections"]
+    for lines, ends in ((["no 10"], 1), (["5 remark x"], 0), (["20 permit tcp any any eq 81 ttl gt 2"], 1)):
+        out = r1.cli("configure candidate", "ip access-list extended T", *lines, "commit check", "abort")
+        said = f"% Warning: this commit ends {ends} of {n} live sessions\n" in out
+        assert said == bool(ends) and "The candidate is good." in out, out
+    assert r1.json("show conntrack count")["connections"] == n
+    # It does not stand in the way of commits, nor they in its.
+    out = r1.cli("configure candidate", "ip access-list extended T", "no 10", "commit check", "commit", "end")
+    assert "this commit ends 1 of" in out and ", 1 ended" in out, out
+    for s in held:
+        s.close()
+
+
 def test_own_session(net):
     """A commit that would cut an SSH session off asks for a way back."""
     r1, lan = net.r1, net.lan

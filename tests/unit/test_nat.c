@@ -522,6 +522,10 @@ START_TEST(refusals)
 {
 	REFUSED("there is no access list NONE", "ip nat inside source list NONE interface out0");
 	type_line("no ip nat inside source list NONE");
+	REFUSED("eth9 is in VRF RED", "vrf definition RED", "interface eth9", "vrf forwarding RED",
+		"ip nat inside", "ip nat inside source static 10.9.9.9 203.0.113.99");
+	type_line("no ip nat inside source static 10.9.9.9 203.0.113.99");
+	type_line("no interface eth9");
 	REFUSED("there is no pool P", "ip nat inside source list LAN pool P overload");
 	REFUSED("above the last", "ip nat pool P 203.0.113.9 203.0.113.8 prefix-length 24");
 	REFUSED("not in 203.0.113.0/29", "ip nat pool P 203.0.113.6 203.0.113.9 prefix-length 29");

@@ -373,6 +373,75 @@ START_TEST(zones)
 }
 END_TEST
 
+/* ---- connections that live ---- */
+
+static struct pol_past past;
+
+/* What runs now is the past of connections with these labels. */
+static void remember(const char *list, size_t line, const char *pair)
+{
+	policy_unref(past.old);
+	past = (struct pol_past){ .old = policy_ref(pol) };
+	if (list)
+		past.in = policy_list(pol, AF_INET, list)->rules[line]->id;
+	for (size_t i = 0; pair && i < pol->n_pairs; i++) {
+		if (!strcmp(pol->pairs[i].name, pair))
+			past.pair = pol->pairs[i].classes[0].id;
+	}
+}
+
+static bool lives(const char *text)
+{
+	struct pol_world w = { .route = route, .urpf = urpf, .now = NOW };
+	struct pol_packet p = packet(text);
+	struct pol_verdict v;
+
+	p.past = &past;
+	policy_eval(pol, &p, &w, &v);
+	return v.action == POL_PERMIT;
+}
+
+/* A line that asks for what is not known any more is met by the connection that it admitted. */
+START_TEST(live_connections)
+{
+	static const char *const web = "eth0 tcp 10.0.0.2 1 10.1.0.2 80";
+
+	conf("ip access-list extended T\n 10 permit tcp any any eq 80 dscp ef ttl gt 10\n"
+	     " 20 permit udp any any length gt 100\ninterface eth0\n ip access-group T in\n");
+	remember("T", 0, NULL);
+	ck_assert(lives(web));
+	ck_assert(!lives("eth0 udp 10.0.0.2 1 10.1.0.2 80")); /* admitted by another line */
+	ck_assert(!lives("eth0 tcp 10.0.0.2 1 10.1.0.2 81")); /* known, and no match */
+	conf("ip access-list extended T\n 5 deny tcp any any match-all +syn -ack\n"
+	     " 6 deny tcp any any ttl lt 200\n");
+	ck_assert(lives(web));
+	conf("ip access-list extended T\n 7 deny tcp any any\n");
+	ck_assert(!lives(web));
+	conf("ip access-list extended T\n no 7\n 10 permit tcp any any eq 80 dscp af11 ttl gt 10\n");
+	ck_assert(!lives(web));
+	conf("ip access-list extended T\n 10 permit tcp any any eq 80,443 dscp ef ttl gt 10 log\n");
+	ck_assert(lives(web));
+	conf("ip access-list extended T\n no 10\n 30 permit tcp any any eq 80 dscp ef ttl gt 10\n");
+	ck_assert(!lives(web));
+
+	/* By a class: its lines, as they asked then. */
+	conf("interface eth0\n no ip access-group T in\n");
+	conf(ZONES "ip access-list extended C\n 10 deny tcp any any ttl lt 5\n"
+		   " 20 permit tcp any any dscp ef\nclass-map type inspect match-any K\n"
+		   " match access-group name C\npolicy-map type inspect P\n class type inspect K\n"
+		   "  inspect\nzone-pair security X source IN destination OUT\n"
+		   " service-policy type inspect P\n");
+	remember(NULL, 0, "X");
+	ck_assert(lives(web));
+	past.pair++;
+	ck_assert(!lives(web));
+	past.pair--;
+	conf("ip access-list extended C\n 20 permit tcp any any dscp af11\n");
+	ck_assert(!lives(web));
+	past.old = policy_unref(past.old);
+}
+END_TEST
+
 START_TEST(class_kinds)
 {
 	conf(ZONES
@@ -710,6 +779,12 @@ START_TEST(checks)
 		"used by class-map C");
 	refused("class-map type inspect match-any C\nmatch protocol nonsense", "unknown protocol");
 	refused("policy-map type inspect P\nclass type inspect NO\ndrop", "used by policy-map P");
+	refused("zone security A\nvrf definition RED\ninterface eth0\nvrf forwarding RED\n"
+		"zone-member security A",
+		"eth0 is in VRF RED");
+	refused("zone security A\nmember interface-group G\nobject-group interface G\n"
+		"interface eth0\nvrf definition RED\ninterface eth0\nvrf forwarding RED",
+		"eth0 is in VRF RED");
 	refused("zone security A\nmember interface-group NO", "NO, used by zone A");
 	refused("interface eth0\nip address 10.0.0.1/24\n"
 		"ip verify unicast source reachable-via feasible\nip route 0.0.0.0/0 10.0.0.9 250",
@@ -766,6 +841,7 @@ static Suite *suite(void)
 	TCase *t = tcase_create("policy");
 
 	tcase_add_checked_fixture(t, set_up, tear_down);
+	tcase_add_test(t, live_connections);
 	tcase_add_test(t, zone_typed_below_an_interface);
 	tcase_add_test(t, rules);
 	tcase_add_test(t, rules6);
