@@ -65,3 +65,5 @@ fastpath/xdp/express_clock.bpf.o: include/rtr/express.h include/rtr/drop.h
 noinst_LIBRARIES += libfib.a
 libfib_a_SOURCES = fastpath/eligible.c fastpath/eligible.h fastpath/fib.h fastpath/fib_ctl.h \
 	fastpath/fib_defer.h fastpath/fib_lookup.c fastpath/fib_priv.h fastpath/fib_query.c
+libfp_a_SOURCES += fastpath/umem.c fastpath/umem.h fastpath/xsk.c fastpath/xsk.h
+libfp_a_SOURCES += fastpath/worker.c fastpath/worker.h fastpath/worker_impl.h fastpath/worker_slow.c fastpath/worker_flow.c

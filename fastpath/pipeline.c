@@ -231,7 +231,7 @@ static inline bool word0_passes(const struct fp_pipe *p, uint64_t word0, uint32_
                                                                                                    \
 		if (!word0_passes(p, h->word0, h->line))                                           \
 			return false;                                                              \
-		if (b->key##v[k].proto == IPPROTO_TCP &&                                           \
+		if (flow_w0_flags(h->word0) & FLOW_F_TCP &&                                        \
 		    !tcp_passes(b->data[i] + (L4_OFF), b->l3_len[i] - (IP_LEN), h->word0,          \
 				&h->own->tcp, &h->twin->tcp, egress,                               \
 				__atomic_load_n(&h->twin->egress, __ATOMIC_RELAXED)))              \
@@ -399,7 +399,7 @@ static inline void advance(struct flow_tcp *t, uint32_t egress, const uint8_t *h
 		__atomic_fetch_add(&own->count, FLOW_COUNT_ONE(b->l3_len[i]), __ATOMIC_RELAXED);   \
 		if (__atomic_load_n(&own->time, __ATOMIC_RELAXED) != p->now)                       \
 			__atomic_store_n(&own->time, p->now, __ATOMIC_RELAXED);                    \
-		if (b->key##v[k].proto == IPPROTO_TCP)                                             \
+		if (flow_w0_flags(b->hit##v[k].word0) & FLOW_F_TCP)                                \
 			advance(&own->tcp, __atomic_load_n(&own->egress, __ATOMIC_RELAXED),        \
 				b->data[i] + p->adj[b->adj[i]].len + (L4_OFF_BACK),                \
 				b->l3_len[i] - (L4_OFF_BACK));                                     \

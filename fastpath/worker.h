@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What: a worker: takes frames from the sockets of its interfaces, forwards those that can be
+ * forwarded, and gives the rest to the kernel.
+ *
+ *	rx burst -> checksums completed -> pipeline.h (flow hits) -> tx rings -> kick
+ *	                 \-> the others one by one: parse, route, insert a flow -> tx, punt or drop
+ *
+ * What is routed here is what the kernel would route without a thought. Whatever would make it
+ * think - options, a hop that runs out, a packet that does not fit, a neighbour that is not known,
+ *a route that is no plain one, the way back out of the interface it came in by - is punted: the
+ * kernel is the complete router, and the answer is its own.
+ *
+ * Flows are a cache of routes: stateless, with the interface as a part of the key (zone), so that
+ * each packet is judged by the rules of the interface it came by. A flow begins on the worker's
+ * path. It is moved to the express path when all that the worker had of it has left: after the
+ *frames that were in the ring before the flow was known, and with none counted in flight.
+ *
+ * Each frame that comes in is counted once: forwarded, punted, or dropped with its reason.
+ *
+ * Owns: its sockets, buffers, counters. Threads: its own; ports change only while it is paused;
+ * counters may be read by any. Failure: a counted drop.
+ */
+#ifndef FP_WORKER_H
+#define FP_WORKER_H
+
+#include "pipeline.h"
+#include "rtr/drop.h"
+#include "xsk.h"
+
+#define FP_PORTS_MAX 64
+#define FP_SOCKS_MAX 64 /* of a worker: 6 bits in a frame's byte */
+
+/* Why a packet is the kernel's. */
+#define FP_TO_KERNEL(X)                                                                            \
+	X(PARSE, "not plain IP")                                                                   \
+	X(TTL, "hop limit runs out")                                                               \
+	X(ROUTE, "no plain route")                                                                 \
+	X(NEIGH, "neighbour not known yet")                                                        \
+	X(MTU, "does not fit")                                                                     \
+	X(EGRESS, "egress is on the kernel plane")                                                 \
+	X(BACK, "out of the interface it came in by")                                              \
+	X(FLOW, "flow is the kernel's")
+
+enum fp_to_kernel {
+#define X(id, text) FP_TK_##id,
+	FP_TO_KERNEL(X)
+#undef X
+		FP_TK__MAX
+};
+
+enum fp_way {
+	FP_WAY_SEND,   /* by the adjacency */
+	FP_WAY_KERNEL, /* local, or by an interface of the kernel's: the whole flow */
+	FP_WAY_ANSWER, /* unreachable, or not known for now: this packet is the kernel's */
+	FP_WAY_NEIGH,  /* a plain route, but its neighbour is not known */
+	FP_WAY_DROP,   /* as the kernel would, without a word to the sender: ret->drop */
+};
+
+struct fp_ask {
+	uint8_t family;
+	unsigned ifindex; /* that it came in by */
+	const uint8_t *src, *dst;
+	uint16_t sport_be, dport_be; /* 0 without */
+	uint8_t proto, tos;
+};
+
+struct fp_answer {
+	uint32_t adj;
+	uint8_t drop;
+};
+
+struct fp_worker_ops {
+	/* Route and source address: the way that the kernel would choose. */
+	enum fp_way (*route)(void *ctx, const struct fp_ask *ask, struct fp_answer *ret);
+	/* 0, or a drop reason. */
+	enum rtr_drop (*punt)(void *ctx, unsigned ifindex, const uint8_t *frame, uint32_t len,
+			      uint64_t now_ns);
+	void *ctx;
+};
+
+/* Written by the worker, read by any. */
+struct fp_wcount {
+	uint64_t rx, rx_bytes;
+	uint64_t forwarded; /* came in here */
+	uint64_t tx;        /* went out here */
+	uint64_t punt[FP_TK__MAX];
+	uint64_t drop[RTR_DROP__MAX];
+};
+
+/* One socket: a queue of an interface. A worker has any number of a port's; it sends by the first.
+ */
+struct fp_wport {
+	bool used;
+	bool partial;     /* senders may leave checksums to the NIC */
+	bool express_in;  /* flows from here may go by XDP */
+	bool express_out; /* XDP can redirect to it */
+	uint16_t zone;
+	uint8_t slot; /* of the port, as in adjacencies */
+	unsigned ifindex;
+	uint8_t mac[6];
+	uint32_t missing; /* frames that its fill ring shall get */
+	uint64_t *beat;   /* in the control map; NULL: none */
+	struct fp_xsk xsk;
+};
+
+struct fp_worker_stats {
+	uint64_t bursts, packets, sleeps;
+	uint64_t inserted, refused; /* flows */
+	uint64_t promoted, forced;  /* moved to the express path; with frames perhaps on the way */
+	uint64_t reconciled;        /* flows whose lost frames were taken out of the count */
+};
+
+struct fp_worker_conf {
+	unsigned id;
+	uint32_t n_frames;
+	const struct fp_flow *flows;
+	struct fp_flow_worker *fw;
+	const struct fp_adj *adj;
+	uint32_t n_adj;
+	const uint32_t *adj_gen; /* odd while an adjacency changes; NULL: they stand still */
+	struct fp_worker_ops ops;
+};
+
+struct fp_worker;
+
+int fp_worker_new(const struct fp_worker_conf *conf, struct fp_worker **ret);
+struct fp_worker *fp_worker_free(struct fp_worker *w);
+
+/* While the worker does not run. The socket becomes the worker's; its fill ring is filled with n
+ * frames. -ENOBUFS: not so many are free; -ENOSPC: too many sockets. */
+int fp_worker_port_add(struct fp_worker *w, const struct fp_wport *port, uint32_t n);
+/* All sockets of the port. */
+void fp_worker_port_del(struct fp_worker *w, unsigned slot);
+/* The n-th socket of the port; NULL: there is none. */
+struct fp_wport *fp_worker_port(struct fp_worker *w, unsigned slot, unsigned n);
+const struct fp_umem *fp_worker_umem(const struct fp_worker *w);
+
+/* One turn over all ports; how many packets there were. */
+unsigned fp_worker_round(struct fp_worker *w, uint64_t now_ns);
+/* Its sockets live from now on for EXPRESS_BEAT_MAX_NS. */
+void fp_worker_beat(struct fp_worker *w, uint64_t now_ns);
+
+const struct fp_wcount *fp_worker_count(const struct fp_worker *w, unsigned slot);
+struct fp_worker_stats *fp_worker_stats(struct fp_worker *w);
+const char *fp_to_kernel_text(unsigned why);
+
+/* Descriptors of its sockets, to wait for frames; returns how many. */
+struct pollfd;
+unsigned fp_worker_pollfds(const struct fp_worker *w, struct pollfd *ret, unsigned max);
+
+#endif

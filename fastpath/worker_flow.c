@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Flows of a worker: what is inserted, and when a flow may take the express path. */
+#include "worker_impl.h"
+
+#include "wire.h"
+
+#include <errno.h>
+
+/* Units of 16.8 ms without a packet until a flow is forgotten: a cache of routes, so a minute; the
+ * kernel's are not counted by XDP, and looked at again after 10 s. */
+#define IDLE_UNITS   (60 * NSEC_PER_SEC >> FLOW_TIME_SHIFT)
+#define KERNEL_UNITS (10 * NSEC_PER_SEC >> FLOW_TIME_SHIFT)
+/* A stream that never lets its count come down to zero is moved anyway (FASTPLANE 2). */
+#define FORCE_NS NSEC_PER_SEC
+/* The zone of a reverse half that nobody looks for: both directions have a flow of their own. */
+#define ZONE_NONE 0x8000
+
+#define REPLIED (1u << FLOW_TRACK_SHIFT)
+
+/* TCP and UDP right behind a header without options: what XDP finds a key in. */
+static bool has_key(const struct fp_pkt *p)
+{
+	return (p->proto == IPPROTO_TCP || p->proto == IPPROTO_UDP) && p->flags & FP_F_PORTS &&
+	       !(p->flags &
+		 (FP_F_FRAG | FP_F_OPTIONS | FP_F_EXT | FP_F_ATOMIC | FP_F_HBH | FP_F_ROUTING));
+}
+
+static struct flow_key4 key4_of(const uint8_t *ip, const struct fp_pkt *p, uint16_t zone)
+{
+	struct flow_key4 k = {
+		.sport = p->sport_be, .dport = p->dport_be, .proto = p->proto, .zone = zone
+	};
+
+	memcpy(&k.saddr, ip + 12, 4);
+	memcpy(&k.daddr, ip + 16, 4);
+	return k;
+}
+
+static struct flow_key6 key6_of(const uint8_t *ip, const struct fp_pkt *p, uint16_t zone)
+{
+	struct flow_key6 k = {
+		.sport = p->sport_be, .dport = p->dport_be, .proto = p->proto, .zone = zone
+	};
+
+	memcpy(k.saddr, ip + 8, 16);
+	memcpy(k.daddr, ip + 24, 16);
+	return k;
+}
+
+/* The key of the way back. */
+static void reverse(enum flow_family fam, const struct fp_flow_half *a, struct fp_flow_half *b,
+		    uint16_t zone)
+{
+	if (fam == FLOW_4) {
+		b->key4 = (struct flow_key4){ .saddr = a->key4.daddr,
+					      .daddr = a->key4.saddr,
+					      .sport = a->key4.dport,
+					      .dport = a->key4.sport,
+					      .proto = a->key4.proto,
+					      .zone = zone };
+		return;
+	}
+	b->key6 = (struct flow_key6){
+		.sport = a->key6.dport, .dport = a->key6.sport, .proto = a->key6.proto, .zone = zone
+	};
+	memcpy(b->key6.saddr, a->key6.daddr, 16);
+	memcpy(b->key6.daddr, a->key6.saddr, 16);
+}
+
+bool fp_worker_flow_find(const struct fp_worker *w, unsigned s, const uint8_t *frame,
+			 const struct fp_pkt *p, struct fp_wflow *ret)
+{
+	const uint8_t *ip = frame + p->l3_off;
+	struct flow_hit4 h4;
+	struct flow_hit6 h6;
+
+	if (!has_key(p))
+		return false;
+	if (p->family == AF_INET) {
+		struct flow_key4 k = key4_of(ip, p, w->port[s].zone);
+
+		if (fp_flow_find4(w->conf.flows, &k, &h4) != FLOW_HIT)
+			return false;
+		*ret = (struct fp_wflow){ h4.word0, &h4.own->word0, &h4.own->egress };
+		return true;
+	}
+	struct flow_key6 k = key6_of(ip, p, w->port[s].zone);
+
+	if (fp_flow_find6(w->conf.flows, &k, &h6) != FLOW_HIT)
+		return false;
+	*ret = (struct fp_wflow){ h6.word0, &h6.own->word0, &h6.own->egress };
+	return true;
+}
+
+bool fp_worker_flow_fix(struct fp_worker *w, unsigned s, const uint8_t *frame,
+			const struct fp_pkt *p, uint32_t adj, uint8_t *ret_path)
+{
+	struct fp_wflow f;
+	uint32_t old, new;
+
+	if (!fp_worker_flow_find(w, s, frame, p, &f))
+		return false;
+	*ret_path = flow_w0_path(f.word0);
+	fp_worker_flow_counted(w, f.word0, f.at);
+	old = __atomic_load_n(f.egress, __ATOMIC_RELAXED);
+	do {
+		new = (old & ~FLOW_EGRESS_ADJ_MASK) | adj;
+		if (new == old)
+			break;
+	} while (!__atomic_compare_exchange_n(f.egress, &old, new, false, __ATOMIC_RELAXED,
+					      __ATOMIC_RELAXED));
+	return true;
+}
+
+/* --- insert --- */
+
+/* Where packets of the way back go, if they may be forwarded: else adjacency 0, and the worker
+ * judges each. */
+static uint32_t way_back(struct fp_worker *w, const uint8_t *ip, const struct fp_pkt *p,
+			 const struct fp_wport *out)
+{
+	bool v6 = p->family == AF_INET6;
+	struct fp_ask ask = { .family = p->family,
+			      .ifindex = out->ifindex,
+			      .src = ip + (v6 ? 24 : 16),
+			      .dst = ip + (v6 ? 8 : 12),
+			      .sport_be = p->dport_be,
+			      .dport_be = p->sport_be,
+			      .proto = p->proto,
+			      .tos = p->tos };
+	struct fp_answer answer = { 0 };
+
+	return w->conf.ops.route(w->conf.ops.ctx, &ask, &answer) == FP_WAY_SEND ? answer.adj : 0;
+}
+
+static void wait_promote(struct fp_worker *w, enum flow_family fam, uint64_t ref, unsigned s)
+{
+	const struct fp_ring *rx = &w->port[s].xsk.rx;
+
+	if (w->promote_head - w->promote_tail == PROMOTE_MAX) {
+		fp_flow_set_path(w->conf.fw, fam, ref, FLOW_P_EXPRESS, true);
+		w->stats.forced++;
+		return;
+	}
+	w->promote[w->promote_head++ % PROMOTE_MAX] = (struct promote){
+		.ref = ref,
+		.since_ns = w->now_ns,
+		.after = __atomic_load_n(rx->producer, __ATOMIC_ACQUIRE),
+		.fam = (uint8_t)fam,
+		.s = (uint8_t)s,
+	};
+}
+
+static void set_half(struct fp_flow_half *h, uint32_t adj, bool kernel)
+{
+	h->egress = flow_egress(adj, 0, 0);
+	h->state = (uint8_t)((kernel ? FLOW_P_KERNEL : FLOW_P_WORKER) | REPLIED);
+	/* The kernel can take over any of it: it is routed, not translated. */
+	h->flags = FLOW_F_MIRRORED;
+}
+
+void fp_worker_flow_new(struct fp_worker *w, unsigned s, const uint8_t *frame,
+			const struct fp_pkt *p, uint32_t adj, bool kernel)
+{
+	enum flow_family fam = p->family == AF_INET ? FLOW_4 : FLOW_6;
+	const struct fp_wport *in = &w->port[s];
+	const uint8_t *ip = frame + p->l3_off;
+	const struct fp_wport *out = NULL;
+	struct fp_flow_new f = { .time = w->pipe.now, .policy = w->pipe.policy };
+	uint64_t ref;
+	int err;
+
+	if (!has_key(p))
+		return;
+	f.timeout = kernel ? KERNEL_UNITS : IDLE_UNITS;
+	if (fam == FLOW_4)
+		f.dir[0].key4 = key4_of(ip, p, in->zone);
+	else
+		f.dir[0].key6 = key6_of(ip, p, in->zone);
+	if (!kernel)
+		out = fp_worker_out(w, w->conf.adj[adj].port);
+	reverse(fam, &f.dir[0], &f.dir[1], out ? out->zone : in->zone | ZONE_NONE);
+	set_half(&f.dir[0], adj, kernel);
+	set_half(&f.dir[1], out ? way_back(w, ip, p, out) : 0, kernel);
+	err = fp_flow_insert(w->conf.fw, fam, &f, &ref);
+	if (err == -EEXIST && out) {
+		/* The way back has a flow already, perhaps by another way: this one stands alone.
+		 */
+		out = NULL;
+		reverse(fam, &f.dir[0], &f.dir[1], in->zone | ZONE_NONE);
+		f.dir[1].egress = 0;
+		err = fp_flow_insert(w->conf.fw, fam, &f, &ref);
+	}
+	if (err) {
+		w->stats.refused++;
+		return;
+	}
+	w->stats.inserted++;
+	if (kernel)
+		return;
+	if (in->express_in && fp_worker_out(w, w->conf.adj[adj].port)->express_out)
+		wait_promote(w, fam, ref, s);
+	if (out && out->express_in && in->express_out)
+		wait_promote(w, fam, ref ^ 1, (unsigned)(out - w->port));
+}
+
+/* --- paths --- */
+
+void fp_worker_flow_counted(struct fp_worker *w, uint64_t word0, uint64_t *at)
+{
+	if (!flow_w0_inflight(word0) || w->n_done == ARRAY_LEN(w->done))
+		return;
+	w->done[w->n_done].word0 = at;
+	w->done[w->n_done++].gen = flow_w0_gen(word0);
+}
+
+/* Takes n of the count, all that is left at most; returns how many there were. */
+static unsigned uncount(uint64_t *word0, uint16_t gen, unsigned n)
+{
+	uint64_t old = __atomic_load_n(word0, __ATOMIC_RELAXED);
+	unsigned had;
+
+	do {
+		had = flow_w0_inflight(old);
+		if (flow_w0_gen(old) != gen || !had)
+			return 0;
+	} while (!__atomic_compare_exchange_n(word0, &old, old - MIN(n, had) * FLOW_W0_INFLIGHT_ONE,
+					      false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+	return had;
+}
+
+/*
+ * The burst has left. XDP counted most of its frames of known flows; one that it saw before the
+ * flow was known takes a count that is another's, which is made good when the ring is empty: then
+ * what is left is of frames that were lost on the way.
+ */
+void fp_worker_flow_left(struct fp_worker *w, bool ring_empty)
+{
+	for (unsigned i = 0; i < w->n_done; i++)
+		uncount(w->done[i].word0, w->done[i].gen, 1);
+	for (unsigned i = 0; ring_empty && i < w->n_done; i++)
+		w->stats.reconciled += uncount(w->done[i].word0, w->done[i].gen, UINT32_MAX) > 0;
+	w->n_done = 0;
+}
+
+static bool ready(const struct fp_worker *w, const struct promote *c)
+{
+	const struct fp_wport *p = &w->port[c->s];
+
+	return !p->used || (int32_t)(p->xsk.rx.own - c->after) >= 0;
+}
+
+void fp_worker_flow_promote(struct fp_worker *w)
+{
+	uint32_t n = w->promote_head - w->promote_tail;
+
+	for (unsigned k = 0; k < w->n_active; k++)
+		if (w->port[w->active[k]].xsk.tx_dirty)
+			return;
+	while (n--) {
+		struct promote c = w->promote[w->promote_tail % PROMOTE_MAX];
+		bool force = w->now_ns - c.since_ns > FORCE_NS;
+		int err;
+
+		if (!force && !ready(w, &c))
+			break;
+		w->promote_tail++;
+		err = fp_flow_set_path(w->conf.fw, c.fam, c.ref, FLOW_P_EXPRESS, force);
+		if (!err) {
+			w->stats.promoted++;
+			w->stats.forced += force;
+		} else if (err == -EBUSY) {
+			w->promote[w->promote_head++ % PROMOTE_MAX] = c;
+		}
+	}
+}
