@@ -186,3 +186,19 @@ librtrd_a_SOURCES += daemon/system/syslog.c daemon/system/syslog.h daemon/system
 librtrd_a_SOURCES += daemon/cli/inner.c daemon/cli/inner.h
 librtrd_a_SOURCES += daemon/metrics/metrics.c daemon/metrics/metrics.h daemon/metrics/metrics_table.c
 librtrd_a_SOURCES += daemon/metrics/metrics_page.c daemon/metrics/metrics_collect.c daemon/metrics/metrics_http.c
+librtrd_a_SOURCES += daemon/capture/capture.c daemon/capture/capture.h daemon/capture/capture_link.c
+librtrd_a_SOURCES += daemon/capture/capture_store.c daemon/capture/capture_show.c
+librtrd_a_SOURCES += daemon/capture/capture_opts.c daemon/capture/capture_opts.h include/rtr/captured.h
+
+# Packet captures, outside rtrd: it reads what others send.
+rtrlibexec_PROGRAMS += rtr-captured
+rtr_captured_SOURCES = daemon/capture/captured.c
+rtr_captured_SOURCES += daemon/capture/filter.c daemon/capture/filter.h
+rtr_captured_SOURCES += daemon/capture/ring.c daemon/capture/ring.h
+rtr_captured_SOURCES += daemon/capture/spool.c daemon/capture/spool.h
+rtr_captured_SOURCES += daemon/capture/pcapng.c daemon/capture/pcapng.h
+rtr_captured_SOURCES += daemon/capture/pkt_text.c daemon/capture/pkt_text.h
+rtr_captured_SOURCES += daemon/system/sandbox.c daemon/system/sandbox.h
+rtr_captured_CPPFLAGS = $(DAEMON_CPPFLAGS)
+rtr_captured_CFLAGS = $(AM_CFLAGS) $(SECCOMP_CFLAGS) $(PCAP_CFLAGS)
+rtr_captured_LDADD = librtr.a $(SECCOMP_LIBS) $(PCAP_LIBS)

@@ -34,3 +34,5 @@ uninstall-local:
 dist_doc_DATA += docs/firewall.md
 dist_doc_DATA += docs/packet-tracer.md
 dist_doc_DATA += docs/monitoring.md docs/metrics.md
+dist_doc_DATA += docs/captures.md
+dist_man_MANS += docs/man/rtr-captured.8

@@ -434,9 +434,14 @@ static int set_up(struct parent *p)
 	r = parent_folder(o->run_base, p->run_dir, 0751, &p->user);
 	if (r)
 		return fail("make", p->run_dir, r);
-	r = parent_folder(o->state_base, p->state_dir, 0750, &p->user);
+	/* 0751: members of rtradmin who are not in rtr must reach the captures, which are theirs
+	 * alone. */
+	r = parent_folder(o->state_base, p->state_dir, 0751, &p->user);
 	if (r)
 		return fail("make", p->state_dir, r);
+	r = parent_captures_folder(p->state_dir, &p->user);
+	if (r)
+		return fail("make a folder for captures in", p->state_dir, r);
 	/* The worker replaces files in it (`write memory`): temp file, rename. A folder that -f
 	 * names is not ours to give away. */
 	r = o->config_dir && p->user.drop

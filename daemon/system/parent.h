@@ -86,7 +86,13 @@ int parent_hold(int parent_fd, uint32_t key, int fd);
 void parent_want_vrrpd(int parent_fd);
 
 /* Programs of their own that the worker asks for; each finds its socket as PARENT_PROG_FD. */
-enum parent_prog { PARENT_PROG_ARPD, PARENT_PROG_AUTOD, PARENT_PROG_INSPECTD, PARENT_PROG__MAX };
+enum parent_prog {
+	PARENT_PROG_ARPD,
+	PARENT_PROG_AUTOD,
+	PARENT_PROG_INSPECTD,
+	PARENT_PROG_CAPTURED,
+	PARENT_PROG__MAX
+};
 #define PARENT_PROG_FD 3
 
 /* For parent_start, which domains call: where the parent is. */

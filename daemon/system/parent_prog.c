@@ -25,6 +25,7 @@ static const struct {
 	[PARENT_PROG_ARPD] = { "rtr-arpd", { CAP_NET_RAW }, 1 },
 	[PARENT_PROG_AUTOD] = { "rtr-autod", { CAP_NET_RAW }, 1 },
 	[PARENT_PROG_INSPECTD] = { "rtr-inspectd", { CAP_NET_ADMIN }, 1 },
+	[PARENT_PROG_CAPTURED] = { "rtr-captured", { CAP_NET_RAW }, 1 },
 };
 
 /* Beside our own program, as in a build; else where the package puts it. */

@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,6 +57,20 @@ int parent_folder(const char *base, const char *path, mode_t mode, const struct 
 	if (!r && fchmod(fd, mode) < 0)
 		r = -errno;
 	close(fd);
+	return r;
+}
+
+int parent_captures_folder(const char *state_dir, const struct parent_user *u)
+{
+	const struct group *gr = getgrnam("rtradmin");
+	struct parent_user owner = *u;
+	char *path = xasprintf("%s/captures", state_dir);
+	int r;
+
+	if (gr)
+		owner.gid = gr->gr_gid;
+	r = parent_folder(state_dir, path, gr ? 0750 : 0700, &owner);
+	free(path);
 	return r;
 }
 

@@ -22,6 +22,8 @@ struct parent_user {
 struct parent_user parent_find_user(void);
 /* Makes base (mode 0755, ours) and path (given mode, the user's). 0 or -errno. */
 int parent_folder(const char *base, const char *path, mode_t mode, const struct parent_user *u);
+/* state_dir/captures, for the user and group rtradmin: packets are not for readers. */
+int parent_captures_folder(const char *state_dir, const struct parent_user *u);
 /* Opens and locks run_dir/lock. The descriptor, -EWOULDBLOCK when another rtrd holds it (its
  * process id in *ret_pid), or another -errno. */
 int parent_lock(const char *run_dir, pid_t *ret_pid);

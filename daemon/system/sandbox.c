@@ -12,7 +12,7 @@
 #endif
 #endif
 
-int sandbox_enter(const int *calls, size_t n, int family)
+static int enter(const int *calls, size_t n, int family, uint32_t otherwise)
 {
 #ifdef SANITIZED
 	return 0;
@@ -28,7 +28,7 @@ int sandbox_enter(const int *calls, size_t n, int family)
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
-	ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	ctx = seccomp_init(otherwise);
 	r = ctx ? 0 : -ENOMEM;
 	for (size_t i = 0; i < ARRAY_LEN(common) && !r; i++)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, common[i], 0);
@@ -42,4 +42,14 @@ int sandbox_enter(const int *calls, size_t n, int family)
 	seccomp_release(ctx);
 	return r;
 #endif
+}
+
+int sandbox_enter(const int *calls, size_t n, int family)
+{
+	return enter(calls, n, family, SCMP_ACT_KILL_PROCESS);
+}
+
+int sandbox_enter_refusing(const int *calls, size_t n, int family)
+{
+	return enter(calls, n, family, SCMP_ACT_ERRNO(EPERM));
 }

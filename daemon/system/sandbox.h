@@ -16,5 +16,7 @@
 #define SANDBOX_NO_SOCKETS (-1)
 /* family: new sockets of this family only, or SANDBOX_NO_SOCKETS. */
 int sandbox_enter(const int *calls, size_t n, int family);
+/* The same, but other calls fail with EPERM: for a library that tries more than it needs. */
+int sandbox_enter_refusing(const int *calls, size_t n, int family);
 
 #endif

@@ -76,3 +76,8 @@ tests_fuzz_fuzz_tls_hello_SOURCES = tests/fuzz/fuzz_tls_hello.c daemon/inspect/t
 tests_fuzz_fuzz_tls_hello_CPPFLAGS = $(DAEMON_CPPFLAGS)
 tests_fuzz_fuzz_tls_hello_LDADD = librtr.a
 tests_fuzz_fuzz_tls_hello_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+fuzz_progs += tests/fuzz/fuzz_capture
+tests_fuzz_fuzz_capture_SOURCES = tests/fuzz/fuzz_capture.c daemon/capture/pcapng.c daemon/capture/pkt_text.c
+tests_fuzz_fuzz_capture_CPPFLAGS = $(DAEMON_CPPFLAGS)
+tests_fuzz_fuzz_capture_LDADD = librtr.a
+tests_fuzz_fuzz_capture_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer

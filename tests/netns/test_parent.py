@@ -63,7 +63,8 @@ def test_folders(rtrd):
     rtrd.start(wrap=["bash", "-c", 'umask 077; exec "$@"', "sh"])
     rtr = pwd.getpwnam("rtr")
     for path, mode, uid in [("run", 0o755, 0), ("run/t", 0o751, rtr.pw_uid),
-                            ("state/t", 0o750, rtr.pw_uid), ("run/t/cli.sock", 0o666, 0)]:
+                            ("state/t", 0o751, rtr.pw_uid),
+                            ("state/t/captures", 0o750, rtr.pw_uid), ("run/t/cli.sock", 0o666, 0)]:
         st = os.stat(f"{rtrd.folder}/{path}")
         assert (stat.S_IMODE(st.st_mode), st.st_uid) == (mode, uid), path
 
