@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* IPv4 route lookup against DPDK's rte_fib (DIR-24-8, 2 and 4 byte entries, the better of them). */
-#include "lib/bench_lpm.h"
+#include "lib/bench_lpm_run.h"
 
 #ifdef HAVE_DPDK_PEER
 #include <rte_fib.h>
@@ -108,12 +108,7 @@ static void peer_agrees(const struct lpm4 *t, const uint32_t *addr)
 }
 #endif
 
-static const struct {
-	const char *name;
-	enum dist dist;
-	enum pressure pressure;
-	double limit;
-} cases[] = {
+static const struct lpm_bench_case cases[] = {
 	{ "uniform", DIST_UNIFORM, CACHE_OURS, 1.0 },
 	{ "inside prefixes", DIST_INSIDE, CACHE_OURS, 1.0 },
 	{ "zipf", DIST_ZIPF, CACHE_OURS, 1.0 },
@@ -123,105 +118,66 @@ static const struct {
 	{ "inside prefixes, 8 MB walked by a neighbour", DIST_INSIDE, CACHE_SHARED, 0 },
 };
 
-#define N_MEAN 3 /* the first three make the mean */
+static struct ours x = { .fn = lpm4_lookup_batch };
+static struct lpm4_route *routes;
+static size_t n_routes;
 
-static void run_forms(const struct bench_opts *o, struct ours *x)
+static void *start_case(enum dist dist, struct bench_runner *r, unsigned *ret_n)
+{
+	uint32_t *addr = bench_addr4(routes, n_routes, dist, N_ADDR);
+
+	x.addr = addr;
+	peer_agrees(x.t, addr);
+	r[0] = (struct bench_runner){ .batch = ours_batch, .ctx = &x };
+	*ret_n = 1 + peer_runners(r + 1, addr);
+	return addr;
+}
+
+static const char *use_form(unsigned f)
 {
 	const char *form;
 
-	for (unsigned f = 0; (x->fn = lpm4_batch_form(f, &form)); f++) {
-		char *name = xasprintf("inside prefixes, %s form", form);
-		struct bench_runner r = { .batch = ours_batch, .ctx = x };
-		struct bench_case c = {
-			.bench = "lpm4", .name = name, .unit = "Mops/s", .higher_is_better = true
-		};
-
-		for (int i = 0; bench_wanted(o, name) && i < o->rounds; i++) {
-			bench_round(&r, 1, N_ADDR, CACHE_OURS, o->quick);
-			bench_add_ours(&c, bench_mops(&r));
-		}
-		bench_print(&c);
-		free(name);
-	}
+	x.fn = lpm4_batch_form(f, &form);
+	if (x.fn)
+		return form;
+	x.fn = lpm4_lookup_batch;
+	return NULL;
 }
+
+static const struct lpm_bench bench = {
+	.bench = "lpm4",
+	.peer = "rte_fib",
+	.mean_name = "geometric mean of the three",
+	.cases = cases,
+	.n_cases = ARRAY_LEN(cases),
+	.n_mean = 3,
+	.mean_limit = 1.25,
+	.memory_limit = 40,
+	.n_addr = N_ADDR,
+	.start_case = start_case,
+	.use_form = use_form,
+};
 
 int main(int argc, char **argv)
 {
 	struct bench_opts o;
 	struct route_table table;
-	struct lpm4_route *r;
-	struct ours x = { .fn = lpm4_lookup_batch };
 	struct lpm_stats st;
-	double ours[BENCH_MAX_ROUNDS], theirs[BENCH_MAX_ROUNDS];
 
 	if (bench_parse(&o, argc, argv))
 		return 2;
 	table = bench_table(&o);
-	r = bench_routes4(&table);
-	peer_init(r, table.n_v4);
+	routes = bench_routes4(&table);
+	n_routes = table.n_v4;
+	peer_init(routes, n_routes);
 	bench_spoil_init();
-	if (lpm4_new(&(struct lpm_params){ 0 }, &x.t) || lpm4_build(x.t, r, table.n_v4))
+	if (lpm4_new(&(struct lpm_params){ 0 }, &x.t) || lpm4_build(x.t, routes, n_routes))
 		return 1;
-	for (int i = 0; i < o.rounds; i++)
-		ours[i] = theirs[i] = 1;
-	for (unsigned k = 0; k < ARRAY_LEN(cases); k++) {
-		struct bench_case c = { .bench = "lpm4",
-					.name = cases[k].name,
-					.unit = "Mops/s",
-					.peer = "rte_fib",
-					.higher_is_better = true,
-					.limit = cases[k].limit,
-					.required = cases[k].limit > 0 };
-		uint32_t *addr;
-
-		if (!bench_wanted(&o, c.name) && k >= N_MEAN)
-			continue;
-		addr = bench_addr4(r, table.n_v4, cases[k].dist, N_ADDR);
-		x.addr = addr;
-		peer_agrees(x.t, addr);
-		struct bench_runner run[3] = { { .batch = ours_batch, .ctx = &x } };
-		unsigned n_run = 1 + peer_runners(run + 1, addr);
-
-		for (int i = 0; i < o.rounds; i++) {
-			double best = 0;
-
-			bench_round(run, n_run, N_ADDR, cases[k].pressure, o.quick);
-			for (unsigned p = 1; p < n_run; p++)
-				best = MAX(best, bench_mops(&run[p]));
-			bench_add_ours(&c, bench_mops(&run[0]));
-			if (best > 0)
-				bench_add_peer(&c, best);
-			if (k < N_MEAN) {
-				ours[i] *= cbrt(bench_mops(&run[0]));
-				theirs[i] *= cbrt(best);
-			}
-		}
-		if (bench_wanted(&o, c.name))
-			bench_print(&c);
-		if (k == 1)
-			run_forms(&o, &x);
-		x.fn = lpm4_lookup_batch;
-		free(addr);
-	}
-	struct bench_case mean = { .bench = "lpm4",
-				   .name = "geometric mean of the three",
-				   .unit = "Mops/s",
-				   .peer = "rte_fib",
-				   .higher_is_better = true,
-				   .limit = 1.25,
-				   .required = true };
-	for (int i = 0; i < o.rounds; i++) {
-		bench_add_ours(&mean, ours[i]);
-		if (theirs[i] > 0)
-			bench_add_peer(&mean, theirs[i]);
-	}
-	bench_print(&mean);
-
+	lpm_bench_run(&bench, &o);
 	lpm4_stats(x.t, &st);
-	bench_value("lpm4", "lookup structure, full table", "MB", (double)st.data_bytes / 1e6, 40);
-	bench_value("lpm4", "writer's prefixes and nodes", "MB", (double)st.ctl_bytes / 1e6, 0);
+	lpm_bench_memory(&bench, &st);
 	lpm4_free(x.t);
-	free(r);
+	free(routes);
 	route_table_free(&table);
 	return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* IPv6 route lookup against DPDK's rte_fib6 (trie) and rte_lpm6, the better of them. */
-#include "lib/bench_lpm.h"
+#include "lib/bench_lpm_run.h"
 
 #ifdef HAVE_DPDK_PEER
 #include <rte_fib6.h>
@@ -138,12 +138,7 @@ static void peer_agrees(const struct lpm6 *t, uint8_t (*addr)[16])
 }
 #endif
 
-static const struct {
-	const char *name;
-	enum dist dist;
-	enum pressure pressure;
-	double limit;
-} cases[] = {
+static const struct lpm_bench_case cases[] = {
 	{ "inside prefixes", DIST_INSIDE, CACHE_OURS, 1.1 },
 	{ "zipf", DIST_ZIPF, CACHE_OURS, 1.1 },
 	{ "inside prefixes, cold cache", DIST_INSIDE, CACHE_COLD, 0 },
@@ -152,105 +147,66 @@ static const struct {
 	{ "zipf, 8 MB walked by a neighbour", DIST_ZIPF, CACHE_SHARED, 0 },
 };
 
-#define N_MEAN 2 /* the first two make the mean */
+static struct ours x = { .fn = lpm6_lookup_batch };
+static struct lpm6_route *routes;
+static size_t n_routes;
 
-static void run_forms(const struct bench_opts *o, struct ours *x)
+static void *start_case(enum dist dist, struct bench_runner *r, unsigned *ret_n)
+{
+	uint8_t(*addr)[16] = bench_addr6(routes, n_routes, dist, N_ADDR);
+
+	x.addr = (const uint8_t(*)[16])addr;
+	peer_agrees(x.t, addr);
+	r[0] = (struct bench_runner){ .batch = ours_batch, .ctx = &x };
+	*ret_n = 1 + peer_runners(r + 1, addr);
+	return addr;
+}
+
+static const char *use_form(unsigned f)
 {
 	const char *form;
 
-	for (unsigned f = 0; (x->fn = lpm6_batch_form(f, &form)); f++) {
-		char *name = xasprintf("inside prefixes, %s form", form);
-		struct bench_runner r = { .batch = ours_batch, .ctx = x };
-		struct bench_case c = {
-			.bench = "lpm6", .name = name, .unit = "Mops/s", .higher_is_better = true
-		};
-
-		for (int i = 0; bench_wanted(o, name) && i < o->rounds; i++) {
-			bench_round(&r, 1, N_ADDR, CACHE_OURS, o->quick);
-			bench_add_ours(&c, bench_mops(&r));
-		}
-		bench_print(&c);
-		free(name);
-	}
-	x->fn = lpm6_lookup_batch;
+	x.fn = lpm6_batch_form(f, &form);
+	if (x.fn)
+		return form;
+	x.fn = lpm6_lookup_batch;
+	return NULL;
 }
+
+static const struct lpm_bench bench = {
+	.bench = "lpm6",
+	.peer = "rte_fib6, rte_lpm6",
+	.mean_name = "geometric mean of the two",
+	.cases = cases,
+	.n_cases = ARRAY_LEN(cases),
+	.n_mean = 2,
+	.mean_limit = 1.3,
+	.memory_limit = 16,
+	.n_addr = N_ADDR,
+	.start_case = start_case,
+	.use_form = use_form,
+};
 
 int main(int argc, char **argv)
 {
 	struct bench_opts o;
 	struct route_table table;
-	struct lpm6_route *r;
-	struct ours x = { .fn = lpm6_lookup_batch };
 	struct lpm_stats st;
-	struct bench_case mean = { .bench = "lpm6",
-				   .name = "geometric mean of the two",
-				   .unit = "Mops/s",
-				   .peer = "rte_fib6, rte_lpm6",
-				   .higher_is_better = true,
-				   .limit = 1.3,
-				   .required = true };
-	double ours[BENCH_MAX_ROUNDS], theirs[BENCH_MAX_ROUNDS];
 
 	if (bench_parse(&o, argc, argv))
 		return 2;
 	table = bench_table(&o);
-	r = bench_routes6(&table);
-	peer_init(r, table.n_v6);
+	routes = bench_routes6(&table);
+	n_routes = table.n_v6;
+	peer_init(routes, n_routes);
 	bench_spoil_init();
-	if (lpm6_new(&(struct lpm_params){ 0 }, &x.t) || lpm6_build(x.t, r, table.n_v6))
+	if (lpm6_new(&(struct lpm_params){ 0 }, &x.t) || lpm6_build(x.t, routes, n_routes))
 		return 1;
-	for (int i = 0; i < o.rounds; i++)
-		ours[i] = theirs[i] = 1;
-	for (unsigned k = 0; k < ARRAY_LEN(cases); k++) {
-		struct bench_case c = { .bench = "lpm6",
-					.name = cases[k].name,
-					.unit = "Mops/s",
-					.peer = "rte_fib6, rte_lpm6",
-					.higher_is_better = true,
-					.limit = cases[k].limit,
-					.required = cases[k].limit > 0 };
-		struct bench_runner run[4] = { { .batch = ours_batch, .ctx = &x } };
-		uint8_t(*addr)[16];
-		unsigned n_run;
-
-		if (!bench_wanted(&o, c.name) && k >= N_MEAN)
-			continue;
-		addr = bench_addr6(r, table.n_v6, cases[k].dist, N_ADDR);
-		x.addr = (const uint8_t(*)[16])addr;
-		peer_agrees(x.t, addr);
-		n_run = 1 + peer_runners(run + 1, addr);
-		for (int i = 0; i < o.rounds; i++) {
-			double best = 0;
-
-			bench_round(run, n_run, N_ADDR, cases[k].pressure, o.quick);
-			for (unsigned p = 1; p < n_run; p++)
-				best = MAX(best, bench_mops(&run[p]));
-			bench_add_ours(&c, bench_mops(&run[0]));
-			if (best > 0)
-				bench_add_peer(&c, best);
-			if (k < N_MEAN) {
-				ours[i] *= sqrt(bench_mops(&run[0]));
-				theirs[i] *= sqrt(best);
-			}
-		}
-		if (bench_wanted(&o, c.name))
-			bench_print(&c);
-		if (!k)
-			run_forms(&o, &x);
-		free(addr);
-	}
-	for (int i = 0; i < o.rounds; i++) {
-		bench_add_ours(&mean, ours[i]);
-		if (theirs[i] > 0)
-			bench_add_peer(&mean, theirs[i]);
-	}
-	bench_print(&mean);
-
+	lpm_bench_run(&bench, &o);
 	lpm6_stats(x.t, &st);
-	bench_value("lpm6", "lookup structure, full table", "MB", (double)st.data_bytes / 1e6, 16);
-	bench_value("lpm6", "writer's prefixes and nodes", "MB", (double)st.ctl_bytes / 1e6, 0);
+	lpm_bench_memory(&bench, &st);
 	lpm6_free(x.t);
-	free(r);
+	free(routes);
 	route_table_free(&table);
 	return 0;
 }
