@@ -53,9 +53,17 @@ tests_unit_test_pipe_SOURCES = tests/unit/test_pipe.c tests/lib/check_main.h
 tests_unit_test_pipe_CPPFLAGS = $(DAEMON_CPPFLAGS)
 tests_unit_test_pipe_CFLAGS = $(DAEMON_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_pipe_LDADD = librtrd.a librtr.a $(DAEMON_LIBS) $(CHECK_LIBS)
+check_PROGRAMS += tests/unit/test_transcripts
+TESTS += tests/unit/test_transcripts
+tests_unit_test_transcripts_SOURCES = tests/unit/test_transcripts.c tests/lib/operators.h \
+	tests/lib/check_main.h tests/lib/test_rows.h tests/lib/fake_conn.h
+tests_unit_test_transcripts_CPPFLAGS = $(DAEMON_CPPFLAGS)
+tests_unit_test_transcripts_CFLAGS = $(DAEMON_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_transcripts_LDADD = librtrd.a librtr.a $(DAEMON_LIBS) $(CHECK_LIBS)
 check_PROGRAMS += tests/unit/test_session
 TESTS += tests/unit/test_session
-tests_unit_test_session_SOURCES = tests/unit/test_session.c tests/lib/check_main.h tests/lib/test_rows.h tests/lib/fake_conn.h
+tests_unit_test_session_SOURCES = tests/unit/test_session.c tests/lib/operators.h \
+	tests/lib/check_main.h tests/lib/test_rows.h tests/lib/fake_conn.h
 tests_unit_test_session_CPPFLAGS = $(DAEMON_CPPFLAGS)
 tests_unit_test_session_CFLAGS = $(DAEMON_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_session_LDADD = librtrd.a librtr.a $(DAEMON_LIBS) $(CHECK_LIBS)
