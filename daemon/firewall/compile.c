@@ -438,7 +438,7 @@ static void build(struct nft_ruleset *rs, const struct rec *want)
 	time_t now = time(NULL);
 	const struct policy *p = policy_build(want, k.planned ? k.planned : policy_running(), now,
 					      NULL);
-	struct fwc f = { .p = p };
+	struct fwc f = { .rs = rs, .p = p };
 
 	/* Check has refused what cannot be built. */
 	if (!p)

@@ -47,7 +47,8 @@ enum fw_counter {
 #define FW_CNT_ID(c) (0x100000000ull + (c))
 
 struct fwc {
-	struct nft_table *t;
+	struct nft_ruleset *rs;
+	struct nft_table *t; /* of family inet */
 	const struct policy *p;
 	bool has_pass; /* some class passes without state */
 };

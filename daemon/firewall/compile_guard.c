@@ -45,92 +45,132 @@ static void notrack_if(struct nft_chain *c, uint32_t meta, bool local)
 #define FLAGS_MASK 0x17 /* FIN, SYN, RST, ACK */
 #define FLAG_SYN   0x02
 
-#define SYN_SET "syn-protected"
+/* Segment sizes of Ethernet, and the window scale of every system of today. */
+#define MSS4   1460
+#define MSS6   1440
+#define WSCALE 7
 
-/* Address and port of the protected services. */
-static bool syn_set(struct fwc *f)
+static const char *syn_set_name(bool v6)
 {
-	struct nft_set *s;
+	return v6 ? "syn-protected6" : "syn-protected";
+}
 
-	if (!f->p->n_syn)
-		return false;
-	s = nft_set_new(
-		&(struct nft_set_spec){ .name = SYN_SET,
-					.key_type = NFT_T2(NFT_T_IPADDR, NFT_T_INET_SERVICE),
-					.key_size = 8,
+/* Address and port of the protected services of a family. */
+static void syn_set(struct fwc *f, bool v6)
+{
+	uint32_t addr = v6 ? NFT_T_IP6ADDR : NFT_T_IPADDR;
+	uint8_t size = v6 ? 16 : 4;
+	struct nft_set *s = nft_set_new(
+		&(struct nft_set_spec){ .name = syn_set_name(v6),
+					.key_type = NFT_T2(addr, NFT_T_INET_SERVICE),
+					.key_size = (uint8_t)(size + 4),
 					.n_fields = 2,
-					.field_size = { 4, 2 } });
+					.field_size = { size, 2 } });
+
 	for (size_t i = 0; i < f->p->n_syn; i++) {
 		const struct pol_syn *p = &f->p->syn[i];
 		uint16_t port = htons(p->port);
-		uint8_t key[8] = { 0 };
+		uint8_t key[20] = { 0 };
 
-		memcpy(key, p->addr.b, 4);
-		memcpy(key + 4, &port, 2);
+		if ((p->addr.family == AF_INET6) != v6)
+			continue;
+		memcpy(key, p->addr.b, size);
+		memcpy(key + size, &port, 2);
 		nft_set_add(s, key, NULL);
 	}
-	nft_table_add_set(f->t, s);
-	return true;
+	if (nft_set_len(s))
+		nft_table_add_set(f->t, s);
+	else
+		nft_set_unref(s);
 }
 
-static void to_service(struct nft_rule *r)
+static void to_service(struct nft_rule *r, bool v6)
 {
-	nft_family_is(r, NFPROTO_IPV4);
+	unsigned size = v6 ? 16 : 4;
+
+	nft_family_is(r, v6 ? NFPROTO_IPV6 : NFPROTO_IPV4);
 	nft_l4proto_is(r, IPPROTO_TCP);
-	nft_payload(r, NFT_PAYLOAD_NETWORK_HEADER, 16, 4, NFT_REG32_00);
-	nft_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, NFT_REG32_01);
-	nft_lookup(r, SYN_SET, NFT_REG32_00, false);
+	nft_payload(r, NFT_PAYLOAD_NETWORK_HEADER, v6 ? 24 : 16, size, NFT_REG32_00);
+	nft_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, NFT_REG32_00 + size / 4);
+	nft_lookup(r, syn_set_name(v6), NFT_REG32_00, false);
+}
+
+static bool has_services(const struct fwc *f, bool v6)
+{
+	return nft_table_set(f->t, syn_set_name(v6));
 }
 
 /* A SYN to a service is no connection yet. */
-static void notrack_syn(struct nft_chain *c)
+static void notrack_syn(struct fwc *f, struct nft_chain *c)
 {
 	static const uint8_t mask = FLAGS_MASK, syn = FLAG_SYN, zero;
-	struct nft_rule *r = nft_rule_new(0, NULL, "handshake");
 
-	to_service(r);
-	nft_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1, NFT_REG_1);
-	nft_bitwise(r, NFT_REG_1, NFT_REG_1, 1, &mask, &zero);
-	nft_cmp(r, NFT_REG_1, NFT_CMP_EQ, &syn, 1);
-	nft_notrack(r);
-	nft_chain_add(c, r);
+	for (int v6 = 0; v6 < 2; v6++) {
+		struct nft_rule *r;
+
+		if (!has_services(f, v6))
+			continue;
+		r = nft_rule_new(0, NULL, "handshake");
+		to_service(r, v6);
+		nft_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1, NFT_REG_1);
+		nft_bitwise(r, NFT_REG_1, NFT_REG_1, 1, &mask, &zero);
+		nft_cmp(r, NFT_REG_1, NFT_CMP_EQ, &syn, 1);
+		nft_notrack(r);
+		nft_chain_add(c, r);
+	}
 }
 
 /* Untracked SYNs, and the ACKs that answer our own SYN-ACKs: they are judged like new ones, and
  * what may pass comes to the proxy. */
 void fwc_syn_to(struct fwc *f, struct nft_chain *c, const char *judge)
 {
-	struct nft_rule *r;
+	for (int v6 = 0; v6 < 2; v6++) {
+		struct nft_rule *r;
 
-	if (!f->p->n_syn)
-		return;
-	r = nft_rule_new(0, NULL, "handshake");
-	nft_ct_state(r, NFT_CT_INVALID | NFT_CT_UNTRACKED);
-	to_service(r);
-	if (judge)
-		nft_goto(r, judge);
-	else
-		nft_verdict(r, NF_ACCEPT);
-	nft_chain_add(c, r);
+		if (!has_services(f, v6))
+			continue;
+		r = nft_rule_new(0, NULL, "handshake");
+		nft_ct_state(r, NFT_CT_INVALID | NFT_CT_UNTRACKED);
+		to_service(r, v6);
+		if (judge)
+			nft_goto(r, judge);
+		else
+			nft_verdict(r, NF_ACCEPT);
+		nft_chain_add(c, r);
+	}
 }
 
-static void proxy(struct nft_chain *c, const struct pol_syn *p)
+#define OPTIONS                                                                                    \
+	(NF_SYNPROXY_OPT_MSS | NF_SYNPROXY_OPT_WSCALE | NF_SYNPROXY_OPT_SACK_PERM |                \
+	 NF_SYNPROXY_OPT_TIMESTAMP)
+
+static void proxy(struct nft_chain *c, const struct pol_syn *p, bool v6)
 {
 	struct nft_rule *r = nft_rule_new(0, p->rec, "handshake");
 	uint16_t port = htons(p->port);
+	unsigned size = v6 ? 16 : 4;
 
 	nft_ct_state(r, NFT_CT_INVALID | NFT_CT_UNTRACKED);
-	nft_family_is(r, NFPROTO_IPV4);
+	if (!v6)
+		nft_family_is(r, NFPROTO_IPV4);
 	nft_l4proto_is(r, IPPROTO_TCP);
-	nft_payload(r, NFT_PAYLOAD_NETWORK_HEADER, 16, 4, NFT_REG_1);
-	nft_cmp(r, NFT_REG_1, NFT_CMP_EQ, p->addr.b, 4);
+	nft_payload(r, NFT_PAYLOAD_NETWORK_HEADER, v6 ? 24 : 16, size, NFT_REG_1);
+	nft_cmp(r, NFT_REG_1, NFT_CMP_EQ, p->addr.b, size);
 	nft_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, NFT_REG_1);
 	nft_cmp(r, NFT_REG_1, NFT_CMP_EQ, &port, 2);
-	/* Ethernet's segment size, and the window scale of every system of today. */
-	nft_synproxy(r, p->mss ? p->mss : 1460, 7,
-		     NF_SYNPROXY_OPT_MSS | NF_SYNPROXY_OPT_WSCALE | NF_SYNPROXY_OPT_SACK_PERM |
-			     NF_SYNPROXY_OPT_TIMESTAMP);
+	if (v6)
+		nft_xt_synproxy6(r, p->mss ? p->mss : MSS6, WSCALE, OPTIONS);
+	else
+		nft_synproxy(r, p->mss ? p->mss : MSS4, WSCALE, OPTIONS);
 	nft_chain_add(c, r);
+}
+
+static void proxies(struct fwc *f, struct nft_chain *c, bool v6)
+{
+	for (size_t i = 0; i < f->p->n_syn; i++) {
+		if ((f->p->syn[i].addr.family == AF_INET6) == v6)
+			proxy(c, &f->p->syn[i], v6);
+	}
 }
 
 static void build_syn(struct fwc *f)
@@ -138,14 +178,19 @@ static void build_syn(struct fwc *f)
 	struct nft_chain *c = fwc_base("fw-syn", NF_INET_FORWARD, NF_IP_PRI_FILTER + 20, NF_ACCEPT);
 	struct nft_rule *r;
 
-	for (size_t i = 0; i < f->p->n_syn; i++)
-		proxy(c, &f->p->syn[i]);
+	proxies(f, c, false);
 	r = nft_rule_new(FW_CNT_ID(FW_CNT_INVALID), NULL, "invalid state");
 	nft_ct_state(r, NFT_CT_INVALID);
 	nft_counter(r);
 	nft_verdict(r, NF_DROP);
 	nft_chain_add(c, r);
 	nft_table_add_chain(f->t, c);
+	if (!has_services(f, true))
+		return;
+	/* The target is for tables of its own family. */
+	c = fwc_base("fw-syn6", NF_INET_FORWARD, NF_IP_PRI_FILTER + 19, NF_ACCEPT);
+	proxies(f, c, true);
+	nft_table_add_chain(nft_ruleset_table(f->rs, NFPROTO_IPV6, nft_table_name()), c);
 }
 
 /* ---- quotas ---- */
@@ -180,15 +225,18 @@ static void quota(struct fwc *f, struct nft_chain *c, bool v6)
 void fwc_guards(struct fwc *f)
 {
 	struct nft_set *m = management(f);
-	bool syn = syn_set(f);
+	bool syn = f->p->n_syn;
 	struct nft_chain *c;
+
+	syn_set(f, false);
+	syn_set(f, true);
 
 	if (m || syn) {
 		c = fwc_base("fw-notrack", NF_INET_PRE_ROUTING, NF_IP_PRI_RAW + 10, NF_ACCEPT);
 		if (m)
 			notrack_if(c, NFT_META_IIFNAME, true);
 		if (syn)
-			notrack_syn(c);
+			notrack_syn(f, c);
 		nft_table_add_chain(f->t, c);
 	}
 	if (m) {

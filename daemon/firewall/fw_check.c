@@ -9,6 +9,7 @@
 #include "firewall/policy_impl.h"
 #include "iface/iface.h"
 #include "inspect/tls_hello.h"
+#include "nat/nat_policy.h"
 #include "nft/nft.h"
 #include "route/route.h"
 #include "system/global.h"
@@ -463,6 +464,13 @@ static void check_syn(struct check *c)
 
 	if (v->len && !c->offline && !nft_cap(NFT_CAP_SYNPROXY))
 		check_error(c, v->v[0], "this kernel has no SYN proxy (nft_synproxy)");
+	for (size_t i = 0; i < v->len && !c->offline && !nft_cap(NFT_CAP_XT_SYNPROXY6); i++) {
+		const struct syn_conf *s = (const void *)v->v[i];
+
+		if (s->addr.family == AF_INET6)
+			check_error(c, v->v[i],
+				    "this kernel has no SYN proxy for IPv6 (target SYNPROXY)");
+	}
 	if (v->len && !c->offline && !nft_cap(NFT_CAP_NOTRACK))
 		check_error(c, v->v[0], "this kernel tracks all traffic (no notrack)");
 	if (v->len && SCH_HAS(g, tcp_pickup) && g->tcp_pickup == CT_PICKUP_LOOSE)
@@ -472,6 +480,29 @@ static void check_syn(struct check *c)
 	if (g->host_sessions && !c->offline && !nft_cap(NFT_CAP_CONNLIMIT))
 		check_error(c, NULL,
 			    "firewall host-sessions: this kernel has no limit of connections");
+}
+
+/* What the proxy answers is not tracked, and so not translated. */
+static void check_syn_nat(struct check *c, const struct policy *p)
+{
+	for (size_t i = 0; p->nat && i < p->n_syn; i++) {
+		const struct pol_syn *s = &p->syn[i];
+		const struct nat_family *f = &p->nat->f[nat_fam(s->addr.family)];
+
+		for (size_t k = 0; k < f->n_statics; k++) {
+			const struct nat_static *n = &f->statics[k];
+			struct rtr_prefix net = { .addr = n->global, .len = n->len };
+
+			if (!rtr_prefix_contains(&net, &s->addr) || n->kind == NAT_UDP ||
+			    (n->kind == NAT_TCP &&
+			     (s->port < n->gport || s->port - n->gport >= n->n_ports)))
+				continue;
+			check_error(c, s->rec,
+				    "NAT translates this address: the proxy cannot "
+				    "stand before that");
+			break;
+		}
+	}
 }
 
 void fw_check(struct check *c)
@@ -488,8 +519,10 @@ void fw_check(struct check *c)
 		const struct policy *old = policy_running();
 		const struct policy *new = policy_build(c->new, old, time(NULL), c);
 
-		if (new)
+		if (new) {
 			pol_tls_check(new, c);
+			check_syn_nat(c, new);
+		}
 		fw_check_sessions(c, old, new);
 		policy_unref(new);
 	}

@@ -113,7 +113,7 @@ static const struct sch_row rows[] = {
 
 	SCH_LEAF("firewall host-sessions <host_sessions:U32(1,10000000)>", global,
 		 .help = "Live connections of one source address at most"),
-	SCH_LIST("firewall syn-protection <addr:ADDR4> port <port:U16(1,65535)>"
+	SCH_LIST("firewall syn-protection <addr:ADDR> port <port:U16(1,65535)>"
 		 "[ mss <mss:U16(88,65495)>]",
 		 syn_conf, .key = "addr port", .name = "syn_protection",
 		 .help = "Do the handshake of TCP before the server sees a client"),

@@ -141,6 +141,7 @@ void nft_obj_set_rec(struct nft_obj *o, const struct rec *rec);
 	X(XT_NFQUEUE, "xt-nfqueue", "packets to user space by the NFQUEUE target")                 \
 	X(FLOWTABLE, "flowtable", "flow offload")                                                  \
 	X(SYNPROXY, "synproxy", "SYN proxy")                                                       \
+	X(XT_SYNPROXY6, "xt-synproxy6", "SYN proxy of IPv6 by the SYNPROXY target")                \
 	X(TPROXY, "tproxy", "transparent proxy")                                                   \
 	X(CONNLIMIT, "connlimit", "limit of connections")                                          \
 	X(FIB, "fib", "route lookup in rules (reverse path)")                                      \

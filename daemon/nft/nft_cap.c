@@ -119,6 +119,12 @@ static void try_synproxy(struct nft_rule *r)
 	nft_synproxy(r, 1460, 7, NF_SYNPROXY_OPT_MSS);
 }
 
+static void try_xt_synproxy6(struct nft_rule *r)
+{
+	only(r, 0, IPPROTO_TCP);
+	nft_xt_synproxy6(r, 1440, 7, NF_SYNPROXY_OPT_MSS);
+}
+
 static void try_connlimit(struct nft_rule *r)
 {
 	nft_stateful(r, &(struct nft_stateful){ .kind = NFT_S_CONNLIMIT, .value = 1 });
@@ -168,6 +174,8 @@ static const struct try_rule {
 	{ NFT_CAP_XT_NFQUEUE, NFPROTO_INET, NULL, "filter", NF_INET_FORWARD, 0, NULL,
 	  try_xt_nfqueue },
 	{ NFT_CAP_SYNPROXY, NFPROTO_INET, NULL, "filter", NF_INET_FORWARD, 0, NULL, try_synproxy },
+	{ NFT_CAP_XT_SYNPROXY6, NFPROTO_IPV6, NULL, "filter", NF_INET_FORWARD, 0, NULL,
+	  try_xt_synproxy6 },
 	{ NFT_CAP_TPROXY, NFPROTO_INET, NULL, "filter", NF_INET_PRE_ROUTING, -150, NULL,
 	  try_tproxy },
 	{ NFT_CAP_CONNLIMIT, NFPROTO_INET, NULL, "filter", NF_INET_FORWARD, 0, NULL,

@@ -84,7 +84,8 @@ struct nft_rule {
 	struct rec *rec;
 	char *comment;
 	unsigned n_exprs;
-	uint32_t *uses; /* nft_ref_hash of what it refers to */
+	uint8_t compat_proto; /* that x_tables extensions are told to be for; 0: any */
+	uint32_t *uses;       /* nft_ref_hash of what it refers to */
 	size_t n_uses;
 	struct nft_attrs open; /* expressions, until sealed */
 	/* NFTA_RULE_EXPRESSIONS, NFTA_RULE_USERDATA; a ghost has none */

@@ -8,6 +8,7 @@
 #include <libmnl/libmnl.h>
 #include <libnftnl/expr.h>
 #include <linux/netfilter/xt_NFQUEUE.h>
+#include <linux/netfilter/xt_SYNPROXY.h>
 #include <linux/netfilter_ipv6/ip6t_NPT.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -691,4 +692,12 @@ void nft_xt_npt(struct nft_rule *r, bool source, const uint8_t from[16], const u
 	memcpy(&info.src_pfx, from, sizeof(info.src_pfx));
 	memcpy(&info.dst_pfx, to, sizeof(info.dst_pfx));
 	nft_xt_target(r, source ? "SNPT" : "DNPT", 0, &info, sizeof(info));
+}
+
+void nft_xt_synproxy6(struct nft_rule *r, uint16_t mss, uint8_t wscale, uint8_t options)
+{
+	struct xt_synproxy_info info = { .options = options, .wscale = wscale, .mss = mss };
+
+	r->compat_proto = IPPROTO_TCP;
+	nft_xt_target(r, "SYNPROXY", 0, &info, sizeof(info));
 }

@@ -136,6 +136,10 @@ void nft_xt_match(struct nft_rule *r, const char *name, uint32_t rev, const void
 		  size_t size);
 /* The NFQUEUE target; bypass: without a listener packets go on. */
 void nft_xt_nfqueue(struct nft_rule *r, uint16_t num, uint16_t total, bool bypass);
+/* The SYN proxy of IPv6 (family ip6; the rule matches TCP). The native expression checks IPv6
+ * packets by the sum of IPv4 (nft_synproxy_do_eval, as of Linux 6.18): where the NIC has not
+ * checked, it drops each SYN. */
+void nft_xt_synproxy6(struct nft_rule *r, uint16_t mss, uint8_t wscale, uint8_t options);
 /* NPTv6 (table "mangle", family ip6): SNPT in postrouting, DNPT in prerouting. Prefix lengths are
  * equal. */
 void nft_xt_npt(struct nft_rule *r, bool source, const uint8_t from[16], const uint8_t to[16],

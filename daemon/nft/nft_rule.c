@@ -66,6 +66,13 @@ void nft_rule_seal(struct nft_rule *r)
 	r->sealed = true;
 	nft_attrs_put(&all, NFTA_RULE_EXPRESSIONS | NLA_F_NESTED, nft_attrs_bytes(&r->open),
 		      nft_attrs_size(&r->open));
+	if (r->compat_proto) {
+		size_t nest = nft_attrs_nest(&all, NFTA_RULE_COMPAT);
+
+		nft_attrs_u32(&all, NFTA_RULE_COMPAT_PROTO, r->compat_proto);
+		nft_attrs_u32(&all, NFTA_RULE_COMPAT_FLAGS, 0);
+		nft_attrs_nest_end(&all, nest);
+	}
 	if (r->comment)
 		nft_udata_put(&u, NFT_UDATA_COMMENT, r->comment, (uint8_t)(strlen(r->comment) + 1));
 	nft_udata_put(&u, NFT_UDATA_ID, &r->id, sizeof(r->id));

@@ -504,23 +504,30 @@ def test_handshakes(net):
     r1.config(ZONES + ["class-map type inspect match-any WEB", "match protocol http", "policy-map type inspect P",
                        "class type inspect WEB", "inspect",
                        "zone-pair security X source INSIDE destination OUTSIDE", "service-policy type inspect P"]
-              + [f"firewall syn-protection {WAN[4]} port {p}" for p in (80, 81)])
-    assert tcp(lan, WAN[4], 80) == "open" and tcp(lan, WAN[6], 80) == "open"
-    assert silent(lambda: tcp(lan, WAN[4], 81))
-    # SYNs from nobody: 203.0.113.x is not there to answer.
-    r1.config(["ip route 203.0.113.0/24 10.0.1.10"])
-    lan.run("nft", "add table ip mute; add chain ip mute in { type filter hook input priority 0; }; "
-            "add rule ip mute in ip daddr 203.0.113.0/24 drop")
-    lan.ip("addr", "add", "203.0.113.99/32", "dev", "lo")
-    wan.run("nft", "add table ip syn; add chain ip syn in { type filter hook input priority 0; }; "
-            "add rule ip syn in tcp dport 80 ip saddr 203.0.113.99 counter")
-    s = make(lan, WAN[4], socket.SOCK_STREAM)
-    s.bind(("203.0.113.99", 0))
-    s.setblocking(False)
-    s.connect_ex((WAN[4], 80))
-    assert silent(lambda: tcp(lan, WAN[4], 81))
-    assert "counter packets 0 " in wan.run("nft", "list", "chain", "ip", "syn", "in").stdout
-    s.close()
+              + [f"firewall syn-protection {WAN[v]} port {p}" for v in (4, 6) for p in (80, 81)])
+    for v in (4, 6):
+        assert tcp(lan, WAN[v], 80) == "open"
+        assert silent(lambda: tcp(lan, WAN[v], 81))
+    # SYNs from nobody: these are not there to answer.
+    nobody = {4: "203.0.113.99", 6: "2001:db8:203::99"}
+    r1.config(["ip route 203.0.113.0/24 10.0.1.10", "ipv6 route 2001:db8:203::/48 2001:db8:1::10"])
+    lan.run("nft", "add table inet mute; add chain inet mute in { type filter hook input priority 0; }; "
+            f"add rule inet mute in ip daddr {nobody[4]} drop; add rule inet mute in ip6 daddr {nobody[6]} drop")
+    wan.run("nft", "add table inet syn; add chain inet syn in { type filter hook input priority 0; }; "
+            f"add rule inet syn in ip saddr {nobody[4]} counter; add rule inet syn in ip6 saddr {nobody[6]} counter")
+    for v in (4, 6):
+        lan.ip("addr", "add", f"{nobody[v]}/{32 if v == 4 else 128}", "dev", "lo")
+        s = make(lan, WAN[v], socket.SOCK_STREAM)
+        s.bind((nobody[v], 0))
+        s.setblocking(False)
+        s.connect_ex((WAN[v], 80))
+        assert silent(lambda: tcp(lan, WAN[v], 81))
+        s.close()
+    assert wan.run("nft", "list", "chain", "inet", "syn", "in").stdout.count("counter packets 0 ") == 2
+    assert "table ip6 rtr_" in r1.run("nft", "list", "tables").stdout
+    r1.config([f"no firewall syn-protection {WAN[6]} port {p}" for p in (80, 81)])
+    assert "table ip6" not in r1.run("nft", "list", "tables").stdout
+    assert tcp(lan, WAN[6], 80) == "open" and tcp(lan, WAN[4], 80) == "open"
 
 
 def test_quota_and_management(net):

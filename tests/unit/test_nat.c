@@ -526,6 +526,10 @@ START_TEST(refusals)
 		"ip nat inside", "ip nat inside source static 10.9.9.9 203.0.113.99");
 	type_line("no ip nat inside source static 10.9.9.9 203.0.113.99");
 	type_line("no interface eth9");
+	REFUSED("cannot stand before", "firewall syn-protection 203.0.113.98 port 81",
+		"ip nat inside source static tcp 10.9.9.9 80-82 203.0.113.98 80-82");
+	type_line("no firewall syn-protection 203.0.113.98 port 81");
+	type_line("no ip nat inside source static tcp 10.9.9.9 80-82 203.0.113.98 80-82");
 	REFUSED("there is no pool P", "ip nat inside source list LAN pool P overload");
 	REFUSED("above the last", "ip nat pool P 203.0.113.9 203.0.113.8 prefix-length 24");
 	REFUSED("not in 203.0.113.0/29", "ip nat pool P 203.0.113.6 203.0.113.9 prefix-length 29");
