@@ -105,6 +105,30 @@ static json_t *counters_json(const struct rtnl_link_stats64 *s)
 		(json_int_t)s->collisions);
 }
 
+/* The lines of its mode, without those that what is above says already. */
+static json_t *config_json(const struct iface *i)
+{
+	static const char *const said[] = { "description ", "ip address ", "ipv6 address " };
+	struct strbuf b = STRBUF_INIT;
+	struct rec *root = model_new();
+	json_t *out = json_array();
+	char *rest = NULL;
+
+	rec_put(root, rec_ref((struct rec *)(uintptr_t)&i->rec));
+	text_config(root, TEXT_MASKED | TEXT_NO_TOP, &b);
+	for (char *l = strtok_r(b.s, "\n", &rest); l; l = strtok_r(NULL, "\n", &rest)) {
+		bool skip = *l++ != ' ';
+
+		for (size_t k = 0; k < ARRAY_LEN(said); k++)
+			skip |= !strncmp(l, said[k], strlen(said[k]));
+		if (!skip)
+			json_array_append_new(out, json_string(l));
+	}
+	rec_unref(root);
+	strbuf_fini(&b);
+	return out;
+}
+
 static json_t *link_json(const struct shadow_link *l)
 {
 	const struct iface_seen *s = iface_seen_get(l->ifindex);
@@ -123,6 +147,8 @@ static json_t *link_json(const struct shadow_link *l)
 			    json_pack("{s:f,s:f,s:f,s:f}", "in_bps", s->rate[0], "in_pps",
 				      s->rate[1], "out_bps", s->rate[2], "out_pps", s->rate[3]));
 	json_object_set_new(o, "waiting", dad_waiting(l->ifindex));
+	if (i)
+		json_object_set_new(o, "configuration", config_json(i));
 	if (l->alias)
 		json_object_set_new(o, "description", json_string(l->alias));
 	if (master)
@@ -304,7 +330,7 @@ static const char *dad_note(const json_t *a, char *buf, size_t size)
 	return buf;
 }
 
-static void print_one(struct cmd_ctx *c, const json_t *o)
+static void print_one(struct cmd_ctx *c, const json_t *o, bool lines)
 {
 	char note[64];
 	const json_t *k = json_object_get(o, "counters"), *r = json_object_get(o, "rates");
@@ -334,6 +360,9 @@ static void print_one(struct cmd_ctx *c, const json_t *o)
 			   num(o, "vlan"));
 	if (*str(o, "master"))
 		cmd_printf(c, "  Member of %s\n", str(o, "master"));
+	if (lines)
+		json_array_foreach(json_object_get(o, "configuration"), i, a)
+			cmd_printf(c, "  Configured: %s\n", json_string_value(a));
 	cmd_printf(c, "  Last change %ld s ago, %" JSON_INTEGER_FORMAT " flaps since start\n",
 		   (long)(time(NULL) - (time_t)num(o, "last_change")), num(o, "flaps"));
 	cmd_printf(c, "  5 minute input rate %.0f bits/sec, %.0f packets/sec\n",
@@ -366,7 +395,17 @@ static void print_blocks(struct cmd_ctx *c, const json_t *doc)
 	size_t i;
 
 	json_array_foreach(doc, i, o)
-		print_one(c, o);
+		print_one(c, o, false);
+}
+
+/* As above, with what is configured for its packets: lists, zone, translation, ... */
+static void print_ip_blocks(struct cmd_ctx *c, const json_t *doc)
+{
+	json_t *o;
+	size_t i;
+
+	json_array_foreach(doc, i, o)
+		print_one(c, o, true);
 }
 
 static void show_running(struct cmd_ctx *c)
@@ -400,10 +439,10 @@ static const struct cmd cmds[] = {
 	  .text = print_counters },
 	{ "show interfaces[ <ifname:IFNAME>] counters errors", "Errors and drops",
 	  .data = links_json, .text = print_errors },
-	{ "show ip interface[ <ifname:IFNAME>]", "State and addresses of interfaces",
-	  .data = links_json, .text = print_blocks },
-	{ "show ipv6 interface[ <ifname:IFNAME>]", "State and addresses of interfaces",
-	  .data = links_json, .text = print_blocks },
+	{ "show ip interface[ <ifname:IFNAME>]", "State, addresses and settings of interfaces",
+	  .data = links_json, .text = print_ip_blocks },
+	{ "show ipv6 interface[ <ifname:IFNAME>]", "State, addresses and settings of interfaces",
+	  .data = links_json, .text = print_ip_blocks },
 	{ "show ip interface[ <ifname:IFNAME>] brief", "Interfaces and their IPv4 addresses",
 	  .data = links_json, .text = print_ip_brief },
 	{ "show ipv6 interface[ <ifname:IFNAME>] brief", "Interfaces and their IPv6 addresses",

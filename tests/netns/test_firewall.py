@@ -305,6 +305,9 @@ periodic daily 0:00 to 24:00
     assert " host 10.9.9.9" in r1.cli("show object-group N")
     assert "time-range entry: T (active)" in r1.cli("show time-range")
     assert "IN-OUT" in r1.cli("show conntrack")
+    assert "  Configured: zone-member security INSIDE\n" in r1.cli("show ip interface eth0")
+    assert r1.json("show ipv6 interface eth0")[0]["configuration"] == ["zone-member security INSIDE"]
+    assert "Configured:" not in r1.cli("show interfaces eth0")
     s.close()
     assert silent(lambda: tcp(lan, WAN[4], 81))
     wait_for(lambda: r1.json("show firewall drops")["no_zone_pair"]["packets"] > 0, what="a drop counted")
