@@ -125,26 +125,22 @@ class Frr:
 
     LIB = "/usr/lib/frr"
 
-    def __init__(self, node, prio=100, adver=1000, vrid=1, version=3, v6=False):
+    def __init__(self, node, prio=100, adver=1000, vrid=1, version=3, v6=False, ports=(("eth0", VIP4),)):
+        """ports: (interface, its virtual address)."""
         # It becomes user frr, who must reach its folder: /run is the tests' own.
-        self.node, self.folder = node, f"/run/frr-{node.netns}"
+        self.node, self.folder, self.procs = node, f"/run/frr-{node.netns}", []
         os.makedirs(self.folder, exist_ok=True)
         shutil.chown(self.folder, "frr", "frr")
         conf = f"{self.folder}/vrrpd.conf"
         with open(conf, "w") as f:
-            f.write(f"interface eth0\n vrrp {vrid} version {version}\n vrrp {vrid} priority {prio}\n"
-                    f" vrrp {vrid} advertisement-interval {adver}\n vrrp {vrid} ip {VIP4}\n" +
-                    (f" vrrp {vrid} ipv6 {VIPLL}\n vrrp {vrid} ipv6 {VIP6}\n" if v6 else ""))
-        node.ip("link", "add", "vrrp4", "link", "eth0", "type", "macvlan", "mode", "bridge")
-        node.ip("link", "set", "vrrp4", "address", f"00:00:5e:00:01:{vrid:02x}")
-        node.ip("addr", "add", f"{VIP4}/24", "dev", "vrrp4")
-        node.ip("link", "set", "vrrp4", "up")
-        if v6:
-            node.ip("link", "add", "vrrp6", "link", "eth0", "type", "macvlan", "mode", "bridge")
-            node.ip("link", "set", "vrrp6", "address", f"00:00:5e:00:02:{vrid:02x}")
-            node.ip("addr", "add", f"{VIPLL}/64", "dev", "vrrp6", "nodad")
-            node.ip("addr", "add", f"{VIP6}/64", "dev", "vrrp6", "nodad")
-            node.ip("link", "set", "vrrp6", "up")
+            for port, vip in ports:
+                f.write(f"interface {port}\n vrrp {vrid} version {version}\n vrrp {vrid} priority {prio}\n"
+                        f" vrrp {vrid} advertisement-interval {adver}\n vrrp {vrid} ip {vip}\n" +
+                        (f" vrrp {vrid} ipv6 {VIPLL}\n vrrp {vrid} ipv6 {VIP6}\n" if v6 else ""))
+        for port, vip in ports:
+            self.macvlan(port, 4, vrid, f"{vip}/24")
+            if v6:
+                self.macvlan(port, 6, vrid, f"{VIPLL}/64", f"{VIP6}/64")
         empty = f"{self.folder}/zebra.conf"
         open(empty, "w").close()
         common = ["--vty_socket", self.folder, "-z", f"{self.folder}/zserv.api", "-P", "0"]
@@ -152,8 +148,17 @@ class Frr:
             log = open(f"{self.folder}/{name}.log", "wb")
             proc = node.popen(f"{self.LIB}/{name}", "-f", c, "-i", f"{self.folder}/{name}.pid", *common, stdout=log, stderr=log)
             log.close()
+            self.procs.append(proc)
             node.topology.services.append(proc)
             wait_for(lambda n=name: os.path.exists(f"{self.folder}/{n}.vty"), 10, f"FRR's {name}")
+
+    def macvlan(self, port, ip, vrid, *addrs):
+        name = f"vrrp{ip}-{port}"
+        self.node.ip("link", "add", name, "link", port, "type", "macvlan", "mode", "bridge")
+        self.node.ip("link", "set", name, "address", f"00:00:5e:00:0{1 if ip == 4 else 2}:{vrid:02x}")
+        for a in addrs:
+            self.node.ip("addr", "add", a, "dev", name, *(["nodad"] if ip == 6 else []))
+        self.node.ip("link", "set", name, "up")
 
     def show(self):
         out = self.node.run("vtysh", "--vty_socket", self.folder, "-c", "show vrrp json", check=False).stdout
