@@ -113,6 +113,8 @@ struct vrrp_wants {
 /* The groups of a model that have an address, in the order of interfaces and group numbers. */
 void vrrp_want(const struct rec *root, struct vrrp_wants *ret);
 void vrrp_wants_fini(struct vrrp_wants *w);
+/* The address is the interface's own, by its lines. */
+bool vrrp_is_own(const struct iface *i, const struct rtr_addr *a);
 /* Member i (0 ...) of a sync group; 0 = none. */
 uint8_t vrrp_sync_member(const struct vrrp_sync_group *s, unsigned i);
 

@@ -31,6 +31,52 @@ static bool on_link(const struct iface *i, const struct rtr_addr *a)
 	return rtr_addr_is_linklocal(a);
 }
 
+static bool is_special(const struct iface *i, const struct rtr_addr *a, struct check *c,
+		       const struct rec *r)
+{
+	const struct recvec *v4 = rec_kids(&i->rec, &iface_addr4_type);
+	const struct iface_addr4 *x;
+	char text[RTR_ADDR_STRLEN];
+
+	recvec_foreach(v4, x) {
+		struct rtr_prefix p = x->addr;
+
+		if (!rtr_prefix_contains(&p, a))
+			continue;
+		p.addr = *a;
+		if (!rtr_prefix_host_is_special(&p))
+			continue;
+		check_error(c, r, "%s is the %s of %s", rtr_addr_str(a, text),
+			    rtr_prefix_has_host_bits(&p) ? "broadcast address" : "network itself",
+			    i->name);
+		return true;
+	}
+	return false;
+}
+
+/* An address that the router has itself belongs to the group's owner, and to no other interface. */
+static void check_own(struct check *c, const struct vrrp_want *w, const struct rtr_addr *a)
+{
+	const struct recvec *ifaces = rec_kids(c->new, &iface_type);
+	bool owner = w->conf.flags & VRRP_F_OWNER;
+	char text[RTR_ADDR_STRLEN], first[RTR_ADDR_STRLEN];
+	const struct iface *i;
+
+	if (vrrp_is_own(w->iface, a) != owner) {
+		rtr_addr_str(owner ? a : &w->conf.addrs[0], text);
+		rtr_addr_str(owner ? &w->conf.addrs[0] : a, first);
+		check_error(c, w->rec,
+			    "%s is not an address of %s, as %s is: the owner of a group has all "
+			    "of its addresses",
+			    text, w->iface->name, first);
+	}
+	recvec_foreach(ifaces, i) {
+		if (i != w->iface && !rtr_addr_is_linklocal(a) && vrrp_is_own(i, a))
+			check_error(c, w->rec, "%s is the address of %s", rtr_addr_str(a, text),
+				    i->name);
+	}
+}
+
 static void check_addrs(struct check *c, const struct vrrp_want *w, bool changed)
 {
 	const struct vrrp_conf *g = &w->conf;
@@ -46,6 +92,8 @@ static void check_addrs(struct check *c, const struct vrrp_want *w, bool changed
 		}
 		if (rtr_addr_is_any(a) || rtr_addr_is_multicast(a) || rtr_addr_is_loopback(a))
 			check_error(c, w->rec, "%s cannot be a virtual address", text);
+		else if (!is_special(w->iface, a, c, w->rec))
+			check_own(c, w, a);
 		for (unsigned k = 0; k < i; k++) {
 			if (!rtr_addr_cmp(a, &g->addrs[k]))
 				check_error(c, w->rec, "%s is in the group twice", text);
@@ -107,6 +155,11 @@ static void check_place(struct check *c, const struct vrrp_want *w, bool changed
 			   w->iface->name);
 }
 
+struct place {
+	const struct rtr_addr *addr;
+	const struct vrrp_want *w;
+};
+
 static const struct vrrp_want *find_old(const struct vrrp_wants *old, const struct rec *r)
 {
 	for (size_t i = 0; i < old->n; i++) {
@@ -116,10 +169,40 @@ static const struct vrrp_want *find_old(const struct vrrp_wants *old, const stru
 	return NULL;
 }
 
+/* Hosts of two networks cannot mean the same router by one address, but for a link's own. */
+static int by_first(const void *a, const void *b)
+{
+	const struct place *x = a, *y = b;
+	int r = rtr_addr_cmp(x->addr, y->addr);
+
+	return r ? r : (x->w > y->w) - (x->w < y->w);
+}
+
+static void check_places(struct check *c, const struct vrrp_wants *w)
+{
+	struct place *all = xcalloc(w->n * VRRP_MAX_ADDRS + 1, sizeof(*all));
+	char text[RTR_ADDR_STRLEN];
+	size_t n = 0;
+
+	for (size_t i = 0; i < w->n; i++) {
+		for (unsigned k = 0; k < w->v[i].conf.n_addrs; k++)
+			all[n++] = (struct place){ &w->v[i].conf.addrs[k], &w->v[i] };
+	}
+	qsort(all, n, sizeof(*all), by_first);
+	for (size_t i = 1; i < n; i++) {
+		const struct vrrp_want *a = all[i - 1].w, *b = all[i].w;
+
+		if (a == b || rtr_addr_cmp(all[i - 1].addr, all[i].addr) ||
+		    (a->iface != b->iface && rtr_addr_is_linklocal(all[i].addr)))
+			continue;
+		check_error(c, b->rec, "%s is in group %u of %s too",
+			    rtr_addr_str(all[i].addr, text), a->conf.vrid, a->iface->name);
+	}
+	free(all);
+}
+
 static void check_pairs(struct check *c, const struct vrrp_wants *w)
 {
-	char text[RTR_ADDR_STRLEN];
-
 	for (size_t i = 0; i < w->n; i++) {
 		const struct vrrp_conf *a = &w->v[i].conf;
 
@@ -127,19 +210,10 @@ static void check_pairs(struct check *c, const struct vrrp_wants *w)
 		for (size_t k = i; k-- > 0 && w->v[k].iface == w->v[i].iface;) {
 			const struct vrrp_conf *b = &w->v[k].conf;
 
-			if (a->family != b->family)
-				continue;
-			if (a->vrid == b->vrid)
+			if (a->family == b->family && a->vrid == b->vrid)
 				check_error(c, w->v[i].rec,
 					    "group %u is there already, by its other spelling",
 					    a->vrid);
-			for (unsigned x = 0; x < a->n_addrs * b->n_addrs; x++) {
-				const struct rtr_addr *m = &a->addrs[x / b->n_addrs];
-
-				if (!rtr_addr_cmp(m, &b->addrs[x % b->n_addrs]))
-					check_error(c, w->v[i].rec, "%s is in group %u too",
-						    rtr_addr_str(m, text), b->vrid);
-			}
 		}
 	}
 }
@@ -180,7 +254,14 @@ static void check_ifaces(struct check *c)
 				check_error(c, &g->rec, "a password has at most 8 characters");
 		}
 		recvec_foreach(fams, f) {
+			const struct recvec *addrs = rec_kids(&f->rec, &vrrp_af_address_type);
+			const struct vrrp_address *a;
+
 			check_tracks(c, &f->rec, &vrrp_af_track_type);
+			recvec_foreach(addrs, a) {
+				if (a->primary && a->secondary)
+					check_error(c, &a->rec, "primary or secondary, not both");
+			}
 		}
 	}
 }
@@ -228,6 +309,7 @@ void vrrp_check(struct check *c)
 	if (new.n > VRRP_MAX_GROUPS)
 		check_error(c, new.v[VRRP_MAX_GROUPS].rec, "more than %d groups", VRRP_MAX_GROUPS);
 	check_pairs(c, &new);
+	check_places(c, &new);
 	check_sync(c);
 	check_ifaces(c);
 	vrrp_wants_fini(&new);

@@ -36,7 +36,7 @@ static json_t *addr_json(const struct rtr_addr *a)
 	return json_string(rtr_addr_str(a, text));
 }
 
-static json_t *counters_json(const struct vrrp_status *st)
+static json_t *drops_json(const uint64_t n_drop[VRRP_D__MAX])
 {
 	json_t *drops = json_object();
 	static const char *const name[] = {
@@ -46,7 +46,12 @@ static json_t *counters_json(const struct vrrp_status *st)
 	};
 
 	for (unsigned i = 1; i < VRRP_D__MAX; i++)
-		json_object_set_new(drops, name[i], json_integer((json_int_t)st->n_drop[i]));
+		json_object_set_new(drops, name[i], json_integer((json_int_t)n_drop[i]));
+	return drops;
+}
+
+static json_t *counters_json(const struct vrrp_status *st)
+{
 	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:o}", "sent",
 			 (json_int_t)st->n_sent, "sent_priority_zero", (json_int_t)st->n_sent_zero,
 			 "received", (json_int_t)st->n_received, "received_priority_zero",
@@ -54,7 +59,7 @@ static json_t *counters_json(const struct vrrp_status *st)
 			 "transitions", (json_int_t)st->n_transitions, "became_master",
 			 (json_int_t)st->n_became_active, "checksum_changes",
 			 (json_int_t)st->n_sum_changed, "max_gap_ms", (double)st->max_gap_ns / 1e6,
-			 "drops", drops);
+			 "drops", drops_json(st->n_drop));
 }
 
 static const char *mac_mode(const struct vrrp_want *w, const struct vrrp_status *st)
@@ -134,6 +139,7 @@ static json_t *group_json(const struct vrrp_want *w, const struct vrrp_status *s
 				     ? (json_int_t)((rtr_now_ns() - st->since_ns) / NSEC_PER_SEC)
 				     : 0));
 	json_object_set_new(o, "mac_mode", json_string(mac_mode(w, st)));
+	json_object_set_new(o, "macvlan", c->vmac[0] ? json_string(c->vmac) : json_null());
 	json_object_set_new(o, "mac_test", json_string(mac_test(w, st)));
 	json_object_set_new(
 		o, "checksum",
@@ -325,14 +331,18 @@ static json_t *show_process(struct cmd_ctx *c)
 {
 	const struct vrrp_shm *s = vrrp_client_shm();
 	uint64_t now = rtr_now_ns();
+	int leaving = 0;
 
 	if (!s)
 		return json_pack("{s:b}", "running", false);
-	return json_pack("{s:b,s:i,s:i,s:f,s:I,s:f,s:I}", "running", true, "starts",
+	for (uint32_t i = 0; i < MIN(s->n_slots, (uint32_t)VRRP_MAX_GROUPS); i++)
+		leaving += s->slot[i].used && s->slot[i].st.state == VRRP_S_LEAVING;
+	return json_pack("{s:b,s:i,s:i,s:f,s:I,s:f,s:I,s:o,s:i}", "running", true, "starts",
 			 (int)s->n_starts, "withdrawn", (int)s->n_withdrawn, "beat_ms",
 			 (double)(now - MIN(s->beat_ns, now)) / 1e6, "stalls",
 			 (json_int_t)s->n_stalls, "max_stall_ms", (double)s->max_stall_ns / 1e6,
-			 "unknown_drops", (json_int_t)s->n_unknown_drops);
+			 "unknown_drops", (json_int_t)s->n_unknown_drops, "unknown_drops_by_reason",
+			 drops_json(s->n_drop), "leaving", leaving);
 }
 
 static void print_process(struct cmd_ctx *c, const json_t *o)
@@ -348,6 +358,8 @@ static void print_process(struct cmd_ctx *c, const json_t *o)
 		   json_number_value(json_object_get(o, "max_stall_ms")));
 	cmd_printf(c, "  Adverts for no group of ours: %lld\n",
 		   (long long)int_of(o, "unknown_drops"));
+	cmd_printf(c, "  Groups that wait for another router to take over: %d\n",
+		   (int)int_of(o, "leaving"));
 }
 
 static json_t *show_history(struct cmd_ctx *c)

@@ -48,7 +48,7 @@ static void add_track(struct vrrp_want *w, const struct vrrp_track *t)
 }
 
 /* The interface has the address itself: the group is its owner (RFC 9568 section 1.6). */
-static bool is_own(const struct iface *i, const struct rtr_addr *a)
+bool vrrp_is_own(const struct iface *i, const struct rtr_addr *a)
 {
 	const struct recvec *v4 = rec_kids(&i->rec, &iface_addr4_type);
 	const struct recvec *v6 = rec_kids(&i->rec, &iface_addr6_type);
@@ -110,7 +110,7 @@ static void finish(const struct rec *root, const struct iface *i, struct vrrp_wa
 	rtr_strlcpy(w->iface_name, i->name, sizeof(w->iface_name));
 	c->delay_min_sec = i->fhrp_delay;
 	c->delay_reload_sec = i->fhrp_reload;
-	if (c->n_addrs && is_own(i, &c->addrs[0])) {
+	if (c->n_addrs && vrrp_is_own(i, &c->addrs[0])) {
 		c->flags |= VRRP_F_OWNER;
 		c->prio = 255;
 		w->virtual_mac = false; /* its address is the interface's, and so is its MAC */

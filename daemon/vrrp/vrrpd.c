@@ -217,7 +217,7 @@ struct vrrp_fsm_conf vg_fsm_conf(const struct vg *g)
 	};
 }
 
-static void set_mac(struct vg *g)
+void vg_set_mac(struct vg *g)
 {
 	const struct vrrp_conf *c = &g->slot->conf;
 
@@ -245,14 +245,16 @@ void vg_usable(struct vg *g, uint64_t now, enum vrrp_reason why)
 	const struct vif *v = g->vif;
 	struct vrrp_fsm_conf fc = vg_fsm_conf(g);
 	struct vrrp_status *st;
+	uint8_t mac[6];
 
+	memcpy(mac, g->mac, sizeof(mac));
 	st = st_begin(g);
 	st->ifindex = v->ifindex;
 	st->local = fc.local;
 	st_end(g);
 	if (g->removing || vd.stopping || vd.restoring)
 		return;
-	set_mac(g);
+	vg_set_mac(g);
 	g->frame_size = 0;
 	if (c->flags & VRRP_F_SHUTDOWN) {
 		vrrp_fsm_leave(&g->fsm, now, true, VRRP_R_SHUTDOWN);
@@ -266,6 +268,9 @@ void vg_usable(struct vg *g, uint64_t now, enum vrrp_reason why)
 	/* Another macvlan or another interface of that name: the addresses belong on it. */
 	if (g->owning)
 		addr_update(g);
+	/* And hosts must hear that they are elsewhere: another's frames may not find us there. */
+	if (g->fsm.state == VRRP_S_ACTIVE && memcmp(mac, g->mac, sizeof(mac)) != 0)
+		announce_from_now(g);
 	st = st_begin(g);
 	st->prio = g->fsm.prio;
 	st->fault = g->fsm.fault;

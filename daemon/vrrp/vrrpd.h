@@ -75,6 +75,7 @@ struct vg {
 
 	bool preparing;   /* about to take over: the macvlan comes up before the first advert */
 	bool owning, job; /* wants the addresses; the thread is at work */
+	bool again;       /* something was lost meanwhile */
 	struct owned kern;
 	uint64_t probe_at; /* next step of the test of the virtual MAC */
 	unsigned probe_round, probe_answers;
@@ -120,6 +121,8 @@ void vg_usable(struct vg *g, uint64_t now, enum vrrp_reason why);
 /* After the machine ran: one that has left for good is forgotten, one that has only been
  * shut down may be wanted again by now. */
 void vg_after(struct vg *g, uint64_t now, uint8_t state_before);
+/* The MAC that the group has now, virtual or not. */
+void vg_set_mac(struct vg *g);
 /* The state machine's view of the configuration. */
 struct vrrp_fsm_conf vg_fsm_conf(const struct vg *g);
 extern const struct vrrp_fsm_ops vg_ops;
@@ -185,6 +188,8 @@ int addr_init(void);
 void addr_prepare(struct vg *g);
 /* Brings the kernel to what the group's state wants. */
 void addr_update(struct vg *g);
+/* An address has gone from an interface: if the group should have it there, it is put back. */
+void addr_lost(struct vg *g, int ifindex, const struct rtr_addr *a);
 void addr_read(uint64_t now);
 bool addr_idle(void);
 

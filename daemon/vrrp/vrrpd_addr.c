@@ -210,6 +210,46 @@ int addr_init(void)
 	return 0;
 }
 
+static int vmac_of(const struct vg *g)
+{
+	return g->slot->st.mac_test != VRRP_MAC_DEAF ? g->vmac_ifindex : 0;
+}
+
+/* Whether the group has the address on the interface itself, or will have by a job that is queued
+ * before the next one. */
+static bool claims(const struct vg *g, const struct rtr_addr *a)
+{
+	const struct vrrp_conf *c = &g->slot->conf;
+
+	if (!g->owning || vmac_of(g) || c->flags & VRRP_F_OWNER)
+		return false;
+	for (unsigned i = 0; i < c->n_addrs; i++) {
+		if (!rtr_addr_cmp(&c->addrs[i], a))
+			return true;
+	}
+	return false;
+}
+
+/* Groups with physical MACs share the interface: an address that went from one to another, or a
+ * group that went on under another number, is not taken from it. */
+static void keep_claimed(const struct vg *g, struct owned *from)
+{
+	unsigned fam = FAM(g->slot->conf.family), n = 0;
+
+	for (unsigned i = 0; i < from->n; i++) {
+		bool claimed = false;
+
+		for (unsigned v = 1; v < 256 && !claimed; v++) {
+			unsigned no = g->vif->by_vrid[fam][v];
+
+			claimed = no && no - 1 != g->no && claims(&vd.groups[no - 1], &from->a[i]);
+		}
+		if (!claimed)
+			from->a[n++] = from->a[i];
+	}
+	from->n = n;
+}
+
 static void want(const struct vg *g, struct owned *to)
 {
 	const struct vrrp_conf *c = &g->slot->conf;
@@ -217,7 +257,7 @@ static void want(const struct vg *g, struct owned *to)
 	*to = (struct owned){ 0 };
 	if (!(g->owning || g->preparing) || !g->vif->ifindex || c->flags & VRRP_F_OWNER)
 		return;
-	to->vmac = g->slot->st.mac_test != VRRP_MAC_DEAF ? g->vmac_ifindex : 0;
+	to->vmac = vmac_of(g);
 	to->up = to->vmac;
 	to->ifindex = to->vmac ? to->vmac : g->vif->ifindex;
 	if (!g->owning)
@@ -233,9 +273,12 @@ void addr_update(struct vg *g)
 
 	if (g->job)
 		return;
+	g->again = false;
 	want(g, &j.to);
 	if (!j.to.n && !j.from.n && j.to.up == j.from.up)
 		return;
+	if (j.from.ifindex == g->vif->ifindex)
+		keep_claimed(g, &j.from);
 	st = st_begin(g);
 	st->owned = j.to.n || j.from.n;
 	st->vmac_ifindex = j.to.n ? j.to.vmac : j.from.vmac;
@@ -243,6 +286,16 @@ void addr_update(struct vg *g)
 	g->job = true;
 	n_jobs++;
 	ring_put(&todo, &j);
+}
+
+void addr_lost(struct vg *g, int ifindex, const struct rtr_addr *a)
+{
+	if (!g->owning || !has(&g->kern, ifindex, a))
+		return;
+	if (g->job)
+		g->again = true;
+	else
+		addr_update(g);
 }
 
 void addr_prepare(struct vg *g)
@@ -278,7 +331,7 @@ static void finished(const struct job *j, uint64_t now)
 	if (j->error)
 		conf_notice(g, now, VRRP_N_ADDR_FAIL, (uint8_t)-j->error, NULL, 0);
 	want(g, &to);
-	if (to.n != j->to.n || to.up != j->to.up || to.ifindex != j->to.ifindex ||
+	if (g->again || to.n != j->to.n || to.up != j->to.up || to.ifindex != j->to.ifindex ||
 	    to.vmac != j->to.vmac || memcmp(to.a, j->to.a, to.n * sizeof(to.a[0])))
 		addr_update(g);
 	else if (g->removing && !to.n)

@@ -266,11 +266,9 @@ static void take_group(const struct vrrp_conf *c, uint64_t now)
 		return;
 	}
 	g = find(&n);
-	if (g && g->removing) {
-		/* Named again while it leaves: it stays. */
+	/* Named again while it leaves: it leaves, and starts anew (vg_after). */
+	if (g)
 		g->removing = false;
-		g->fsm.leave_down = false;
-	}
 	if (!g) {
 		add_group(c, now);
 		return;
@@ -487,6 +485,7 @@ static void restore_state(struct vg *g, uint64_t now)
 	if (st->state == VRRP_S_ACTIVE && st->owned && g->vif->up &&
 	    g->vif->local[FAM(g->slot->conf.family)].family) {
 		g->fsm.c = vg_fsm_conf(g);
+		vg_set_mac(g);
 		vrrp_fsm_resume(&g->fsm, now);
 		return;
 	}

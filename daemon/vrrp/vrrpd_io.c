@@ -233,6 +233,17 @@ void io_announce(struct vg *g)
 
 /* ---- receiving ---- */
 
+static struct {
+	struct mmsghdr msg[RX_BATCH];
+	struct iovec iov[RX_BATCH];
+	struct sockaddr_in6 from[RX_BATCH];
+	uint8_t data[RX_BATCH][RX_SIZE];
+	union {
+		char buf[256];
+		struct cmsghdr align;
+	} control[RX_BATCH];
+} in;
+
 static int rx_open4(const struct vif *v)
 {
 	struct ip_mreqn join = { .imr_ifindex = v->ifindex };
@@ -289,6 +300,9 @@ void io_rx_update(struct vif *v)
 		setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, v->name, sizeof(v->name));
 		setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &one, sizeof(one));
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
+		/* What came before the socket was bound may be another interface's. */
+		while (recv(fd, in.data, sizeof(in.data), MSG_DONTWAIT | MSG_TRUNC) >= 0)
+			;
 		v->rx[fam] = fd;
 		v->drained_ns[fam] = rtr_now_ns();
 		vrrpd_watch(fd, WATCH_RX + (unsigned)(v - vd.ifs) * 2 + (unsigned)fam);
@@ -477,17 +491,6 @@ static bool rx_fill6(struct msghdr *mh, const uint8_t *buf, size_t size, struct 
 	}
 	return rx->dst.family == AF_INET6;
 }
-
-static struct {
-	struct mmsghdr msg[RX_BATCH];
-	struct iovec iov[RX_BATCH];
-	struct sockaddr_in6 from[RX_BATCH];
-	uint8_t data[RX_BATCH][RX_SIZE];
-	union {
-		char buf[256];
-		struct cmsghdr align;
-	} control[RX_BATCH];
-} in;
 
 static int read_batch(int fd)
 {

@@ -84,7 +84,9 @@ static bool parse_link(const struct nlmsghdr *h, struct link_info *ret)
 	const struct ifinfomsg *ifi = NLMSG_DATA(h);
 	const struct rtattr *name, *mac;
 
-	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*ifi)))
+	/* A bridge tells of its ports in the same way, and of one that it lets go as if the link
+	 * were gone. */
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*ifi)) || ifi->ifi_family != AF_UNSPEC)
 		return false;
 	*ret = (struct link_info){ .ifindex = ifi->ifi_index, .flags = ifi->ifi_flags };
 	name = find_attr(h, sizeof(*ifi), IFLA_IFNAME);
@@ -257,6 +259,25 @@ void link_query_local(struct vif *v)
 	memcpy(v->local, s.found, sizeof(v->local));
 }
 
+/* A virtual address went: by our own hand, or by that of somebody who knows nothing of us. */
+static void event_lost(const struct nlmsghdr *h)
+{
+	const struct ifaddrmsg *ifa = NLMSG_DATA(h);
+	const struct rtattr *local = find_attr(h, sizeof(*ifa), IFA_LOCAL);
+	struct rtr_addr a = { .family = ifa->ifa_family };
+	unsigned size = rtr_family_size(a.family);
+
+	if (!local)
+		local = find_attr(h, sizeof(*ifa), IFA_ADDRESS);
+	if (!local || RTA_PAYLOAD(local) < size)
+		return;
+	memcpy(a.b, RTA_DATA(local), size);
+	for (unsigned i = 0; i < vd.shm->n_slots; i++) {
+		if (vd.groups[i].used)
+			addr_lost(&vd.groups[i], (int)ifa->ifa_index, &a);
+	}
+}
+
 static void event_addr(const struct nlmsghdr *h, uint64_t now)
 {
 	const struct ifaddrmsg *ifa = NLMSG_DATA(h);
@@ -266,8 +287,11 @@ static void event_addr(const struct nlmsghdr *h, uint64_t now)
 	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*ifa)))
 		return;
 	proto = find_attr(h, sizeof(*ifa), IFA_PROTO);
-	if (proto && *(const uint8_t *)RTA_DATA(proto) == vd.proto)
+	if (proto && *(const uint8_t *)RTA_DATA(proto) == vd.proto) {
+		if (h->nlmsg_type == RTM_DELADDR)
+			event_lost(h);
 		return;
+	}
 	for (unsigned i = 0; i < MAX_IFS; i++) {
 		struct vif *v = &vd.ifs[i];
 

@@ -80,7 +80,6 @@ void probe_step(struct vg *g, uint64_t now)
 		set_result(g, VRRP_MAC_DEAF);
 		conf_notice(g, now, VRRP_N_MAC_DEAF, 0, &g->probe_target, 0);
 		vg_usable(g, now, VRRP_R_LINK); /* the physical MAC from here on */
-		io_announce(g);
 		return;
 	}
 	if (!g->probe_round && !link_neighbour(g->vif, &g->probe_target))
