@@ -39,10 +39,10 @@ static const struct {
 	[CT_T_TCP_CLOSE] = { "tcp_timeout_close", 0, NULL },
 	[CT_T_TCP_UNACKNOWLEDGED] = { "tcp_timeout_unacknowledged", 0, NULL },
 	[CT_T_TCP_MAX_RETRANS] = { "tcp_timeout_max_retrans", 0, NULL },
-	[CT_T_UDP] = { "udp_timeout", 0, NULL },
+	[CT_T_UDP] = { "udp_timeout", 120, "RFC 4787 REQ-5" },
 	[CT_T_UDP_STREAM] = { "udp_timeout_stream", 120, "RFC 4787 REQ-5" },
 	[CT_T_ICMP] = { "icmp_timeout", 60, "RFC 5508 REQ-2" },
-	[CT_T_ICMPV6] = { "icmpv6_timeout", 0, NULL },
+	[CT_T_ICMPV6] = { "icmpv6_timeout", 60, "RFC 5508 REQ-2" },
 	[CT_T_GENERIC] = { "generic_timeout", 0, NULL },
 	[CT_T_GRE] = { "gre_timeout", 0, NULL },
 	[CT_T_GRE_STREAM] = { "gre_timeout_stream", 0, NULL },
@@ -233,6 +233,10 @@ static void plan(struct plan *p)
 	for (unsigned t = 0; t < CT_T__MAX; t++) {
 		uint32_t sec = wanted(p->want, t, &rec);
 
+		/* A NAT keeps what the RFCs ask for without being told. Equal: set by us. */
+		if (!sec && ct_nat_configured(p->want) &&
+		    value_of(timers[t].sysctl) <= timers[t].least)
+			sec = timers[t].least;
 		if (sec)
 			set(p, timers[t].sysctl, sec, rec);
 	}

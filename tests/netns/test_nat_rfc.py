@@ -178,6 +178,24 @@ def test_simultaneous_open(net):
         assert sum("50000" in x for x in answers.packets) >= 1
 
 
+def test_timers_of_a_nat(net):
+    """RFC 4787 REQ-5, RFC 5508: two minutes for UDP, one for ICMP, without a line; a line wins, and all go back."""
+    names = ("udp_timeout", "udp_timeout_stream", "icmp_timeout", "icmpv6_timeout")
+
+    def now(r):
+        return [int(r.run("sysctl", "-n", f"net.netfilter.nf_conntrack_{n}").stdout) for n in names]
+
+    topo = net(serve=())
+    assert now(topo.r1) == [30, 120, 30, 30]
+    topo.r1.config(["ip nat inside source static tcp 10.0.1.10 80 interface eth1 8080"])
+    assert now(topo.r1) == [120, 120, 60, 60]
+    topo.r1.config(["ip nat translation udp-timeout 300", "ip firewall timeout icmp 20"])
+    assert now(topo.r1) == [300, 300, 20, 60]
+    topo.r1.config(["no ip nat translation udp-timeout", "no ip firewall timeout icmp",
+                    "no ip nat inside source static tcp 10.0.1.10 80 interface eth1 8080"])
+    assert now(topo.r1) == [30, 120, 30, 30]
+
+
 def test_idle_tcp_is_kept(net):
     """RFC 5382 REQ-5: an established connection may be idle for 2 hours and 4 minutes."""
     topo = net(*OVERLOAD)
