@@ -116,5 +116,7 @@ void fwc_log(struct nft_chain *c, uint32_t id, const struct rec *rec, uint32_t l
 /* The NFLOG group of this instance, and what precedes the id in the prefix of a log. */
 uint16_t fw_log_group(void);
 #define FW_LOG_PREFIX "rtr "
+/* Log lines a minute of one rule when its line names no rate. */
+#define FW_LOG_RATE 60
 
 #endif

@@ -9,9 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Log lines a minute of one rule when its line names no rate, and how many may come at once. */
-#define LOG_RATE_DEFAULT 60
-#define LOG_BURST        5
+/* Log lines of one rule that may come at once. */
+#define LOG_BURST 5
 /* Bytes of a packet that a log line is made from: headers of IPv6 with options and of TCP. */
 #define LOG_SNAPLEN 128
 
@@ -39,7 +38,7 @@ void fwc_log(struct nft_chain *c, uint32_t id, const struct rec *rec, uint32_t l
 	fwc_unconfirmed(r);
 	nft_stateful(r, &(struct nft_stateful){
 				.kind = NFT_S_LIMIT,
-				.value = lines_a_minute ? lines_a_minute : LOG_RATE_DEFAULT,
+				.value = lines_a_minute ? lines_a_minute : FW_LOG_RATE,
 				.unit_sec = 60,
 				.burst = LOG_BURST,
 			});

@@ -113,8 +113,8 @@ static void check_extras(struct check *c, const struct ace *a)
 		check_error(c, &a->rec,
 			    "a server name is written in small letters: www.example.com, "
 			    "*.example.com or *");
-	if (limit || a->log || SCH_HAS(a, helper))
-		check_error(c, &a->rec, "a line with a server name has no limit, log or helper");
+	if (limit || SCH_HAS(a, helper))
+		check_error(c, &a->rec, "a line with a server name has no limit or helper");
 	if (!c->offline && !nft_cap(NFT_CAP_QUEUE) && !nft_cap(NFT_CAP_XT_NFQUEUE))
 		check_error(c, &a->rec, "this kernel cannot queue packets to read a server name");
 }

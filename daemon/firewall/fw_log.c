@@ -98,7 +98,9 @@ static void proto_text(uint8_t proto, char buf[8])
 		snprintf(buf, 8, "%u", proto);
 }
 
-static void tell(const char *who, enum pol_action a, const char *in, const struct pol_packet *p)
+/* note: behind the interface; "" none. */
+static void tell(const char *who, enum pol_action a, const char *in, const struct pol_packet *p,
+		 const char *note)
 {
 	static struct log_limit lim;
 	char src[RTR_ADDR_STRLEN], dst[RTR_ADDR_STRLEN], proto[8];
@@ -108,8 +110,8 @@ static void tell(const char *who, enum pol_action a, const char *in, const struc
 	proto_text(p->proto, proto);
 	if (has_ports(p->proto))
 		log_event_limited(&lim, LINES_SEC, "SEC", LOG_L_INFO, "IPACCESSLOGP",
-				  "list %s %s %s %s(%u) -> %s(%u), 1 packet [%s]", who, did(a),
-				  proto, src, p->sport, dst, p->dport, in);
+				  "list %s %s %s %s(%u) -> %s(%u), 1 packet [%s]%s%s", who, did(a),
+				  proto, src, p->sport, dst, p->dport, in, *note ? " " : "", note);
 	else if (p->proto == IPPROTO_ICMP || p->proto == IPPROTO_ICMPV6)
 		log_event_limited(&lim, LINES_SEC, "SEC", LOG_L_INFO, "IPACCESSLOGDP",
 				  "list %s %s %s %s -> %s (%u/%u), 1 packet [%s]", who, did(a),
@@ -127,6 +129,49 @@ static enum pol_action action_of(const struct policy *p, pol_id id)
 	const struct pol_class *c = r ? NULL : policy_class(p, id, &pair);
 
 	return r ? r->action : c ? c->action : POL_DENY;
+}
+
+/* ---- lines with server names, whose packets the kernel does not log ---- */
+
+/* Rules that logged lately; the one that is longest silent makes room. */
+#define NAME_RULES 64
+
+static struct name_rule {
+	pol_id id;
+	unsigned n;
+	uint64_t minute_ns;
+} name_rules[NAME_RULES];
+
+/* As many lines a minute as the line says. */
+static bool may_log(const struct pol_rule *r)
+{
+	uint64_t now = rtr_now_ns();
+	struct name_rule *x = &name_rules[0];
+
+	for (size_t i = 0; i < NAME_RULES; i++) {
+		if (name_rules[i].id == r->id) {
+			x = &name_rules[i];
+			break;
+		}
+		if (name_rules[i].minute_ns < x->minute_ns)
+			x = &name_rules[i];
+	}
+	if (x->id != r->id || now - x->minute_ns >= 60 * NSEC_PER_SEC)
+		*x = (struct name_rule){ .id = r->id, .minute_ns = now };
+	return x->n++ < (r->log_rate ? r->log_rate : FW_LOG_RATE);
+}
+
+void fw_log_name(pol_id id, enum pol_action did, int ifindex, const struct pol_packet *p,
+		 const char *name)
+{
+	const struct policy *now = policy_running();
+	const struct pol_rule *r = now ? policy_rule(now, id, NULL) : NULL;
+	const struct shadow_link *l = shadow_link_by_index(ifindex);
+	struct strbuf who = STRBUF_INIT;
+
+	if (r && r->log && may_log(r) && fw_id_text(now, id, &who))
+		tell(strbuf_str(&who), did, l ? l->name : "local", p, name);
+	strbuf_fini(&who);
 }
 
 static int attr_cb(const struct nlattr *a, void *arg)
@@ -167,7 +212,7 @@ static int message(const struct nlmsghdr *h, void *arg)
 	if (id && p && tb[NFULA_PAYLOAD] && fw_id_text(p, id, &who) &&
 	    fw_log_packet(mnl_attr_get_payload(tb[NFULA_PAYLOAD]),
 			  mnl_attr_get_payload_len(tb[NFULA_PAYLOAD]), &pkt))
-		tell(strbuf_str(&who), action_of(p, id), l ? l->name : "local", &pkt);
+		tell(strbuf_str(&who), action_of(p, id), l ? l->name : "local", &pkt, "");
 	strbuf_fini(&who);
 	return MNL_CB_OK;
 }

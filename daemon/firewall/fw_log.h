@@ -18,6 +18,11 @@
 void fw_log_init(struct event_base *base);
 void fw_log_fini(void);
 
+/* A line with a server name, or that a name led to, decided a connection: logged as often as it
+ * says. name: what was asked for. */
+void fw_log_name(pol_id id, enum pol_action did, int ifindex, const struct pol_packet *p,
+		 const char *name);
+
 /* The fixed fields of a packet's headers; false when it is too short or of no family. For tests. */
 bool fw_log_packet(const uint8_t *b, size_t n, struct pol_packet *ret);
 

@@ -168,7 +168,8 @@ static void drop_sets(struct sets *sets)
 
 bool lc_has_effects(const struct pol_rule *r)
 {
-	return r->log || r->helper || r->limit.rate || r->limit.conns;
+	/* Who waits for a name is logged when that is known: fw_log_name. */
+	return (r->log && !r->tls_name) || r->helper || r->limit.rate || r->limit.conns;
 }
 
 static struct lc_data data_of(const struct pol_rule *r, uint32_t rank, uint32_t none)

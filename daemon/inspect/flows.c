@@ -13,7 +13,7 @@
 struct line {
 	uint32_t chain, rule;
 	uint8_t action;
-	bool told;
+	bool told, log;
 	uint64_t hits;
 	char name[INSPECTD_NAME];
 };
@@ -39,7 +39,8 @@ static struct {
 	struct flow v[FLOWS_MAX];
 	struct flow *buckets[BUCKETS], *free, *oldest, *youngest;
 	bool ready;
-	size_t said; /* line that flows_next_hits looks at next */
+	size_t said;              /* line that flows_next_hits looks at next */
+	char name[INSPECTD_NAME]; /* of the last decision */
 	uint64_t n[INSPECTD_COUNTER__MAX];
 } s;
 
@@ -151,7 +152,9 @@ static void add_line(struct table *t, const struct inspectd_req *q)
 		t->room = t->room ? t->room * 2 : 16;
 		t->v = xrealloc(t->v, t->room * sizeof(*t->v));
 	}
-	t->v[t->n] = (struct line){ .chain = q->chain, .rule = q->rule, .action = q->action };
+	t->v[t->n] = (struct line){
+		.chain = q->chain, .rule = q->rule, .action = q->action, .log = q->log
+	};
 	rtr_strlcpy(t->v[t->n++].name, q->name, INSPECTD_NAME);
 }
 
@@ -187,6 +190,11 @@ bool flows_fail_open(void)
 const uint64_t *flows_counters(void)
 {
 	return s.n;
+}
+
+const char *flows_name(void)
+{
+	return s.name;
 }
 
 uint32_t flows_next_hits(uint64_t *ret)
@@ -233,6 +241,37 @@ static uint32_t outcome(struct flow_verdict *v, const struct line *l)
 	return l->action == INSPECTD_REJECT ? INSPECT_REJECTED : INSPECT_DENIED;
 }
 
+static void add_log(struct flow_verdict *v, const struct line *l, uint8_t did, bool unreadable)
+{
+	if (l && l->log && v->n_logs < ARRAY_LEN(v->logs))
+		v->logs[v->n_logs++] = (struct flow_log){ l->rule, did, unreadable };
+}
+
+/* The line that a chain begins with: where the connection waited. */
+static const struct line *head_line(uint32_t chain)
+{
+	for (size_t i = 0; i < s.now.n; i++) {
+		if (s.now.v[i].chain == chain && s.now.v[i].rule == chain)
+			return &s.now.v[i];
+	}
+	return NULL;
+}
+
+/* Each list that the connection waited in has its own say. */
+static void note_logs(const struct flow_packet *p, struct line *const lines[4], const char *name,
+		      struct flow_verdict *v)
+{
+	uint8_t fallback = s.now.fail_open ? INSPECTD_PERMIT : INSPECTD_DENY;
+
+	rtr_strlcpy(s.name, name ? name : "", sizeof(s.name));
+	for (unsigned i = 0; i < 4; i += 2) {
+		if (lines[i] && name)
+			add_log(v, lines[i], lines[i]->action, false);
+		else if (lines[i])
+			add_log(v, head_line(p->label[i] & ~INSPECT_WAIT), fallback, true);
+	}
+}
+
 /* name NULL: unreadable. */
 static void decide(struct flow *f, const struct flow_packet *p, const char *name,
 		   struct flow_verdict *ret)
@@ -267,6 +306,7 @@ static void decide(struct flow *f, const struct flow_packet *p, const char *name
 	s.n[ret->denied ? INSPECTD_DENIED : INSPECTD_PERMITTED]++;
 	f->decided = true;
 	f->verdict = *ret;
+	note_logs(p, lines, name, ret);
 	free(f->seg.bytes);
 	f->seg.bytes = NULL;
 }

@@ -35,6 +35,13 @@ struct flow_verdict {
 	enum flow_act act;
 	bool denied;
 	uint32_t label[4], mask[4];
+	/* Lines with `log` that decided just now: those of `in` and `out`. */
+	unsigned n_logs;
+	struct flow_log {
+		uint32_t rule;
+		uint8_t did; /* enum inspectd_action */
+		bool unreadable;
+	} logs[2];
 };
 
 struct flow_ends {
@@ -51,6 +58,8 @@ void flows_idle(uint64_t now);
 bool flows_request(const struct inspectd_req *q);
 bool flows_fail_open(void);
 const uint64_t *flows_counters(void);
+/* The name that the last decision was made by; "" none. */
+const char *flows_name(void);
 /* Lines with new decisions since the call before, one a call; 0: no more. */
 uint32_t flows_next_hits(uint64_t *ret);
 void flows_fini(void);

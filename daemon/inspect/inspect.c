@@ -4,6 +4,7 @@
 #include "cli/command.h"
 #include "domain.h"
 #include "firewall/compile.h"
+#include "firewall/fw_log.h"
 #include "rtr/inspectd.h"
 #include "schema/types.h"
 #include "system/global.h"
@@ -11,7 +12,9 @@
 #include "system/parent.h"
 #include "txn/txn.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -72,6 +75,7 @@ static void add_line(void *arg, pol_id chain, const struct pol_rule *r)
 		return;
 	q->rule = r->id;
 	q->action = actions[r->action];
+	q->log = r->log;
 	if (r->tls_name)
 		rtr_strlcpy(q->name, r->tls_name, sizeof(q->name));
 }
@@ -123,6 +127,31 @@ static void take_hits(uint32_t rule, uint64_t n)
 	d.hits[i].n = n;
 }
 
+static void take_log(const struct inspectd_event *e)
+{
+	static const enum pol_action actions[] = { [INSPECTD_DENY] = POL_DENY,
+						   [INSPECTD_PERMIT] = POL_PERMIT,
+						   [INSPECTD_REJECT] = POL_REJECT };
+	struct pol_packet p = { .family = e->family,
+				.proto = IPPROTO_TCP,
+				.src.family = e->family,
+				.dst.family = e->family,
+				.sport = ntohs(e->sport),
+				.dport = ntohs(e->dport) };
+	char name[INSPECTD_NAME + 16];
+
+	if ((e->family != AF_INET && e->family != AF_INET6) || e->did >= ARRAY_LEN(actions) ||
+	    !memchr(e->name, 0, sizeof(e->name)))
+		return;
+	memcpy(p.src.b, e->src, rtr_family_size(e->family));
+	memcpy(p.dst.b, e->dst, rtr_family_size(e->family));
+	snprintf(name, sizeof(name), "%s",
+		 e->unreadable ? "unreadable server name"
+		 : *e->name    ? e->name
+			       : "no server name");
+	fw_log_name(e->rule, actions[e->did], (int)e->ifindex, &p, name);
+}
+
 static void take_event(const struct inspectd_event *e)
 {
 	static struct log_limit limit;
@@ -134,6 +163,9 @@ static void take_event(const struct inspectd_event *e)
 	case INSPECTD_RULE:
 		if (policy_rule(policy_running(), e->rule, NULL))
 			take_hits(e->rule, e->n[0]);
+		break;
+	case INSPECTD_LOG:
+		take_log(e);
 		break;
 	case INSPECTD_NO_QUEUE:
 		log_event_limited(&limit, 1, "FW", LOG_L_ERR, "NOQUEUE",

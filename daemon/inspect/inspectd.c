@@ -115,6 +115,7 @@ static void bind_queue(void)
 
 struct conn {
 	struct flow_ends ends; /* of the packet that is looked for */
+	struct flow_ends orig; /* of its opener */
 	bool found, reply;
 	uint32_t id, label[4];
 	/* Its tuple as the kernel tells it, to be told again. */
@@ -194,7 +195,6 @@ static int take_tuple(const struct nlattr *a, void *arg)
 static int take_conn(const struct nlattr *a, void *arg)
 {
 	struct conn *c = arg;
-	struct flow_ends orig = { .family = c->ends.family };
 	uint16_t n = mnl_attr_get_payload_len(a);
 
 	switch (mnl_attr_get_type(a)) {
@@ -205,8 +205,9 @@ static int take_conn(const struct nlattr *a, void *arg)
 		memcpy(c->label, mnl_attr_get_payload(a), MIN((size_t)n, sizeof(c->label)));
 		break;
 	case CTA_TUPLE_ORIG:
-		mnl_attr_parse_nested(a, take_tuple, &orig);
-		c->reply = memcmp(&orig, &c->ends, sizeof(orig)) != 0;
+		c->orig = (struct flow_ends){ .family = c->ends.family };
+		mnl_attr_parse_nested(a, take_tuple, &c->orig);
+		c->reply = memcmp(&c->orig, &c->ends, sizeof(c->orig)) != 0;
 		c->found = a->nla_len <= sizeof(c->tuple);
 		if (c->found)
 			memcpy(c->tuple, a, a->nla_len);
@@ -267,6 +268,28 @@ static void put_verdict(uint32_t id, const struct flow_verdict *v)
 	send_nl(d.nl, h);
 }
 
+/* Full: rtrd has more to log than it reads. */
+static void tell_logs(const struct conn *c, const struct flow_verdict *v)
+{
+	for (unsigned i = 0; i < v->n_logs; i++) {
+		struct inspectd_event e = {
+			.kind = INSPECTD_LOG,
+			.rule = v->logs[i].rule,
+			.family = c->orig.family,
+			.did = v->logs[i].did,
+			.unreadable = v->logs[i].unreadable,
+			.sport = c->orig.sport,
+			.dport = c->orig.dport,
+			.ifindex = c->label[3] & 0xffff,
+		};
+
+		memcpy(e.src, c->orig.src, sizeof(e.src));
+		memcpy(e.dst, c->orig.dst, sizeof(e.dst));
+		rtr_strlcpy(e.name, flows_name(), sizeof(e.name));
+		say(&e);
+	}
+}
+
 /* The same packet once more after its verdict: the label did not take. */
 static bool circles(uint32_t ct_id, const struct flow_verdict *v)
 {
@@ -304,8 +327,10 @@ static void take_packet(const struct nlmsghdr *h, uint64_t now)
 	}
 	if (circles(p.ct_id, &v))
 		v = (struct flow_verdict){ .act = FLOW_DROP };
-	if (v.act == FLOW_LABEL)
+	if (v.act == FLOW_LABEL) {
 		put_label(&c, &v);
+		tell_logs(&c, &v);
+	}
 	put_verdict(ntohl(ph->packet_id), &v);
 }
 

@@ -30,7 +30,7 @@ struct inspectd_req {
 	uint8_t op;     /* enum inspectd_op */
 	uint8_t action; /* enum inspectd_action */
 	uint8_t fail_open;
-	uint8_t zero;
+	uint8_t log; /* the line: tell of each connection that it decides */
 	uint32_t queue;
 	uint32_t chain;           /* id of the line where the connection waits */
 	uint32_t rule;            /* id of this line; 0: the end of the list */
@@ -64,12 +64,22 @@ enum inspectd_event_kind {
 	INSPECTD_STATS = 1, /* counters, since its start */
 	INSPECTD_RULE,      /* a line decided n[0] connections, since its start */
 	INSPECTD_NO_QUEUE,  /* the kernel refuses the queue: errno in n[0] */
+	INSPECTD_LOG,       /* a line with .log decided: what follows n */
 };
 
 struct inspectd_event {
 	uint32_t kind; /* enum inspectd_event_kind */
 	uint32_t rule;
 	uint64_t n[INSPECTD_COUNTER__MAX];
+	/* The connection as its opener sent it; addresses and ports in network order. */
+	uint8_t family, did; /* AF_INET, AF_INET6; enum inspectd_action */
+	uint8_t unreadable;  /* there was no name to read: as `fail-open` says */
+	uint8_t zero;
+	uint16_t sport, dport;
+	uint8_t src[16], dst[16];
+	uint32_t ifindex; /* that it came by; 0: unknown */
+	uint32_t zero2;
+	char name[INSPECTD_NAME];
 };
 
 #endif

@@ -2,6 +2,7 @@
 """Server names of TLS clients: real clients and servers, IPv4 and IPv6, allowed and denied names, a
 hello in pieces, what is no TLS, a helper that dies."""
 import os
+import re
 import signal
 import socket
 import ssl
@@ -10,7 +11,7 @@ import threading
 import pytest
 
 import topo
-from clients import WAN, inside, make
+from clients import LAN, WAN, inside, make
 from router import CliError
 from test_firewall import set_list
 
@@ -176,6 +177,32 @@ def test_names(net, v, where):
     assert doc["state"] == "running" and doc["counters"]["joined"] == 2
 
 
+@pytest.mark.parametrize("v", [4, 6])
+def test_log(net, v):
+    """A line that logs says which name it was, once, and what became of the connection."""
+    r1, lan = net.r1, net.lan
+    a, b = re.escape(LAN[v]), re.escape(WAN[v])
+    set_list(r1, v, ["10 reject tcp any any eq 443 server-name bad.example log",
+                     "20 permit tcp any any eq 443 server-name *.example log log-rate 2",
+                     "30 deny tcp any any eq 443 log"], "interface eth0", "in")
+    ready(r1)
+
+    def logged(line, did, name):
+        return re.findall(rf"list T {line} {did} tcp {a}\(\d+\) -> {b}\(443\), 1 packet \[eth0\] {name}",
+                          r1.cli("show logging"))
+
+    assert ask(lan, v, "bad.example") == "rst"
+    for _ in range(4):
+        assert ask(lan, v, "www.good.example") == "www.good.example"
+    assert ask(lan, v, "other.test", 0.2) == "silence"
+    assert ask(lan, v, None, 0.2) == "silence"
+    topo.wait_for(lambda: logged(30, "denied", "other.test") and logged(30, "denied", "no server name"),
+                  what="the last line's log")
+    assert len(logged(10, "rejected", "bad.example")) == 1
+    assert len(logged(20, "permitted", "www.good.example")) == 2
+    assert "1 packet [eth0]\n" not in r1.cli("show logging")  # nothing before the name was known
+
+
 @pytest.mark.parametrize("how", ["fail-closed", "fail-open"])
 def test_helper_killed(net, how):
     """Connections that are decided go on; new ones stand still or pass; the next helper reads again."""
@@ -219,7 +246,7 @@ def test_commit(net):
     assert ask(lan, 4, "example.test") == "example.test"
     for bad, why in [("60 permit tcp any any server-name A.b", "small letters"),
                      ("60 permit udp any any eq 443 server-name a.b", "protocol tcp"),
-                     ("60 permit tcp any any server-name a.b log", "no limit, log"),
+                     ("60 permit tcp any any server-name a.b helper ftp", "no limit or helper"),
                      ("15 permit tcp host 10.0.1.10 any eq 443", "takes a part")]:
         with pytest.raises(CliError, match=why):
             r1.config(["ip access-list extended T", bad])

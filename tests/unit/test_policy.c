@@ -740,7 +740,7 @@ START_TEST(checks)
 	refused(ACL "permit tcp any any server-name a.*", "small letters");
 	refused(ACL "permit ip any any server-name a.b", "needs the protocol tcp");
 	refused(ACL "permit tcp any any established server-name a.b", "no flags");
-	refused(ACL "permit tcp any any server-name a.b log", "no limit, log or helper");
+	refused(ACL "permit tcp any any server-name a.b helper ftp", "no limit or helper");
 	refused(ACL "1 permit tcp any any server-name a.b\n2 permit ip host 10.0.0.2 any",
 		"line 2 takes a part");
 	refused(ACL "1 permit tcp any any eq 443 server-name a.b\n2 permit tcp any any gt 400",

@@ -304,6 +304,7 @@ static void table(bool fail_open)
 					      .chain = 20,
 					      .rule = 20,
 					      .action = INSPECTD_PERMIT,
+					      .log = 1,
 					      .name = "*.b" });
 	flows_request(&(struct inspectd_req){
 		.op = INSPECTD_LINE, .chain = 20, .rule = 30, .action = INSPECTD_REJECT });
@@ -324,14 +325,21 @@ START_TEST(connections)
 	v = packet(1, false, ACK, 1000, good.v, 900);
 	ck_assert(v.act == FLOW_LABEL && !v.denied && v.label[0] == 20 && v.mask[0] == UINT32_MAX);
 	ck_assert_uint_eq(v.mask[2], 0);
+	ck_assert(v.n_logs == 1 && v.logs[0].rule == 20 && v.logs[0].did == INSPECTD_PERMIT);
+	ck_assert(!v.logs[0].unreadable && !strcmp(flows_name(), "a.b"));
 	/* One that was in the queue behind it. */
-	ck_assert(packet(1, false, ACK, 9000, "x", 1).act == FLOW_LABEL);
+	v = packet(1, false, ACK, 9000, "x", 1);
+	ck_assert(v.act == FLOW_LABEL && !v.n_logs);
 	v = packet(2, false, ACK, 5, bad.v, bad.n);
-	ck_assert(v.denied && v.label[0] == INSPECT_REJECTED);
+	ck_assert(v.denied && v.label[0] == INSPECT_REJECTED && !v.n_logs);
 	/* No TLS: the line without a name. In the middle of a connection: nobody knows. */
 	packet(3, true, SYN | ACK, 7, NULL, 0);
 	ck_assert_uint_eq(packet(3, false, ACK, 7, "GET", 3).label[0], INSPECT_REJECTED);
-	ck_assert_uint_eq(packet(4, false, ACK, 7, "GET", 3).label[0], INSPECT_DENIED);
+	v = packet(4, false, ACK, 7, "GET", 3);
+	ck_assert_uint_eq(v.label[0], INSPECT_DENIED);
+	/* By the line where it waited. */
+	ck_assert(v.n_logs == 1 && v.logs[0].rule == 20 && v.logs[0].did == INSPECTD_DENY);
+	ck_assert(v.logs[0].unreadable && !*flows_name());
 	/* The server speaks first; a segment that says something else than before. */
 	packet(5, true, SYN | ACK, 7, NULL, 0);
 	ck_assert_uint_eq(packet(5, true, ACK, 7, "SSH-", 4).label[0], INSPECT_REJECTED);
