@@ -202,3 +202,6 @@ rtr_captured_SOURCES += daemon/system/sandbox.c daemon/system/sandbox.h
 rtr_captured_CPPFLAGS = $(DAEMON_CPPFLAGS)
 rtr_captured_CFLAGS = $(AM_CFLAGS) $(SECCOMP_CFLAGS) $(PCAP_CFLAGS)
 rtr_captured_LDADD = librtr.a $(SECCOMP_LIBS) $(PCAP_LIBS)
+librtrd_a_SOURCES += daemon/system/programs.c daemon/system/programs.h
+librtrd_a_SOURCES += daemon/health/health.c daemon/health/health.h daemon/health/health_judge.c
+librtrd_a_SOURCES += daemon/health/health_sample.c daemon/health/health_gateway.c

@@ -4,9 +4,8 @@
 
 #include "cli/command.h"
 #include "domain.h"
-#include "system/parent.h"
+#include "system/programs.h"
 #include "txn/txn.h"
-#include "vrrp/vrrp.h"
 
 #include <string.h>
 
@@ -117,25 +116,18 @@ static void print_commits(struct cmd_ctx *c, const json_t *doc)
 
 /* ---- show programs ---- */
 
-static void add_program(json_t *out, const char *name, unsigned starts)
+static void add_program(void *arg, const char *name, unsigned starts)
 {
-	json_array_append_new(out,
+	json_array_append_new(arg,
 			      json_pack("{s:s,s:i,s:i}", "program", name, "starts", (int)starts,
 					"restarts", starts ? (int)starts - 1 : 0));
 }
 
 static json_t *show_programs(struct cmd_ctx *c)
 {
-	static const char *const names[] = { [PARENT_PROG_ARPD] = "rtr-arpd",
-					     [PARENT_PROG_AUTOD] = "rtr-autod",
-					     [PARENT_PROG_INSPECTD] = "rtr-inspectd" };
-	const struct vrrp_shm *shm = vrrp_client_shm();
 	json_t *out = json_array();
 
-	add_program(out, "rtrd", parent_args() ? parent_args()->n_crashes + 1 : 1);
-	add_program(out, "rtr-vrrpd", shm ? shm->n_starts : 0);
-	for (unsigned i = 0; i < ARRAY_LEN(names); i++)
-		add_program(out, names[i], parent_starts((enum parent_prog)i));
+	programs_foreach(add_program, out);
 	return out;
 }
 

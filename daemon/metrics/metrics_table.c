@@ -191,6 +191,11 @@ static const struct metric hosts[] = {
 	{ "rtr_log_host_open", "open", "1 while lines can be sent", 0 },
 };
 
+static const struct metric health[] = {
+	{ "rtr_health_value", "value", "Key figures, in the unit of show health", 0 },
+	{ "rtr_health_level", "level", "0 good, 1 bad, 2 very bad, -1 unknown", 0 },
+};
+
 #define SOURCE(command, rows, labels, table)                                                       \
 	{                                                                                          \
 		command, rows, labels, table, ARRAY_LEN(table)                                     \
@@ -201,6 +206,7 @@ const struct metric_source metric_sources[] = {
 	SOURCE("show commit statistics", "", "", commits),
 	SOURCE("show kernel drift", "", "", drift),
 	SOURCE("show programs", "[]", "program=program", programs),
+	SOURCE("show health", "metrics/[]", "metric=metric item=item", health),
 	SOURCE("show interfaces", "[]", "interface=name", interfaces),
 	SOURCE("show ip arp summary", "states/{}", "family:ipv4 state=@", neighbour_states),
 	SOURCE("show ip arp summary", "", "family:ipv4", neighbours),

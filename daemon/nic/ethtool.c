@@ -83,6 +83,23 @@ struct nl_msg *nic_set_rings(int ifindex, uint32_t rx, uint32_t tx)
 	return m;
 }
 
+static void take_speed(void *arg, const struct nlmsghdr *h)
+{
+	struct nlattr *tb[MAX_ATTR + 1];
+	uint32_t *speed = arg;
+
+	if (parse(h, tb))
+		*speed = u32_of(tb[ETHTOOL_A_LINKMODES_SPEED]);
+	if (*speed == UINT32_MAX) /* SPEED_UNKNOWN */
+		*speed = 0;
+}
+
+int nic_speed(int ifindex, uint32_t *ret)
+{
+	*ret = 0;
+	return ask(ETHTOOL_MSG_LINKMODES_GET, ifindex, take_speed, ret);
+}
+
 static void take_queues(void *arg, const struct nlmsghdr *h)
 {
 	struct nlattr *tb[MAX_ATTR + 1];

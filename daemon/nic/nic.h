@@ -62,6 +62,8 @@ int nic_rings(int ifindex, struct nic_pair *ret);
 int nic_queues(int ifindex, struct nic_queues *ret);
 int nic_features(int ifindex, struct nic_features *ret);
 int nic_rss(int ifindex, struct nic_rss *ret);
+/* Mbit/s; 0: not known. */
+int nic_speed(int ifindex, uint32_t *ret);
 
 /* Messages that set them, for plan_nl. rx, tx 0: as it is. */
 struct nl_msg *nic_set_rings(int ifindex, uint32_t rx, uint32_t tx);

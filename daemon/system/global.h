@@ -32,6 +32,9 @@ struct global {
 	/* system/syslog_show.c */
 	uint8_t log_trap, log_facility;
 	char log_source[IFNAMSIZ], *log_origin;
+	/* health/health.c */
+	uint16_t health_interval; /* seconds; not configured = 10 */
+	bool health_probes;       /* not configured = on */
 };
 
 #endif

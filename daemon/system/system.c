@@ -35,6 +35,8 @@ static struct sch_field global_fields[] = {
 	SCH_F(global, log_facility),
 	SCH_F(global, log_source),
 	SCH_F(global, log_origin),
+	SCH_F(global, health_interval),
+	SCH_F(global, health_probes),
 };
 
 struct sch_type global_type = {
