@@ -34,7 +34,7 @@ static uint64_t rounds, sampled_ns;
 static const struct sch_row rows[] = {
 	SCH_LEAF("health interval <health_interval:U16(1,300)>", global,
 		 .help = "Seconds from one look to the next, 10 when not configured"),
-	SCH_LEAF("health probes", global, .flag = "health_probes", .dflt = "on",
+	SCH_LEAF("health probes", global, .flag = "health_probes",
 		 .help = "Send echo requests to the gateways of default routes"),
 	SCH_LIST("health threshold {metric:" METRIC_WORDS
 		 "} warn <warn:U32(1,1000000000)> crit <crit:U32(1,1000000000)>",

@@ -90,12 +90,12 @@ static void add(const struct shadow_hop *h)
 	}
 }
 
-/* health probes: on unless switched off. */
+/* Whoever wants no traffic but his own gets none. */
 static bool wanted(void)
 {
 	const struct global *g = (const void *)txn_running();
 
-	return g && (!SCH_HAS(g, health_probes) || g->health_probes);
+	return g && g->health_probes;
 }
 
 static void find_gateways(void)
@@ -169,6 +169,8 @@ static void put_one(const struct gateway *g)
 
 void health_gateway_put(void)
 {
+	if (!wanted())
+		health_put_unknown(HEALTH_GW_LOSS, "", "not asked: health probes");
 	for (const struct gateway *g = gateways; g; g = g->next)
 		put_one(g);
 }

@@ -34,7 +34,7 @@ struct global {
 	char log_source[IFNAMSIZ], *log_origin;
 	/* health/health.c */
 	uint16_t health_interval; /* seconds; not configured = 10 */
-	bool health_probes;       /* not configured = on */
+	bool health_probes;
 };
 
 #endif

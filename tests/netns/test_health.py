@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from router import CliError
-from topo import kill_all, router_lines, wait_for
+from topo import kill_all, pids_in, router_lines, wait_for
 
 METRICS = {"throughput", "interface-drops", "ring-drops", "softnet-drops", "gateway-loss", "gateway-latency", "conntrack",
            "neighbours", "socket-drops", "retransmissions", "cpu", "memory", "restarts", "time-offset"}
@@ -15,13 +15,18 @@ METRICS = {"throughput", "interface-drops", "ring-drops", "softnet-drops", "gate
 @pytest.fixture
 def topo(routers):
     topo = routers("basic")
-    topo.r1.config([*router_lines(topo.spec, "r1"), "health interval 1"])
+    topo.r1.config([*router_lines(topo.spec, "r1"), "health interval 1", "health probes"])
     return topo
 
 
 def item(r1, metric, name=""):
     return next((m for m in r1.json("show health")["metrics"]
                  if m["metric"] == metric and m["item"].startswith(name)), None)
+
+
+def name_of(pid):
+    with open(f"/proc/{pid}/comm") as f:
+        return f.read().strip()
 
 
 def becomes(r1, metric, name, state, timeout=12):
@@ -63,14 +68,14 @@ def test_figures_and_states(topo):
     becomes(r1, "memory", "", "WARN")
     assert "%SYS-4-HEALTH: memory is WARN, was OK" in r1.cli("show logging")
     r1.config(["no health probes", "no health threshold gateway-loss"])
-    wait_for(lambda: not item(r1, "gateway-loss"), what="the end of the probes")
+    wait_for(lambda: not item(r1, "gateway-latency"), what="the end of the probes")
+    assert item(r1, "gateway-loss")["note"] == "not asked: health probes"
 
 
 def test_restarts_and_drops(topo):
     r1 = topo.r1
     wait_for(lambda: item(r1, "restarts"), what="a sample")
-    pid = int(r1.run("pgrep", "-f", f"rtr-arpd.*{r1.instance}|rtr-arpd", check=False).stdout.split()[0])
-    kill_all([pid])
+    kill_all([pid for pid in pids_in(r1.netns) if name_of(pid) == "rtr-arpd"])
     assert becomes(r1, "restarts", "", "WARN")["value"] == 1
     assert next(p for p in r1.json("show programs") if p["program"] == "rtr-arpd")["restarts"] == 1
     # rtrd itself: its next life counts what its parent knows.
