@@ -107,6 +107,10 @@ CONFIG = ["ip access-list standard N", "permit 10.0.1.0 0.0.0.255", "exit", "ip 
           "logging host 198.51.100.9"]
 
 
+# Of the whole machine, where other tests are at work, or of what comes and goes between two looks.
+MOVING = ("rtr_neighbour", "rtr_health_", "rtr_conntrack_entries", "rtr_conntrack_new", "rtr_conntrack_state")
+
+
 def test_metrics_equal_the_show_commands(topo):
     r1, lan = topo.r1, topo.lan
     r1.config(["metrics listen 127.0.0.1 port 9273", "metrics listen ::1 port 9273", *CONFIG])
@@ -126,10 +130,10 @@ def test_metrics_equal_the_show_commands(topo):
         if key[0].endswith("_total"):
             # Seconds are made of milliseconds: the last digit may differ.
             assert value * (1 - 1e-9) <= got[key] <= after[key] * (1 + 1e-9), key
-        if value == after[key]:
+        if value == after[key] and not key[0].startswith(MOVING):
             assert got[key] == pytest.approx(value), key
             same += 1
-    assert same > 120
+    assert same > 100
     names = {name for name, _ in got}
     assert {n for n, _ in got} - {n for n, _ in before} <= {n for n in names if n.startswith("rtr_metrics_")}
     assert got[("rtr_metrics_commands_left_out", frozenset())] == 0
