@@ -17,7 +17,8 @@
  *
  * How a worker parks: the verdict is FORWARD and adj_state is not ready -> keep the frame, call
  * fib_resolve once, and look it up again when fib_adj_gen() changed. FIB_ADJ_FAILED: the kernel got
- * no answer within its own limits (about 3 s); drop, or send host unreachable.
+ * no answer within its own limits (about 3 s); drop, or send host unreachable. FIB_ADJ_DEAD: the
+ * egress is down.
  *
  * Owns: nothing. Threads: any that the caller's QSBR covers; results are copies and stay good,
  * pointers (fib_link) only until the next quiescent state. Failure: a verdict, never else.
@@ -160,7 +161,9 @@ struct fib_link {
 	uint32_t vrf_table; /* table of the VRF that it is in; 0 = none */
 	char name[16];
 	uint8_t mac[6];
-	uint8_t up;        /* administratively, and has carrier */
+	uint8_t up; /* administratively, and has carrier */
+	uint8_t admin_up;
+	uint8_t ignore_linkdown; /* sysctl, bit 0 IPv4, bit 1 IPv6: no carrier, no route */
 	uint8_t reason;    /* enum elig: why packets of it are the kernel's, either direction */
 	uint8_t forward4;  /* sysctls: forwarding */
 	uint8_t forward6;  /* all/forwarding, or force_forwarding of this one */

@@ -78,6 +78,7 @@ struct fibctl_stats {
 	size_t route_bytes, lpm_bytes, other_bytes;
 	uint32_t last_resync_ms;
 	bool ready, resyncing;
+	bool busy; /* a dump or a walk over the routes is under way */
 };
 void fibctl_stats(const struct fibctl *c, struct fibctl_stats *ret);
 

@@ -130,7 +130,9 @@ static const struct fib_path *rule_lookup(const struct fib *f, const struct fib_
 	*ret_verdict = FIB_V_THROW;
 	if (!p || p->verdict == FIB_V_THROW)
 		return NULL;
-	if (r->suppress_default && (nh & FIB_NH_DEFAULT))
+	/* A verdict is no result that could be suppressed (fib_rules_lookup). */
+	if (r->suppress_default && (nh & FIB_NH_DEFAULT) &&
+	    (p->verdict == FIB_V_FORWARD || p->verdict == FIB_V_LOCAL))
 		return NULL;
 	*ret_verdict = p->verdict;
 	*ret_nh = nh;

@@ -131,13 +131,13 @@ struct fib_adj {
 	uint32_t oif;
 	uint32_t next; /* rcu: chain of the hash */
 	uint8_t nh_family;
-	uint8_t state;    /* cp:w wk:r */
-	uint16_t n_paths; /* cp:own from here: paths that name it, saturating */
+	uint8_t state;  /* cp:w wk:r */
+	uint8_t kernel; /* cp:own from here: NUD_ state, 0 = no entry */
+	uint8_t free, epoch, mac[6];
+	uint32_t n_paths; /* that name it */
 	uint32_t asked;   /* seconds of the last request to the kernel, 0 = none */
 	uint32_t next_free;
 	uint32_t freed; /* pass over the flows that must end before it is used again */
-	uint8_t kernel; /* NUD_ state, 0 = no entry */
-	uint8_t free, mac[6];
 };
 
 #define FIB_REQ_RING 1024u

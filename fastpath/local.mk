@@ -67,3 +67,7 @@ libfib_a_SOURCES = fastpath/eligible.c fastpath/eligible.h fastpath/fib.h fastpa
 	fastpath/fib_defer.h fastpath/fib_lookup.c fastpath/fib_priv.h fastpath/fib_query.c
 libfp_a_SOURCES += fastpath/umem.c fastpath/umem.h fastpath/xsk.c fastpath/xsk.h
 libfp_a_SOURCES += fastpath/worker.c fastpath/worker.h fastpath/worker_impl.h fastpath/worker_slow.c fastpath/worker_flow.c
+libfib_a_SOURCES += fastpath/fib_ctl.c fastpath/fib_ctl_adj.c fastpath/fib_ctl_link.c \
+	fastpath/fib_ctl_path.c fastpath/fib_ctl_priv.h fastpath/fib_ctl_route.c \
+	fastpath/fib_ctl_rule.c fastpath/fib_msg.c fastpath/fib_msg.h fastpath/fib_nl.c
+libfib_a_CFLAGS = $(AM_CFLAGS) $(MNL_CFLAGS)
