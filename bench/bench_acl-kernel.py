@@ -3,7 +3,7 @@
 """Access lists of 10, 1,000 and 10,000 ClassBench lines in the kernel plane: bench/run acl-kernel.
 
   new flows     every packet a flow of its own, at a random point of a random line
-  established   4,096 of these flows again
+  established   later packets of 4,096 of these, answered before
 
 Cost is CPU time of the router's core a packet, the generator's own taken off. Beside it the same
 lines as a plain linear nft ruleset. Required: at 10,000 lines established flows at 98 % of the rate
@@ -31,10 +31,21 @@ def emit(case, ours, peer=None, peer_runs=(), limit=None):
     print(json.dumps(line), flush=True)
 
 
+FEW = 4096
+
+
+def write_frames(lab, rules, flows, path, seed):
+    of = acl.flows(rules, flows, seed)
+    acl.frames(of, lab.mac["r0"], path)
+    acl.frames(of[:FEW], lab.mac["r1"], path + ".back", acl.SYNACK)
+    acl.frames(of[:FEW], lab.mac["r0"], path + ".few", acl.ACK)
+
+
 def measure(lab, path, flows):
     lab.forget()
     new = lab.flood(path, 30, flows)
-    return new, lab.flood(path + ".few", 1)
+    lab.back(path + ".back", FEW)
+    return new, lab.flood(path + ".few", 0.5)
 
 
 def main():
@@ -58,10 +69,7 @@ def main():
                 for n in SIZES:
                     rules = acl.read_rules(args.rules, name, n)
                     for lab, who in ((ours, "rtr"), (peer, "nft")):
-                        path = f"{folder}/{who}.{n}"
-                        acl.frames(rules, flows, lab.mac["r0"], path, n)
-                        with open(path, "rb") as f, open(path + ".few", "wb") as few:
-                            few.write(f.read(4096 * acl.FRAME))
+                        write_frames(lab, rules, flows, f"{folder}/{who}.{n}", n)
                 for _ in range(rounds):
                     for n in SIZES:
                         rules = acl.read_rules(args.rules, name, n)

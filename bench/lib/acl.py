@@ -70,10 +70,13 @@ class Rule:
 
 
 def read_rules(folder, name, n):
+    """At most n lines of a set, in its order, evenly spread: the sets begin with the narrowest lines,
+    and the first ten of ipc1 are ten flows."""
     path = f"{folder}/{name}_10k.gz"
     with gzip.open(path, "rt") as f:
         rules = [Rule(line) for line in f if line.startswith("@")]
-    return rules[:n]
+    n = min(n, len(rules))
+    return [rules[i * len(rules) // n] for i in range(n)]
 
 
 def nft_file(rules, ifname):
@@ -103,26 +106,39 @@ def _checksum(data):
     return ~s & 0xffff
 
 
-def frames(rules, n, mac, path, seed):
-    """n frames of flows that differ, random points in random rules of TCP (SYN) and UDP."""
-    rnd, seen = random.Random(seed), set()
+def flows(rules, n, seed):
+    """n flows that differ, random points in random rules of TCP and UDP."""
+    rnd, seen = random.Random(seed), {}
     usable = [r for r in rules if r.proto in (None, 6, 17)]
+    while len(seen) < n:
+        r = rnd.choice(usable)
+        src, dst = _point(r.src, rnd), _point(r.dst, rnd)
+        if src is not None and dst is not None:
+            seen[src, dst, rnd.randint(*r.sport), rnd.randint(*r.dport), r.proto or 17] = True
+    return list(seen)
+
+
+SYN, SYNACK, ACK = 2, 18, 16
+
+
+def frames(of, mac, path, flags=SYN):
+    """A frame of each flow: of a TCP flow the segment of the handshake; SYNACK goes back."""
     mac = bytes.fromhex(mac.replace(":", ""))
     with open(path, "wb") as f:
-        while len(seen) < n:
-            r = rnd.choice(usable)
-            src, dst = _point(r.src, rnd), _point(r.dst, rnd)
-            if src is None or dst is None:
-                continue
-            proto = r.proto or 17
-            flow = (src, dst, rnd.randint(*r.sport), rnd.randint(*r.dport), proto)
-            if flow in seen:
-                continue
-            seen.add(flow)
+        for src, dst, sport, dport, proto in of:
+            if flags == SYNACK:
+                src, dst, sport, dport = dst, src, dport, sport
             head = struct.pack(">BBHHHBBHII", 0x45, 0, 60, 0, 0, 64, proto, 0, src, dst)
             head = head[:10] + struct.pack(">H", _checksum(head)) + head[12:]
-            l4 = struct.pack(">HHIIBBHHH", flow[2], flow[3], 1, 0, 0x50, 2, 8192, 0, 0) \
-                if proto == 6 else struct.pack(">HHHH", flow[2], flow[3], 40, 0)
+            l4 = struct.pack(">HHHH", sport, dport, 40, 0)
+            if proto == 6:
+                # What is no handshake carries 20 bytes, the same ones always.
+                seq, ack = {SYN: (1, 0), SYNACK: (1, 2), ACK: (2, 2)}[flags]
+                size = 0x50 if flags == ACK else 0xa0  # options: all "end of list"
+                l4 = struct.pack(">HHIIBBHHH", sport, dport, seq, ack, size, flags, 8192, 0, 0)
+                # A checksum that is wrong makes a packet invalid to connection tracking.
+                total = _checksum(struct.pack(">IIBBH", src, dst, 0, proto, 40) + l4 + bytes(20))
+                l4 = l4[:16] + struct.pack(">H", total) + l4[18:]
             f.write((mac + b"\2\0\0\0\0\1\x08\0" + head + l4 + bytes(40))[:FRAME])
 
 
@@ -147,10 +163,10 @@ class Lab:
         sh("ip", "link", "add", "r1", "netns", r, "type", "veth", "peer", "name", "s0", "netns", s)
         for ns, dev in ((g, "g0"), (r, "r0"), (r, "r1"), (s, "s0")):
             sh("ip", "-n", ns, "link", "set", dev, "up")
-        for ns, dev in ((g, "g0"), (r, "r0")):
+        for ns, dev in ((g, "g0"), (r, "r0"), (r, "r1")):
             sh("ip", "netns", "exec", ns, "ethtool", "-K", dev, "gro", "on")
         self.mac = {dev: json.loads(sh("ip", "-n", ns, "-j", "link", "show", dev))[0]["address"]
-                    for ns, dev in ((r, "r0"), (s, "s0"))}
+                    for ns, dev in ((r, "r0"), (r, "r1"), (s, "s0"))}
         self.sink = subprocess.Popen(self.inside("s", FLOOD, "sink", "s0"), stdin=subprocess.PIPE,
                                      stdout=subprocess.PIPE, text=True)
         self.sink.stdout.readline()
@@ -178,6 +194,11 @@ class Lab:
         if got < run["sent"]:
             raise RuntimeError(f"only {got} of {run['sent']} frames came through")
         return 1e9 * (run["cpu_seconds"] / run["sent"] - alone["cpu_seconds"] / alone["sent"])
+
+    def back(self, path, count):
+        """Sends each frame of a file once from the sink to the router, which sends it back: all routes
+        end there. What it sees is the answer."""
+        sh(*self.inside("s", FLOOD, "gen", "s0", path, "30", str(count)))
 
     def close(self):
         if self.sink:
