@@ -91,7 +91,7 @@ struct lb_node {
 struct lb_tables {
 	enum lb_field lead; /* LB_DST, LB_SRC */
 	struct lb_node a, late, c;
-	struct lb_set b, ca, cb; /* one of b and late is empty */
+	struct lb_set b, ca, cb; /* b: of late, when it is beside A */
 };
 
 struct lb_block {
@@ -121,5 +121,14 @@ lb_num lb_addr(const struct rtr_addr *a);
 /* The highest value of a field. */
 lb_num lb_max(uint8_t family, enum lb_field f);
 bool lb_empty(const struct lb_tables *t);
+
+struct lb_ranges {
+	size_t n;
+	struct lb_range {
+		lb_num lo, hi;
+	} * v;
+};
+/* What boxes cover in a field, ascending. The caller frees v. */
+struct lb_ranges lb_union(const struct lb_set *s, enum lb_field f);
 
 #endif

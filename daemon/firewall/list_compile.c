@@ -12,9 +12,6 @@
 /* A use that returns has tables for at least so many lines: they cost it chains. */
 #define RETURN_LINES 64
 
-/* Act of an element that stands for nothing found. */
-#define NO_ACT UINT32_MAX
-
 static const char *const class_names[LB_CLASSES] = { "tcp", "udp", "icmp", "other" };
 
 /* A table's place in names: "A", or "A.c0a80000" for the part that begins there. */
@@ -202,6 +199,11 @@ static bool is_place(const struct place *p, const char *table)
 	return !strncmp(p->path, table, n) && (!p->path[n] || p->path[n] == '.');
 }
 
+static enum lb_field other_of(const struct lb_tables *t)
+{
+	return t->lead == LB_DST ? LB_SRC : LB_DST;
+}
+
 /* B, and early ones of C, have a field for a rank; in B the other address leads. */
 static struct layout layout_at(const struct lc_list *l, const struct place *p)
 {
@@ -210,15 +212,9 @@ static struct layout layout_at(const struct lc_list *l, const struct place *p)
 	bool ranked = b || is_place(p, "CA") || is_place(p, "CB");
 
 	if (b || late)
-		lead = lead == LB_DST ? LB_SRC : LB_DST;
+		lead = other_of(tables_of(l, p));
 	return layout_of(l->list->family, p->class, lead, p->set->used,
 			 ranked ? block_of(l, p)->none : 0);
-}
-
-/* B looks at the rank that is found in A, also when nothing is. */
-static bool has_catchall(const struct lc_list *l, const struct place *p)
-{
-	return is_place(p, "A") && tables_of(l, p)->b.n;
 }
 
 static void add_table(struct lc_list *l, const struct place *p)
@@ -256,12 +252,31 @@ static void add_table(struct lc_list *l, const struct place *p)
 		}
 		nft_set_add_range(s, lo, hi, &(struct nft_data){ .bytes = &d });
 	}
-	if (has_catchall(l, p)) {
-		struct lc_data d = { .act = NO_ACT };
+	lc_hold_set(&l->sets, name, s);
+}
 
-		lc_put_num(d.rank, none, rank_bytes(none));
-		nft_set_add_catchall(s, &(struct nft_data){ .bytes = &d });
+/* Addresses that boxes of B have. */
+static void add_near(struct lc_list *l, const struct place *p)
+{
+	const struct lb_tables *t = tables_of(l, p);
+	uint8_t family = l->list->family, lo[16], hi[16];
+	unsigned size = rtr_family_size(family);
+	struct lb_ranges near = lb_union(&t->b, other_of(t));
+	char name[NAME_SIZE];
+	struct nft_set *s;
+
+	place_name(l->key, p, name);
+	s = nft_set_new(&(struct nft_set_spec){ .name = name,
+						.flags = NFT_SET_INTERVAL,
+						.key_type = field_type(LB_DST, size),
+						.key_size = (uint8_t)size,
+						.rec = l->list->rec });
+	for (size_t i = 0; i < near.n; i++) {
+		lc_put_num(lo, near.v[i].lo, size);
+		lc_put_num(hi, near.v[i].hi, size);
+		nft_set_add_range(s, lo, hi, NULL);
 	}
+	free(near.v);
 	lc_hold_set(&l->sets, name, s);
 }
 
@@ -362,14 +377,6 @@ static void lookup(struct nft_rule *r, const struct lc_list *l, const struct pla
 	nft_map(r, name, REG(0), REG(DATA_REG));
 }
 
-/* Not on with the element that stands for nothing found. */
-static void must_be_found(struct nft_rule *r)
-{
-	static const uint32_t none = NO_ACT;
-
-	nft_cmp(r, REG(DATA_ACT), NFT_CMP_NEQ, &none, sizeof(none));
-}
-
 /* What the first match does. */
 static void act(struct nft_rule *r, const struct use *u)
 {
@@ -383,65 +390,93 @@ static void act(struct nft_rule *r, const struct use *u)
 	nft_vmap(r, name, REG(DATA_ACT));
 }
 
-/* The rank that was found, or "nothing", to where the table has it in its key. */
-static void rank_to(struct nft_rule *r, const struct lc_list *l, const struct place *p, bool found)
+/* The rank that was found to where the table has it in its key. */
+static void rank_to(struct nft_rule *r, const struct lc_list *l, const struct place *p)
 {
 	struct layout lay = layout_at(l, p);
-	uint32_t reg = REG(lay.v[lay.n - 1].reg), none = block_of(l, p)->none;
-	uint8_t rank[4] = { 0 };
 
-	if (found) {
-		move(r, REG(DATA_RANK), reg);
-		return;
-	}
-	lc_put_num(rank, none, rank_bytes(none));
-	nft_imm(r, reg, rank, sizeof(rank));
+	move(r, REG(DATA_RANK), REG(lay.v[lay.n - 1].reg));
+}
+
+static struct nft_rule *new_rule(const struct lc_list *l)
+{
+	return nft_rule_new(0, l->list->rec, NULL);
+}
+
+/* Goes on with packets whose address is in no box of B. */
+static void not_near(struct nft_rule *r, const struct lc_list *l, const struct place *p)
+{
+	char name[NAME_SIZE];
+
+	load_field(r, l->list->family, p->class, other_of(tables_of(l, p)), REG(0));
+	place_name(l->key, &(struct place){ p->block, p->class, NULL, "N" }, name);
+	nft_lookup(r, name, REG(0), true);
 }
 
 /* Lookups in one table after the other, each with the rank that the one before found; a hit in the
  * last is the first match. NULL ends them. */
 static struct nft_rule *probe(const struct lc_list *l, const struct use *u,
-			      const struct place *const *tables, bool in_first)
+			      const struct place *const *tables, bool far)
 {
-	struct nft_rule *r = nft_rule_new(0, l->list->rec, NULL);
-	const struct place *last = NULL;
+	struct nft_rule *r = new_rule(l);
 
+	if (far)
+		not_near(r, l, tables[0]);
 	for (size_t i = 0; tables[i]; i++) {
-		last = tables[i];
 		if (i)
-			rank_to(r, l, last, i > 1 || in_first);
-		if (i || in_first)
-			lookup(r, l, last);
-		/* Only B takes nothing for an answer. */
-		if (has_catchall(l, last) && in_first &&
-		    (!tables[i + 1] || !is_place(tables[i + 1], "B")))
-			must_be_found(r);
+			rank_to(r, l, tables[i]);
+		lookup(r, l, tables[i]);
 	}
 	act(r, u);
 	return r;
 }
 
-/* What a part of A, late B or C adds to a chain: see list_box.h. */
-static void leaf_rules(const struct lc_list *l, const struct use *u, struct nft_chain *c,
-		       const struct place *p)
+/* A part and what of C is beside it. */
+static void alone(const struct lc_list *l, const struct use *u, struct nft_chain *c,
+		  const struct place *p, const struct place *beside, bool far)
 {
+	if (beside->set->n)
+		nft_chain_add(c, probe(l, u, (const struct place *[]){ p, beside, NULL }, far));
+	nft_chain_add(c, probe(l, u, (const struct place *[]){ p, NULL }, far));
+}
+
+/* What a part of A, late B or C adds to a chain: see list_box.h. Few packets are near a box of B,
+ * and to find that out costs less than B does. */
+static void leaf_rules(const struct lc_list *l, const struct use *u, struct nft_chain *c,
+		       const struct place *p, const char *next)
+{
+	static const struct lb_set none;
 	const struct lb_tables *t = tables_of(l, p);
 	struct place b = { p->block, p->class, &t->b, "B" };
 	struct place ca = { p->block, p->class, &t->ca, "CA" };
 	struct place cb = { p->block, p->class, &t->cb, "CB" };
-	bool in = p->set->n, beside_b = is_place(p, "A") && t->b.n;
+	struct nft_rule *r;
 
-	if (beside_b && t->cb.n)
-		nft_chain_add(c, probe(l, u, (const struct place *[]){ p, &b, &cb, NULL }, in));
-	if (beside_b)
-		nft_chain_add(c, probe(l, u, (const struct place *[]){ p, &b, NULL }, in));
-	if (!in)
+	if (!p->set->n)
 		return;
-	if (is_place(p, "A") && t->ca.n)
-		nft_chain_add(c, probe(l, u, (const struct place *[]){ p, &ca, NULL }, true));
-	if (is_place(p, "L") && t->cb.n)
-		nft_chain_add(c, probe(l, u, (const struct place *[]){ p, &cb, NULL }, true));
-	nft_chain_add(c, probe(l, u, (const struct place *[]){ p, NULL }, true));
+	if (is_place(p, "L")) {
+		alone(l, u, c, p, &cb, false);
+		return;
+	}
+	if (!is_place(p, "A")) {
+		ca.set = &none;
+		alone(l, u, c, p, &ca, false);
+		return;
+	}
+	if (t->b.n) {
+		alone(l, u, c, p, &ca, true);
+		if (next) {
+			r = new_rule(l);
+			not_near(r, l, p);
+			nft_goto(r, next);
+			nft_chain_add(c, r);
+		}
+		if (t->cb.n)
+			nft_chain_add(c, probe(l, u, (const struct place *[]){ p, &b, &cb, NULL },
+					       false));
+		nft_chain_add(c, probe(l, u, (const struct place *[]){ p, &b, NULL }, false));
+	}
+	alone(l, u, c, p, &ca, false);
 }
 
 static void hold_chain(struct use *u, struct nft_chain *c)
@@ -474,7 +509,6 @@ static void cut_rules(const struct lc_list *l, struct use *u, struct nft_chain *
 	lb_num max = size == 1 ? UINT8_MAX : lb_max(l->list->family, node->field);
 	char name[NAME_SIZE], target[NAME_SIZE];
 	struct nft_data d = { .verdict = NFT_GOTO, .chain = target };
-	bool beside_b = is_place(p, "A") && tables_of(l, p)->b.n;
 	struct nft_rule *r;
 	struct nft_set *s;
 
@@ -492,7 +526,7 @@ static void cut_rules(const struct lc_list *l, struct use *u, struct nft_chain *
 		uint8_t from[16], to[16];
 		struct nft_chain *sub;
 
-		if (part->leaf && !part->set.n && !beside_b)
+		if (part->leaf && !part->set.n)
 			continue;
 		place_name(u->name, &q, target);
 		sub = nft_chain_new(
@@ -522,7 +556,7 @@ static void tree_rules(const struct lc_list *l, struct use *u, struct nft_chain 
 	}
 	leaf = *p;
 	leaf.set = &node->set;
-	leaf_rules(l, u, c, &leaf);
+	leaf_rules(l, u, c, &leaf, next);
 }
 
 static struct nft_chain *new_chain(const struct lc_list *l, const char *name)
@@ -816,6 +850,8 @@ struct lc_list *lc_compile(const struct pol_list *list, const char *key)
 
 			add_tree(l, &(struct place){ b, c, NULL, "A" }, &t->a);
 			add_table(l, &(struct place){ b, c, &t->b, "B" });
+			if (t->b.n)
+				add_near(l, &(struct place){ b, c, NULL, "N" });
 			add_tree(l, &(struct place){ b, c, NULL, "L" }, &t->late);
 			add_table(l, &(struct place){ b, c, &t->ca, "CA" });
 			add_table(l, &(struct place){ b, c, &t->cb, "CB" });

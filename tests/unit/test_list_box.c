@@ -51,15 +51,14 @@ static const struct pol_rule *block_match(const struct lb_block *b, const struct
 		key[LB_P1] = 0;
 	}
 	a = tree_find(&t->a, key);
-	x = set_find(&t->b, key, a ? a->rank : b->none);
-	if (x)
+	if (a) {
+		x = set_find(&t->b, key, a->rank);
+		x = x ? set_find(&t->cb, key, x->rank) ?: x : set_find(&t->ca, key, a->rank) ?: a;
+	} else if ((x = tree_find(&t->late, key))) {
 		x = set_find(&t->cb, key, x->rank) ?: x;
-	else if (a)
-		x = set_find(&t->ca, key, a->rank) ?: a;
-	if (!x && (x = tree_find(&t->late, key)))
-		x = set_find(&t->cb, key, x->rank) ?: x;
-	if (!x)
+	} else {
 		x = tree_find(&t->c, key);
+	}
 	return x ? l->rules[x->rule] : NULL;
 }
 

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What: what the parts of list_box.h share: list_box.c (lines, tables), list_cut.c (boxes made
+ * disjoint), list_tree.c (tables cut into parts). Owns, threads, failure: as there.
+ */
+#ifndef RTR_LIST_BOX_IMPL_H
+#define RTR_LIST_BOX_IMPL_H
+
+#include "firewall/list_box.h"
+
+/* Shorter prefixes than this are not specific: 1/256 of the space. */
+#define LB_SPECIFIC_BITS 8
+
+struct lb_boxes {
+	size_t n, room;
+	struct lb_box *v;
+};
+
+/* ---- list_cut.c ---- */
+
+void lb_push(struct lb_boxes *b, const struct lb_box *x);
+void lb_push_all(struct lb_boxes *to, const struct lb_boxes *from);
+void lb_sort_by_rank(struct lb_boxes *b);
+bool lb_overlap(const struct lb_box *a, const struct lb_box *b);
+/* What both have; they overlap. All else is of a. */
+struct lb_box lb_clip(const struct lb_box *a, const struct lb_box *b);
+/* Takes what earlier boxes cover off the later ones. False: more than max pieces. */
+bool lb_disjoint(const struct lb_boxes *in, struct lb_boxes *out, size_t max);
+/* Each part of c that covers a later box of b, to clips; those of c that do, to early. Both in the
+ * order of their ranks. False: too many. */
+bool lb_find_early(const struct lb_boxes *b, const struct lb_boxes *c, struct lb_boxes *clips,
+		   struct lb_boxes *early);
+/* The first box of a higher rank. */
+size_t lb_first_after(const struct lb_boxes *b, uint32_t rank);
+
+/* ---- list_tree.c ---- */
+
+/* Cuts boxes, in the order of their ranks and not yet disjoint, into parts; `depth`: cuts that it
+ * is behind. */
+void lb_tree_build(struct lb_node *node, const struct lb_boxes *b, uint8_t family, unsigned depth);
+/* Clips those of c that come before boxes of the tree into its parts, when that makes few boxes
+ * more: then ret_early is empty, else it is them. */
+void lb_tree_settle(struct lb_node *node, const struct lb_boxes *c, uint8_t family,
+		    struct lb_boxes *ret_early);
+/* Makes each part disjoint, and cuts those that are still large once more; depth as above. False:
+ * more than max boxes. */
+bool lb_tree_finish(struct lb_node *node, uint8_t family, unsigned depth, size_t max);
+/* Ranks in it, ascending, as boxes of which nothing else is set. The caller frees. */
+struct lb_boxes lb_tree_ranks(const struct lb_node *node);
+void lb_tree_drop(struct lb_node *node);
+/* Takes the boxes. */
+struct lb_set lb_set_of(const struct lb_boxes *b, uint8_t family);
+
+#endif

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "firewall/list_box_impl.h"
+#include "hash.h"
+
+#include <stdlib.h>
+
+/* Cuts of a table; after that a part is as large as it is. The kernel follows 16 chains at most,
+ * so late B and C have one less. */
+#define MAX_DEPTH 2
+
+struct lb_set lb_set_of(const struct lb_boxes *b, uint8_t family)
+{
+	struct lb_set s = { .n = b->n, .box = b->v };
+
+	for (int f = 0; f < LB_FIELDS; f++)
+		for (size_t i = 0; i < b->n; i++)
+			if (b->v[i].lo[f] != 0 || b->v[i].hi[f] != lb_max(family, f))
+				s.used |= (uint8_t)(1u << f);
+	/* A set of several fields has two, and those of the ports are not in all classes. */
+	if (!(s.used & (s.used - 1)))
+		s.used |= 1u << LB_DST | 1u << LB_SRC;
+	return s;
+}
+
+/* Cut points of a field: values at which boxes begin, one in 2^shift of them, chosen by a hash of
+ * the value. */
+struct cuts {
+	enum lb_field field;
+	size_t n;
+	lb_num *v;   /* ascending, the first is 0 */
+	double cost; /* boxes that a lookup meets, on average */
+};
+
+static int num_cmp(const void *a, const void *b)
+{
+	lb_num x = *(const lb_num *)a, y = *(const lb_num *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static size_t part_of(const struct cuts *c, lb_num value)
+{
+	size_t lo = 0, hi = c->n;
+
+	while (hi - lo > 1) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (c->v[mid] <= value)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/* False: this field does not tell them apart, or at too high a price. */
+static bool cuts_find(const struct lb_set *s, enum lb_field f, struct cuts *ret)
+{
+	lb_num *v = xcalloc(s->n + 1, sizeof(*v));
+	size_t n = 1, shift = 0, copies = 0, *size;
+	double sum = 0;
+
+	for (size_t i = 0; i < s->n; i++)
+		v[i + 1] = s->box[i].lo[f];
+	qsort(v, s->n + 1, sizeof(*v), num_cmp);
+	for (size_t i = 1; i <= s->n; i++)
+		if (v[i] != v[n - 1])
+			v[n++] = v[i];
+	while (n * LB_LEAF > s->n << (shift + 1))
+		shift++;
+	*ret = (struct cuts){ .field = f, .n = 1, .v = v };
+	for (size_t i = 1; i < n; i++)
+		if (!(hash_bytes(&v[i], sizeof(v[i]), 0) & ((1ull << shift) - 1)))
+			v[ret->n++] = v[i];
+	size = xcalloc(ret->n, sizeof(*size));
+	for (size_t i = 0; i < s->n; i++) {
+		size_t last = part_of(ret, s->box[i].hi[f]);
+
+		for (size_t p = part_of(ret, s->box[i].lo[f]); p <= last; p++) {
+			size[p]++;
+			copies++;
+		}
+	}
+	for (size_t p = 0; p < ret->n; p++)
+		sum += (double)size[p] * (double)size[p];
+	ret->cost = sum / (double)MAX(copies, (size_t)1);
+	free(size);
+	if (ret->n > 1 && copies <= 2 * s->n + LB_LEAF && ret->cost * 2 < (double)s->n)
+		return true;
+	free(v);
+	return false;
+}
+
+/* Takes the boxes. */
+static void tree_cut(struct lb_node *node, const struct lb_boxes *b, uint8_t family, unsigned depth)
+{
+	struct lb_set set = { .n = b->n, .box = b->v };
+	struct cuts best = { .v = NULL }, c;
+	struct lb_boxes *part;
+
+	for (enum lb_field f = LB_DST; set.n > 2 * LB_LEAF && depth < MAX_DEPTH && f < LB_FIELDS;
+	     f++) {
+		if (!cuts_find(&set, f, &c))
+			continue;
+		if (best.v && best.cost <= c.cost) {
+			free(c.v);
+			continue;
+		}
+		free(best.v);
+		best = c;
+	}
+	if (!best.v) {
+		*node = (struct lb_node){ .leaf = true, .set = set };
+		return;
+	}
+	part = xcalloc(best.n, sizeof(*part));
+	for (size_t i = 0; i < set.n; i++) {
+		size_t last = part_of(&best, set.box[i].hi[best.field]);
+
+		for (size_t p = part_of(&best, set.box[i].lo[best.field]); p <= last; p++)
+			lb_push(&part[p], &set.box[i]);
+	}
+	*node = (struct lb_node){ .field = best.field,
+				  .n = best.n,
+				  .from = best.v,
+				  .part = xcalloc(best.n, sizeof(*node->part)) };
+	for (size_t p = 0; p < best.n; p++)
+		tree_cut(&node->part[p], &part[p], family, depth + 1);
+	free(part);
+	free(set.box);
+}
+
+void lb_tree_build(struct lb_node *node, const struct lb_boxes *b, uint8_t family, unsigned depth)
+{
+	struct lb_boxes copy = { 0 };
+
+	lb_push_all(&copy, b);
+	tree_cut(node, &copy, family, depth);
+}
+
+void lb_tree_drop(struct lb_node *node)
+{
+	for (size_t i = 0; !node->leaf && i < node->n; i++)
+		lb_tree_drop(&node->part[i]);
+	free(node->set.box);
+	free(node->from);
+	free(node->part);
+	*node = (struct lb_node){ .leaf = true };
+}
+
+/* ---- parts ---- */
+
+struct part {
+	struct lb_node *leaf;
+	unsigned depth;
+	struct lb_box region; /* of the values that lead to it */
+};
+
+struct parts {
+	size_t n;
+	struct part *v;
+};
+
+static void parts_add(struct parts *p, struct lb_node *node, struct lb_box region, unsigned depth)
+{
+	lb_num end = region.hi[node->leaf ? 0 : node->field];
+
+	if (node->leaf) {
+		p->v = xrealloc(p->v, (p->n + 1) * sizeof(*p->v));
+		p->v[p->n++] = (struct part){ node, depth, region };
+		return;
+	}
+	for (size_t i = 0; i < node->n; i++) {
+		region.lo[node->field] = node->from[i];
+		region.hi[node->field] = i + 1 < node->n ? node->from[i + 1] - 1 : end;
+		parts_add(p, &node->part[i], region, depth + 1);
+	}
+}
+
+/* The caller frees v. */
+static struct parts parts_of(const struct lb_node *node, uint8_t family, unsigned depth)
+{
+	struct lb_box all = { 0 };
+	struct parts p = { 0 };
+
+	for (int f = 0; f < LB_FIELDS; f++)
+		all.hi[f] = lb_max(family, (enum lb_field)f);
+	parts_add(&p, (struct lb_node *)(uintptr_t)node, all, depth);
+	return p;
+}
+
+static struct lb_boxes part_boxes(const struct part *p)
+{
+	return (struct lb_boxes){ .n = p->leaf->set.n, .v = p->leaf->set.box };
+}
+
+/* What of c comes before boxes of a part that it overlaps, to clips; is_early: boxes of c that do.
+ * Once clips are more than room, only boxes that are not yet known to be early are looked at. */
+static void part_early(const struct part *p, const struct lb_boxes *c, struct lb_boxes *clips,
+		       size_t room, bool *is_early)
+{
+	struct lb_boxes in = part_boxes(p);
+
+	for (size_t i = 0; i < c->n; i++) {
+		if ((is_early[i] && clips->n > room) || !lb_overlap(&c->v[i], &p->region))
+			continue;
+		for (size_t k = lb_first_after(&in, c->v[i].rank); k < in.n; k++) {
+			struct lb_box x;
+
+			if (!lb_overlap(&c->v[i], &in.v[k]))
+				continue;
+			is_early[i] = true;
+			if (clips->n > room)
+				break;
+			x = lb_clip(&c->v[i], &in.v[k]);
+			lb_push(clips, &x);
+		}
+	}
+}
+
+/* A part's boxes, disjoint; those that its values do not meet are left out. */
+static bool part_disjoint(const struct part *p, const struct lb_boxes *in, struct lb_boxes *out,
+			  size_t max)
+{
+	bool fits = lb_disjoint(in, out, max);
+	size_t n = 0;
+
+	for (size_t i = 0; i < out->n; i++)
+		if (lb_overlap(&out->v[i], &p->region))
+			out->v[n++] = out->v[i];
+	out->n = n;
+	return fits;
+}
+
+static size_t disjoint_size(const struct part *p, const struct lb_boxes *in, size_t max)
+{
+	struct lb_boxes out = { 0 };
+	bool fits = part_disjoint(p, in, &out, max);
+
+	free(out.v);
+	return fits ? out.n : max + 1;
+}
+
+/* The parts with their clips, when they are not many more boxes for it. */
+static bool take_clips(struct parts *p, const struct lb_boxes *clips, size_t max)
+{
+	struct lb_boxes *both = xcalloc(p->n, sizeof(*both));
+	size_t before = 0, after = 0;
+
+	for (size_t i = 0; i < p->n; i++) {
+		struct lb_boxes in = part_boxes(&p->v[i]);
+
+		if (!clips[i].n)
+			continue;
+		lb_push_all(&both[i], &in);
+		lb_push_all(&both[i], &clips[i]);
+		lb_sort_by_rank(&both[i]);
+		before += disjoint_size(&p->v[i], &in, max);
+		after += disjoint_size(&p->v[i], &both[i], max);
+	}
+	for (size_t i = 0; i < p->n; i++) {
+		struct lb_set *s = &p->v[i].leaf->set;
+
+		if (clips[i].n && after <= before + max / 4 + LB_LEAF) {
+			free(s->box);
+			*s = (struct lb_set){ .n = both[i].n, .box = both[i].v };
+		} else {
+			free(both[i].v);
+		}
+	}
+	free(both);
+	return after <= before + max / 4 + LB_LEAF;
+}
+
+void lb_tree_settle(struct lb_node *node, const struct lb_boxes *c, uint8_t family,
+		    struct lb_boxes *ret_early)
+{
+	struct parts p = parts_of(node, family, 0);
+	struct lb_boxes *clips = xcalloc(p.n, sizeof(*clips));
+	bool *is_early = xcalloc(c->n + 1, sizeof(*is_early));
+	size_t n = 0, n_clips = 0, room = LB_LEAF;
+
+	for (size_t i = 0; i < p.n; i++)
+		n += p.v[i].leaf->set.n;
+	room += n / 2;
+	for (size_t i = 0; i < p.n; i++) {
+		part_early(&p.v[i], c, &clips[i], n_clips > room ? 0 : room - n_clips, is_early);
+		n_clips += clips[i].n;
+	}
+	for (size_t i = 0; i < c->n; i++)
+		if (is_early[i])
+			lb_push(ret_early, &c->v[i]);
+	if (ret_early->n && n_clips <= room && take_clips(&p, clips, n))
+		ret_early->n = 0;
+	for (size_t i = 0; i < p.n; i++)
+		free(clips[i].v);
+	free(clips);
+	free(is_early);
+	free(p.v);
+}
+
+static void tree_sets(struct lb_node *node, uint8_t family)
+{
+	struct lb_boxes b = { .n = node->set.n, .v = node->set.box };
+
+	if (node->leaf)
+		node->set = lb_set_of(&b, family);
+	for (size_t i = 0; !node->leaf && i < node->n; i++)
+		tree_sets(&node->part[i], family);
+}
+
+bool lb_tree_finish(struct lb_node *node, uint8_t family, unsigned depth, size_t max)
+{
+	struct parts p = parts_of(node, family, depth);
+	bool fits = true;
+
+	for (size_t i = 0; i < p.n; i++) {
+		struct lb_boxes in = part_boxes(&p.v[i]), out = { 0 };
+
+		fits = fits && part_disjoint(&p.v[i], &in, &out, max);
+		max -= MIN(max, out.n);
+		free(in.v);
+		tree_cut(p.v[i].leaf, &out, family, p.v[i].depth);
+	}
+	free(p.v);
+	tree_sets(node, family);
+	return fits;
+}
+
+static void add_ranks(const struct lb_node *node, struct lb_boxes *to)
+{
+	for (size_t i = 0; node->leaf && i < node->set.n; i++) {
+		struct lb_box x = { .rank = node->set.box[i].rank };
+
+		lb_push(to, &x);
+	}
+	for (size_t i = 0; !node->leaf && i < node->n; i++)
+		add_ranks(&node->part[i], to);
+}
+
+struct lb_boxes lb_tree_ranks(const struct lb_node *node)
+{
+	struct lb_boxes ranks = { 0 };
+
+	add_ranks(node, &ranks);
+	lb_sort_by_rank(&ranks);
+	return ranks;
+}
