@@ -239,6 +239,17 @@ static void check_nested(struct check *c, const struct sch_type *type, const str
 	}
 }
 
+static void check_hours(struct check *c)
+{
+	const struct recvec *v = rec_kids(c->new, &trange_type);
+	const struct trange *t;
+
+	recvec_foreach(v, t) {
+		if (SCH_HAS(t, start) && SCH_HAS(t, end) && t->end.at <= t->start.at)
+			check_error(c, &t->rec, "the end is not after the start");
+	}
+}
+
 static void check_groups(struct check *c)
 {
 	const struct recvec *nets = rec_kids(c->new, &og_network_type);
@@ -427,6 +438,20 @@ static void check_bindings(struct check *c, const struct iface *i, const struct 
 	}
 }
 
+/* Packets for its address come by another interface; what the box says to itself is nobody's. */
+static void check_loopback(struct check *c, const struct iface *i)
+{
+	const struct sch_type *const types[] = { &if_acl4_type, &if_acl6_type, &if_urpf4_type,
+						 &if_urpf6_type };
+
+	for (size_t k = 0; iface_is_loopback(i->name) && k < ARRAY_LEN(types); k++) {
+		const struct recvec *v = rec_kids(&i->rec, types[k]);
+
+		if (v->len)
+			check_error(c, v->v[0], "nothing comes or leaves by %s", i->name);
+	}
+}
+
 static void check_ifaces(struct check *c)
 {
 	const struct recvec *ifaces = rec_kids(c->new, &iface_type);
@@ -447,6 +472,7 @@ static void check_ifaces(struct check *c)
 		if (z && i->bridge_group)
 			check_error(c, &z->rec, "%s is a port of BVI%u: name that", i->name,
 				    i->bridge_group);
+		check_loopback(c, i);
 		if ((rec_only(&i->rec, &if_mss4_type) || rec_only(&i->rec, &if_mss6_type)) &&
 		    !c->offline && !nft_cap(NFT_CAP_TCPOPT))
 			check_error(c, &i->rec, "this kernel cannot change options of TCP");
@@ -511,6 +537,7 @@ void fw_check(struct check *c)
 
 	check_acls(c);
 	check_groups(c);
+	check_hours(c);
 	check_zones(c);
 	check_ifaces(c);
 	check_syn(c);

@@ -120,6 +120,13 @@ const char *iface_kernel_name(const char *name);
 const char *iface_operator_name(const char *kernel_name);
 
 enum iface_kind iface_kind_of(const char *name);
+/* Loopback0 or LoopbackN: no wire, no other side. */
+static inline bool iface_is_loopback(const char *name)
+{
+	enum iface_kind kind = iface_kind_of(name);
+
+	return kind == IFACE_LOOPBACK0 || kind == IFACE_LOOPBACK;
+}
 /* "eth0.100" -> "eth0" (operator's name); false when it is no subinterface's name. */
 bool iface_parent_name(const char *name, char ret[IFNAMSIZ]);
 

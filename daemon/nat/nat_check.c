@@ -14,6 +14,7 @@
 
 struct ctx {
 	const struct nat_policy *p;
+	const struct rec *model;
 	struct check *c;
 };
 
@@ -32,6 +33,30 @@ static bool bad_addr(struct check *c, const struct rec *rec, const struct rtr_ad
 		return false;
 	check_error(c, rec, "%s cannot be the address of a host", rtr_addr_str(a, text));
 	return true;
+}
+
+/* The interface, NAT's or not, that has an address from lo to hi. */
+static const char *own_iface(const struct rec *model, const struct rtr_addr *lo,
+			     const struct rtr_addr *hi)
+{
+	const struct iface *i;
+
+	recvec_foreach(rec_kids(model, &iface_type), i) {
+		const struct iface_addr4 *x;
+		const struct iface_addr6 *y;
+
+		recvec_foreach(rec_kids(&i->rec, &iface_addr4_type), x) {
+			if (rtr_addr_cmp(&x->addr.addr, lo) >= 0 &&
+			    rtr_addr_cmp(&x->addr.addr, hi) <= 0)
+				return i->name;
+		}
+		recvec_foreach(rec_kids(&i->rec, &iface_addr6_type), y) {
+			if (!y->eui_64 && rtr_addr_cmp(&y->addr.addr, lo) >= 0 &&
+			    rtr_addr_cmp(&y->addr.addr, hi) <= 0)
+				return i->name;
+		}
+	}
+	return NULL;
 }
 
 /* ---- pools ---- */
@@ -113,6 +138,15 @@ static void check_dynamic(struct ctx *x, const struct nat_dynamic *d, unsigned f
 		check_error(c, d->rec, "a rotary pool is for ip nat inside destination");
 	if (d->pool && d->pool->match_host && d->overload)
 		check_error(c, d->rec, "match-host gives each host its own address: no overload");
+	if (d->pool && !d->overload && !d->pool->rotary) {
+		const char *own = own_iface(x->model, &d->pool->lo, &d->pool->hi);
+
+		if (own)
+			check_error(c, d->rec,
+				    "pool %s holds the address of %s, which the box itself needs: "
+				    "say overload, or leave it out",
+				    d->pool->name, own);
+	}
 	if (*d->loopback && !nat_iface_find(x->p, d->loopback)->n_addrs[fam])
 		check_error(c, d->rec, "%s has no address", s->ifname);
 	if (!*d->ifname || !is_new(c, d->rec))
@@ -138,19 +172,6 @@ static void check_rotary(struct check *c, const struct nat_rotary *r)
 
 /* ---- static lines ---- */
 
-static const char *own_iface(const struct nat_policy *p, const struct rtr_addr *a)
-{
-	for (size_t i = 0; i < p->n_ifaces; i++) {
-		const struct nat_iface *f = &p->ifaces[i];
-
-		for (size_t k = 0; k < f->n_addrs[nat_fam(a->family)]; k++) {
-			if (!rtr_addr_cmp(&f->addrs[nat_fam(a->family)][k], a))
-				return f->name;
-		}
-	}
-	return NULL;
-}
-
 static void check_range(struct check *c, const struct nat_static *s)
 {
 	const struct nat_static_conf *l = (const void *)s->rec;
@@ -167,7 +188,7 @@ static void check_static(struct ctx *x, const struct nat_static *s)
 	struct check *c = x->c;
 	struct rtr_prefix local = { .addr = s->local, .len = s->len };
 	struct rtr_prefix global = { .addr = s->global, .len = s->len };
-	const char *own = own_iface(x->p, &s->global);
+	const char *own = own_iface(x->model, &s->global, &s->global);
 	const struct nat_addrs *pool = nat_pool_of(x->p, &s->global);
 	char text[RTR_ADDR_STRLEN];
 
@@ -230,6 +251,8 @@ static void check_statics(struct ctx *x, const struct nat_family *f)
 
 		if (bad_addr(x->c, o->rec, &o->local) || bad_addr(x->c, o->rec, &o->global))
 			continue;
+		if (!rtr_addr_cmp(&o->local, &o->global))
+			check_error(x->c, o->rec, "both addresses are the same");
 		if (i && !rtr_addr_cmp(&o[-1].local, &o->local))
 			check_error(x->c, o->rec, "the local address stands for another host");
 	}
@@ -271,7 +294,7 @@ static bool has_side(const struct nat_policy *p, unsigned fam, enum nat_side sid
 
 /* The hooks meet a packet of a VRF twice, the second time by the device of the VRF, which all its
  * interfaces share: sides cannot be told there. */
-static void check_vrfs(struct check *c, const struct rec *model)
+static void check_sides(struct check *c, const struct rec *model)
 {
 	const struct iface *i;
 
@@ -279,14 +302,16 @@ static void check_vrfs(struct check *c, const struct rec *model)
 		struct sch_type *const types[] = { nat_if_types[0], nat_if_types[1],
 						   &nat_npt_type };
 
-		for (size_t k = 0; i->vrf && k < ARRAY_LEN(types); k++) {
+		for (size_t k = 0; k < ARRAY_LEN(types); k++) {
 			const struct recvec *v = rec_kids(&i->rec, types[k]);
 
-			if (v->len)
+			if (v->len && i->vrf)
 				check_error(c, v->v[0],
 					    "%s is in VRF %s: addresses are translated outside of "
 					    "VRFs only",
 					    i->name, i->vrf);
+			else if (v->len && iface_is_loopback(i->name))
+				check_error(c, v->v[0], "nothing comes or leaves by %s", i->name);
 		}
 	}
 }
@@ -315,9 +340,9 @@ static void check_kernel(struct check *c, const struct nat_family *f)
 
 void nat_check_policy(const struct nat_policy *p, const struct rec *model, struct check *c)
 {
-	struct ctx x = { p, c };
+	struct ctx x = { p, model, c };
 
-	check_vrfs(c, model);
+	check_sides(c, model);
 	for (unsigned fam = 0; fam < 2; fam++) {
 		const struct nat_family *f = &p->f[fam];
 

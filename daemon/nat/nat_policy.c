@@ -179,13 +179,6 @@ static const struct nat_addrs *pool_need(const struct nat_family *f, const char 
 	return a;
 }
 
-static bool is_loopback(const char *name)
-{
-	enum iface_kind kind = iface_kind_of(name);
-
-	return kind == IFACE_LOOPBACK0 || kind == IFACE_LOOPBACK;
-}
-
 static void build_dynamics(struct nat_family *f, uint8_t family, const struct recvec *v,
 			   const struct nat_lookup *look, struct check *c)
 {
@@ -204,7 +197,7 @@ static void build_dynamics(struct nat_family *f, uint8_t family, const struct re
 			continue;
 		rtr_strlcpy(d.ifname, iface_kernel_name(s->ifname), sizeof(d.ifname));
 		/* Nothing leaves by a loopback: its address is one that we have anyway. */
-		if (s->to == NAT_TO_INTERFACE && is_loopback(s->ifname)) {
+		if (s->to == NAT_TO_INTERFACE && iface_is_loopback(s->ifname)) {
 			memcpy(d.loopback, d.ifname, sizeof(d.loopback));
 			d.ifname[0] = '\0';
 		}

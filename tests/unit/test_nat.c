@@ -526,10 +526,22 @@ START_TEST(refusals)
 		"ip nat inside", "ip nat inside source static 10.9.9.9 203.0.113.99");
 	type_line("no ip nat inside source static 10.9.9.9 203.0.113.99");
 	type_line("no interface eth9");
-	REFUSED("cannot stand before", "firewall syn-protection 203.0.113.98 port 81",
-		"ip nat inside source static tcp 10.9.9.9 80-82 203.0.113.98 80-82");
-	type_line("no firewall syn-protection 203.0.113.98 port 81");
-	type_line("no ip nat inside source static tcp 10.9.9.9 80-82 203.0.113.98 80-82");
+	LIST_ADD("ONE", AF_INET, { true, "10.9.9.9-10.9.9.9", NULL, 0, 0 });
+	REFUSED("the address of eth8", "interface eth8", "ip address 10.8.0.1/24",
+		"ip nat inside source static 10.9.9.9 10.8.0.1");
+	type_line("no ip nat inside source static 10.9.9.9 10.8.0.1");
+	REFUSED("pool OWN holds the address of eth8",
+		"ip nat pool OWN 10.8.0.1 10.8.0.1 prefix-length 24",
+		"ip nat inside source list ONE pool OWN");
+	type_line("no ip nat inside source list ONE pool OWN");
+	type_line("no ip nat pool OWN");
+	type_line("no interface eth8");
+	REFUSED("both addresses are the same", "ip nat outside source static 10.7.7.7 10.7.7.7");
+	type_line("no ip nat outside source static 10.7.7.7 10.7.7.7");
+	REFUSED("nothing comes or leaves by Loopback7", "interface Loopback7", "ip nat inside",
+		"ip nat inside source static 10.9.9.9 203.0.113.99");
+	type_line("no ip nat inside source static 10.9.9.9 203.0.113.99");
+	type_line("no interface Loopback7");
 	REFUSED("there is no pool P", "ip nat inside source list LAN pool P overload");
 	REFUSED("above the last", "ip nat pool P 203.0.113.9 203.0.113.8 prefix-length 24");
 	REFUSED("not in 203.0.113.0/29", "ip nat pool P 203.0.113.6 203.0.113.9 prefix-length 29");

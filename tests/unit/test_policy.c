@@ -779,6 +779,16 @@ START_TEST(checks)
 		"used by class-map C");
 	refused("class-map type inspect match-any C\nmatch protocol nonsense", "unknown protocol");
 	refused("policy-map type inspect P\nclass type inspect NO\ndrop", "used by policy-map P");
+	refused("firewall syn-protection 203.0.113.98 port 81\n"
+		"ip nat inside source static tcp 10.9.9.9 80-82 203.0.113.98 80-82",
+		"cannot stand before");
+	refused("time-range T\nabsolute start 0:00 1 January 2027 end 0:00 1 January 2026",
+		"not after the start");
+	refused("ip access-list extended A\npermit ip any any\ninterface Loopback0\n"
+		"ip access-group A in",
+		"nothing comes or leaves by Loopback0");
+	refused("interface Loopback3\nipv6 verify unicast source reachable-via rx",
+		"nothing comes or leaves by Loopback3");
 	refused("zone security A\nvrf definition RED\ninterface eth0\nvrf forwarding RED\n"
 		"zone-member security A",
 		"eth0 is in VRF RED");
