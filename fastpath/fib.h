@@ -74,8 +74,8 @@ struct fib_key {
 	uint32_t iif;  /* ifindex that the packet came in by */
 	uint32_t hash; /* of the flow, the same for all its packets: picks among equal paths */
 	uint32_t mark; /* that policy gave the packet */
-	uint16_t sport, dport;
-	uint8_t family; /* AF_INET, AF_INET6 */
+	uint16_t sport, dport; /* host order */
+	uint8_t family;        /* AF_INET, AF_INET6 */
 	uint8_t proto;
 	uint8_t tos; /* as in the header, ECN bits included */
 };

@@ -48,6 +48,12 @@ void fc_defer(struct fibctl *c, struct fib_defer *d)
 		d->done(d);
 }
 
+void fc_drain(struct fibctl *c, bool wait)
+{
+	if (c->p.drain)
+		c->p.drain(c->p.defer_ctx, wait);
+}
+
 void fc_pub_free(struct fibctl *c, void *p)
 {
 	struct pub *pub = (struct pub *)p - 1;
@@ -209,6 +215,8 @@ struct fibctl *fibctl_free(struct fibctl *c)
 	if (!c)
 		return NULL;
 	fc_nl_close(c);
+	fc_drain(c, true);
+	c->p.defer = NULL; /* no reader is left */
 	fc_rules_fini(c);
 	fc_routes_fini(c);
 	fc_paths_fini(c);
@@ -232,11 +240,15 @@ bool fibctl_ready(const struct fibctl *c)
 
 uint32_t fibctl_pass_begin(struct fibctl *c)
 {
-	return ++c->pass_begun;
+	return __atomic_add_fetch(&c->pass_begun, 1, __ATOMIC_ACQ_REL);
 }
 
 void fibctl_pass_end(struct fibctl *c, uint32_t pass)
 {
-	if ((int32_t)(pass - c->pass_done) > 0)
-		c->pass_done = pass;
+	uint32_t done = __atomic_load_n(&c->pass_done, __ATOMIC_RELAXED);
+
+	while ((int32_t)(pass - done) > 0 &&
+	       !__atomic_compare_exchange_n(&c->pass_done, &done, pass, false, __ATOMIC_RELEASE,
+					    __ATOMIC_RELAXED))
+		;
 }

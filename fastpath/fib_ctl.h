@@ -35,6 +35,7 @@ struct fibctl_params {
 	uint32_t n_adj;         /* 0 = 65,536; at most 2^23 */
 	size_t max_route_bytes; /* of the writer's routes; 0 = 512 MB, 5 full tables */
 	fib_defer_fn *defer;    /* NULL: there are no concurrent readers */
+	fib_drain_fn *drain;    /* called every turn, and to wait, by fibctl_free */
 	void *defer_ctx;
 	/* Writes an adjacency where XDP and workers read it. */
 	void (*adj_set)(void *ctx, uint32_t i, const struct fp_adj *adj);
@@ -65,7 +66,7 @@ bool fibctl_ready(const struct fibctl *c);
 /*
  * A pass over all flows of the table, by whoever sweeps: begin before the first is looked at, end
  * after the last. Every flow whose adjacency is FIB_ADJ_DEAD has been looked up again by then.
- * Indices of vanished next hops are used again only after a pass that began later.
+ * Indices of vanished next hops are used again only after a pass that began later. Any thread.
  */
 uint32_t fibctl_pass_begin(struct fibctl *c);
 void fibctl_pass_end(struct fibctl *c, uint32_t pass);

@@ -70,7 +70,8 @@ static uint32_t number_get(struct fibctl *c)
 	/* Fresh numbers first: then a number rests as long as it can. */
 	if (c->n_adj_ever < c->f.n_adj)
 		return c->n_adj_ever++;
-	if (!i || (int32_t)(c->pass_done - c->f.adj[i].freed) <= 0)
+	if (!i ||
+	    (int32_t)(__atomic_load_n(&c->pass_done, __ATOMIC_ACQUIRE) - c->f.adj[i].freed) <= 0)
 		return 0;
 	c->adj_free_first = c->f.adj[i].next_free;
 	if (!c->adj_free_first)
@@ -91,7 +92,7 @@ static void number_free_done(struct fib_defer *d)
 	struct fib_adj *a = &c->f.adj[nf->i];
 
 	a->next_free = 0;
-	a->freed = c->pass_begun;
+	a->freed = __atomic_load_n(&c->pass_begun, __ATOMIC_ACQUIRE);
 	if (c->adj_free_last)
 		c->f.adj[c->adj_free_last].next_free = nf->i;
 	else

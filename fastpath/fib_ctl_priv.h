@@ -138,8 +138,8 @@ struct fibctl {
 
 	/* adjacencies */
 	uint32_t n_adj_ever, adj_free_first, adj_free_last;
-	uint32_t pass_begun, pass_done;
-	uint32_t keepalive_at; /* next index of the timer's walk */
+	uint32_t pass_begun, pass_done; /* any:rw */
+	uint32_t keepalive_at;          /* next index of the timer's walk */
 
 	/* tombstones of the dump under way: a set of hashes */
 	uint64_t *tomb;
@@ -162,6 +162,7 @@ void *fc_pub_alloc(struct fibctl *c, size_t size);
 void fc_pub_free(struct fibctl *c, void *p);
 /* The same for what is not an allocation: done() is called on the control thread. */
 void fc_defer(struct fibctl *c, struct fib_defer *d);
+void fc_drain(struct fibctl *c, bool wait);
 void fc_limit(struct fibctl *c, const char *what);
 void fc_event(struct fibctl *c, enum fibctl_event ev, const char *what);
 uint32_t fc_now_sec(void);

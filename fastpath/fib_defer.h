@@ -9,6 +9,7 @@
 #ifndef FP_FIB_DEFER_H
 #define FP_FIB_DEFER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct fib_defer {
@@ -18,5 +19,7 @@ struct fib_defer {
 };
 
 typedef void fib_defer_fn(void *ctx, struct fib_defer *d);
+/* Calls done() of all whose time has come; wait: of all. */
+typedef void fib_drain_fn(void *ctx, bool wait);
 
 #endif

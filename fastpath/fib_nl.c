@@ -613,6 +613,7 @@ int fibctl_run(struct fibctl *c, int timeout_ms)
 	for (unsigned i = 0; i < DUMP_TURNS && read_dump(c); i++)
 		;
 	read_answers(c);
+	fc_drain(c, false);
 	fc_adjs_requests(c);
 	fc_routes_scan(c);
 	fc_routes_scan_some(c, SCAN_BUDGET);

@@ -133,4 +133,4 @@ noinst_HEADERS += tests/lib/fib_oracle.h
 tests_unit_test_fib_kernel_SOURCES = tests/unit/test_fib_kernel.c
 tests_unit_test_fib_kernel_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fastpath
 tests_unit_test_fib_kernel_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(MNL_CFLAGS)
-tests_unit_test_fib_kernel_LDADD = libfib.a libfp.a librtr.a $(MNL_LIBS) $(CHECK_LIBS) -lm
+tests_unit_test_fib_kernel_LDADD = libfib.a libfp.a librtr.a $(MNL_LIBS) $(URCU_LIBS) $(CHECK_LIBS) -lm -lpthread
