@@ -6,6 +6,7 @@
 #define ETH_HDR 14
 #define IP4_HDR 20
 #define IP6_HDR 40
+enum { ND_NS = 135, ND_NA = 136, ND_SOURCE_MAC = 1, ND_TARGET_MAC = 2 };
 /* RFC 9568 section 7.1: the interval's field has 12 bits. */
 #define ADVER_CS_MAX 0xfff
 
@@ -267,24 +268,47 @@ size_t vrrp_frame_garp(const struct rtr_addr *a, const uint8_t mac[6], uint8_t *
 	return ETH_HDR + 28;
 }
 
-size_t vrrp_frame_na(const struct rtr_addr *a, const uint8_t mac[6], uint8_t *buf)
+/* Neighbour discovery (RFC 4861 sections 4.3, 4.4): what differs, and the rest. */
+struct nd {
+	uint8_t type, flags, option;
+	const struct rtr_addr *src, *dst, *target;
+};
+
+static size_t frame_nd(const struct nd *nd, const uint8_t mac[6], uint8_t *buf)
 {
-	struct rtr_addr all = { .family = AF_INET6, .b = { 0xff, 0x02, [15] = 1 } };
 	uint8_t *icmp = buf + ETH_HDR + IP6_HDR, to[6];
 	size_t size = 32;
 
-	multicast_mac(&all, to);
+	multicast_mac(nd->dst, to);
 	put_eth(buf, to, mac, 0x86dd);
-	put_ip6(buf + ETH_HDR, a, &all, size, IPPROTO_ICMPV6);
+	put_ip6(buf + ETH_HDR, nd->src, nd->dst, size, IPPROTO_ICMPV6);
 	memset(icmp, 0, size);
-	icmp[0] = 136;
-	icmp[4] = 0xa0; /* router, override; not solicited (RFC 9568 section 6.4.2) */
-	memcpy(icmp + 8, a->b, 16);
-	icmp[24] = 2; /* target link-layer address, 8 bytes */
+	icmp[0] = nd->type;
+	icmp[4] = nd->flags;
+	memcpy(icmp + 8, nd->target->b, 16);
+	icmp[24] = nd->option; /* a link-layer address, 8 bytes */
 	icmp[25] = 1;
 	memcpy(icmp + 26, mac, 6);
-	put16(icmp + 2, sum_end(sum_add(sum_pseudo(a, &all, size, IPPROTO_ICMPV6), icmp, size)));
+	put16(icmp + 2,
+	      sum_end(sum_add(sum_pseudo(nd->src, nd->dst, size, IPPROTO_ICMPV6), icmp, size)));
 	return ETH_HDR + IP6_HDR + size;
+}
+
+size_t vrrp_frame_na(const struct rtr_addr *a, const uint8_t mac[6], uint8_t *buf)
+{
+	static const struct rtr_addr all = { .family = AF_INET6, .b = { 0xff, 0x02, [15] = 1 } };
+
+	/* Router, override; not solicited (RFC 9568 section 6.4.2). */
+	return frame_nd(&(struct nd){ ND_NA, 0xa0, ND_TARGET_MAC, a, &all, a }, mac, buf);
+}
+
+size_t vrrp_frame_ns(const struct rtr_addr *target, const struct rtr_addr *src,
+		     const uint8_t mac[6], uint8_t *buf)
+{
+	struct rtr_addr dst = { .family = AF_INET6, .b = { 0xff, 0x02, [11] = 1, [12] = 0xff } };
+
+	memcpy(dst.b + 13, target->b + 13, 3);
+	return frame_nd(&(struct nd){ ND_NS, 0, ND_SOURCE_MAC, src, &dst, target }, mac, buf);
 }
 
 /* ---- times ---- */

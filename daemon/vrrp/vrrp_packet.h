@@ -72,6 +72,9 @@ void vrrp_virtual_mac(uint8_t family, uint8_t vrid, uint8_t mac[6]);
 size_t vrrp_frame_advert(const struct vrrp_say *s, const uint8_t mac[6], uint8_t *buf);
 size_t vrrp_frame_garp(const struct rtr_addr *a, const uint8_t mac[6], uint8_t *buf);
 size_t vrrp_frame_na(const struct rtr_addr *a, const uint8_t mac[6], uint8_t *buf);
+/* Asks for target's MAC as src with this MAC. */
+size_t vrrp_frame_ns(const struct rtr_addr *target, const struct rtr_addr *src,
+		     const uint8_t mac[6], uint8_t *buf);
 
 /* Skew_Time and Active_Down_Interval of a backup with this priority. */
 uint64_t vrrp_skew_ns(uint8_t version, uint8_t prio, uint64_t adver_ns);

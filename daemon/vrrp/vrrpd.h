@@ -175,8 +175,8 @@ void link_query(struct vif *v);
 int link_index(const char *name, unsigned *ret_flags);
 /* The address on the interface that we speak from. */
 void link_query_local(struct vif *v);
-/* A neighbour on the interface that is likely to answer ARP. */
-bool link_neighbour(struct vif *v, struct rtr_addr *ret);
+/* A neighbour on the interface that is likely to answer when asked for its MAC. */
+bool link_neighbour(struct vif *v, uint8_t family, struct rtr_addr *ret);
 /* Takes away virtual addresses that no living group accounts for. */
 void link_sweep(void);
 

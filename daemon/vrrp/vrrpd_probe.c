@@ -2,11 +2,12 @@
 /*
  * Whether frames to the virtual MAC really reach us. Switches, hypervisors and drivers are known
  * to filter a MAC that is not the card's own; the group would be active and deaf. So a new active
- * router asks a neighbour by ARP from the virtual MAC: the answer comes to that MAC. Silence says
- * nothing by itself: the same neighbour is asked from the physical MAC too, and only when it
- * answers there every time, and never here, the virtual MAC is given up for this group.
+ * router asks a neighbour, by ARP or neighbour discovery, from the virtual MAC: the answer comes to
+ * that MAC. Silence says nothing by itself: the same neighbour is asked from the physical MAC too,
+ * and only when it answers there every time, and never here, the virtual MAC is given up for this
+ * group.
  *
- * The neighbour is one that the kernel knows on the interface; none, or IPv6: untested.
+ * The neighbour is one that the kernel knows on the interface; none: untested.
  */
 #include "vrrp/vrrpd.h"
 
@@ -14,33 +15,54 @@
 #include <linux/filter.h>
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
+#include <netinet/icmp6.h>
+#include <netinet/ip6.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #define PROBE_GAP_NS (1 * NSEC_PER_SEC)
 #define PROBE_ROUNDS 3
 #define ARP_SIZE     (ETH_HLEN + 28)
+#define ICMP_AT      (ETH_HLEN + sizeof(struct ip6_hdr))
+#define NA_SIZE      (ICMP_AT + sizeof(struct nd_neighbor_advert))
 
-static int fd;
+static int fd[2];
+
+/* Answers only: everything else is refused before it is copied. */
+static int open_probe(int fam, const struct sock_fprog *prog)
+{
+	struct sockaddr_ll me = { .sll_family = AF_PACKET,
+				  .sll_protocol = htons(fam == V4 ? ETH_P_ARP : ETH_P_IPV6) };
+
+	fd[fam] = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd[fam] < 0 ||
+	    setsockopt(fd[fam], SOL_SOCKET, SO_ATTACH_FILTER, prog, sizeof(*prog)) < 0 ||
+	    bind(fd[fam], (struct sockaddr *)&me, sizeof(me)) < 0)
+		return -errno;
+	vrrpd_watch(fd[fam], WATCH_PROBE);
+	return 0;
+}
 
 int probe_init(void)
 {
-	/* ARP replies only: everything else is refused before it is copied. */
-	static struct sock_filter code[] = {
+	static struct sock_filter arp[] = {
 		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, ETH_HLEN + 6),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 2, 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, ARP_SIZE),
 		BPF_STMT(BPF_RET | BPF_K, 0),
 	};
-	static const struct sock_fprog prog = { ARRAY_LEN(code), code };
-	struct sockaddr_ll me = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ARP) };
+	static struct sock_filter na[] = {
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, ETH_HLEN + offsetof(struct ip6_hdr, ip6_nxt)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_ICMPV6, 0, 3),
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, ICMP_AT),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ND_NEIGHBOR_ADVERT, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, NA_SIZE),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+	};
+	static const struct sock_fprog prog[2] = { { ARRAY_LEN(arp), arp }, { ARRAY_LEN(na), na } };
+	int r = open_probe(V4, &prog[V4]);
 
-	fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog)) < 0 ||
-	    bind(fd, (struct sockaddr *)&me, sizeof(me)) < 0)
-		return -errno;
-	vrrpd_watch(fd, WATCH_PROBE);
-	return 0;
+	return r ? r : open_probe(V6, &prog[V6]);
 }
 
 static void set_result(struct vg *g, enum vrrp_mac_test t)
@@ -52,8 +74,8 @@ static void set_result(struct vg *g, enum vrrp_mac_test t)
 void probe_start(struct vg *g, uint64_t now)
 {
 	g->probe_at = 0;
-	if (g->slot->conf.family != AF_INET || !g->slot->conf.vmac[0] || !g->vmac_ifindex ||
-	    g->slot->st.mac_test == VRRP_MAC_DEAF || g->slot->conf.flags & VRRP_F_OWNER)
+	if (!g->slot->conf.vmac[0] || !g->vmac_ifindex || g->slot->st.mac_test == VRRP_MAC_DEAF ||
+	    g->slot->conf.flags & VRRP_F_OWNER)
 		return;
 	g->probe_round = g->probe_answers = 0;
 	g->probe_at = now + PROBE_GAP_NS;
@@ -61,16 +83,23 @@ void probe_start(struct vg *g, uint64_t now)
 
 static void ask(const struct vg *g, const uint8_t mac[6], const struct rtr_addr *from)
 {
-	uint8_t buf[ARP_SIZE];
+	uint8_t buf[VRRP_FRAME_MAX];
+	size_t size;
 
-	/* An announcement of `from`, made into a question about the neighbour. */
-	vrrp_frame_garp(from, mac, buf);
-	memcpy(buf + ETH_HLEN + 24, g->probe_target.b, 4);
-	io_raw(g->vif->ifindex, buf, sizeof(buf));
+	if (from->family == AF_INET) {
+		/* An announcement of `from`, made into a question about the neighbour. */
+		size = vrrp_frame_garp(from, mac, buf);
+		memcpy(buf + ETH_HLEN + 24, g->probe_target.b, 4);
+	} else {
+		size = vrrp_frame_ns(&g->probe_target, from, mac, buf);
+	}
+	io_raw(g->vif->ifindex, buf, size);
 }
 
 void probe_step(struct vg *g, uint64_t now)
 {
+	uint8_t family = g->slot->conf.family;
+
 	g->probe_at = 0;
 	if (g->fsm.state != VRRP_S_ACTIVE || !g->vmac_ifindex)
 		return;
@@ -82,11 +111,11 @@ void probe_step(struct vg *g, uint64_t now)
 		vg_usable(g, now, VRRP_R_LINK); /* the physical MAC from here on */
 		return;
 	}
-	if (!g->probe_round && !link_neighbour(g->vif, &g->probe_target))
+	if (!g->probe_round && !link_neighbour(g->vif, family, &g->probe_target))
 		return;
 	g->probe_round++;
 	ask(g, g->mac, &g->slot->conf.addrs[0]);
-	ask(g, g->vif->mac, &g->vif->local[V4]);
+	ask(g, g->vif->mac, &g->vif->local[FAM(family)]);
 	g->probe_at = now + PROBE_GAP_NS;
 }
 
@@ -102,22 +131,38 @@ static void answered(struct vg *g, const uint8_t *to, uint64_t now)
 	vg_schedule(g);
 }
 
+/* from: the neighbour that answers; to: the MAC that it answers to. */
+static void answer(uint8_t family, const uint8_t *from, const uint8_t *to, uint64_t now)
+{
+	for (unsigned k = 0; k < vd.shm->n_slots; k++) {
+		struct vg *g = &vd.groups[k];
+
+		if (g->used && g->probe_at && g->probe_round && g->slot->conf.family == family &&
+		    !memcmp(from, g->probe_target.b, rtr_family_size(family)))
+			answered(g, to, now);
+	}
+}
+
 void probe_read(uint64_t now)
 {
-	uint8_t buf[ARP_SIZE];
+	uint8_t buf[NA_SIZE];
+	ssize_t n;
 
 	/* A few: whoever answers more than he was asked waits. */
 	for (unsigned i = 0; i < 16; i++) {
-		ssize_t n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
-
+		n = recv(fd[V4], buf, sizeof(buf), MSG_DONTWAIT);
 		if (n < 0)
-			return;
-		for (unsigned k = 0; n == ARP_SIZE && k < vd.shm->n_slots; k++) {
-			struct vg *g = &vd.groups[k];
-
-			if (g->used && g->probe_at && g->probe_round &&
-			    !memcmp(buf + ETH_HLEN + 14, g->probe_target.b, 4))
-				answered(g, buf + ETH_HLEN + 18, now);
-		}
+			break;
+		if (n == ARP_SIZE)
+			answer(AF_INET, buf + ETH_HLEN + 14, buf + ETH_HLEN + 18, now);
+	}
+	for (unsigned i = 0; i < 16; i++) {
+		n = recv(fd[V6], buf, sizeof(buf), MSG_DONTWAIT);
+		if (n < 0)
+			break;
+		if (n == NA_SIZE)
+			answer(AF_INET6,
+			       buf + ICMP_AT + offsetof(struct nd_neighbor_advert, nd_na_target),
+			       buf, now);
 	}
 }

@@ -322,28 +322,30 @@ def test_parent_dies_and_the_rest_leaves_in_order(pair):
 
 # ---- hosts and switches ----
 
-def test_a_deaf_virtual_mac_is_given_up(pair):
+@pytest.mark.parametrize("family, number, vip, own", [("ipv4", 1, VIP4, "10.0.1.2"), ("ipv6", 2, VIP6, "2001:db8:1::2")])
+def test_a_deaf_virtual_mac_is_given_up(pair, family, number, vip, own):
     """A switch that drops frames to a MAC that is not the port's own."""
     topo = pair.topo
     topo.sw.run("nft", "add table bridge f; add chain bridge f c { type filter hook forward priority 0; };"
-                " add rule bridge f c ether daddr 00:00:5e:00:01:01 drop")
-    configure(topo.r1, topo, group_lines(110))
-    topo.lan.ping("10.0.1.2", count=1)  # a neighbour to ask
-    wait_state(topo.r1, "MASTER")
-    wait_for(lambda: group(topo.r1)["mac_test"] == "not received", 8, "the verdict")
+                f" add rule bridge f c ether daddr 00:00:5e:00:0{number}:01 drop")
+    configure(topo.r1, topo, group_lines(110, af=family))
+    topo.lan.ping(own, count=1)  # a neighbour to ask
+    wait_state(topo.r1, "MASTER", family=family)
+    wait_for(lambda: group(topo.r1, family=family)["mac_test"] == "not received", 8, "the verdict")
     assert "do not reach us" in topo.r1.cli("show logging")
     physical = topo.r1.ip_json("link", "show", "eth0")[0]["address"]
-    wait_for(lambda: topo.lan.ping(VIP4, count=1, check=False) and macs(topo.lan, VIP4) == [physical], what="the physical MAC")
-    assert [a["local"] for a in topo.r1.ip_json("addr", "show", "eth0")[0]["addr_info"]].count(VIP4) == 1
-    assert state(topo.r1) == "MASTER"
+    wait_for(lambda: topo.lan.ping(vip, count=1, check=False) and macs(topo.lan, vip) == [physical], what="the physical MAC")
+    assert [a["local"] for a in topo.r1.ip_json("addr", "show", "eth0")[0]["addr_info"]].count(vip) == 1
+    assert state(topo.r1, family=family) == "MASTER"
 
 
-def test_a_virtual_mac_that_works_is_kept(pair):
+@pytest.mark.parametrize("family, own", [("ipv4", "10.0.1.2"), ("ipv6", "2001:db8:1::2")])
+def test_a_virtual_mac_that_works_is_kept(pair, family, own):
     topo = pair.topo
-    configure(topo.r1, topo, group_lines(110))
-    topo.lan.ping("10.0.1.2", count=1)
-    wait_state(topo.r1, "MASTER")
-    wait_for(lambda: group(topo.r1)["mac_test"] == "received", 8, "the verdict")
+    configure(topo.r1, topo, group_lines(110, af=family))
+    topo.lan.ping(own, count=1)
+    wait_state(topo.r1, "MASTER", family=family)
+    wait_for(lambda: group(topo.r1, family=family)["mac_test"] == "received", 8, "the verdict")
 
 
 def test_announcements(pair):

@@ -209,11 +209,22 @@ START_TEST(ip4_header)
 }
 END_TEST
 
+/* With its pseudo header; 0xffff when it is right. */
+static uint32_t icmp6_sum(const uint8_t *frame)
+{
+	uint32_t sum = 58 + 32;
+
+	for (size_t i = 22; i < 86; i += 2)
+		sum += (uint32_t)(frame[i] << 8 | frame[i + 1]);
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return sum;
+}
+
 START_TEST(announcements)
 {
 	uint8_t buf[VRRP_FRAME_MAX], mac[6];
 	struct rtr_addr a4 = addr("10.0.0.254"), a6 = addr("2001:db8::fe");
-	uint32_t sum = 58 + 32;
 
 	vrrp_virtual_mac(AF_INET, 7, mac);
 	ck_assert_mem_eq(mac, "\0\0\x5e\0\x01\x07", 6);
@@ -227,11 +238,27 @@ START_TEST(announcements)
 	ck_assert_mem_eq(buf, "\x33\x33\0\0\0\x01", 6);
 	ck_assert_int_eq(buf[54], 136);
 	ck_assert_int_eq(buf[58], 0xa0);
-	for (size_t i = 22; i < 86; i += 2)
-		sum += (uint32_t)(buf[i] << 8 | buf[i + 1]);
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	ck_assert_uint_eq(sum, 0xffff);
+	ck_assert_uint_eq(icmp6_sum(buf), 0xffff);
+}
+END_TEST
+
+START_TEST(question)
+{
+	uint8_t buf[VRRP_FRAME_MAX], mac[6];
+	struct rtr_addr target = addr("fe80::12:3456"), src = addr("fe80::1");
+
+	vrrp_virtual_mac(AF_INET6, 7, mac);
+	ck_assert_uint_eq(vrrp_frame_ns(&target, &src, mac, buf), 86);
+	/* The solicited-node group of the target, and the Ethernet group of that. */
+	ck_assert_mem_eq(buf, "\x33\x33\xff\x12\x34\x56\0\0\x5e\0\x02\x07\x86\xdd", 14);
+	ck_assert_mem_eq(buf + 22, src.b, 16);
+	ck_assert_mem_eq(buf + 38, "\xff\x02\0\0\0\0\0\0\0\0\0\x01\xff\x12\x34\x56", 16);
+	ck_assert_int_eq(buf[21], 255);
+	ck_assert_int_eq(buf[54], 135);
+	ck_assert_int_eq(buf[58], 0);
+	ck_assert_mem_eq(buf + 62, target.b, 16);
+	ck_assert_mem_eq(buf + 78, "\x01\x01\0\0\x5e\0\x02\x07", 8);
+	ck_assert_uint_eq(icmp6_sum(buf), 0xffff);
 }
 END_TEST
 
@@ -245,6 +272,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(tc, round_trip, 0, 200);
 	tcase_add_test(tc, ip4_header);
 	tcase_add_test(tc, announcements);
+	tcase_add_test(tc, question);
 	suite_add_tcase(s, tc);
 	return s;
 }
