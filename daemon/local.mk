@@ -133,6 +133,7 @@ sbin_PROGRAMS += rtr-vrrpd
 rtr_vrrpd_SOURCES = daemon/vrrp/vrrpd.c daemon/vrrp/vrrpd.h daemon/vrrp/vrrpd_conf.c \
 	daemon/vrrp/vrrpd_io.c daemon/vrrp/vrrpd_link.c daemon/vrrp/vrrpd_addr.c \
 	daemon/vrrp/vrrpd_probe.c daemon/vrrp/vrrpd_box.c
+rtr_vrrpd_SOURCES += daemon/system/sandbox.c daemon/system/sandbox.h
 rtr_vrrpd_CPPFLAGS = $(DAEMON_CPPFLAGS)
 rtr_vrrpd_CFLAGS = $(AM_CFLAGS) $(CAPNG_CFLAGS) $(SECCOMP_CFLAGS)
 rtr_vrrpd_LDADD = librtrd.a librtr.a $(CAPNG_LIBS) $(SECCOMP_LIBS) -lpthread

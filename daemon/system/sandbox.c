@@ -4,15 +4,16 @@
 #include <errno.h>
 #include <sys/prctl.h>
 
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define SANITIZED
 #endif
 #endif
 
-static int enter(const int *calls, size_t n, int family, uint32_t otherwise)
+static int enter(const int *calls, size_t n, const int *families, size_t n_families,
+		 uint32_t otherwise)
 {
 #ifdef SANITIZED
 	return 0;
@@ -30,13 +31,15 @@ static int enter(const int *calls, size_t n, int family, uint32_t otherwise)
 		return -errno;
 	ctx = seccomp_init(otherwise);
 	r = ctx ? 0 : -ENOMEM;
+	if (!r)
+		r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
 	for (size_t i = 0; i < ARRAY_LEN(common) && !r; i++)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, common[i], 0);
 	for (size_t i = 0; i < n && !r; i++)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, calls[i], 0);
-	if (!r && family != SANDBOX_NO_SOCKETS)
+	for (size_t i = 0; i < n_families && !r; i++)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-				     SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family));
+				     SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]));
 	if (!r)
 		r = seccomp_load(ctx);
 	seccomp_release(ctx);
@@ -46,10 +49,15 @@ static int enter(const int *calls, size_t n, int family, uint32_t otherwise)
 
 int sandbox_enter(const int *calls, size_t n, int family)
 {
-	return enter(calls, n, family, SCMP_ACT_KILL_PROCESS);
+	return enter(calls, n, &family, family != SANDBOX_NO_SOCKETS, SCMP_ACT_KILL_PROCESS);
+}
+
+int sandbox_enter_families(const int *calls, size_t n, const int *families, size_t n_families)
+{
+	return enter(calls, n, families, n_families, SCMP_ACT_KILL_PROCESS);
 }
 
 int sandbox_enter_refusing(const int *calls, size_t n, int family)
 {
-	return enter(calls, n, family, SCMP_ACT_ERRNO(EPERM));
+	return enter(calls, n, &family, family != SANDBOX_NO_SOCKETS, SCMP_ACT_ERRNO(EPERM));
 }

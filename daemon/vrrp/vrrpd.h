@@ -78,7 +78,7 @@ struct vg {
 	bool again;       /* something was lost meanwhile */
 	struct owned kern;
 	uint64_t probe_at; /* next step of the test of the virtual MAC */
-	unsigned probe_round, probe_answers;
+	unsigned probe_round, probe_answers, probe_tries;
 	struct rtr_addr probe_target;
 };
 
@@ -175,8 +175,9 @@ void link_query(struct vif *v);
 int link_index(const char *name, unsigned *ret_flags);
 /* The address on the interface that we speak from. */
 void link_query_local(struct vif *v);
-/* A neighbour on the interface that is likely to answer when asked for its MAC. */
-bool link_neighbour(struct vif *v, uint8_t family, struct rtr_addr *ret);
+/* A neighbour on the interface that is likely to answer when asked for its MAC: the one after
+ * `skip` others, or the last. */
+bool link_neighbour(struct vif *v, uint8_t family, unsigned skip, struct rtr_addr *ret);
 /* Takes away virtual addresses that no living group accounts for. */
 void link_sweep(void);
 

@@ -310,6 +310,7 @@ static void event_addr(const struct nlmsghdr *h, uint64_t now)
 struct neigh_search {
 	int ifindex;
 	uint8_t family;
+	unsigned skip;
 	struct rtr_addr found;
 };
 
@@ -320,17 +321,19 @@ static void take_neigh(const struct nlmsghdr *h, void *arg)
 	const struct rtattr *dst;
 
 	if (h->nlmsg_type != RTM_NEWNEIGH || h->nlmsg_len < NLMSG_LENGTH(sizeof(*nd)) ||
-	    nd->ndm_ifindex != s->ifindex || nd->ndm_family != s->family || s->found.family ||
+	    nd->ndm_ifindex != s->ifindex || nd->ndm_family != s->family ||
+	    (s->found.family && !s->skip) ||
 	    !(nd->ndm_state & (NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE)))
 		return;
 	dst = find_attr(h, sizeof(*nd), NDA_DST);
 	if (!dst || RTA_PAYLOAD(dst) < rtr_family_size(s->family))
 		return;
+	s->skip -= s->found.family && s->skip;
 	s->found.family = s->family;
 	memcpy(s->found.b, RTA_DATA(dst), rtr_family_size(s->family));
 }
 
-bool link_neighbour(struct vif *v, uint8_t family, struct rtr_addr *ret)
+bool link_neighbour(struct vif *v, uint8_t family, unsigned skip, struct rtr_addr *ret)
 {
 	struct {
 		struct nlmsghdr h;
@@ -343,7 +346,7 @@ bool link_neighbour(struct vif *v, uint8_t family, struct rtr_addr *ret)
 		.nd = { .ndm_family = family },
 		.a = { .rta_type = NDA_IFINDEX, .rta_len = RTA_LENGTH(4) },
 		.ifindex = (uint32_t)v->ifindex };
-	struct neigh_search s = { .ifindex = v->ifindex, .family = family };
+	struct neigh_search s = { .ifindex = v->ifindex, .family = family, .skip = skip };
 
 	if (query(&q.h, take_neigh, &s) || !s.found.family)
 		return false;

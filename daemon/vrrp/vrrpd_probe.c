@@ -7,7 +7,8 @@
  * and only when it answers there every time, and never here, the virtual MAC is given up for this
  * group.
  *
- * The neighbour is one that the kernel knows on the interface; none: untested.
+ * The neighbour is one that the kernel knows on the interface. While there is none, or it does not
+ * answer at all, the group is untested, and others are asked, less and less often.
  */
 #include "vrrp/vrrpd.h"
 
@@ -22,6 +23,9 @@
 
 #define PROBE_GAP_NS (1 * NSEC_PER_SEC)
 #define PROBE_ROUNDS 3
+/* After 1 s, 2 s, ... 64 s: many groups on a silent segment cost nothing that counts. */
+#define PROBE_TRIES  6
+#define PROBE_OTHERS 8
 #define ARP_SIZE     (ETH_HLEN + 28)
 #define ICMP_AT      (ETH_HLEN + sizeof(struct ip6_hdr))
 #define NA_SIZE      (ICMP_AT + sizeof(struct nd_neighbor_advert))
@@ -77,7 +81,7 @@ void probe_start(struct vg *g, uint64_t now)
 	if (!g->slot->conf.vmac[0] || !g->vmac_ifindex || g->slot->st.mac_test == VRRP_MAC_DEAF ||
 	    g->slot->conf.flags & VRRP_F_OWNER)
 		return;
-	g->probe_round = g->probe_answers = 0;
+	g->probe_round = g->probe_answers = g->probe_tries = 0;
 	g->probe_at = now + PROBE_GAP_NS;
 }
 
@@ -96,6 +100,13 @@ static void ask(const struct vg *g, const uint8_t mac[6], const struct rtr_addr 
 	io_raw(g->vif->ifindex, buf, size);
 }
 
+static void try_again(struct vg *g, uint64_t now)
+{
+	g->probe_at = now + (PROBE_GAP_NS << MIN(g->probe_tries, (unsigned)PROBE_TRIES));
+	g->probe_tries++;
+	g->probe_round = g->probe_answers = 0;
+}
+
 void probe_step(struct vg *g, uint64_t now)
 {
 	uint8_t family = g->slot->conf.family;
@@ -104,15 +115,21 @@ void probe_step(struct vg *g, uint64_t now)
 	if (g->fsm.state != VRRP_S_ACTIVE || !g->vmac_ifindex)
 		return;
 	if (g->probe_round == PROBE_ROUNDS) {
-		if (g->probe_answers < PROBE_ROUNDS)
+		if (g->probe_answers < PROBE_ROUNDS) {
+			if (g->slot->st.mac_test == VRRP_MAC_UNTESTED)
+				try_again(g, now);
 			return;
+		}
 		set_result(g, VRRP_MAC_DEAF);
 		conf_notice(g, now, VRRP_N_MAC_DEAF, 0, &g->probe_target, 0);
 		vg_usable(g, now, VRRP_R_LINK); /* the physical MAC from here on */
 		return;
 	}
-	if (!g->probe_round && !link_neighbour(g->vif, family, &g->probe_target))
+	if (!g->probe_round &&
+	    !link_neighbour(g->vif, family, g->probe_tries % PROBE_OTHERS, &g->probe_target)) {
+		try_again(g, now);
 		return;
+	}
 	g->probe_round++;
 	ask(g, g->mac, &g->slot->conf.addrs[0]);
 	ask(g, g->vif->mac, &g->vif->local[FAM(family)]);

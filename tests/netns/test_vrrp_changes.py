@@ -199,3 +199,16 @@ def test_a_new_process_announces_the_same_mac(topo, mac):
         wait_for(lambda: group(topo.r1)["counters"]["announcements"] > announced + 2, what="announcements")
     tell = [p for p in seen.packets if f"tell {VIP4}" in p]
     assert tell and all(f"{before[0]} > " in p for p in tell), seen.packets
+
+
+def test_each_thread_is_locked_in(topo):
+    configure(topo.r1, topo, group_lines(100, 100))
+    wait_state(topo.r1, "MASTER")
+    tasks = f"/proc/{vrrp.vrrpd_pid(topo.r1)}/task"
+    assert len(os.listdir(tasks)) == 2
+    for task in os.listdir(tasks):
+        with open(f"{tasks}/{task}/status") as f:
+            status = dict(line.rstrip("\n").split(":\t", 1) for line in f)
+        net_admin, net_raw, ipc_lock = 1 << 12, 1 << 13, 1 << 14
+        assert (status["Seccomp"], status["NoNewPrivs"]) == ("2", "1")
+        assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == net_admin | net_raw | ipc_lock
