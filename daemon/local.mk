@@ -206,3 +206,6 @@ rtr_captured_LDADD = librtr.a $(SECCOMP_LIBS) $(PCAP_LIBS)
 librtrd_a_SOURCES += daemon/system/programs.c daemon/system/programs.h
 librtrd_a_SOURCES += daemon/health/health.c daemon/health/health.h daemon/health/health_judge.c
 librtrd_a_SOURCES += daemon/health/health_sample.c daemon/health/health_gateway.c
+librtrd_a_SOURCES += daemon/fastpath/fastpath.h daemon/fastpath/fast_schema.c daemon/fastpath/fast_gate.c
+librtrd_a_SOURCES += daemon/fastpath/fast_client.c daemon/fastpath/fast_show.c daemon/fastpath/fast_show.h
+librtrd_a_SOURCES += daemon/fastpath/fast_flows.c

@@ -3,6 +3,7 @@ dist_man_MANS += docs/man/rtrd.8 docs/man/rtrctl.1 docs/man/rtrd.conf.5
 dist_man_MANS += docs/man/rtr-arpd.8
 dist_man_MANS += docs/man/rtr-vrrpd.8 docs/man/rtr-autod.8
 dist_man_MANS += docs/man/rtr-inspectd.8
+dist_man_MANS += docs/man/rtr-fastpath.8
 dist_doc_DATA += README.md docs/user-guide.md docs/contributing.md
 dist_doc_DATA += docs/tracking.md
 dist_doc_DATA += docs/conntrack.md
@@ -13,6 +14,7 @@ dist_doc_DATA += docs/virtual-links.md
 dist_doc_DATA += docs/neighbours.md
 dist_doc_DATA += docs/autoconfiguration.md
 dist_doc_DATA += docs/nic.md
+dist_doc_DATA += docs/fastplane.md
 dist_doc_DATA += docs/operations.md docs/coexistence.md docs/performance.md
 
 # From the tables of the parser, by the program itself: never in git, made where it runs.

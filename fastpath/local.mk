@@ -72,3 +72,13 @@ libfib_a_SOURCES += fastpath/fib_ctl.c fastpath/fib_ctl_adj.c fastpath/fib_ctl_l
 	fastpath/fib_ctl_rule.c fastpath/fib_msg.c fastpath/fib_msg.h fastpath/fib_nl.c \
 	fastpath/fib_rcu.c fastpath/fib_rcu.h
 libfib_a_CFLAGS = $(AM_CFLAGS) $(MNL_CFLAGS) $(URCU_CFLAGS) -pthread
+	fastpath/fib_ctl_rule.c fastpath/fib_msg.c fastpath/fib_msg.h fastpath/fib_nl.c
+libfib_a_CFLAGS = $(AM_CFLAGS) $(MNL_CFLAGS)
+# rtr-fastpath: the program.
+rtrlibexec_PROGRAMS += rtr-fastpath
+rtr_fastpath_SOURCES = fastpath/main.c fastpath/box.c fastpath/box.h fastpath/box_port.c \
+	fastpath/box_tell.c fastpath/filter.c fastpath/filter.h fastpath/keeper.c fastpath/keeper.h \
+	fastpath/nic.c fastpath/nic.h fastpath/punt.c fastpath/punt.h fastpath/way.c fastpath/way.h \
+	fastpath/wthread.c fastpath/wthread.h
+rtr_fastpath_CFLAGS = $(AM_CFLAGS) $(SECCOMP_CFLAGS) $(URCU_CFLAGS) -pthread
+rtr_fastpath_LDADD = libfpxdp.a libfib.a libfp.a librtr.a $(BPF_LIBS) $(MNL_LIBS) $(SECCOMP_LIBS) $(URCU_LIBS) -lpthread -lm

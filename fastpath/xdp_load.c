@@ -43,6 +43,7 @@ struct fp_xdp {
 	void *base[M__MAX]; /* of those that can be mapped */
 	size_t size[M__MAX];
 	struct port *port;
+	uint32_t adj_gen;
 };
 
 static int map_setup(struct fp_xdp *x, enum map m)
@@ -269,6 +270,25 @@ int fp_xdp_port_del(struct fp_xdp *x, uint32_t slot)
 	return 0;
 }
 
+unsigned fp_xdp_port_found(const struct fp_xdp *x, uint32_t slot)
+{
+	struct bpf_link_info info = { 0 };
+	uint32_t len = sizeof(info);
+	char path[PATH_MAX];
+	int fd;
+
+	if (!x->pin_dir || slot >= x->conf.n_ports)
+		return 0;
+	link_path(x, slot, path);
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return 0;
+	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+		info.xdp.ifindex = 0;
+	close(fd);
+	return info.xdp.ifindex;
+}
+
 int fp_xdp_port_fd(const struct fp_xdp *x, uint32_t slot)
 {
 	return slot < x->conf.n_ports && x->port[slot].skel
@@ -285,11 +305,23 @@ int fp_xdp_adj_set(struct fp_xdp *x, uint32_t i, const struct fp_adj *adj)
 	if (!i || i >= x->conf.n_adj)
 		return -EINVAL;
 	new.seq = (uint16_t)((a->seq | 1) + 2);
+	__atomic_fetch_add(&x->adj_gen, 1, __ATOMIC_RELEASE);
 	__atomic_store_n(&a->seq, (uint16_t)(new.seq - 2), __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	*a = new;
 	__atomic_store_n(&a->seq, (uint16_t)(new.seq + 1), __ATOMIC_RELEASE);
+	__atomic_fetch_add(&x->adj_gen, 1, __ATOMIC_RELEASE);
 	return 0;
+}
+
+const struct fp_adj *fp_xdp_adjs(const struct fp_xdp *x)
+{
+	return x->base[M_ADJ];
+}
+
+const uint32_t *fp_xdp_adj_gen(const struct fp_xdp *x)
+{
+	return &x->adj_gen;
 }
 
 int fp_xdp_xsk_set(struct fp_xdp *x, uint32_t xsk, int fd)

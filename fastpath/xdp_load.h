@@ -42,12 +42,17 @@ uint64_t *fp_xdp_beat(struct fp_xdp *x, uint32_t xsk);
 
 /* Generic XDP is refused: on it the lane has no way out (FASTPLANE.md section 7). */
 int fp_xdp_port_set(struct fp_xdp *x, unsigned ifindex, const struct express_port *port);
+/* The interface whose pinned link a process before left in this slot; 0: none. */
+unsigned fp_xdp_port_found(const struct fp_xdp *x, uint32_t slot);
 /* Detaches, and takes the slot out of the device map. */
 int fp_xdp_port_del(struct fp_xdp *x, uint32_t slot);
 /* The program of a port, for tests and benches. */
 int fp_xdp_port_fd(const struct fp_xdp *x, uint32_t slot);
 
 int fp_xdp_adj_set(struct fp_xdp *x, uint32_t i, const struct fp_adj *adj);
+/* The array, and a word that is odd while an entry changes: readers beside XDP. */
+const struct fp_adj *fp_xdp_adjs(const struct fp_xdp *x);
+const uint32_t *fp_xdp_adj_gen(const struct fp_xdp *x);
 /* fd -1 takes the socket out. */
 int fp_xdp_xsk_set(struct fp_xdp *x, uint32_t xsk, int fd);
 

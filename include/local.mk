@@ -4,3 +4,4 @@ noinst_HEADERS += include/rtr/drop.h
 noinst_HEADERS += include/rtr/cliproto.h include/rtr/version.h
 noinst_HEADERS += include/rtr/adj.h include/rtr/express.h include/rtr/flow.h
 noinst_HEADERS += include/rtr/vrrp.h
+noinst_HEADERS += include/rtr/fastpath.h

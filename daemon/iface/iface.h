@@ -67,6 +67,7 @@ struct iface {
 	uint16_t ra_max, ra_min, ra_lifetime;
 	uint32_t ring_rx, ring_tx; /* nic/nic.h */
 	uint16_t hw_queues;
+	uint8_t dataplane; /* enum dataplane: fastpath/fastpath.h; not configured = kernel */
 };
 
 struct iface_addr4 {

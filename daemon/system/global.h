@@ -28,7 +28,10 @@ struct global {
 	/* neigh/neigh_schema.c */
 	uint32_t arp_limit, nd_limit;
 	uint8_t fhrp_version; /* enum global_fhrp: daemon/vrrp */
-	uint8_t inspect_tls;  /* enum inspect_fail; not configured = closed */
+	/* fastpath/fast_schema.c: 0 = not configured */
+	uint16_t fast_workers, fast_memory;
+	uint32_t fast_flows4, fast_flows6;
+	uint8_t inspect_tls; /* enum inspect_fail; not configured = closed */
 	/* system/syslog_show.c */
 	uint8_t log_trap, log_facility;
 	char log_source[IFNAMSIZ], *log_origin;

@@ -197,6 +197,8 @@ static void serve(struct parent *p, const struct parent_msg *msg, int fd)
 		drop_held(p, msg->key);
 		break;
 	case PARENT_START:
+		if (msg->key == PARENT_PROG_FASTPATH)
+			parent_bpffs(p->run_dir, p->opts->name, &p->user);
 		if (fd >= 0 && !p->stop_due_ns)
 			parent_prog_start(&p->progs, msg->key, p->opts->name, fd, &p->user);
 		break;

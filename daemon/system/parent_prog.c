@@ -19,13 +19,17 @@
 
 static const struct {
 	const char *file;
-	int caps[2];
+	int caps[5];
 	size_t n_caps;
 } progs[PARENT_PROG__MAX] = {
 	[PARENT_PROG_ARPD] = { "rtr-arpd", { CAP_NET_RAW }, 1 },
 	[PARENT_PROG_AUTOD] = { "rtr-autod", { CAP_NET_RAW }, 1 },
 	[PARENT_PROG_INSPECTD] = { "rtr-inspectd", { CAP_NET_ADMIN }, 1 },
 	[PARENT_PROG_CAPTURED] = { "rtr-captured", { CAP_NET_RAW }, 1 },
+	[PARENT_PROG_FASTPATH] = { "rtr-fastpath",
+				   { CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF, CAP_PERFMON,
+				     CAP_IPC_LOCK },
+				   5 },
 };
 
 /* Beside our own program, as in a build; else where the package puts it. */

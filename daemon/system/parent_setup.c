@@ -6,13 +6,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/magic.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -72,6 +75,62 @@ int parent_captures_folder(const char *state_dir, const struct parent_user *u)
 	r = parent_folder(state_dir, path, gr ? 0750 : 0700, &owner);
 	free(path);
 	return r;
+}
+
+/* By descriptor and without following links: the folder above is the child's. */
+static int folder_fd(const char *path)
+{
+	int fd;
+
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static bool is_bpffs(const char *path)
+{
+	struct statfs fs;
+
+	return !statfs(path, &fs) && (uint32_t)fs.f_type == BPF_FS_MAGIC;
+}
+
+static int mount_bpffs(const char *path)
+{
+	char by_fd[32];
+	int fd, r;
+
+	if (is_bpffs(path))
+		return 0;
+	fd = folder_fd(path);
+	if (fd < 0)
+		return fd;
+	snprintf(by_fd, sizeof(by_fd), "/proc/self/fd/%d", fd);
+	r = mount("rtr", by_fd, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") < 0 ? -errno
+											  : 0;
+	close(fd);
+	return r;
+}
+
+void parent_bpffs(const char *run_dir, const char *name, const struct parent_user *u)
+{
+	char *path = xasprintf("%s/bpf", run_dir), *base = NULL;
+	int r = mount_bpffs(path);
+
+	if (r == -EPERM && is_bpffs(PARENT_BPFFS)) {
+		/* Not allowed to mount (systemd): a folder in the machine's own. */
+		free(path);
+		base = xasprintf("%s/rtr", PARENT_BPFFS);
+		path = xasprintf("%s/%s", base, name);
+		r = mkdir(base, 0755) < 0 && errno != EEXIST ? -errno : 0;
+	}
+	if (!r)
+		r = parent_folder(base ? base : run_dir, path, 0700, u);
+	if (r)
+		fprintf(stderr, "rtrd: no bpffs for the fast plane (%s): its flows end with it\n",
+			strerror(-r));
+	free(base);
+	free(path);
 }
 
 int parent_lock(const char *run_dir, pid_t *ret_pid)

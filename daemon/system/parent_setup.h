@@ -24,6 +24,10 @@ struct parent_user parent_find_user(void);
 int parent_folder(const char *base, const char *path, mode_t mode, const struct parent_user *u);
 /* state_dir/captures, for the user and group rtradmin: packets are not for readers. */
 int parent_captures_folder(const char *state_dir, const struct parent_user *u);
+/* A bpffs for the fast plane's tables, the user's: run_dir/bpf, or a folder of the machine's own
+ * where we may not mount. Complains and goes on without. */
+#define PARENT_BPFFS "/sys/fs/bpf"
+void parent_bpffs(const char *run_dir, const char *name, const struct parent_user *u);
 /* Opens and locks run_dir/lock. The descriptor, -EWOULDBLOCK when another rtrd holds it (its
  * process id in *ret_pid), or another -errno. */
 int parent_lock(const char *run_dir, pid_t *ret_pid);

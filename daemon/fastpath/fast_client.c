@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* rtr-fastpath: started when an interface wants it, told what it shall do, asked for figures. */
+#include "cli/command.h"
+#include "fastpath/fastpath.h"
+#include "kernel/shadow.h"
+#include "system/global.h"
+#include "system/log.h"
+#include "system/parent.h"
+#include "txn/txn.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Between two starts of rtr-fastpath; the first is at once. */
+#define RESTART_MIN_MS 100
+#define RESTART_MAX_MS 10000
+/* An answer that takes longer does not come. */
+#define ANSWER_MS 3000
+#define MB_FRAMES 512 /* of 2 KiB */
+
+struct fast_ask {
+	uint32_t seq, n;
+	bool flows, sent;
+	void (*flow)(void *arg, const struct fastpath_flow *f);
+	void (*done)(void *arg, bool ok);
+	void *arg;
+	struct event *ev_timeout;
+	struct fast_ask *next;
+};
+
+static struct {
+	int fd; /* -1: rtr-fastpath is not running */
+	struct event *ev_read, *ev_write, *ev_start, *ev_look;
+	unsigned backoff_ms;
+	bool complained, opened, synced;
+	struct fastpath_req open; /* what it was started with */
+	struct fast_seen seen;
+	struct fast_ask *asks; /* one after the other: the first is being answered */
+	uint32_t seq;
+} d = { .fd = -1 };
+
+const struct fast_seen *fast_seen(void)
+{
+	return &d.seen;
+}
+
+/* ---- talking ---- */
+
+static bool say(const struct fastpath_req *q)
+{
+	if (d.fd < 0)
+		return false;
+	if (send(d.fd, q, sizeof(*q), MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof(*q))
+		return true;
+	/* Full: go on when it is not. Its end is told by reading. */
+	event_add(d.ev_write, NULL);
+	return false;
+}
+
+static bool say_port(struct fast_port *p)
+{
+	struct fastpath_req q = { .op = p->wanted ? FASTPATH_PORT : FASTPATH_PORT_GONE,
+				  .ifindex = p->ifindex };
+
+	q.u.port.express = p->express;
+	if (!say(&q))
+		return false;
+	p->told = true;
+	return true;
+}
+
+static void drop_gone(void)
+{
+	for (struct fast_port **pp = &d.seen.ports; *pp;) {
+		struct fast_port *p = *pp;
+
+		if (p->wanted || !p->told) {
+			pp = &p->next;
+			continue;
+		}
+		*pp = p->next;
+		free(p);
+	}
+}
+
+static void talk(void)
+{
+	if (!d.opened && d.fd >= 0)
+		d.opened = say(&d.open);
+	if (!d.opened)
+		return;
+	for (struct fast_port *p = d.seen.ports; p; p = p->next) {
+		if (!p->told && !say_port(p))
+			return;
+	}
+	drop_gone();
+	if (!d.synced)
+		d.synced = say(&(struct fastpath_req){ .op = FASTPATH_SYNCED });
+	if (d.asks && !d.asks->sent) {
+		struct fastpath_req q = { .op = d.asks->flows ? FASTPATH_FLOWS : FASTPATH_TELL,
+					  .seq = d.asks->seq };
+
+		q.u.n = d.asks->n;
+		d.asks->sent = say(&q);
+	}
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	talk();
+}
+
+/* ---- figures ---- */
+
+static void ask_free(struct fast_ask *a)
+{
+	event_free(a->ev_timeout);
+	free(a);
+}
+
+static void ask_end(struct fast_ask *a, bool ok)
+{
+	struct fast_ask **pp = &d.asks;
+
+	while (*pp != a)
+		pp = &(*pp)->next;
+	*pp = a->next;
+	a->done(a->arg, ok);
+	ask_free(a);
+	talk();
+}
+
+static void on_ask_timeout(evutil_socket_t fd, short what, void *arg)
+{
+	ask_end(arg, false);
+}
+
+struct fast_ask *fast_ask(bool flows, uint32_t n,
+			  void (*flow)(void *arg, const struct fastpath_flow *f),
+			  void (*done)(void *arg, bool ok), void *arg)
+{
+	struct timeval tv = { .tv_sec = ANSWER_MS / 1000 };
+	struct fast_ask *a, **pp = &d.asks;
+
+	if (d.fd < 0)
+		return NULL;
+	a = xcalloc(1, sizeof(*a));
+	*a = (struct fast_ask){ ++d.seq, n, flows, false, flow, done, arg, NULL, NULL };
+	a->ev_timeout = evtimer_new(cmd_base(), on_ask_timeout, a);
+	if (!a->ev_timeout)
+		abort();
+	event_add(a->ev_timeout, &tv);
+	while (*pp)
+		pp = &(*pp)->next;
+	*pp = a;
+	talk();
+	return a;
+}
+
+void fast_ask_drop(struct fast_ask *a)
+{
+	struct fast_ask **pp = &d.asks;
+
+	while (*pp && *pp != a)
+		pp = &(*pp)->next;
+	if (!*pp)
+		return;
+	*pp = a->next;
+	ask_free(a);
+	talk();
+}
+
+static struct fast_port *port_of(int ifindex)
+{
+	struct fast_port *p = d.seen.ports;
+
+	while (p && p->ifindex != ifindex)
+		p = p->next;
+	return p;
+}
+
+static void take_state(const struct fastpath_event *e)
+{
+	static struct log_limit limit;
+	struct fast_port *p = port_of(e->ifindex);
+	const struct iface *i;
+	bool was;
+
+	if (!p || !p->wanted)
+		return;
+	was = p->heard && p->state.u.state.fast;
+	p->state = *e;
+	p->heard = true;
+	i = iface_find(txn_running(), iface_operator_name(p->name));
+	if (was == !!e->u.state.fast)
+		return;
+	if (e->u.state.fast)
+		log_event_limited(&limit, 20, "FAST", LOG_L_NOTICE, "UP",
+				  "Interface %s is on the fast plane",
+				  iface_operator_name(p->name));
+	else if (was || (i && fast_wish(i) == DATAPLANE_FAST))
+		log_event_limited(&limit, 20, "FAST", LOG_L_WARN, "DOWN",
+				  "Interface %s is on the kernel plane: %s",
+				  iface_operator_name(p->name), e->u.state.reason);
+}
+
+static void take_event(const struct fastpath_event *e)
+{
+	static struct log_limit limit;
+	struct fast_port *p;
+
+	switch (e->kind) {
+	case FASTPATH_READY:
+		d.seen.ready = true;
+		d.backoff_ms = 0;
+		d.complained = false;
+		*d.seen.failure = '\0';
+		break;
+	case FASTPATH_FAILED:
+		rtr_strlcpy(d.seen.failure, e->u.text, sizeof(d.seen.failure));
+		break;
+	case FASTPATH_NOTE:
+		log_event_limited(&limit, 5, "FAST", LOG_L_NOTICE, "NOTE", "%s", e->u.text);
+		break;
+	case FASTPATH_STATE:
+		take_state(e);
+		break;
+	case FASTPATH_COUNT:
+		p = port_of(e->ifindex);
+		if (p)
+			p->count = *e;
+		break;
+	case FASTPATH_WORKER:
+		if (e->u.worker.id < ARRAY_LEN(d.seen.workers)) {
+			d.seen.workers[e->u.worker.id] = e->u.worker;
+			d.seen.n_workers = MAX(d.seen.n_workers, e->u.worker.id + 1);
+		}
+		break;
+	case FASTPATH_TABLE:
+		d.seen.table = e->u.table;
+		break;
+	case FASTPATH_FLOW:
+		if (d.asks && d.asks->seq == e->seq && d.asks->flow)
+			d.asks->flow(d.asks->arg, &e->u.flow);
+		break;
+	case FASTPATH_END:
+		if (d.asks && d.asks->seq == e->seq)
+			ask_end(d.asks, true);
+		break;
+	}
+}
+
+/* ---- its life ---- */
+
+static void hang_up(void)
+{
+	if (d.ev_read)
+		event_free(d.ev_read);
+	if (d.ev_write)
+		event_free(d.ev_write);
+	d.ev_read = d.ev_write = NULL;
+	if (d.fd >= 0)
+		close(d.fd);
+	d.fd = -1;
+	d.opened = d.synced = d.seen.running = d.seen.ready = false;
+	d.seen.n_workers = 0;
+	/* The next one starts from nothing. */
+	for (struct fast_port *p = d.seen.ports; p; p = p->next)
+		p->told = p->heard = false;
+	for (struct fast_port **pp = &d.seen.ports; *pp;) {
+		struct fast_port *p = *pp;
+
+		if (p->wanted) {
+			pp = &p->next;
+			continue;
+		}
+		*pp = p->next;
+		free(p);
+	}
+	while (d.asks)
+		ask_end(d.asks, false);
+}
+
+static void start_later(void)
+{
+	struct timeval tv = { .tv_sec = d.backoff_ms / 1000,
+			      .tv_usec = (suseconds_t)(d.backoff_ms % 1000) * 1000 };
+
+	event_add(d.ev_start, &tv);
+	d.backoff_ms = MIN(MAX(d.backoff_ms * 2, (unsigned)RESTART_MIN_MS),
+			   (unsigned)RESTART_MAX_MS);
+}
+
+static void ended(void)
+{
+	if (!d.complained)
+		log_event(
+			"FAST", LOG_L_ERR, "ENDED",
+			"rtr-fastpath ended%s%s: XDP forwards known flows, the kernel the others, "
+			"until it runs again",
+			*d.seen.failure ? ": " : "", d.seen.failure);
+	d.complained = true;
+	hang_up();
+	if (d.seen.needed)
+		start_later();
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct fastpath_event e;
+	ssize_t n;
+
+	for (;;) {
+		memset(&e, 0, offsetof(struct fastpath_event, u));
+		n = recv(fd, &e, sizeof(e), MSG_DONTWAIT);
+		if (n <= 0)
+			break;
+		if (n > (ssize_t)offsetof(struct fastpath_event, u))
+			take_event(&e);
+		if (d.fd != fd)
+			return;
+	}
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	ended();
+}
+
+static void on_start(evutil_socket_t nothing, short what, void *arg)
+{
+	int pair[2], r;
+
+	if (d.fd >= 0 || !d.seen.needed)
+		return;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0) {
+		start_later();
+		return;
+	}
+	r = parent_start(PARENT_PROG_FASTPATH, pair[1]);
+	close(pair[1]);
+	if (r) {
+		close(pair[0]);
+		if (r != -ENOTCONN)
+			start_later();
+		return;
+	}
+	d.seen.starts++;
+	d.seen.running = true;
+	d.fd = pair[0];
+	d.ev_read = event_new(cmd_base(), d.fd, EV_READ | EV_PERSIST, on_readable, NULL);
+	d.ev_write = event_new(cmd_base(), d.fd, EV_WRITE, on_writable, NULL);
+	if (!d.ev_read || !d.ev_write)
+		abort();
+	event_add(d.ev_read, NULL);
+	talk();
+}
+
+/* ---- what is wanted ---- */
+
+static void make_open(struct fastpath_req *q)
+{
+	const struct global *g = (const void *)txn_running();
+	const struct rtrd_args *a = parent_args();
+
+	memset(q, 0, sizeof(*q));
+	q->op = FASTPATH_OPEN;
+	if (a)
+		snprintf(q->u.open.pin_dir, sizeof(q->u.open.pin_dir), "%s/bpf", a->run_dir);
+	q->u.open.n_workers = fast_workers(g);
+	q->u.open.n_frames = fast_memory(g) * MB_FRAMES;
+	q->u.open.n_flows[0] = fast_flows(g, 0);
+	q->u.open.n_flows[1] = fast_flows(g, 1);
+}
+
+static void set_port(struct fast_port *p, bool wanted)
+{
+	if (p->wanted == wanted)
+		return;
+	p->wanted = wanted;
+	p->told = false;
+}
+
+static void want_iface(const struct iface *i)
+{
+	const struct shadow_link *l = iface_link(i->name);
+	struct fast_port *p;
+
+	if (!l || fast_wish(i) == DATAPLANE_KERNEL || iface_kind_of(i->name) != IFACE_HARD)
+		return;
+	d.seen.needed = true;
+	if (*fast_gate())
+		return;
+	p = port_of(l->ifindex);
+	if (!p) {
+		p = xcalloc(1, sizeof(*p));
+		p->ifindex = l->ifindex;
+		p->next = d.seen.ports;
+		d.seen.ports = p;
+	}
+	rtr_strlcpy(p->name, l->name, sizeof(p->name));
+	p->express = true;
+	set_port(p, true);
+}
+
+static bool still_wanted(const struct fast_port *p)
+{
+	const struct shadow_link *l = shadow_link_by_index(p->ifindex);
+	const struct iface *i;
+
+	if (!l || *fast_gate())
+		return false;
+	i = iface_find(txn_running(), iface_operator_name(l->name));
+	return i && fast_wish(i) != DATAPLANE_KERNEL;
+}
+
+static void stop(void)
+{
+	say(&(struct fastpath_req){ .op = FASTPATH_BYE });
+	hang_up();
+}
+
+static void look(void)
+{
+	const struct recvec *ifaces = rec_kids(txn_running(), &iface_type);
+	struct fastpath_req open;
+	const struct iface *i;
+
+	d.seen.needed = false;
+	for (struct fast_port *p = d.seen.ports; p; p = p->next)
+		if (p->wanted && !still_wanted(p))
+			set_port(p, false);
+	recvec_foreach(ifaces, i)
+		want_iface(i);
+	make_open(&open);
+	if (d.fd >= 0 && (!d.seen.needed || memcmp(&open, &d.open, sizeof(open)))) {
+		talk(); /* off first: what is said before BYE is heard */
+		stop();
+	}
+	d.open = open;
+	if (d.fd >= 0)
+		talk();
+	else if (d.seen.needed && !evtimer_pending(d.ev_start, NULL))
+		on_start(-1, 0, NULL);
+}
+
+static void on_look(evutil_socket_t fd, short what, void *arg)
+{
+	look();
+}
+
+static void look_soon(void)
+{
+	struct timeval now = { 0 };
+
+	if (d.ev_look)
+		event_add(d.ev_look, &now);
+}
+
+void fast_gate_closed(void)
+{
+	for (struct fast_port *p = d.seen.ports; p; p = p->next)
+		set_port(p, false);
+	talk();
+}
+
+void fast_observed(unsigned change)
+{
+	if (change & SHADOW_LINK)
+		look_soon();
+}
+
+static void published(const struct rec *old, const struct rec *new, const char *user,
+		      const char *source)
+{
+	look_soon();
+}
+
+int fast_init(void)
+{
+	d.ev_start = evtimer_new(cmd_base(), on_start, NULL);
+	d.ev_look = evtimer_new(cmd_base(), on_look, NULL);
+	if (!d.ev_start || !d.ev_look)
+		return -ENOMEM;
+	txn_on_publish(published);
+	look_soon();
+	return 0;
+}
+
+void fast_fini(void)
+{
+	hang_up();
+	while (d.seen.ports) {
+		struct fast_port *p = d.seen.ports;
+
+		d.seen.ports = p->next;
+		free(p);
+	}
+	if (d.ev_start)
+		event_free(d.ev_start);
+	if (d.ev_look)
+		event_free(d.ev_look);
+	d.ev_start = d.ev_look = NULL;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What: rtrd's side of the fast plane: which interfaces are on it (`dataplane`), rtr-fastpath's
+ * life, and what it tells.
+ *
+ * The gate: until policy is judged there too, the fast plane only routes. As soon as the ruleset of
+ * a plan has a chain that looks at packets in passing, every interface leaves the fast plane,
+ * before that ruleset is sent to the kernel; it returns when a commit without one is in force. What
+ * others put into the kernel (nftables, IPsec, ip rules, tc) rtr-fastpath watches itself.
+ *
+ * Files: fast_schema.c (lines), fast_gate.c, fast_client.c (the program), fast_show.c.
+ * Owns: the socket to rtr-fastpath, the figures that it told last. Threads: rtrd's loop only.
+ * Failure: rtr-fastpath that dies is started again; meanwhile XDP forwards known flows and the
+ * kernel all others.
+ */
+#ifndef RTR_DAEMON_FASTPATH_H
+#define RTR_DAEMON_FASTPATH_H
+
+#include "iface/iface.h"
+#include "rtr/fastpath.h"
+
+enum dataplane { DATAPLANE_AUTO, DATAPLANE_FAST, DATAPLANE_KERNEL };
+
+struct global;
+
+/* The line of an interface, or what holds without one. */
+enum dataplane fast_wish(const struct iface *i);
+unsigned fast_workers(const struct global *g);
+uint32_t fast_flows(const struct global *g, unsigned family); /* 0: IPv4, 1: IPv6 */
+uint32_t fast_memory(const struct global *g);                 /* MB a worker */
+
+/* ---- fast_gate.c ---- */
+
+/* Why the policy keeps packets on the kernel plane; "": it does not. */
+const char *fast_gate(void);
+
+/* ---- fast_client.c ---- */
+
+/* The ruleset that is about to be sent has, or has no, chain for packets in passing. */
+void fast_gate_closed(void);
+
+struct fast_port {
+	char name[IFNAMSIZ]; /* the kernel's */
+	int ifindex;
+	bool wanted, told, heard; /* by the lines; rtr-fastpath was; it answered */
+	bool express;
+	struct fastpath_event state; /* FASTPATH_STATE */
+	struct fastpath_event count;
+	struct fast_port *next;
+};
+
+struct fast_seen {
+	bool needed, running, ready;
+	uint64_t starts;
+	char failure[FASTPATH_TEXT];
+	struct fast_port *ports;
+	struct fastpath_worker workers[16];
+	unsigned n_workers;
+	struct fastpath_table table;
+};
+
+const struct fast_seen *fast_seen(void);
+
+/* Asks for all figures, or up to n flows; done() is called once, ok false: no answer. flow() gets
+ * each flow. */
+struct fast_ask;
+struct fast_ask *fast_ask(bool flows, uint32_t n,
+			  void (*flow)(void *arg, const struct fastpath_flow *f),
+			  void (*done)(void *arg, bool ok), void *arg);
+void fast_ask_drop(struct fast_ask *a);
+
+int fast_init(void);
+void fast_fini(void);
+void fast_observed(unsigned change);
+
+#endif

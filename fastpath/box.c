@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "box.h"
+
+#include "filter.h"
+
+#include <dirent.h>
+#include <stdarg.h>
+#include <errno.h>
+#include <time.h>
+#include <unistd.h>
+#include <urcu-qsbr.h>
+
+/* The clock that XDP reads from the kernel's tick is set anew so often. */
+#define CLOCK_NS (2 * NSEC_PER_SEC)
+/* A process before may be on its way out with the lease of the flow table. */
+#define LEASE_TRIES 100
+#define LEASE_MS    10
+
+static void note(const struct fp_box *b, const char *fmt, ...) RTR_PRINTF(2, 3);
+static void note(const struct fp_box *b, const char *fmt, ...)
+{
+	char text[FASTPATH_TEXT];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	b->conf.note(b->conf.ctx, text);
+}
+
+/* --- tables --- */
+
+static const char *pin_dir(const struct fp_box *b)
+{
+	return *b->conf.pin_dir ? b->conf.pin_dir : NULL;
+}
+
+/* Of other sizes or another version: nothing of it can be used, and its programs end with it. */
+static void unpin_all(const struct fp_box *b)
+{
+	DIR *d = opendir(b->conf.pin_dir);
+	char path[sizeof(b->conf.pin_dir) + 256];
+	struct dirent *e;
+
+	while (d && (e = readdir(d))) {
+		if (*e->d_name == '.')
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", b->conf.pin_dir, e->d_name);
+		unlink(path);
+	}
+	if (d)
+		closedir(d);
+}
+
+static void grace(void *ctx)
+{
+	synchronize_rcu();
+}
+
+static int open_flows(struct fp_box *b)
+{
+	char lease[sizeof(b->conf.pin_dir) + 16];
+	struct fp_flow_conf conf = { .n_workers = b->conf.n_workers, .grace = grace };
+	struct timespec wait = { .tv_nsec = LEASE_MS * 1000000L };
+	int err = -EBUSY;
+
+	/* Beside the folder: a bpffs holds no plain files. */
+	snprintf(lease, sizeof(lease), "%s.lease", b->conf.pin_dir);
+	conf.lease_path = pin_dir(b) ? lease : NULL;
+	for (int i = 0; i < LEASE_TRIES && err == -EBUSY; i++) {
+		err = fp_flow_open(&b->mem, &conf, &b->flows);
+		if (err == -EBUSY)
+			nanosleep(&wait, NULL);
+	}
+	return err;
+}
+
+static int open_tables(struct fp_box *b)
+{
+	struct fp_xdp_conf xc = { .mem = &b->mem,
+				  .pin_dir = pin_dir(b),
+				  .n_ports = FP_PORTS_MAX,
+				  .n_adj = FP_ADJ_MAX,
+				  .n_xsks = FP_PORTS_MAX * FP_QUEUES_MAX };
+	int err = fp_flow_mem_bpf(b->conf.n_flows, pin_dir(b), &b->mem);
+
+	if (!err)
+		err = open_flows(b);
+	return err ?: fp_xdp_new(&xc, &b->xdp);
+}
+
+static void close_tables(struct fp_box *b)
+{
+	b->xdp = fp_xdp_free(b->xdp);
+	b->flows = fp_flow_close(b->flows);
+	fp_flow_mem_fini(&b->mem);
+	for (int r = 0; r < FP_FLOW_R__MAX; r++)
+		b->mem.fd[r] = -1;
+}
+
+static int open_or_replace(struct fp_box *b)
+{
+	int err = open_tables(b);
+
+	if (err != -EPROTO)
+		return err;
+	note(b, "Tables of other sizes or of another version are replaced: flows start anew");
+	close_tables(b);
+	unpin_all(b);
+	return open_tables(b);
+}
+
+/* --- the mirror of the kernel's tables --- */
+
+static void adj_set(void *ctx, uint32_t i, const struct fp_adj *adj)
+{
+	struct fp_box *b = ctx;
+
+	fp_xdp_adj_set(b->xdp, b->way.adj_base + i, adj);
+}
+
+static void fib_event(void *ctx, enum fibctl_event ev, const char *what)
+{
+	static const char *const texts[] = {
+		[FIBCTL_EV_LOST] = "Events of the kernel's tables were lost: reading them anew",
+		[FIBCTL_EV_LIMIT] = "A table is full, what is beyond it is the kernel's",
+		[FIBCTL_EV_REFUSED] = "The kernel refused a request",
+	};
+	struct fp_box *b = ctx;
+
+	if ((size_t)ev < ARRAY_LEN(texts) && texts[ev])
+		note(b, "%s%s%s", texts[ev], what ? ": " : "", what ? what : "");
+}
+
+/* This thread may wait: workers are quiescent after each turn, or asleep. */
+static void defer(void *ctx, struct fib_defer *d)
+{
+	synchronize_rcu();
+	d->done(d);
+}
+
+static int open_fib(struct fp_box *b)
+{
+	struct fibctl_params p = { .n_adj = FP_ADJ_MAX / 2,
+				   .defer = defer,
+				   .adj_set = adj_set,
+				   .event = fib_event,
+				   .ctx = b };
+	int err;
+
+	b->way.adj_base = fp_flow_hdr(b->flows)->epoch % 2 * (FP_ADJ_MAX / 2);
+	err = fibctl_new(&p, &b->fib);
+	if (err)
+		return err;
+	b->way.fib = fibctl_fib(b->fib);
+	return fibctl_open(b->fib);
+}
+
+/* --- workers --- */
+
+static enum fp_way ask_way(void *ctx, const struct fp_ask *ask, struct fp_answer *ret)
+{
+	return fp_way_find(&((struct fp_box_worker *)ctx)->way, ask, ret);
+}
+
+static enum rtr_drop punt(void *ctx, unsigned ifindex, const uint8_t *frame, uint32_t len,
+			  uint64_t now_ns)
+{
+	return fp_punt_frame(&((struct fp_box_worker *)ctx)->punt, ifindex, frame, len, now_ns);
+}
+
+static int open_worker(struct fp_box *b, unsigned i)
+{
+	struct fp_box_worker *bw = &b->worker[i];
+	struct fp_worker_conf conf = { .id = i,
+				       .n_frames = b->conf.n_frames,
+				       .flows = b->flows,
+				       .fw = fp_flow_worker(b->flows, i),
+				       .adj = fp_xdp_adjs(b->xdp),
+				       .n_adj = FP_ADJ_MAX,
+				       .adj_gen = fp_xdp_adj_gen(b->xdp),
+				       .ops = { ask_way, punt, bw } };
+	int err;
+
+	bw->way = b->way;
+	err = fp_punt_init(&bw->punt);
+	if (!err)
+		err = fp_worker_new(&conf, &bw->w);
+	return err ?: fp_wthread_start(bw->w, fp_filter_worker, &bw->thread);
+}
+
+static int open_keeper(struct fp_box *b)
+{
+	struct fp_keeper_conf conf = { .flows = b->flows,
+				       .mem = &b->mem,
+				       .fib = b->fib,
+				       .way = b->way,
+				       .adj = fp_xdp_adjs(b->xdp),
+				       .port = b->keeper_port };
+
+	return fp_keeper_start(&conf, &b->keeper);
+}
+
+/* Interfaces keep their slots: the keys of living flows name them. */
+static void find_ports(struct fp_box *b)
+{
+	struct express_count c;
+
+	for (unsigned slot = 0; slot < FP_PORTS_MAX; slot++) {
+		b->port[slot].ifindex = fp_xdp_port_found(b->xdp, slot);
+		/* XDP's counters outlive processes, and workers' do not. */
+		if (!fp_xdp_counts(b->xdp, slot, &c))
+			b->before[slot] = c.verdict[EXPRESS_V_WORKER_FLOW] +
+					  c.verdict[EXPRESS_V_WORKER_NEW];
+	}
+}
+
+int fp_box_open(struct fp_box *b, const struct fp_box_conf *conf)
+{
+	int err;
+
+	*b = (struct fp_box){ .conf = *conf };
+	for (int r = 0; r < FP_FLOW_R__MAX; r++)
+		b->mem.fd[r] = -1;
+	err = open_or_replace(b);
+	if (!err)
+		err = open_fib(b);
+	if (err)
+		return err;
+	find_ports(b);
+	for (unsigned i = 0; i < b->conf.n_workers && !err; i++)
+		err = open_worker(b, i);
+	return err ?: open_keeper(b);
+}
+
+void fp_box_close(struct fp_box *b)
+{
+	for (unsigned slot = 0; slot < FP_PORTS_MAX; slot++)
+		if (b->port[slot].attached)
+			fp_box_port_off(b, slot, "rtr-fastpath ends");
+	b->keeper = fp_keeper_stop(b->keeper);
+	for (unsigned i = 0; i < b->conf.n_workers; i++) {
+		struct fp_box_worker *w = &b->worker[i];
+
+		w->thread = fp_wthread_stop(w->thread);
+		w->w = fp_worker_free(w->w);
+		if (w->punt.prog_fd > 0)
+			fp_punt_fini(&w->punt);
+	}
+	b->fib = fibctl_free(b->fib);
+	close_tables(b);
+}
+
+/* --- interfaces --- */
+
+static struct fp_box_port *port_of(struct fp_box *b, unsigned ifindex)
+{
+	for (unsigned slot = 0; slot < FP_PORTS_MAX; slot++)
+		if (b->port[slot].ifindex == ifindex)
+			return &b->port[slot];
+	return NULL;
+}
+
+void fp_box_want(struct fp_box *b, unsigned ifindex, bool express)
+{
+	struct fp_box_port *p = port_of(b, ifindex);
+
+	if (!p) {
+		p = port_of(b, 0);
+		if (!p) {
+			note(b, "Too many interfaces for the fast plane: %u stays with the kernel",
+			     ifindex);
+			return;
+		}
+		*p = (struct fp_box_port){ .ifindex = ifindex };
+	}
+	p->wanted = true;
+	p->express_wanted = express;
+	p->asked_ns = 0;
+	fp_box_port_look(b, (unsigned)(p - b->port), rtr_now_ns());
+}
+
+void fp_box_unwant(struct fp_box *b, unsigned ifindex)
+{
+	struct fp_box_port *p = port_of(b, ifindex);
+
+	if (!p)
+		return;
+	p->wanted = false;
+	fp_box_port_off(b, (unsigned)(p - b->port), "not on the fast plane by configuration");
+}
+
+void fp_box_synced(struct fp_box *b)
+{
+	b->synced = true;
+}
+
+void fp_box_turn(struct fp_box *b, uint64_t now_ns)
+{
+	for (unsigned slot = 0; slot < FP_PORTS_MAX; slot++)
+		if (b->port[slot].ifindex)
+			fp_box_port_look(b, slot, now_ns);
+	if (b->synced && !b->sweeping && fibctl_ready(b->fib)) {
+		b->sweeping = true;
+		fp_keeper_sweep(b->keeper, true);
+	}
+	if (now_ns - b->clock_ns > CLOCK_NS) {
+		b->clock_ns = now_ns;
+		fp_xdp_clock(b->xdp);
+	}
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What: rtr-fastpath as a whole, without its socket to rtrd: the flow table and the express lane's
+ * maps (found pinned, or made), the mirror of the kernel's tables, workers, and the interfaces that
+ * are served.
+ *
+ *	fp_box_open      tables, threads; adopts what a process before left
+ *	fp_box_want      an interface shall be served
+ *	fp_box_synced    all were told: flows of the process before may be judged
+ *	fp_box_turn      what is due: tables, interfaces that changed
+ *	fp_box_close     orderly end: every interface to the kernel
+ *
+ * An interface is on the fast plane when it is wanted, can be (native XDP, MTU, queues, tags) and
+ *the mirror has nothing against it (fib.h: foreign hooks, bridge ports, ...). Anything else: its
+ *XDP program passes everything to the kernel at once, and no adjacency leads to it. The first cause
+ *is kept as its reason.
+ *
+ * Owns: everything here. Threads: the control thread; box_tell.c reads counters of workers.
+ * Failure: -errno; an interface's in its reason.
+ */
+#ifndef FP_BOX_H
+#define FP_BOX_H
+
+#include "fib_ctl.h"
+#include "keeper.h"
+#include "nic.h"
+#include "punt.h"
+#include "rtr/fastpath.h"
+#include "wthread.h"
+#include "xdp_load.h"
+
+#define FP_WORKERS_MAX 16
+#define FP_QUEUES_MAX  16         /* of a port */
+#define FP_ADJ_MAX     (1u << 17) /* two halves: way.h */
+
+struct fp_box_conf {
+	char pin_dir[128]; /* "": nothing outlives the process */
+	uint32_t n_workers, n_frames, n_flows[FLOW__FAMILIES];
+	void (*note)(void *ctx, const char *text); /* for the log */
+	/* An interface's state changed. */
+	void (*state)(void *ctx, unsigned slot);
+	void *ctx;
+};
+
+struct fp_box_port {
+	unsigned ifindex; /* 0: the slot is free */
+	bool wanted, express_wanted;
+	bool attached, bound; /* the program is there; the sockets are */
+	bool fast;
+	char reason[FASTPATH_TEXT];
+	struct fp_nic nic;
+	struct express_port xdp;
+	unsigned n_queues;
+	uint64_t asked_ns; /* the facts in nic are of then */
+};
+
+struct fp_box_worker {
+	struct fp_worker *w;
+	struct fp_wthread *thread;
+	struct fp_punt punt;
+	struct fp_way_conf way;
+};
+
+struct fp_box {
+	struct fp_box_conf conf;
+	struct fp_flow_mem mem;
+	struct fp_flow *flows;
+	struct fp_xdp *xdp;
+	struct fibctl *fib;
+	struct fp_way_conf way;
+	struct fp_keeper *keeper;
+	struct fp_keeper_port keeper_port[FP_PORTS_MAX];
+	struct fp_box_worker worker[FP_WORKERS_MAX];
+	struct fp_box_port port[FP_PORTS_MAX];
+	uint64_t before[FP_PORTS_MAX]; /* frames for workers of a process before */
+	bool synced, sweeping;
+	uint64_t clock_ns;
+};
+
+int fp_box_open(struct fp_box *b, const struct fp_box_conf *conf);
+void fp_box_close(struct fp_box *b);
+
+void fp_box_want(struct fp_box *b, unsigned ifindex, bool express);
+void fp_box_unwant(struct fp_box *b, unsigned ifindex);
+void fp_box_synced(struct fp_box *b);
+void fp_box_turn(struct fp_box *b, uint64_t now_ns);
+
+/* box_port.c */
+void fp_box_port_look(struct fp_box *b, unsigned slot, uint64_t now_ns);
+void fp_box_port_off(struct fp_box *b, unsigned slot, const char *reason);
+
+/* box_tell.c: figures as rtrd gets them. */
+void fp_box_tell_state(const struct fp_box *b, unsigned slot, struct fastpath_event *ret);
+void fp_box_tell_count(struct fp_box *b, unsigned slot, struct fastpath_event *ret);
+void fp_box_tell_worker(struct fp_box *b, unsigned i, struct fastpath_event *ret);
+void fp_box_tell_table(struct fp_box *b, struct fastpath_event *ret);
+/* The next flow at or after *at (family and pair), both directions in turn; false: no more. */
+bool fp_box_tell_flow(struct fp_box *b, uint64_t *at, struct fastpath_event *ret);
+
+#endif

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Figures of the fast plane as rtrd gets them. */
+#include "box.h"
+
+#include <time.h>
+
+_Static_assert((int)FP_TK__MAX <= FASTPATH_PUNTS, "room for every reason");
+_Static_assert((int)FP_FRAME__MAX == FASTPATH_FRAMES, "one number a state");
+
+void fp_box_tell_state(const struct fp_box *b, unsigned slot, struct fastpath_event *ret)
+{
+	const struct fp_box_port *p = &b->port[slot];
+	struct fp_wport *wp = b->worker[0].w ? fp_worker_port(b->worker[0].w, slot, 0) : NULL;
+
+	*ret = (struct fastpath_event){ .kind = FASTPATH_STATE, .ifindex = (int32_t)p->ifindex };
+	ret->u.state.fast = p->fast;
+	ret->u.state.express_in = p->fast && p->express_wanted;
+	ret->u.state.express_out = p->fast && p->express_wanted && p->nic.redirect_target;
+	ret->u.state.zero_copy = wp && wp->xsk.zero_copy;
+	ret->u.state.native = p->attached;
+	ret->u.state.partial = p->xdp.flags & EXPRESS_PF_PARTIAL;
+	ret->u.state.n_queues = (uint16_t)p->n_queues;
+	ret->u.state.slot = slot;
+	rtr_strlcpy(ret->u.state.reason, p->reason, sizeof(ret->u.state.reason));
+}
+
+static void add_socks(struct fp_box *b, unsigned i, unsigned slot, struct fastpath_count *c)
+{
+	struct xdp_statistics st;
+	struct fp_wport *wp;
+
+	for (unsigned n = 0; (wp = fp_worker_port(b->worker[i].w, slot, n)); n++) {
+		if (fp_xsk_stats(&wp->xsk, &st))
+			continue;
+		c->ring_full += st.rx_ring_full;
+		c->ring_dropped += st.rx_dropped;
+		c->fill_empty += st.rx_fill_ring_empty_descs;
+		c->tx_invalid += st.tx_invalid_descs;
+	}
+}
+
+void fp_box_tell_count(struct fp_box *b, unsigned slot, struct fastpath_event *ret)
+{
+	struct fastpath_count *c = &ret->u.count;
+
+	*ret = (struct fastpath_event){ .kind = FASTPATH_COUNT,
+					.ifindex = (int32_t)b->port[slot].ifindex };
+	/* The workers' first: a frame that is on its way counts in XDP at least. */
+	for (unsigned i = 0; i < b->conf.n_workers; i++) {
+		const struct fp_wcount *w = fp_worker_count(b->worker[i].w, slot);
+
+		c->rx += w->rx;
+		c->rx_bytes += w->rx_bytes;
+		c->forwarded += w->forwarded;
+		c->tx += w->tx;
+		for (int k = 0; k < FP_TK__MAX; k++)
+			c->punt[k] += w->punt[k];
+		for (int k = 0; k < RTR_DROP__MAX; k++)
+			c->drop[k] += w->drop[k];
+		add_socks(b, i, slot, c);
+	}
+	c->before = b->before[slot];
+	fp_xdp_counts(b->xdp, slot, &c->xdp);
+}
+
+void fp_box_tell_worker(struct fp_box *b, unsigned i, struct fastpath_event *ret)
+{
+	const struct fp_worker_stats *s = fp_worker_stats(b->worker[i].w);
+	struct fastpath_worker *w = &ret->u.worker;
+
+	*ret = (struct fastpath_event){ .kind = FASTPATH_WORKER };
+	w->id = i;
+	w->packets = s->packets;
+	w->bursts = s->bursts;
+	w->sleeps = s->sleeps;
+	w->cpu_ns = fp_wthread_cpu_ns(b->worker[i].thread);
+	w->inserted = s->inserted;
+	w->refused = s->refused;
+	w->promoted = s->promoted;
+	w->forced = s->forced;
+	w->reconciled = s->reconciled;
+	fp_umem_audit(fp_worker_umem(b->worker[i].w), w->frames);
+	w->frames_wrong = fp_worker_umem(b->worker[i].w)->n_wrong;
+	for (unsigned slot = 0; slot < FP_PORTS_MAX; slot++)
+		for (unsigned n = 0; fp_worker_port(b->worker[i].w, slot, n); n++)
+			w->n_socks++;
+}
+
+void fp_box_tell_table(struct fp_box *b, struct fastpath_event *ret)
+{
+	struct fastpath_table *t = &ret->u.table;
+	struct fp_flow_adoption a;
+	struct fp_keeper_stats k;
+	struct fibctl_stats f;
+
+	*ret = (struct fastpath_event){ .kind = FASTPATH_TABLE };
+	fp_flow_adoption(b->flows, &a);
+	fp_keeper_stats(b->keeper, &k);
+	fibctl_stats(b->fib, &f);
+	t->inserted = fp_flow_stat(b->flows, FP_FLOW_STAT_INSERTED);
+	t->freed = fp_flow_stat(b->flows, FP_FLOW_STAT_FREED);
+	t->no_pair = fp_flow_stat(b->flows, FP_FLOW_STAT_NO_PAIR);
+	t->no_slot = fp_flow_stat(b->flows, FP_FLOW_STAT_NO_SLOT);
+	t->busy = fp_flow_stat(b->flows, FP_FLOW_STAT_BUSY);
+	t->adopted = a.living;
+	t->repaired = a.repaired;
+	t->adopting = !a.done;
+	for (int r = 0; r < FP_FLOW_R__MAX; r++)
+		t->flow_bytes += b->mem.size[r];
+	t->frame_bytes = ((uint64_t)b->conf.n_frames << FP_FRAME_SHIFT) * b->conf.n_workers;
+	t->fib_bytes = f.route_bytes + f.lpm_bytes + f.other_bytes;
+	t->sweeps = k.sweeps;
+	t->sweep_flows = k.flows;
+	t->sweep_changed = k.changed;
+	t->sweep_ns = k.ns;
+	for (int fam = 0; fam < FLOW__FAMILIES; fam++) {
+		t->n_flows[fam] = k.n_flows[fam];
+		t->max_flows[fam] = b->mem.n_pairs[fam];
+		t->n_routes[fam] = f.n_routes[fam];
+	}
+	t->epoch = (uint32_t)fp_flow_hdr(b->flows)->epoch;
+	t->n_adj = f.n_adj;
+	t->n_adj_ready = f.n_adj_ready;
+	t->max_adj = FP_ADJ_MAX / 2;
+	t->n_links = f.n_links;
+	t->fib_ready = f.ready;
+	t->mode = (uint8_t)fp_xdp_ctl(b->xdp)->mode;
+}
+
+/* --- flows --- */
+
+static int32_t ifindex_of(const struct fp_box *b, uint32_t slot)
+{
+	return slot < FP_PORTS_MAX ? (int32_t)b->port[slot].ifindex : 0;
+}
+
+static int32_t egress_of(const struct fp_box *b, uint32_t egress)
+{
+	uint32_t adj = egress & FLOW_EGRESS_ADJ_MASK;
+
+	return adj && adj < FP_ADJ_MAX ? ifindex_of(b, fp_xdp_adjs(b->xdp)[adj].port) : 0;
+}
+
+static void fill_flow(const struct fp_box *b, struct fastpath_flow *f, uint64_t word0,
+		      uint16_t zone, uint32_t egress, uint32_t time, uint64_t count)
+{
+	f->path = flow_w0_path(word0);
+	f->inflight = flow_w0_inflight(word0);
+	f->in = ifindex_of(b, zone);
+	f->out = egress_of(b, egress);
+	f->idle_ms = (uint32_t)((uint64_t)MAX((int32_t)(fp_flow_now() - time), 0)
+				<< FLOW_TIME_SHIFT) /
+		     1000000;
+	f->packets = count >> FLOW_COUNT_BYTES_BITS;
+	f->bytes = count & ((1ull << FLOW_COUNT_BYTES_BITS) - 1);
+}
+
+static bool tell4(const struct fp_box *b, uint32_t line, struct fastpath_flow *f)
+{
+	const struct flow_line4 *l = (const struct flow_line4 *)b->mem.base[FP_FLOW_R_LINES4] +
+				     line;
+	uint64_t w0 = __atomic_load_n(&l->word0, __ATOMIC_ACQUIRE);
+
+	if (flow_w0_gen(w0) & 1 || flow_w0_path(w0) == FLOW_P_FREE || l->key.zone >= FP_PORTS_MAX)
+		return false;
+	*f = (struct fastpath_flow){ .family = 4,
+				     .proto = l->key.proto,
+				     .sport_be = l->key.sport,
+				     .dport_be = l->key.dport };
+	memcpy(f->src, &l->key.saddr, 4);
+	memcpy(f->dst, &l->key.daddr, 4);
+	fill_flow(b, f, w0, l->key.zone, l->egress, l->time, l->count);
+	return true;
+}
+
+static bool tell6(const struct fp_box *b, uint32_t line, struct fastpath_flow *f)
+{
+	const struct flow_line6 *l = (const struct flow_line6 *)b->mem.base[FP_FLOW_R_LINES6] +
+				     line;
+	uint64_t w0 = __atomic_load_n(&l->word0, __ATOMIC_ACQUIRE);
+
+	if (flow_w0_gen(w0) & 1 || flow_w0_path(w0) == FLOW_P_FREE || l->key.zone >= FP_PORTS_MAX)
+		return false;
+	*f = (struct fastpath_flow){ .family = 6,
+				     .proto = l->key.proto,
+				     .sport_be = l->key.sport,
+				     .dport_be = l->key.dport };
+	memcpy(f->src, l->key.saddr, 16);
+	memcpy(f->dst, l->key.daddr, 16);
+	fill_flow(b, f, w0, l->key.zone, l->egress, l->time, l->count);
+	return true;
+}
+
+bool fp_box_tell_flow(struct fp_box *b, uint64_t *at, struct fastpath_event *ret)
+{
+	uint64_t n4 = 2ull * b->mem.n_pairs[FLOW_4], n = n4 + 2ull * b->mem.n_pairs[FLOW_6];
+
+	*ret = (struct fastpath_event){ .kind = FASTPATH_FLOW };
+	for (; *at < n; ++*at) {
+		bool there = *at < n4 ? tell4(b, (uint32_t)*at, &ret->u.flow)
+				      : tell6(b, (uint32_t)(*at - n4), &ret->u.flow);
+
+		if (there) {
+			++*at;
+			return true;
+		}
+	}
+	return false;
+}

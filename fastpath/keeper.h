@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What: the thread that looks after the flow table: grace periods and adoption (fp_flow_maintain),
+ * and the sweep, which asks for each flow's way again.
+ *
+ * A flow whose way is another gets the new adjacency by one store; one that may not be forwarded
+ * any more, or whose interfaces left the fast plane, gets adjacency 0, which is never ready: XDP
+ * hands its packets to the worker, or without one to the kernel, and each is judged by itself. So a
+ * change of routes, neighbours, addresses, forwarding or source tests reaches flows that XDP
+ * forwards within a second, soon after the change or with the next regular pass.
+ *
+ * Owns: the thread. Threads: its own; it is a QSBR reader. Failure: -errno of start.
+ */
+#ifndef FP_KEEPER_H
+#define FP_KEEPER_H
+
+#include "fib_ctl.h"
+#include "flow.h"
+#include "way.h"
+
+/* What it needs to know of interfaces, by slot; written by the control thread. */
+struct fp_keeper_port {
+	unsigned ifindex; /* 0: not on the fast plane */
+	uint32_t express_in, express_out;
+};
+
+struct fp_keeper_conf {
+	struct fp_flow *flows;
+	const struct fp_flow_mem *mem;
+	struct fibctl *fib;
+	struct fp_way_conf way;
+	const struct fp_adj *adj;
+	const struct fp_keeper_port *port; /* FP_PORTS_MAX */
+};
+
+struct fp_keeper_stats {
+	uint64_t sweeps, flows, changed, ns;
+	uint32_t n_flows[FLOW__FAMILIES];
+};
+
+struct fp_keeper;
+
+int fp_keeper_start(const struct fp_keeper_conf *conf, struct fp_keeper **ret);
+struct fp_keeper *fp_keeper_stop(struct fp_keeper *k);
+/* The sweep may begin: all interfaces and tables are known. */
+void fp_keeper_sweep(struct fp_keeper *k, bool on);
+/* Something changed: sweep soon. */
+void fp_keeper_hurry(struct fp_keeper *k);
+void fp_keeper_stats(const struct fp_keeper *k, struct fp_keeper_stats *ret);
+
+#endif

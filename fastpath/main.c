@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * rtr-fastpath: the packet plane. Started by rtrd's root parent in the namespace of the interfaces,
+ * with one socket to rtrd (include/rtr/fastpath.h) as descriptor 3.
+ *
+ * Without rtrd it goes on with what it was told: the kernel tells it of routes and neighbours. When
+ * it is killed, XDP goes on with the flows that are known and gives the rest to the kernel.
+ *
+ * Owns: box.h. Privileges: user rtr, CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF, CAP_PERFMON and, for the
+ * memory that the kernel locks, CAP_IPC_LOCK; a filter of system calls for each worker (sending,
+ * waiting, and of bpf() only BPF_PROG_TEST_RUN).
+ * Threads: this one (the control thread), the keeper, the workers. Failure: says why to rtrd and
+ * ends; rtrd starts another.
+ */
+#include "box.h"
+#include "filter.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <urcu-qsbr.h>
+
+#define RTRD_FD 3
+/* What no event tells (MTU, queues, offloads of others) is looked at so often. */
+#define TURN_MS 100
+/* Answers to TELL of 64 interfaces. */
+#define SNDBUF (1 << 20)
+
+enum answer { A_NONE, A_TELL, A_FLOWS };
+
+static struct {
+	struct fp_box box;
+	bool open, end;
+	int rtrd; /* -1: it is gone */
+	/* The answer that is being given, and how far. */
+	enum answer answer;
+	uint32_t seq, left;
+	uint64_t at;
+} d = { .rtrd = RTRD_FD };
+
+/* --- to rtrd --- */
+
+static size_t size_of(const struct fastpath_event *e)
+{
+	const size_t u = offsetof(struct fastpath_event, u);
+
+	switch (e->kind) {
+	case FASTPATH_STATE:
+		return u + sizeof(e->u.state);
+	case FASTPATH_COUNT:
+		return u + sizeof(e->u.count);
+	case FASTPATH_WORKER:
+		return u + sizeof(e->u.worker);
+	case FASTPATH_TABLE:
+		return u + sizeof(e->u.table);
+	case FASTPATH_FLOW:
+		return u + sizeof(e->u.flow);
+	default:
+		return u + sizeof(e->u.text);
+	}
+}
+
+/* False: rtrd does not read; try again when it does. */
+static bool say(struct fastpath_event *e)
+{
+	if (d.rtrd < 0)
+		return true;
+	return send(d.rtrd, e, size_of(e), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 || errno != EAGAIN;
+}
+
+static void say_text(enum fastpath_event_kind kind, const char *text)
+{
+	struct fastpath_event e = { .kind = kind };
+
+	rtr_strlcpy(e.u.text, text, sizeof(e.u.text));
+	say(&e);
+}
+
+static void on_note(void *ctx, const char *text)
+{
+	say_text(FASTPATH_NOTE, text);
+}
+
+static void on_state(void *ctx, unsigned slot)
+{
+	struct fastpath_event e;
+
+	fp_box_tell_state(&d.box, slot, &e);
+	say(&e);
+}
+
+/* The item number d.at of all figures; false: there is none behind it. */
+static bool figure(struct fastpath_event *e)
+{
+	const uint64_t n = FP_PORTS_MAX;
+
+	for (; d.at < 2 * n; d.at++) {
+		unsigned slot = (unsigned)(d.at % n);
+
+		if (!d.box.port[slot].ifindex)
+			continue;
+		if (d.at < n)
+			fp_box_tell_state(&d.box, slot, e);
+		else
+			fp_box_tell_count(&d.box, slot, e);
+		d.at++;
+		return true;
+	}
+	if (d.at < 2 * n + d.box.conf.n_workers) {
+		fp_box_tell_worker(&d.box, (unsigned)(d.at++ - 2 * n), e);
+		return true;
+	}
+	if (d.at > 2 * n + d.box.conf.n_workers)
+		return false;
+	d.at++;
+	fp_box_tell_table(&d.box, e);
+	return true;
+}
+
+static void go_on(void)
+{
+	while (d.answer != A_NONE) {
+		struct fastpath_event e;
+		uint64_t at = d.at;
+		bool more = d.answer == A_TELL ? figure(&e)
+					       : d.left && fp_box_tell_flow(&d.box, &d.at, &e);
+
+		if (!more)
+			e = (struct fastpath_event){ .kind = FASTPATH_END };
+		e.seq = d.seq;
+		if (!say(&e)) {
+			d.at = at;
+			return;
+		}
+		d.left--;
+		if (!more)
+			d.answer = A_NONE;
+	}
+}
+
+static void answer(enum answer what, const struct fastpath_req *q)
+{
+	d.answer = what;
+	d.seq = q->seq;
+	d.left = q->u.n;
+	d.at = 0;
+}
+
+/* --- from rtrd --- */
+
+static void do_open(const struct fastpath_req *q)
+{
+	struct fp_box_conf conf = { .n_workers = q->u.open.n_workers,
+				    .n_frames = q->u.open.n_frames,
+				    .n_flows = { q->u.open.n_flows[0], q->u.open.n_flows[1] },
+				    .note = on_note,
+				    .state = on_state };
+	char text[FASTPATH_TEXT];
+	int err = -EINVAL;
+
+	rtr_strlcpy(conf.pin_dir, q->u.open.pin_dir, sizeof(conf.pin_dir));
+	if (conf.n_workers && conf.n_workers <= FP_WORKERS_MAX && conf.n_frames)
+		err = fp_box_open(&d.box, &conf);
+	if (!err) {
+		d.open = true;
+		say_text(FASTPATH_READY, "");
+		return;
+	}
+	snprintf(text, sizeof(text), "%s", strerror(-err));
+	say_text(FASTPATH_FAILED, text);
+	d.end = true;
+}
+
+static void take(const struct fastpath_req *q)
+{
+	if (q->op == FASTPATH_OPEN && !d.open) {
+		do_open(q);
+		return;
+	}
+	if (!d.open)
+		return;
+	switch (q->op) {
+	case FASTPATH_PORT:
+		fp_box_want(&d.box, (unsigned)q->ifindex, q->u.port.express);
+		break;
+	case FASTPATH_PORT_GONE:
+		fp_box_unwant(&d.box, (unsigned)q->ifindex);
+		break;
+	case FASTPATH_SYNCED:
+		fp_box_synced(&d.box);
+		break;
+	case FASTPATH_TELL:
+		answer(A_TELL, q);
+		break;
+	case FASTPATH_FLOWS:
+		answer(A_FLOWS, q);
+		break;
+	case FASTPATH_BYE:
+		d.end = true;
+		break;
+	default:
+		break;
+	}
+}
+
+static void on_rtrd(void)
+{
+	struct fastpath_req q;
+	ssize_t n;
+
+	do {
+		n = recv(d.rtrd, &q, sizeof(q), MSG_DONTWAIT);
+		if (n == sizeof(q))
+			take(&q);
+		/* It closed before it had read all of ours; what it said before is still there. */
+	} while (!d.end && (n > 0 || (n < 0 && errno == ECONNRESET)));
+	if (d.end || (n < 0 && (errno == EAGAIN || errno == EINTR)))
+		return;
+	/* rtrd is gone: the next one has the parent start another of us. */
+	close(d.rtrd);
+	d.rtrd = -1;
+	d.answer = A_NONE;
+	d.end = !d.open;
+}
+
+/* --- the loop --- */
+
+static int signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static void loop(int signal_fd)
+{
+	uint64_t due = 0;
+
+	while (!d.end) {
+		uint64_t now = rtr_now_ns();
+		struct pollfd fds[] = {
+			{ .fd = signal_fd, .events = POLLIN },
+			{ .fd = d.rtrd,
+			  .events = (short)(d.answer != A_NONE ? POLLIN | POLLOUT : POLLIN) },
+			{ .fd = d.open ? fibctl_fd(d.box.fib) : -1, .events = POLLIN },
+		};
+		int ms = TURN_MS, next = d.open ? fibctl_next_ms(d.box.fib) : -1;
+
+		if (next >= 0)
+			ms = MIN(ms, next);
+		if (poll(fds, ARRAY_LEN(fds), ms) < 0 && errno != EINTR)
+			break;
+		if (fds[0].revents)
+			break;
+		if (fds[1].revents & (POLLIN | POLLHUP | POLLERR))
+			on_rtrd();
+		if (!d.open || d.end)
+			continue;
+		fibctl_run(d.box.fib, 0);
+		now = rtr_now_ns();
+		if (fds[2].revents || fds[1].revents || now >= due) {
+			fp_box_turn(&d.box, now);
+			due = now + TURN_MS * NSEC_PER_MSEC;
+		}
+		go_on();
+	}
+}
+
+int main(void)
+{
+	int signal_fd = signals(), sndbuf = SNDBUF;
+
+	if (signal_fd < 0 || fp_filter_control()) {
+		fprintf(stderr, "rtr-fastpath: cannot start: %s\n", strerror(errno));
+		return 1;
+	}
+	setsockopt(d.rtrd, SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof(sndbuf));
+	rcu_register_thread();
+	/* This thread reads the tables between two of its own turns only, as their writer. */
+	rcu_thread_offline();
+	loop(signal_fd);
+	if (d.open)
+		fp_box_close(&d.box);
+	rcu_unregister_thread();
+	return 0;
+}
