@@ -209,3 +209,20 @@ librtrd_a_SOURCES += daemon/health/health_sample.c daemon/health/health_gateway.
 librtrd_a_SOURCES += daemon/fastpath/fastpath.h daemon/fastpath/fast_schema.c daemon/fastpath/fast_gate.c
 librtrd_a_SOURCES += daemon/fastpath/fast_client.c daemon/fastpath/fast_show.c daemon/fastpath/fast_show.h
 librtrd_a_SOURCES += daemon/fastpath/fast_flows.c
+
+# Packets that the kernel drops: a BPF program, and outside rtrd what reads the packets' headers.
+rtrlibexec_PROGRAMS += rtr-dropd
+rtr_dropd_SOURCES = daemon/drops/dropd.c daemon/drops/drops_bpf.h include/rtr/dropd.h
+rtr_dropd_SOURCES += daemon/drops/reason.c daemon/drops/reason.h
+rtr_dropd_SOURCES += daemon/capture/pkt_text.c daemon/capture/pkt_text.h
+rtr_dropd_SOURCES += daemon/system/sandbox.c daemon/system/sandbox.h
+rtr_dropd_CPPFLAGS = $(DAEMON_CPPFLAGS) -I$(builddir)/daemon/drops
+rtr_dropd_CFLAGS = $(AM_CFLAGS) $(SECCOMP_CFLAGS) $(CAPNG_CFLAGS)
+rtr_dropd_LDADD = librtr.a $(SECCOMP_LIBS) $(CAPNG_LIBS) $(BPF_LIBS)
+daemon/drops/rtr_dropd-dropd.$(OBJEXT): daemon/drops/drops.skel.h
+daemon/drops/drops.bpf.o: daemon/drops/drops_bpf.h
+noinst_HEADERS += daemon/drops/drops.bpf.c
+CLEANFILES += daemon/drops/*.bpf.o daemon/drops/*.skel.h
+librtrd_a_SOURCES += daemon/drops/drops.c daemon/drops/drops.h daemon/drops/drops_link.c
+librtrd_a_SOURCES += daemon/drops/drops_kernel.c daemon/drops/drops_policy.c daemon/drops/drops_show.c
+librtrd_a_SOURCES += daemon/drops/reason.c daemon/drops/reason.h include/rtr/dropd.h

@@ -38,3 +38,5 @@ dist_doc_DATA += docs/packet-tracer.md
 dist_doc_DATA += docs/monitoring.md docs/metrics.md
 dist_doc_DATA += docs/captures.md
 dist_man_MANS += docs/man/rtr-captured.8
+dist_doc_DATA += docs/drops.md
+dist_man_MANS += docs/man/rtr-dropd.8

@@ -30,6 +30,7 @@ static const struct {
 				   { CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF, CAP_PERFMON,
 				     CAP_IPC_LOCK },
 				   5 },
+	[PARENT_PROG_DROPD] = { "rtr-dropd", { CAP_BPF, CAP_PERFMON }, 2 },
 };
 
 /* Beside our own program, as in a build; else where the package puts it. */
