@@ -132,24 +132,21 @@ static void fib_event(void *ctx, enum fibctl_event ev, const char *what)
 		note(b, "%s%s%s", texts[ev], what ? ": " : "", what ? what : "");
 }
 
-/* This thread may wait: workers are quiescent after each turn, or asleep. */
-static void defer(void *ctx, struct fib_defer *d)
-{
-	synchronize_rcu();
-	d->done(d);
-}
-
 static int open_fib(struct fp_box *b)
 {
 	struct fibctl_params p = { .n_adj = FP_ADJ_MAX / 2,
-				   .defer = defer,
+				   .defer = fib_rcu_defer,
+				   .drain = fib_rcu_drain,
 				   .adj_set = adj_set,
 				   .event = fib_event,
 				   .ctx = b };
 	int err;
 
 	b->way.adj_base = fp_flow_hdr(b->flows)->epoch % 2 * (FP_ADJ_MAX / 2);
-	err = fibctl_new(&p, &b->fib);
+	err = fib_rcu_new(&b->rcu);
+	p.defer_ctx = b->rcu;
+	if (!err)
+		err = fibctl_new(&p, &b->fib);
 	if (err)
 		return err;
 	b->way.fib = fibctl_fib(b->fib);
@@ -248,6 +245,7 @@ void fp_box_close(struct fp_box *b)
 			fp_punt_fini(&w->punt);
 	}
 	b->fib = fibctl_free(b->fib);
+	b->rcu = fib_rcu_free(b->rcu);
 	close_tables(b);
 }
 

@@ -22,6 +22,7 @@
 #define FP_BOX_H
 
 #include "fib_ctl.h"
+#include "fib_rcu.h"
 #include "keeper.h"
 #include "nic.h"
 #include "punt.h"
@@ -67,6 +68,7 @@ struct fp_box {
 	struct fp_flow *flows;
 	struct fp_xdp *xdp;
 	struct fibctl *fib;
+	struct fib_rcu *rcu;
 	struct fp_way_conf way;
 	struct fp_keeper *keeper;
 	struct fp_keeper_port keeper_port[FP_PORTS_MAX];
