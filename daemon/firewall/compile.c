@@ -2,6 +2,7 @@
 #include "firewall/compile.h"
 
 #include "cli/command.h"
+#include "firewall/fw_commit.h"
 #include "hash.h"
 #include "firewall/policy_impl.h"
 #include "txn/txn.h"
@@ -405,7 +406,13 @@ static void build_mss(struct fwc *f)
 
 static void hour_struck(evutil_socket_t fd, short what, void *arg)
 {
+	fw_commit_hour(k.planned);
 	txn_repair();
+}
+
+const struct policy *fw_planned(void)
+{
+	return k.planned;
 }
 
 /* A plan is made again when the next time range starts or ends. */

@@ -88,6 +88,8 @@ char *fwc_part(const char *name, char buf[FWC_PART]);
 /* Puts an id into a word of the label of a connection that is new. */
 void fwc_label(struct nft_rule *r, int word, uint32_t id);
 
+/* The policy that the last plan was made of; NULL: none yet. */
+const struct policy *fw_planned(void);
 void fw_compile_fini(void);
 
 /* ---- compile_raw.c ---- */

@@ -3,9 +3,11 @@
 
 #include "conntrack/ct.h"
 #include "domain.h"
+#include "firewall/compile.h"
 #include "firewall/fw.h"
 #include "hash.h"
 #include "iface/iface.h"
+#include "kernel/apply.h"
 #include "kernel/query.h"
 #include "kernel/rtmsg.h"
 #include "kernel/shadow.h"
@@ -33,6 +35,7 @@ struct way {
 static struct {
 	struct ct_change *walk;
 	const struct policy *old, *new;
+	const struct policy *hour; /* in force until now; the next one is not in the kernel yet */
 	void (*done)(const char *text);
 	void (*preview)(void *arg, const char *text); /* NULL: the walk is of a commit */
 	void *preview_arg;
@@ -337,6 +340,28 @@ static void preview_stop(void *arg)
 	walk_end();
 }
 
+static void hour_walked(const char *text)
+{
+}
+
+void fw_commit_hour(const struct policy *old)
+{
+	policy_unref(k.hour);
+	k.hour = policy_ref(old);
+}
+
+/* The repair that brought it there comes with an event; so do others, before it is. */
+void fw_commit_observed(unsigned change)
+{
+	const struct policy *old = k.hour, *new = fw_planned();
+
+	if (!old || k.walk || apply_running() || new == old || new->model != txn_running())
+		return;
+	k.hour = NULL;
+	k.done = hour_walked;
+	walk_start(old, policy_ref(new), judge, walked);
+}
+
 void fw_commit_init(void)
 {
 	txn_after_publish(after_commit);
@@ -347,6 +372,7 @@ void fw_commit_fini(void)
 {
 	k.walk = ct_change_cancel(k.walk);
 	walk_end();
+	k.hour = policy_unref(k.hour);
 }
 
 /* ---- the operator's own session ---- */

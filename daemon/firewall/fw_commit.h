@@ -15,6 +15,10 @@ struct policy;
 
 void fw_commit_init(void);
 void fw_commit_fini(void);
+/* A time range starts or ends, and another policy follows this one: live connections are judged
+ * again when it is in the kernel. */
+void fw_commit_hour(const struct policy *old);
+void fw_commit_observed(unsigned change);
 /* Complains when the new policy would cut an SSH session of the box that the old one lets in. */
 void fw_check_sessions(struct check *c, const struct policy *old, const struct policy *new);
 

@@ -331,6 +331,7 @@ static const struct domain firewall_domain = {
 	.n_cmds = N_FW_CMDS,
 	.init = fw_init,
 	.check = fw_check,
+	.observed = fw_commit_observed,
 	.fini = fw_fini,
 };
 RTR_DOMAIN(firewall_domain);

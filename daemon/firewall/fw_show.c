@@ -351,15 +351,19 @@ static void clear_read(void *arg, int error)
 	struct pending *q = arg;
 	const struct policy *p = policy_running();
 	struct cmd_ctx *c = q->c;
+	bool is = !q->name;
 
 	if (!q->name)
 		lc_hits_clear(0);
 	for (size_t i = 0; q->name && p && i < p->n_lists; i++) {
-		for (size_t k = 0; k < p->lists[i]->n; k++) {
-			if (!strcmp(p->lists[i]->name, q->name))
-				lc_hits_clear(p->lists[i]->rules[k]->id);
-		}
+		if (strcmp(p->lists[i]->name, q->name) != 0)
+			continue;
+		is = true;
+		for (size_t k = 0; k < p->lists[i]->n; k++)
+			lc_hits_clear(p->lists[i]->rules[k]->id);
 	}
+	if (!is)
+		cmd_fail(c, "There is no access list %s", q->name);
 	pending_free(q);
 	cmd_done(c);
 }
@@ -600,6 +604,18 @@ static json_t *group_lines(const struct rec *g)
 	return v;
 }
 
+/* NULL, after cmd_fail, when one was asked for by name and is not there. Takes over both. */
+static json_t *found(struct cmd_ctx *c, const char *what, char *name, json_t *list)
+{
+	if (name && !json_array_size(list)) {
+		cmd_fail(c, "There is no %s %s", what, name);
+		json_decref(list);
+		list = NULL;
+	}
+	free(name);
+	return list;
+}
+
 static json_t *show_groups(struct cmd_ctx *c)
 {
 	static const struct {
@@ -625,8 +641,7 @@ static json_t *show_groups(struct cmd_ctx *c)
 								"lines", group_lines(&g->rec)));
 		}
 	}
-	free(name);
-	return list;
+	return found(c, "object-group", name, list);
 }
 
 static void print_groups(struct cmd_ctx *c, const json_t *doc)
@@ -672,8 +687,7 @@ static json_t *show_hours(struct cmd_ctx *c)
 			json_array_append(list, j);
 		json_decref(j);
 	}
-	free(name);
-	return list;
+	return found(c, "time-range", name, list);
 }
 
 static void print_moment(struct cmd_ctx *c, const json_t *at, const char *what)

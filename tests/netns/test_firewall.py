@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The firewall with real clients, IPv4 and IPv6: each kind of rule once where it lets something
 through and once where it does not; zones, the box itself, hours, limits, logs, helpers."""
+import os
 import re
 import socket
 import time
@@ -243,6 +244,10 @@ def test_labels_in_the_table(net):
         (e,) = r1.json(f"show conntrack ipv{v} dport 80 zone INSIDE")
         assert (e["zone_pair"], e["rule"]) == ("IN-OUT", "IN 5")
         held.close()
+    for command, what in (("show object-group", "object-group"), ("show time-range", "time-range"),
+                          ("show access-lists", "access list"), ("clear ip access-list counters", "access list")):
+        with pytest.raises(CliError, match=f"There is no {what} NONE"):
+            r1.cli(f"{command} NONE")
     with pytest.raises(CliError, match="no zone NOWHERE"):
         r1.cli("show conntrack zone NOWHERE")
     with pytest.raises(CliError, match="no interface eth9"):
@@ -460,6 +465,25 @@ def test_hours_and_sources(net):
     wait_for(lambda: r1.json("show firewall drops")["reverse_path"]["packets"] >= before + 2, what="reverse path drops")
     with pytest.raises(CliError, match="allow-default"):
         r1.config(["interface eth1", "ip verify unicast source reachable-via rx"])
+
+
+@pytest.mark.skipif(not os.environ.get("RTR_TEST_LONG"), reason="hours have minutes: up to a minute and a half")
+@pytest.mark.seconds(150)
+def test_hour_ends(net):
+    """When a time range ends, so do the connections that it let in; the others go on."""
+    r1, lan, server = net.r1, net.lan, net.server
+    server.conns = []
+    now = int(r1.run("date", "+%s").stdout)
+    end = time.strftime("%H:%M %-d %B %Y", time.localtime((now + 90) // 60 * 60))
+    r1.config(["time-range SOON", f"absolute end {end}"])
+    for v in (4, 6):
+        set_list(r1, v, ["permit tcp any any eq 80 time-range SOON", "permit tcp any any eq 443"])
+    held = {(v, p): tcp(lan, WAN[v], p, keep=True) for v in (4, 6) for p in (80, 443)}
+    assert all(alive(server, s) for s in held.values())
+    wait_for(lambda: "%SEC-6-RECHECKED" in r1.cli("show logging"), 100, "the end of the hour")
+    assert [alive(server, held[v, p]) for v in (4, 6) for p in (80, 443)] == [False, True] * 2
+    for s in [*held.values(), *server.conns]:
+        s.close()
 
 
 def test_feasible_sources(net):
