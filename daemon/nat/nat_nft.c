@@ -17,6 +17,7 @@
 #include "nat/nat_nft.h"
 
 #include "domain.h"
+#include "firewall/compile.h"
 #include "firewall/policy.h"
 #include "hash.h"
 #include "schema/text.h"
@@ -384,12 +385,19 @@ static void guard_ways(struct nat_build *b, struct nft_chain *c)
 
 /* ---- sources ---- */
 
-/* A key that names a line's chains: unique as the line's is. */
+/* A key that names a line's chains: unique as the line's is. Names of pools and interfaces would be
+ * too long together with that of the list. */
 static void line_key(const struct nat_build *b, const struct nat_dynamic *d, const char *what,
 		     char buf[NAT_NAME_MAX])
 {
-	snprintf(buf, NAT_NAME_MAX, "nat_%s%c_%u_%s_%s_%s", what, b->v, d->seq, d->list->name,
-		 d->pool ? d->pool->name : "", *d->loopback ? d->loopback : d->ifname);
+	const char *pool = d->pool ? d->pool->name : "";
+	const char *ifname = *d->loopback ? d->loopback : d->ifname;
+	uint64_t to = hash_bytes(pool, strlen(pool) + 1, 0);
+	char part[FWC_PART];
+
+	to = hash_bytes(ifname, strlen(ifname), to);
+	snprintf(buf, NAT_NAME_MAX, "nat.%s%c.%u.%s.%016llx", what, b->v, d->seq,
+		 fwc_part(d->list->name, part), (unsigned long long)to);
 }
 
 struct map_ctx {

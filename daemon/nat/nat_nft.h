@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What: what the files that compile NAT to nftables share. nat_nft.c says which chains there are.
- * Names of chains and sets start with "nat_" and end in 4 or 6 where they are of one family.
+ * Names of chains and sets start with "nat_" and end in 4 or 6 where they are of one family; those
+ * that hold a name of the operator's start with "nat.", and that part, as fwc_part spells it, ends
+ * at the next dot: whatever he calls his lists and pools, no two are alike.
  * Registers are counted in words of four bytes: W(0) ... W(15).
  * Owns: what a build makes is kept by nat_nft.c and added again while the policy is the same.
  * Threads: rtrd's loop only. Failure: none here; the kernel judges at commit.

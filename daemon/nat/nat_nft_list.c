@@ -3,6 +3,7 @@
  * A list as NAT asks it: permit or not. Where sources alone decide, it becomes one set; else a
  * chain of its lines, in order. NAT looks at the first packet of a connection only.
  */
+#include "firewall/compile.h"
 #include "nat/nat_nft.h"
 
 #include <linux/netfilter.h>
@@ -11,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Names of lists are short (64): nothing is cut. */
+/* Nothing is cut: fwc_part bounds the operator's part. */
 RTR_PRINTF(2, 3) static void name_set(char buf[NAT_NAME_MAX], const char *fmt, ...)
 {
 	va_list ap;
@@ -90,10 +91,10 @@ static void match_service(struct nat_build *b, struct nft_rule *r, const struct 
 		nft_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 1, 1, W(0));
 		nft_cmp(r, W(0), NFT_CMP_EQ, &s->icmp_code, 1);
 	}
-	name_set(buf, "%s_sp", name);
+	name_set(buf, "%s.sp", name);
 	if (s->sport)
 		in_ports(b, r, 0, s->sport, buf);
-	name_set(buf, "%s_dp", name);
+	name_set(buf, "%s.dp", name);
 	if (s->dport)
 		in_ports(b, r, 2, s->dport, buf);
 }
@@ -101,23 +102,23 @@ static void match_service(struct nat_build *b, struct nft_rule *r, const struct 
 static void line_rules(struct nat_build *b, struct nft_chain *c, const struct pol_list *l,
 		       const struct pol_rule *line, const struct nat_then *then)
 {
-	char name[NAT_NAME_MAX], set[NAT_NAME_MAX];
+	char name[NAT_NAME_MAX], set[NAT_NAME_MAX], part[FWC_PART];
 
 	for (size_t k = 0; k < line->n_services; k++) {
 		struct nft_rule *r = nft_rule_new(0, line->rec, NULL);
 
-		name_set(name, "nat_%s%c_%u", l->name, b->v, line->seq);
+		name_set(name, "nat.list%c.%s.%u", b->v, fwc_part(l->name, part), line->seq);
 		if (line->src) {
 			nat_load_src(b, r, W(0));
-			name_set(set, "%s_s", name);
+			name_set(set, "%s.src", name);
 			in_addrs(b, r, W(0), line->src, set);
 		}
 		if (line->dst) {
 			nat_load_dst(b, r, W(0));
-			name_set(set, "%s_d", name);
+			name_set(set, "%s.dst", name);
 			in_addrs(b, r, W(0), line->dst, set);
 		}
-		name_set(set, "%s_%zu", name, k);
+		name_set(set, "%s.%zu", name, k);
 		match_service(b, r, &line->services[k], set);
 		if (line->action != POL_PERMIT)
 			nft_verdict(r, NFT_RETURN);
@@ -140,9 +141,9 @@ static void add_entry(struct nat_build *b, struct nft_chain *c, const struct pol
 		nft_jump(r, chain);
 	} else {
 		struct pol_addrs *a = nat_list_sources(l);
-		char name[NAT_NAME_MAX];
+		char name[NAT_NAME_MAX], part[FWC_PART];
 
-		name_set(name, "nat_%s%c", l->name, b->v);
+		name_set(name, "nat.list%c.%s", b->v, fwc_part(l->name, part));
 		if (!a->n) { /* permits nobody */
 			free(a);
 			nft_rule_unref(r);

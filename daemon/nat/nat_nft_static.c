@@ -6,6 +6,7 @@
  *	nat_dhost, nat_dnet, and for sources nat_sport, nat_srange, nat_shost, nat_snet; those of
  *	sources whose line names an interface have it in front of the key (nat_sportif ...).
  */
+#include "firewall/compile.h"
 #include "nat/nat_nft.h"
 
 #include <linux/netfilter/nf_nat.h>
@@ -309,15 +310,16 @@ static void rotary_rule(struct nat_build *b, struct nft_chain *c, const struct n
 {
 	uint32_t addr = b->fam ? NFT_T_IP6ADDR : NFT_T_IPADDR;
 	uint32_t n = (uint32_t)nat_addrs_size(ro->pool);
-	char set[NAT_NAME_MAX], chain[NAT_NAME_MAX], list[NAT_NAME_MAX];
+	char set[NAT_NAME_MAX], chain[NAT_NAME_MAX], list[NAT_NAME_MAX], part[FWC_PART];
 	struct nat_then then = { .verdict = NFT_GOTO, .chain = chain };
 	struct rtr_addr a = ro->pool->lo;
 	struct nft_chain *act;
 	struct nft_rule *r;
 
-	snprintf(set, sizeof(set), "nat_rot%c_%s", b->v, ro->pool->name);
-	snprintf(chain, sizeof(chain), "nat_rot%c_%s_%s", b->v, ro->list->name, ro->pool->name);
-	snprintf(list, sizeof(list), "nat_rotl%c_%s", b->v, ro->list->name);
+	fwc_part(ro->list->name, part);
+	snprintf(chain, sizeof(chain), "nat.rotary%c.%s", b->v, part);
+	snprintf(list, sizeof(list), "nat.rotary-list%c.%s", b->v, part);
+	snprintf(set, sizeof(set), "nat.pool%c.%s", b->v, fwc_part(ro->pool->name, part));
 	if (!nat_has_set(b, set)) {
 		struct nft_set *s = nft_set_new(
 			&(struct nft_set_spec){ .name = set,

@@ -307,6 +307,25 @@ def test_exhaustion(net):
 
 # ---- the configuration ----
 
+def test_names_that_look_alike(net):
+    """Lists and pools may be called as they like: like our own sets, or alike when put together."""
+    topo = net("ip access-list extended in", "permit ip host 10.9.0.1 any", "permit ip host 10.9.0.9 any",
+               "ip access-list extended shared", "permit ip host 10.9.0.3 any", "permit ip host 10.9.0.9 any",
+               "ip access-list extended A_B", "permit tcp any any eq 80", "ip access-list extended A",
+               "permit tcp any any eq 81", "exit",
+               *(f"ip nat pool {p} 203.0.113.{n} 203.0.113.{n} prefix-length 24" for n, p in
+                 ((51, "C"), (52, "B_C"), (53, "10_s"), (54, "a.b/c;d"))),
+               "ip nat inside source list A_B pool C overload", "ip nat inside source list A pool B_C overload",
+               "ip nat inside source list in pool 10_s overload", "ip nat inside source list shared pool a.b/c;d overload")
+    text = topo.r1.cli("show ip nat rules")
+    for line in ("A_B pool C", "A pool B_C", "in pool 10_s", "shared pool a.b/c;d"):
+        assert f"ip nat inside source list {line} overload" in text
+    chains = topo.r1.run("nft", "list", "table", "inet", f"rtr_{topo.r1.instance}").stdout
+    assert "10.9.0.1, 10.9.0.9" in chains and "10.9.0.3, 10.9.0.9" in chains
+    topo.r1.config(["no ip nat inside source list A_B pool C overload", "no ip nat inside source list in pool 10_s overload"])
+    assert "10.9.0.1, 10.9.0.9" not in topo.r1.run("nft", "list", "table", "inet", f"rtr_{topo.r1.instance}").stdout
+
+
 def test_removed_it_leaves_nothing(net):
     topo = net(serve=())
     before = topo.r1.run("sysctl", "net.ipv4.ip_local_port_range", "net.netfilter.nf_conntrack_tcp_loose",
