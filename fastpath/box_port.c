@@ -181,10 +181,12 @@ static int attach(struct fp_box *b, struct fp_box_port *p)
 
 	p->n_queues = p->nic.n_rx;
 	p->xdp = (struct express_port){ .zone = (uint16_t)slot,
-					.flags = fp_nic_partial(&p->nic) ? EXPRESS_PF_PARTIAL : 0,
+					.flags = EXPRESS_PF_ASK,
 					.n_queues = (uint16_t)p->n_queues,
 					.slot = slot,
 					.xsk_base = slot * FP_QUEUES_MAX };
+	if (fp_nic_partial(&p->nic))
+		p->xdp.flags |= EXPRESS_PF_PARTIAL;
 	memcpy(p->xdp.mac, p->nic.mac, 6);
 	err = fp_xdp_port_set(b->xdp, p->ifindex, &p->xdp);
 	if (!err)

@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum map { M_CTL, M_ADJ, M_BEATS, M_COUNTS, M_RECENT, M_PORTS, M_XSKS, M__MAX };
+enum map { M_CTL, M_ADJ, M_BEATS, M_COUNTS, M_RECENT, M_PORTS, M_XSKS, M_INDEX, M__MAX };
 
 static const struct fp_bpf_map shapes[M__MAX] = {
 	[M_CTL] = { "express_ctl", BPF_MAP_TYPE_ARRAY, sizeof(struct express_ctl), 1,
@@ -26,6 +26,7 @@ static const struct fp_bpf_map shapes[M__MAX] = {
 	[M_RECENT] = { "express_recent", BPF_MAP_TYPE_ARRAY, sizeof(struct express_recent) },
 	[M_PORTS] = { "express_ports", BPF_MAP_TYPE_DEVMAP, sizeof(uint32_t) },
 	[M_XSKS] = { "express_xsks", BPF_MAP_TYPE_XSKMAP, sizeof(uint32_t) },
+	[M_INDEX] = { "express_index", BPF_MAP_TYPE_HASH, sizeof(uint32_t) },
 };
 
 struct port {
@@ -179,7 +180,8 @@ static int skel_load(struct fp_xdp *x, const struct express_port *port, struct e
 	      bpf_map__reuse_fd(s->maps.express_counts, x->fd[M_COUNTS]) ?:
 	      bpf_map__reuse_fd(s->maps.express_recent, x->fd[M_RECENT]) ?:
 	      bpf_map__reuse_fd(s->maps.express_ports, x->fd[M_PORTS]) ?:
-	      bpf_map__reuse_fd(s->maps.express_xsks, x->fd[M_XSKS]);
+	      bpf_map__reuse_fd(s->maps.express_xsks, x->fd[M_XSKS]) ?:
+	      bpf_map__reuse_fd(s->maps.express_index, x->fd[M_INDEX]);
 	if (!err)
 		err = express_bpf__load(s);
 	if (err) {
@@ -230,6 +232,17 @@ static int port_attach(struct fp_xdp *x, struct port *p, uint32_t slot)
 	return x->pin_dir ? bpf_obj_pin(p->link, path) : 0;
 }
 
+/* Those that packets without a flow may leave by. */
+static int index_set(struct fp_xdp *x, unsigned ifindex, const struct express_port *port)
+{
+	int err;
+
+	if (port->on)
+		return bpf_map_update_elem(x->fd[M_INDEX], &ifindex, &port->slot, BPF_ANY);
+	err = bpf_map_delete_elem(x->fd[M_INDEX], &ifindex);
+	return err == -ENOENT ? 0 : err;
+}
+
 int fp_xdp_port_set(struct fp_xdp *x, unsigned ifindex, const struct express_port *port)
 {
 	struct port *p;
@@ -241,7 +254,7 @@ int fp_xdp_port_set(struct fp_xdp *x, unsigned ifindex, const struct express_por
 	p = &x->port[port->slot];
 	if (p->skel && p->ifindex == ifindex) {
 		p->skel->bss->port = *port;
-		return 0;
+		return index_set(x, ifindex, port);
 	}
 	port_close(p);
 	p->ifindex = ifindex;
@@ -250,6 +263,8 @@ int fp_xdp_port_set(struct fp_xdp *x, unsigned ifindex, const struct express_por
 		err = port_attach(x, p, port->slot);
 	if (!err)
 		err = bpf_map_update_elem(x->fd[M_PORTS], &port->slot, &ifindex, BPF_ANY);
+	if (!err)
+		err = index_set(x, ifindex, port);
 	if (err)
 		port_close(p);
 	return err;
@@ -262,6 +277,7 @@ int fp_xdp_port_del(struct fp_xdp *x, uint32_t slot)
 	if (slot >= x->conf.n_ports || !x->port[slot].skel)
 		return -ENOENT;
 	bpf_map_delete_elem(x->fd[M_PORTS], &slot);
+	bpf_map_delete_elem(x->fd[M_INDEX], &x->port[slot].ifindex);
 	if (x->pin_dir) {
 		link_path(x, slot, path);
 		unlink(path);

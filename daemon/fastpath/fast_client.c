@@ -383,15 +383,35 @@ static void set_port(struct fast_port *p, bool wanted)
 	p->told = false;
 }
 
+const char *fast_against(const struct iface *i)
+{
+	const struct shadow_link *l = iface_link(i->name), *v = NULL;
+
+	if (fast_wish(i) == DATAPLANE_KERNEL)
+		return "by configuration";
+	if (!l)
+		return "no such interface";
+	if (iface_kind_of(i->name) != IFACE_HARD)
+		return "not an interface of hardware";
+	if (*fast_gate())
+		return fast_gate();
+	/* veth hands the tag over beside the frame, where XDP does not see it. */
+	while (!strcmp(l->kind, "veth") && (v = shadow_link_next(v)) != NULL) {
+		if (v->vlan_id && v->parent == l->ifindex)
+			return "VLANs on a veth: XDP does not see their tags";
+	}
+	return NULL;
+}
+
 static void want_iface(const struct iface *i)
 {
 	const struct shadow_link *l = iface_link(i->name);
 	struct fast_port *p;
 
-	if (!l || fast_wish(i) == DATAPLANE_KERNEL || iface_kind_of(i->name) != IFACE_HARD)
+	if (fast_wish(i) == DATAPLANE_KERNEL)
 		return;
 	d.seen.needed = true;
-	if (*fast_gate())
+	if (fast_against(i))
 		return;
 	p = port_of(l->ifindex);
 	if (!p) {
@@ -410,10 +430,10 @@ static bool still_wanted(const struct fast_port *p)
 	const struct shadow_link *l = shadow_link_by_index(p->ifindex);
 	const struct iface *i;
 
-	if (!l || *fast_gate())
+	if (!l)
 		return false;
 	i = iface_find(txn_running(), iface_operator_name(l->name));
-	return i && fast_wish(i) != DATAPLANE_KERNEL;
+	return i && !fast_against(i);
 }
 
 static void stop(void)

@@ -50,14 +50,8 @@ static const char *reason_of(const struct iface *i, const struct fast_port *p)
 {
 	const struct fast_seen *s = fast_seen();
 
-	if (fast_wish(i) == DATAPLANE_KERNEL)
-		return "by configuration";
-	if (!iface_link(i->name))
-		return "no such interface";
-	if (iface_kind_of(i->name) != IFACE_HARD)
-		return "not an interface of hardware";
-	if (*fast_gate())
-		return fast_gate();
+	if (fast_against(i))
+		return fast_against(i);
 	if (*s->failure)
 		return s->failure;
 	if (!s->ready || !p || !p->heard)

@@ -39,6 +39,9 @@ const char *fast_gate(void);
 /* The ruleset that is about to be sent has, or has no, chain for packets in passing. */
 void fast_gate_closed(void);
 
+/* What keeps an interface with the kernel, as far as rtrd knows; NULL: nothing. */
+const char *fast_against(const struct iface *i);
+
 struct fast_port {
 	char name[IFNAMSIZ]; /* the kernel's */
 	int ifindex;

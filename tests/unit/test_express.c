@@ -632,6 +632,95 @@ static void policy_case(int which)
 	}
 }
 
+/* What becomes of a UDP packet without a flow that comes in by ctx. */
+static int ask_verdict(const char *dst, struct xdp_md *ctx, int ttl)
+{
+	uint8_t d[100] = { 0 };
+	bool six = strchr(dst, ':');
+	uint32_t len = six ? 62 : 60;
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = d, .data_size_in = len, .ctx_in = ctx,
+		    .ctx_size_in = sizeof(*ctx), .repeat = 1);
+	struct express_count before = counts(), after;
+
+	memcpy(d, our_mac, 6);
+	fp_st16(d + 12, six ? FP_ETH_IP6 : FP_ETH_IP4);
+	if (six) {
+		d[14] = 0x60;
+		fp_st16(d + 18, 8);
+		d[20] = IPPROTO_UDP;
+		d[21] = (uint8_t)ttl;
+		inet_pton(AF_INET6, "2001:db8:6::7", d + 22);
+		inet_pton(AF_INET6, dst, d + 38);
+		fp_st16(d + 58, 8);
+		fp_st16(d + 60, 1);
+	} else {
+		d[14] = 0x45;
+		fp_st16(d + 16, 28);
+		d[22] = (uint8_t)ttl;
+		d[23] = IPPROTO_UDP;
+		inet_pton(AF_INET, "10.9.0.7", d + 26);
+		inet_pton(AF_INET, dst, d + 30);
+		fp_st16(d + 38, 8);
+		fp_st16_be(d + 24, fp_csum_ip4(d + 14, 20));
+	}
+	ctx->data_end = len;
+	ck_assert_int_eq(bpf_prog_test_run_opts(fp_xdp_port_fd(xdp, PORT_IN), &opts), 0);
+	after = counts();
+	for (int i = 0; i < EXPRESS_V__MAX; i++)
+		if (after.verdict[i] != before.verdict[i])
+			return i;
+	return -1;
+}
+
+/* What the kernel would not forward by another fast interface now is the kernel's. */
+START_TEST(asks_kernel)
+{
+	static const struct {
+		const char *dst, *dst6;
+		int verdict;
+	} cases[] = {
+		{ "198.51.100.2", "2001:db8:9::2", EXPRESS_V_WORKER_NEW },
+		{ "198.51.100.3", "2001:db8:9::3", EXPRESS_V_KERNEL_ROUTE }, /* unknown neighbour */
+		{ "198.51.100.1", "2001:db8:9::1", EXPRESS_V_KERNEL_ROUTE }, /* ours */
+		{ "192.0.2.1", "2001:db8:8::1", EXPRESS_V_KERNEL_ROUTE },    /* no route */
+		{ "203.0.113.1", "2001:db8:7::1", EXPRESS_V_KERNEL_ROUTE },  /* blackhole */
+		{ "10.9.0.2", "2001:db8:6::2", EXPRESS_V_KERNEL_ROUTE }, /* out by where it came */
+	};
+	struct xdp_md ctx = { .ingress_ifindex = if_nametoindex("in") };
+
+	ck_assert(sh("sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.in.disable_ipv6=0 "
+		     "net.ipv6.conf.out.disable_ipv6=0 net.ipv6.conf.all.forwarding=1 && "
+		     "ip addr add 10.9.0.1/24 dev in && ip addr add 198.51.100.1/24 dev out && "
+		     "ip addr add 2001:db8:6::1/64 dev in nodad && "
+		     "ip addr add 2001:db8:9::1/64 dev out nodad && "
+		     "ip route add blackhole 203.0.113.0/24 && "
+		     "ip -6 route add blackhole 2001:db8:7::/64 && "
+		     "ip neigh add 198.51.100.2 lladdr 02:00:00:00:00:09 dev out && "
+		     "ip neigh add 2001:db8:9::2 lladdr 02:00:00:00:00:09 dev out && "
+		     "ip neigh add 10.9.0.2 lladdr 02:00:00:00:00:08 dev in && "
+		     "ip neigh add 2001:db8:6::2 lladdr 02:00:00:00:00:08 dev in"));
+	worker_lives(true);
+	port_in.flags = EXPRESS_PF_ASK;
+	port_set();
+	for (int on = 1; on >= 0; on--) {
+		ck_assert_int_eq(fp_xdp_port_set(xdp, if_nametoindex("out"),
+						 &(struct express_port){ .slot = PORT_OUT,
+									 .on = (uint8_t)on }),
+				 0);
+		for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+			for (int ttl = 64; ttl > 0; ttl -= 63) {
+				int want = on && ttl > 1 ? cases[i].verdict
+							 : EXPRESS_V_KERNEL_ROUTE;
+
+				ck_assert_int_eq(ask_verdict(cases[i].dst, &ctx, ttl), want);
+				ck_assert_int_eq(ask_verdict(cases[i].dst6, &ctx, ttl), want);
+			}
+		}
+	}
+	port_in.flags = 0;
+}
+END_TEST
+
 START_TEST(policy)
 {
 	each(policy_case, 0, 4);
@@ -967,6 +1056,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, both_ways);
 	tcase_add_test(tc, worker);
 	tcase_add_test(tc, no_flow);
+	tcase_add_test(tc, asks_kernel);
 	tcase_add_test(tc, policy);
 	tcase_add_test(tc, first_answer);
 	tcase_add_test(tc, cannot_be_sent);
