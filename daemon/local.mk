@@ -226,3 +226,6 @@ CLEANFILES += daemon/drops/*.bpf.o daemon/drops/*.skel.h
 librtrd_a_SOURCES += daemon/drops/drops.c daemon/drops/drops.h daemon/drops/drops_link.c
 librtrd_a_SOURCES += daemon/drops/drops_kernel.c daemon/drops/drops_policy.c daemon/drops/drops_show.c
 librtrd_a_SOURCES += daemon/drops/reason.c daemon/drops/reason.h include/rtr/dropd.h
+librtrd_a_SOURCES += daemon/diag/diagnose.c daemon/diag/diagnose.h daemon/diag/diagnose_look.c
+librtrd_a_SOURCES += daemon/diag/diagnose_neigh.c daemon/diag/diagnose_path.c daemon/diag/diagnose_mtu.c
+librtrd_a_SOURCES += daemon/diag/whohas.c daemon/diag/whohas.h

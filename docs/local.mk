@@ -35,7 +35,7 @@ uninstall-local:
 	rm -rf "$(DESTDIR)$(docdir)/examples" "$(DESTDIR)$(docdir)/plots"
 dist_doc_DATA += docs/firewall.md
 dist_doc_DATA += docs/packet-tracer.md
-dist_doc_DATA += docs/monitoring.md docs/metrics.md
+dist_doc_DATA += docs/monitoring.md docs/metrics.md docs/diagnose.md
 dist_doc_DATA += docs/captures.md
 dist_man_MANS += docs/man/rtr-captured.8
 dist_doc_DATA += docs/drops.md
