@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* From the lines to rules and tables. Pure. */
 #include "hash.h"
+#include "firewall/policy.h"
 #include "iface/iface.h"
 #include "pbr/pbr.h"
 #include "vrf/vrf.h"
@@ -222,15 +223,19 @@ static void compile_family(struct pbr *b, const struct rec *root, struct place p
 {
 	const struct recvec *ifaces = rec_kids(root, &iface_type);
 	const struct recvec *locals = rec_kids(root, &pbr_local_type);
+	const struct pol_aliases *aliases = pol_aliases_of(root);
 	bool v6 = pl.family == AF_INET6;
 	size_t before = b->n_rules;
 	const struct pbr_local *l;
 	const struct iface *i;
 
 	recvec_foreach(ifaces, i) {
+		const char *name = iface_kernel_name(i->name);
+
 		pl.map = v6 ? i->policy6 : i->policy4;
-		pl.iif = iface_kernel_name(i->name);
-		if (pl.map)
+		/* What is sent to a virtual MAC comes by another name of the interface. */
+		for (pl.iif = name; pl.map && pl.iif;
+		     pl.iif = pol_alias_next(aliases, name, pl.iif))
 			add_place(b, root, &pl);
 	}
 	recvec_foreach(locals, l) {

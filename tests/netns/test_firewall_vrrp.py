@@ -104,6 +104,19 @@ def test_lists_and_translation(net):
         assert silent(lambda: tcp(lan, WAN[v], 81))
 
 
+def test_policy_routing(net):
+    """What a route-map takes goes its way, also when it came by the virtual MAC."""
+    r1, lan = net.r1, net.lan
+    r1.config(["route-map M permit 10", "match ip destination 198.51.100.0/24", "match ipv6 destination 2001:db8:100::/64",
+               "set interface Null0", "exit", "interface eth0", "ip policy route-map M", "ipv6 policy route-map M"])
+    for v in (4, 6):
+        assert lan.ping(WAN[v], 1, timeout=0.3, check=False) == 0
+    r1.config(["interface eth0", "no ip policy route-map M", "no ipv6 policy route-map M"])
+    for v in (4, 6):
+        assert lan.ping(WAN[v], 1) == 1
+    assert "vrrp" not in r1.ip("rule").stdout
+
+
 def test_group_comes_later(net):
     """The macvlan of a group that is made, and made anew, is in the policy at once."""
     r1, lan = net.r1, net.lan
