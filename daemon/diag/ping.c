@@ -88,6 +88,25 @@ static bool read_dest(struct cmd_ctx *c, struct run *r)
 	return l != NULL;
 }
 
+/* IOS has `vrf NAME` before the destination; behind it it stands with the other options. */
+static bool read_vrf(struct cmd_ctx *c, struct run *r, char name[IFNAMSIZ])
+{
+	char *typed = NULL;
+	const struct shadow_link *l;
+
+	if (!cmd_get(c, "vrf", &typed) && !cmd_get(c, "in_vrf", &typed))
+		return true;
+	l = shadow_link_by_name(typed);
+	if (l && !strcmp(l->kind, "vrf")) {
+		rtr_strlcpy(name, l->name, IFNAMSIZ);
+		r->o.vrf = name;
+	} else {
+		cmd_fail(c, "There is no VRF %s", typed);
+	}
+	free(typed);
+	return r->o.vrf != NULL;
+}
+
 static void end(struct run *r)
 {
 	struct cmd_ctx *c = r->c;
@@ -122,6 +141,7 @@ static void fail_run(struct run *r, int error)
 static struct run *new_run(struct cmd_ctx *c, enum probe_kind kind, probe_done_fn done)
 {
 	struct run *r = xcalloc(1, sizeof(*r));
+	char vrf[IFNAMSIZ];
 	int e;
 
 	r->c = c;
@@ -130,7 +150,7 @@ static struct run *new_run(struct cmd_ctx *c, enum probe_kind kind, probe_done_f
 	r->o.port = TRACE_PORT;
 	cmd_get(c, "size", &r->o.size);
 	r->o.df = cmd_flag(c, "df_bit");
-	if (!read_dest(c, r) || !read_source(c, r)) {
+	if (!read_dest(c, r) || !read_source(c, r) || !read_vrf(c, r, vrf)) {
 		free(r);
 		return NULL;
 	}
@@ -139,6 +159,7 @@ static struct run *new_run(struct cmd_ctx *c, enum probe_kind kind, probe_done_f
 	cmd_set_data(c, r);
 	cmd_pend(c);
 	r->probe = probe_new(cmd_base(), &r->o, done, r, &e);
+	r->o.vrf = NULL;
 	if (!r->probe) {
 		fail_run(r, e);
 		return NULL;
@@ -360,14 +381,18 @@ static void traceroute(struct cmd_ctx *c)
 	trace_next(r);
 }
 
+#define VRF    "[ vrf <vrf:WORD>]"
+#define IN_VRF "[ vrf <in_vrf:WORD>]"
 #define SOURCE "[ source {<src:ADDR>|<ifname:IFNAME>}]"
 
 static const struct cmd cmds[] = {
-	{ "ping[ {ip|ipv6}] <dst:DEST>[ repeat <repeat:U32(1,1000000)>][ size <size:U32(36,18024)>][ timeout <timeout:U32(1,3600)>]"
-	  "[ df-bit]" SOURCE,
+	{ "ping" VRF
+	  "[ {ip|ipv6}] <dst:DEST>[ repeat <repeat:U32(1,1000000)>][ size <size:U32(36,18024)>][ timeout <timeout:U32(1,3600)>]"
+	  "[ df-bit]" SOURCE IN_VRF,
 	  "Send echo requests", .run = ping, .interrupt = ping_stop },
-	{ "traceroute[ {ip|ipv6}] <dst:DEST>[ numeric][ probe <probes:U32(1,10)>][ timeout <timeout:U32(1,60)>]"
-	  "[ ttl <first:U32(1,255)> <last:U32(1,255)>]" SOURCE,
+	{ "traceroute" VRF
+	  "[ {ip|ipv6}] <dst:DEST>[ numeric][ probe <probes:U32(1,10)>][ timeout <timeout:U32(1,60)>]"
+	  "[ ttl <first:U32(1,255)> <last:U32(1,255)>]" SOURCE IN_VRF,
 	  "Find the way to a destination", .run = traceroute, .interrupt = trace_stop },
 };
 

@@ -194,6 +194,14 @@ static int bind_source(int fd, const struct rtr_addr *src, int ifindex)
 	return bind(fd, (void *)&ss, len) < 0 ? -errno : 0;
 }
 
+/* Sends and hears in the VRF alone. */
+static int bind_vrf(int fd, const char *vrf)
+{
+	if (!vrf || setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, vrf, (socklen_t)strlen(vrf)) == 0)
+		return 0;
+	return -errno;
+}
+
 static int open_sockets(struct probe *p)
 {
 	int family = p->o.dst.family, fd, r;
@@ -210,7 +218,11 @@ static int open_sockets(struct probe *p)
 		if (p->udp < 0)
 			return -errno;
 	}
-	r = set_df(fd, family, p->o.df);
+	r = bind_vrf(p->icmp, p->o.vrf);
+	if (!r && fd != p->icmp)
+		r = bind_vrf(fd, p->o.vrf);
+	if (!r)
+		r = set_df(fd, family, p->o.df);
 	if (!r)
 		r = bind_source(fd, &p->o.src, p->o.ifindex);
 	if (r || p->o.kind != PROBE_UDP)

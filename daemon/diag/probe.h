@@ -29,6 +29,7 @@ struct probe_opts {
 	enum probe_kind kind;
 	struct rtr_addr dst, src; /* src.family 0: the kernel's choice */
 	int ifindex;              /* of a link-local destination; 0 = none */
+	const char *vrf;          /* link of its VRF, valid within probe_new; NULL = none */
 	unsigned size;            /* of the whole IP packet */
 	bool df;
 	uint16_t port; /* UDP: of the first probe; each takes the next */

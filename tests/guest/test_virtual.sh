@@ -95,6 +95,13 @@ t_vrf() {
 	ip -n far route add default via 10.0.2.1
 	ip -n peer route add 10.0.2.0/24 via 10.0.0.1
 	peer_pings 10.0.2.2
+	# Each VRF has the address; only in RED somebody answers.
+	show "ping vrf RED 10.0.0.2" | grep -q 'is 100 percent'
+	show "ping vrf RED 2001:db8::2" | grep -q 'is 100 percent'
+	show "ping 10.0.2.2 repeat 2 source 10.0.2.1 vrf RED" | grep -q 'is 100 percent'
+	show "traceroute vrf RED 10.0.0.2 timeout 1" | grep -q '^ *1 10.0.0.2'
+	show "ping vrf BLUE 10.0.0.2 repeat 1 timeout 1" | grep -q 'is 0 percent'
+	! show "ping 10.0.0.2 repeat 1 timeout 1" 2>&1 | grep -q 'is 100 percent'
 	show "show kernel drift" | grep -q 'kernel matches'
 	rtrctl -N guest -c "configure terminal" -c "no vrf definition RED" -c end 2>&1 | grep -q 'vrf RED is used by this line'
 	configure "no ip route vrf RED" "no ipv6 route vrf RED" "no interface p0" "no interface p2" "no vrf definition RED"

@@ -23,6 +23,8 @@ def test_link_local_destination(routers):
     assert "!!!" in r1.cli(f"ping {dest} repeat 3 source eth0")
     assert f"1 {dest}" in r1.cli(f"traceroute {dest}%eth0")
     assert r1.json(f"ping {dest}%eth0 repeat 1")["destination"] == f"{dest}%eth0"
+    assert "There is no VRF RED" in r1.cli("ping vrf RED 10.0.1.10", check=False)
+    assert "There is no VRF eth0" in r1.cli("traceroute 10.0.1.10 vrf eth0", check=False)
     # Not there, or nowhere.
     assert "0 percent" in r1.cli(f"ping {dest}%eth1 repeat 1 timeout 1", check=False)
     assert "needs its interface" in r1.cli(f"ping {dest}", check=False)
