@@ -2,6 +2,7 @@
 /* Questions and messages of ethtool's netlink (Documentation/networking/ethtool-netlink.rst). */
 #include "kernel/genl.h"
 #include "kernel/rtmsg.h"
+#include "nic/module.h"
 #include "nic/nic.h"
 
 #include <errno.h>
@@ -232,4 +233,56 @@ int nic_rss(int ifindex, struct nic_rss *ret)
 {
 	ret->key_size = ret->n_table = 0;
 	return ask(MSG_RSS_GET, ifindex, take_rss, ret);
+}
+
+/* ---- pluggable modules ---- */
+
+static void take_page(void *arg, const struct nlmsghdr *h)
+{
+	struct nlattr *tb[MAX_ATTR + 1];
+	struct module_page *p = arg;
+
+	if (!parse(h, tb) || !tb[ETHTOOL_A_MODULE_EEPROM_DATA] ||
+	    nla_len(tb[ETHTOOL_A_MODULE_EEPROM_DATA]) != MODULE_PAGE)
+		return;
+	memcpy(p->b, nla_data(tb[ETHTOOL_A_MODULE_EEPROM_DATA]), MODULE_PAGE);
+	p->have = true;
+}
+
+static int read_page(int ifindex, uint8_t address, uint8_t page, uint32_t offset,
+		     struct module_page *ret)
+{
+	struct nl_msg *m = message(ETHTOOL_MSG_MODULE_EEPROM_GET, ifindex);
+	struct strbuf err = STRBUF_INIT;
+	uint8_t bank = 0;
+	int r;
+
+	rtmsg_u32(m, ETHTOOL_A_MODULE_EEPROM_OFFSET, offset);
+	rtmsg_u32(m, ETHTOOL_A_MODULE_EEPROM_LENGTH, MODULE_PAGE);
+	rtmsg_put(m, ETHTOOL_A_MODULE_EEPROM_PAGE, &page, 1);
+	rtmsg_put(m, ETHTOOL_A_MODULE_EEPROM_BANK, &bank, 1);
+	rtmsg_put(m, ETHTOOL_A_MODULE_EEPROM_I2C_ADDRESS, &address, 1);
+	r = genl_ask(m, take_page, ret, &err);
+	strbuf_fini(&err);
+	nlmsg_free(m);
+	return r;
+}
+
+int nic_module(int ifindex, struct nic_module *ret)
+{
+	int r;
+
+	memset(ret, 0, sizeof(*ret));
+	r = read_page(ifindex, 0x50, 0, 0, &ret->lower);
+	if (r || !ret->lower.have)
+		return r ? r : -EIO;
+	/* What these fail to tell is left out. */
+	if (module_kind(ret) == MODULE_SFP) {
+		(void)read_page(ifindex, 0x51, 0, 0, &ret->diag);
+		return 0;
+	}
+	(void)read_page(ifindex, 0x50, 0, 128, &ret->upper);
+	if (module_kind(ret) == MODULE_CMIS)
+		(void)read_page(ifindex, 0x50, 0x11, 128, &ret->lanes);
+	return 0;
 }

@@ -62,6 +62,10 @@ int nic_rings(int ifindex, struct nic_pair *ret);
 int nic_queues(int ifindex, struct nic_queues *ret);
 int nic_features(int ifindex, struct nic_features *ret);
 int nic_rss(int ifindex, struct nic_rss *ret);
+struct nic_module;
+/* -EOPNOTSUPP: the driver has no such thing. Another error: no module, or it does not answer. The
+ * NIC reads it over a slow bus: some milliseconds, on a person's command alone. */
+int nic_module(int ifindex, struct nic_module *ret);
 /* Mbit/s; 0: not known. */
 int nic_speed(int ifindex, uint32_t *ret);
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* show interfaces X queues | offload | rss. */
+/* show interfaces X queues | offload | rss | transceiver. */
 #include "cli/command.h"
 #include "domain.h"
 #include "iface/iface.h"
 #include "kernel/shadow.h"
+#include "nic/module.h"
 #include "nic/nic.h"
 
 #include <errno.h>
@@ -160,6 +161,60 @@ static void print_rss(struct cmd_ctx *c, const json_t *o)
 	cmd_puts(c, "\n");
 }
 
+static json_t *show_transceiver(struct cmd_ctx *c)
+{
+	const struct shadow_link *l = link_of(c);
+	struct nic_module m;
+	json_t *o;
+	int r = l ? nic_module(l->ifindex, &m) : 0;
+
+	if (!l)
+		return NULL;
+	if (r == -EOPNOTSUPP) {
+		cmd_fail(c, "%s: not supported by this driver", iface_operator_name(l->name));
+		return NULL;
+	}
+	if (r) {
+		cmd_fail(c, "%s: no module, or it does not answer (%s)",
+			 iface_operator_name(l->name), strerror(-r));
+		return NULL;
+	}
+	o = module_json(&m);
+	json_object_set_new(o, "name", json_string(iface_operator_name(l->name)));
+	return o;
+}
+
+static void print_transceiver(struct cmd_ctx *c, const json_t *o)
+{
+	static const char *const texts[][2] = {
+		{ "connector", "Connector" }, { "vendor", "Vendor" }, { "part", "Part" },
+		{ "revision", "Revision" },   { "serial", "Serial" }, { "date", "Date" },
+	};
+	json_t *e;
+	size_t i;
+
+	cmd_printf(c, "%s\n  Type: %s (0x%02llx)\n", text_of(o, "name"), text_of(o, "type"),
+		   (unsigned long long)int_of(o, "identifier"));
+	for (i = 0; i < ARRAY_LEN(texts); i++) {
+		if (*text_of(o, texts[i][0]))
+			cmd_printf(c, "  %s: %s\n", texts[i][1], text_of(o, texts[i][0]));
+	}
+	if (int_of(o, "bitrate_mbps"))
+		cmd_printf(c, "  Bit rate: %lld Mbit/s\n", int_of(o, "bitrate_mbps"));
+	if (json_object_get(o, "wavelength_nm"))
+		cmd_printf(c, "  Wavelength: %.1f nm\n",
+			   json_real_value(json_object_get(o, "wavelength_nm")));
+	if (json_object_get(o, "temperature_c"))
+		cmd_printf(c, "  Temperature: %.1f C, voltage %.2f V\n",
+			   json_real_value(json_object_get(o, "temperature_c")),
+			   json_real_value(json_object_get(o, "voltage_v")));
+	json_array_foreach(json_object_get(o, "lanes"), i, e)
+		cmd_printf(c, "  Lane %zu: receives %.1f dBm, sends %.1f dBm, bias %.1f mA\n",
+			   i + 1, json_real_value(json_object_get(e, "rx_dbm")),
+			   json_real_value(json_object_get(e, "tx_dbm")),
+			   json_real_value(json_object_get(e, "bias_ma")));
+}
+
 static const struct cmd cmds[] = {
 	{ "show interfaces <ifname:IFNAME> queues", "Queues and rings of a NIC",
 	  .data = show_queues, .text = print_queues },
@@ -167,10 +222,13 @@ static const struct cmd cmds[] = {
 	  .data = show_offload, .text = print_offload },
 	{ "show interfaces <ifname:IFNAME> rss", "How a NIC spreads packets over its queues",
 	  .data = show_rss, .text = print_rss },
+	{ "show interfaces <ifname:IFNAME> transceiver", "What is plugged in, and how it is doing",
+	  .data = show_transceiver, .text = print_transceiver },
 };
 
 static const struct sch_word words[] = {
 	{ "queues", "Queues and rings of a NIC" },
+	{ "transceiver", "What is plugged in, and how it is doing" },
 	{ "rss", "How a NIC spreads packets over its queues" },
 };
 

@@ -43,6 +43,8 @@ def test_what_the_driver_tells(routers):
     assert r1.json("show interfaces eth0 queues")["queues"]["rx"] >= 1
     with pytest.raises(CliError, match="by nothing that it tells"):
         r1.cli("show interfaces eth0 rss")
+    with pytest.raises(CliError, match="eth0: not supported by this driver"):
+        r1.cli("show interfaces eth0 transceiver")
     with pytest.raises(CliError, match="no such interface"):
         r1.cli("show interfaces eth9 queues")
 
