@@ -82,7 +82,8 @@ static void put_list(const struct policy *p, const struct pol_list *l)
 			continue;
 		if (!ifname)
 			ifname = bound_to(p, l);
-		snprintf(where, sizeof(where), "list %.40s line %u", l->name, r->seq);
+		snprintf(where, sizeof(where), "%slist %.40s line %u",
+			 l->family == AF_INET6 ? "IPv6 " : "", l->name, r->seq);
 		put(RTR_DROP_ACL_DENY, ifname, where, h.packets, h.last_ns);
 	}
 }

@@ -22,13 +22,18 @@ NOWHERE = {4: "192.0.2.77", 6: "2001:db8:dead::77"}
 ABSENT = {4: "10.0.1.99", 6: "2001:db8:1::99"}
 
 
+def quick(lines):
+    """Without the seconds of duplicate address detection."""
+    return [x for line in lines for x in ([line, "ipv6 nd dad attempts 0"] if line.startswith("interface") else [line])]
+
+
 @pytest.fixture
 def net(routers):
     t = routers("basic")
     lines = [line for line in topo.router_lines(t.spec, "r1") if "route" not in line]
-    t.r1.config(lines)
-    topo.wait_for(lambda: t.lan.ping(BOX_LAN[6], 1, check=False) == 1, what="IPv6 to the router")
-    topo.wait_for(lambda: t.lan.ping(WAN[6], 1, check=False) == 1, what="IPv6 through the router")
+    t.r1.config(quick(lines))
+    topo.wait_for(lambda: t.lan.ping(BOX_LAN[6], 1, timeout=0.2, check=False) == 1, what="IPv6 to the router")
+    topo.wait_for(lambda: t.lan.ping(WAN[6], 1, timeout=0.2, check=False) == 1, what="IPv6 through the router")
     assert t.lan.ping(WAN[4], 1) == 1
     assert t.r1.json("show drops")["traced"]
     t.r1.cli("clear drops")
@@ -94,9 +99,7 @@ def frames(t, packets):
 UDP = bytes.fromhex("10000009000c0000") + b"data"
 
 
-@pytest.mark.parametrize("v", [4, 6])
-def test_stack(net, v):
-    """Routing, headers, sources."""
+def stack_of(net, v):
     r1 = net.r1
     datagrams(net.lan, WAN[v], 3, ttl=1)
     row = expect(r1, 3, reason="ttl-expired", interface="eth0", stage="stack")
@@ -121,18 +124,28 @@ def test_stack(net, v):
     assert not [o for o in drops(r1) if o["interface"] not in ("eth0", "eth1", "lo")]
 
 
-@pytest.mark.parametrize("v", [4, 6])
-def test_neighbour(net, v):
-    """More packets wait for one that is not there than may."""
+def test_stack(net):
+    """Routing, headers, sources."""
+    for v in (4, 6):
+        net.r1.cli("clear drops")
+        stack_of(net, v)
+
+
+def neighbour_of(net, v):
     r1 = net.r1
     datagrams(net.wan, ABSENT[v], 400, size=900)
     row = expect(r1, (100, 400), reason="neigh-queue-full", stage="neighbour")
     assert row["interface"] in ("eth0", "eth1")
 
 
-@pytest.mark.parametrize("v", [4, 6])
-def test_rules(net, v):
-    """A rule: by its line, and by the interface."""
+def test_neighbour(net):
+    """More packets wait for one that is not there than may."""
+    for v in (4, 6):
+        net.r1.cli("clear drops")
+        neighbour_of(net, v)
+
+
+def rules_of(net, v):
     r1 = net.r1
     ip, any_ = ("ip", "any any") if v == 4 else ("ipv6", "any any")
     r1.config([f"{'ip access-list extended' if v == 4 else 'ipv6 access-list'} T", f"10 deny udp {any_} eq 9",
@@ -141,14 +154,19 @@ def test_rules(net, v):
     r1.cli("clear drops")
     datagrams(net.lan, WAN[v], 6)
     row = expect(r1, 6, reason="acl-deny", stage="nft")
-    assert (row["interface"], row["where"]) == ("eth0", ["list T line 10"])
+    assert (row["interface"], row["where"]) == ("eth0", [f"{'IPv6 ' if v == 6 else ''}list T line 10"])
     expect(r1, 6, reason="NETFILTER_DROP", stage="netfilter", interface="eth0")
     assert {o["stage"] for o in r1.json("show drops interface eth0 reason acl-deny")["drops"]} == {"nft"}
 
 
-@pytest.mark.parametrize("v", [4, 6])
-def test_queue_and_socket(net, v):
-    """A full queue on the way out, a socket whose owner does not read."""
+def test_rules(net):
+    """A rule: by its line, and by the interface."""
+    for v in (4, 6):
+        net.r1.cli("clear drops")
+        rules_of(net, v)
+
+
+def queue_and_socket_of(net, v):
     r1 = net.r1
     r1.run("tc", "qdisc", "add", "dev", "eth1", "root", "tbf", "rate", "8kbit", "burst", "1600", "limit", "3000")
     datagrams(net.lan, WAN[v], 50, size=900)
@@ -164,6 +182,13 @@ def test_queue_and_socket(net, v):
     s.close()
     datagrams(net.lan, BOX_LAN[v], 1, port=4568)
     expect(r1, 1, reason="NO_SOCKET", stage="socket", interface="eth0")
+
+
+def test_queue_and_socket(net):
+    """A full queue on the way out, a socket whose owner does not read."""
+    for v in (4, 6):
+        net.r1.cli("clear drops")
+        queue_and_socket_of(net, v)
 
 
 @pytest.mark.skipif(not shutil.which("clang"), reason="clang is not installed")
@@ -203,9 +228,7 @@ class Monitor:
         return out
 
 
-@pytest.mark.parametrize("v", [4, 6])
-def test_monitor(net, v):
-    """The packet's headers with reason and place; filters; a flood leaves the terminal alone."""
+def monitor_of(net, v):
     r1 = net.r1
     m = Monitor(r1, "reason ttl-expired")
     datagrams(net.lan, NOWHERE[v], 5)
@@ -230,6 +253,13 @@ def test_monitor(net, v):
     assert shown < 1000 and missed > 500 and shown + missed <= 3001, text[-200:]
     with pytest.raises(CliError, match="no such interface"):
         r1.cli("monitor drops interface eth9")
+
+
+def test_monitor(net):
+    """The packet's headers with reason and place; filters; a flood leaves the terminal alone."""
+    for v in (4, 6):
+        net.r1.cli("clear drops")
+        monitor_of(net, v)
 
 
 def test_counts(net):
@@ -262,7 +292,7 @@ def test_without_tracing(topology):
     t = topology("basic")
     r1, argv = t.r1, t.r1.argv
     r1.argv = lambda *cmd: argv("setpriv", "--bounding-set", "-bpf,-perfmon,-sys_admin", *cmd)
-    r1.start([line for line in topo.router_lines(t.spec, "r1") if "route" not in line])
+    r1.start(quick([line for line in topo.router_lines(t.spec, "r1") if "route" not in line]))
     r1.argv = argv
     assert t.lan.ping(WAN[4], 1) == 1
     r1.run("tc", "qdisc", "add", "dev", "eth1", "root", "tbf", "rate", "8kbit", "burst", "1600", "limit", "3000")
