@@ -132,7 +132,7 @@ librtrd_a_SOURCES += daemon/firewall/compile_zone.c daemon/firewall/compile_effe
 sbin_PROGRAMS += rtr-vrrpd
 rtr_vrrpd_SOURCES = daemon/vrrp/vrrpd.c daemon/vrrp/vrrpd.h daemon/vrrp/vrrpd_conf.c \
 	daemon/vrrp/vrrpd_io.c daemon/vrrp/vrrpd_link.c daemon/vrrp/vrrpd_addr.c \
-	daemon/vrrp/vrrpd_probe.c daemon/vrrp/vrrpd_box.c
+	daemon/vrrp/vrrpd_probe.c daemon/vrrp/vrrpd_box.c daemon/vrrp/vrrpd_look.c
 rtr_vrrpd_SOURCES += daemon/system/sandbox.c daemon/system/sandbox.h
 rtr_vrrpd_CPPFLAGS = $(DAEMON_CPPFLAGS)
 rtr_vrrpd_CFLAGS = $(AM_CFLAGS) $(CAPNG_CFLAGS) $(SECCOMP_CFLAGS)

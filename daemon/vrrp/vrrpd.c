@@ -258,7 +258,8 @@ void vg_usable(struct vg *g, uint64_t now, enum vrrp_reason why)
 	g->frame_size = 0;
 	if (c->flags & VRRP_F_SHUTDOWN) {
 		vrrp_fsm_leave(&g->fsm, now, true, VRRP_R_SHUTDOWN);
-	} else if (!v->up || !fc.local.family) {
+	} else if (!v->up || !fc.local.family || v->rx[FAM(c->family)] < 0 ||
+		   (g->asking_vmac && !g->fsm.ready)) {
 		if (g->fsm.ready)
 			vrrp_fsm_down(&g->fsm, now, why);
 	} else {
@@ -465,6 +466,9 @@ static void dispatch(unsigned what, int signal_fd)
 	case WATCH_PROBE:
 		probe_read(now);
 		break;
+	case WATCH_LOOK:
+		look_read(now);
+		break;
 	default:
 		what -= WATCH_RX;
 		io_drain(&vd.ifs[what / 2], (int)(what % 2));
@@ -534,6 +538,8 @@ static int set_up(int *ret_signal_fd)
 	if (!r)
 		r = addr_init();
 	if (!r)
+		r = look_init();
+	if (!r)
 		r = probe_init();
 	return r ? r : box_close();
 }
@@ -562,7 +568,7 @@ int main(int argc, char **argv)
 	}
 	vd.box_fresh = vd.shm->n_starts <= 1;
 	conf_restore(rtr_now_ns());
-	link_sweep();
+	look_sweep();
 	beat();
 	loop(signal_fd);
 	return 0;

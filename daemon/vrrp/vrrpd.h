@@ -7,13 +7,14 @@
  *	vrrpd_io.c     adverts in and out, announcements
  *	vrrpd_link.c   interfaces and their addresses, as the kernel tells
  *	vrrpd_addr.c   a thread that adds and removes the virtual addresses
+ *	vrrpd_look.c   a thread that asks the kernel, and opens sockets
  *	vrrpd_probe.c  whether the virtual MAC is really received
  *	vrrpd_box.c    limits, capabilities, system call filter
  *
  * Owns: everything lies in static arrays sized for VRRP_MAX_GROUPS and is locked in memory: after
- * the configuration nothing is allocated. Threads: the loop, and vrrpd_addr.c's, which waits for
- * the kernel's routing lock in its place (commits hold it for long). Failure: what the kernel
- * refuses is told to rtrd and shown; a lost rtrd changes nothing.
+ * the configuration nothing is allocated. Threads: the loop, and those of vrrpd_addr.c and
+ * vrrpd_look.c, which wait for the kernel's routing lock in its place (commits hold it for long).
+ *Failure: what the kernel refuses is told to rtrd and shown; a lost rtrd changes nothing.
  */
 #ifndef RTR_VRRPD_H
 #define RTR_VRRPD_H
@@ -27,6 +28,13 @@
 enum { V4, V6 };
 #define FAM(family) ((family) == AF_INET6 ? V6 : V4)
 
+struct link_info {
+	char name[IFNAMSIZ];
+	int ifindex; /* 0: there is none of that name */
+	unsigned flags;
+	uint8_t mac[6];
+};
+
 /* An interface that has groups. */
 struct vif {
 	char name[IFNAMSIZ];
@@ -39,7 +47,10 @@ struct vif {
 	uint64_t up_ns;           /* since when */
 	int rx[2];
 	uint64_t drained_ns[2];
-	uint16_t by_vrid[2][256]; /* group number + 1 */
+	bool asking_link, asking_local; /* a question is under way */
+	bool local_changed;             /* and its answer is older than an event */
+	bool opening[2];                /* a receiving socket */
+	uint16_t by_vrid[2][256];       /* group number + 1 */
 };
 
 /* Addresses in the kernel, as far as asked for. */
@@ -59,7 +70,7 @@ struct vg {
 	uint64_t next;
 	bool used, removing;
 	int vmac_ifindex; /* 0: does not exist (yet) */
-	bool vmac_up;
+	bool vmac_up, asking_vmac;
 
 	uint8_t mac[6]; /* of our adverts and announcements */
 	uint8_t sum;
@@ -79,6 +90,7 @@ struct vg {
 	struct owned kern;
 	uint64_t probe_at; /* next step of the test of the virtual MAC */
 	unsigned probe_round, probe_answers, probe_tries;
+	bool probe_asking; /* for a neighbour */
 	struct rtr_addr probe_target;
 };
 
@@ -109,6 +121,7 @@ enum watch {
 	WATCH_LINK,
 	WATCH_ADDR,
 	WATCH_PROBE,
+	WATCH_LOOK,
 	WATCH_RX /* + interface * 2 + family */
 };
 
@@ -157,6 +170,9 @@ void conf_notice(struct vg *g, uint64_t now, enum vrrp_notice what, uint8_t v,
 int io_init(void);
 /* Opens and closes the receiving sockets of an interface as its groups need. */
 void io_rx_update(struct vif *v);
+/* In any thread: a receiving socket, or -1. */
+int io_rx_open(int fam, int ifindex, const char name[IFNAMSIZ]);
+void io_rx_opened(struct vif *v, int fam, const struct link_info *l, int fd, uint64_t now);
 /* Reads all that has arrived. */
 void io_drain(struct vif *v, int fam);
 void io_frame_build(struct vg *g);
@@ -170,16 +186,42 @@ void io_flush(void);
 
 int link_init(void);
 void link_read(uint64_t now);
-/* Asks the kernel for what it has by that name. */
+/* Asks for the interface of that name, for the group's macvlan; at once while we start. */
 void link_query(struct vif *v);
-int link_index(const char *name, unsigned *ret_flags);
-/* The address on the interface that we speak from. */
-void link_query_local(struct vif *v);
-/* A neighbour on the interface that is likely to answer when asked for its MAC: the one after
- * `skip` others, or the last. */
-bool link_neighbour(struct vif *v, uint8_t family, unsigned skip, struct rtr_addr *ret);
+void link_query_now(struct vif *v);
+void link_query_vmac(struct vg *g);
+void link_query_vmac_now(struct vg *g);
+/* The answers. */
+void link_found(const struct link_info *l, uint64_t now);
+void link_found_local(struct vif *v, int ifindex, const struct rtr_addr found[2], uint64_t now);
+/* What the groups of an interface stand on has changed. */
+void link_each_group(struct vif *v, uint64_t now);
+
+/* ---- vrrpd_look.c ---- */
+
+int look_init(void);
+/* Questions; each is answered by a call of link_found, link_found_local, probe_neighbour,
+ * io_rx_opened from the loop. */
+void look_link(const char *name);
+void look_local(const struct vif *v);
+/* A neighbour of the group's interface that is likely to answer when asked for its MAC: the one
+ * after `skip` others, or the last. */
+void look_neighbour(const struct vg *g, unsigned skip);
+void look_open(const struct vif *v, int fam);
+void look_close(int fd);
+void look_read(uint64_t now);
+/* At once: while we start. ret_local NULL: not asked for. */
+void look_now(const char *name, struct link_info *ret, struct rtr_addr ret_local[2]);
 /* Takes away virtual addresses that no living group accounts for. */
-void link_sweep(void);
+void look_sweep(void);
+
+struct nlmsghdr;
+const struct rtattr *look_attr(const struct nlmsghdr *h, size_t hdr, unsigned short type);
+bool look_parse_link(const struct nlmsghdr *h, struct link_info *ret);
+/* usable: we may speak from it. False: no address of a family of ours. */
+bool look_parse_local(const struct nlmsghdr *h, struct rtr_addr *ret, bool *ret_usable);
+/* An address that rtr-vrrpd has put there. */
+bool look_is_ours(const struct nlmsghdr *h);
 
 /* ---- vrrpd_addr.c ---- */
 
@@ -200,6 +242,8 @@ int probe_init(void);
 void probe_start(struct vg *g, uint64_t now);
 void probe_step(struct vg *g, uint64_t now);
 void probe_read(uint64_t now);
+/* The neighbour that was asked for; family 0: there is none. */
+void probe_neighbour(struct vg *g, const struct rtr_addr *a, uint64_t now);
 
 /* ---- vrrpd_box.c ---- */
 

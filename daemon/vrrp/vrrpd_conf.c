@@ -137,10 +137,15 @@ static void join_sync(struct vg *g)
 
 static void find_vmac(struct vg *g)
 {
-	unsigned flags = 0;
-
-	g->vmac_ifindex = g->slot->conf.vmac[0] ? link_index(g->slot->conf.vmac, &flags) : 0;
-	g->vmac_up = flags & IFF_UP;
+	g->asking_vmac = false;
+	if (!g->slot->conf.vmac[0]) {
+		g->vmac_ifindex = 0;
+		g->vmac_up = false;
+	} else if (vd.restoring) {
+		link_query_vmac_now(g);
+	} else {
+		link_query_vmac(g);
+	}
 }
 
 /* The slot holds the configuration. False: no room for one more interface. */
@@ -517,7 +522,7 @@ void conf_restore(uint64_t now)
 		if (!g->used)
 			continue;
 		if (new_if[i])
-			link_query(g->vif);
+			link_query_now(g->vif);
 		else
 			io_rx_update(g->vif);
 		find_vmac(g);

@@ -244,9 +244,9 @@ static struct {
 	} control[RX_BATCH];
 } in;
 
-static int rx_open4(const struct vif *v)
+static int rx_open4(int ifindex)
 {
-	struct ip_mreqn join = { .imr_ifindex = v->ifindex };
+	struct ip_mreqn join = { .imr_ifindex = ifindex };
 	struct rtr_addr group = vrrp_group_addr(AF_INET);
 	int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, VRRP_PROTO);
 
@@ -259,11 +259,11 @@ static int rx_open4(const struct vif *v)
 	return fd;
 }
 
-static int rx_open6(const struct vif *v)
+static int rx_open6(int ifindex)
 {
 	struct rtr_addr group = vrrp_group_addr(AF_INET6);
 	struct ipv6_mreq join = { .ipv6mr_multiaddr = group.v6,
-				  .ipv6mr_interface = (unsigned)v->ifindex };
+				  .ipv6mr_interface = (unsigned)ifindex };
 	int one = 1;
 	int fd = socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, VRRP_PROTO);
 
@@ -279,33 +279,68 @@ static int rx_open6(const struct vif *v)
 	return fd;
 }
 
-void io_rx_update(struct vif *v)
+int io_rx_open(int fam, int ifindex, const char name[IFNAMSIZ])
 {
 	int one = 1, size = RX_BUFFER;
+	int fd = fam == V4 ? rx_open4(ifindex) : rx_open6(ifindex);
+	uint8_t any;
 
+	if (fd < 0)
+		return -1;
+	setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, IFNAMSIZ);
+	setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &one, sizeof(one));
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
+	/* What came before the socket was bound may be another interface's. */
+	while (recv(fd, &any, sizeof(any), MSG_DONTWAIT) >= 0)
+		;
+	return fd;
+}
+
+static bool rx_wanted(const struct vif *v, int fam)
+{
+	return v->n_family[fam] && v->ifindex && v->up;
+}
+
+static void rx_take(struct vif *v, int fam, int fd)
+{
+	if (fd < 0)
+		return; /* tried again with the next event of the interface */
+	v->rx[fam] = fd;
+	v->drained_ns[fam] = rtr_now_ns();
+	vrrpd_watch(fd, WATCH_RX + (unsigned)(v - vd.ifs) * 2 + (unsigned)fam);
+}
+
+void io_rx_opened(struct vif *v, int fam, const struct link_info *l, int fd, uint64_t now)
+{
+	v->opening[fam] = false;
+	if (v->rx[fam] < 0 && rx_wanted(v, fam) && v->ifindex == l->ifindex &&
+	    !strcmp(v->name, l->name)) {
+		rx_take(v, fam, fd);
+		link_each_group(v, now);
+		return;
+	}
+	if (fd >= 0)
+		look_close(fd);
+	io_rx_update(v);
+}
+
+void io_rx_update(struct vif *v)
+{
 	for (int fam = 0; fam < 2; fam++) {
-		bool want = v->n_family[fam] && v->ifindex && v->up;
-		int fd;
+		bool want = rx_wanted(v, fam);
 
 		if (want == (v->rx[fam] >= 0))
 			continue;
 		if (!want) {
-			close(v->rx[fam]);
+			epoll_ctl(vd.epoll_fd, EPOLL_CTL_DEL, v->rx[fam], NULL);
+			look_close(v->rx[fam]);
 			v->rx[fam] = -1;
-			continue;
+		} else if (vd.restoring) {
+			rx_take(v, fam, io_rx_open(fam, v->ifindex, v->name));
+		} else if (!v->opening[fam]) {
+			v->opening[fam] = true;
+			look_open(v, fam);
 		}
-		fd = fam == V4 ? rx_open4(v) : rx_open6(v);
-		if (fd < 0)
-			continue; /* tried again with the next event of the interface */
-		setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, v->name, sizeof(v->name));
-		setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &one, sizeof(one));
-		setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
-		/* What came before the socket was bound may be another interface's. */
-		while (recv(fd, in.data, sizeof(in.data), MSG_DONTWAIT | MSG_TRUNC) >= 0)
-			;
-		v->rx[fam] = fd;
-		v->drained_ns[fam] = rtr_now_ns();
-		vrrpd_watch(fd, WATCH_RX + (unsigned)(v - vd.ifs) * 2 + (unsigned)fam);
 	}
 }
 

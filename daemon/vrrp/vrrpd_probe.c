@@ -100,6 +100,14 @@ static void ask(const struct vg *g, const uint8_t mac[6], const struct rtr_addr 
 	io_raw(g->vif->ifindex, buf, size);
 }
 
+static void ask_both(struct vg *g, uint64_t now)
+{
+	g->probe_round++;
+	ask(g, g->mac, &g->slot->conf.addrs[0]);
+	ask(g, g->vif->mac, &g->vif->local[FAM(g->slot->conf.family)]);
+	g->probe_at = now + PROBE_GAP_NS;
+}
+
 static void try_again(struct vg *g, uint64_t now)
 {
 	g->probe_at = now + (PROBE_GAP_NS << MIN(g->probe_tries, (unsigned)PROBE_TRIES));
@@ -109,8 +117,6 @@ static void try_again(struct vg *g, uint64_t now)
 
 void probe_step(struct vg *g, uint64_t now)
 {
-	uint8_t family = g->slot->conf.family;
-
 	g->probe_at = 0;
 	if (g->fsm.state != VRRP_S_ACTIVE || !g->vmac_ifindex)
 		return;
@@ -125,15 +131,29 @@ void probe_step(struct vg *g, uint64_t now)
 		vg_usable(g, now, VRRP_R_LINK); /* the physical MAC from here on */
 		return;
 	}
-	if (!g->probe_round &&
-	    !link_neighbour(g->vif, family, g->probe_tries % PROBE_OTHERS, &g->probe_target)) {
-		try_again(g, now);
+	if (!g->probe_round) {
+		if (!g->probe_asking)
+			look_neighbour(g, g->probe_tries % PROBE_OTHERS);
+		g->probe_asking = true;
 		return;
 	}
-	g->probe_round++;
-	ask(g, g->mac, &g->slot->conf.addrs[0]);
-	ask(g, g->vif->mac, &g->vif->local[FAM(family)]);
-	g->probe_at = now + PROBE_GAP_NS;
+	ask_both(g, now);
+}
+
+void probe_neighbour(struct vg *g, const struct rtr_addr *a, uint64_t now)
+{
+	bool asking = g->used && g->probe_asking;
+
+	g->probe_asking = false;
+	if (!asking || g->fsm.state != VRRP_S_ACTIVE || !g->vmac_ifindex || g->probe_at)
+		return;
+	if (a->family != g->slot->conf.family) {
+		try_again(g, now);
+	} else {
+		g->probe_target = *a;
+		ask_both(g, now);
+	}
+	vg_schedule(g);
 }
 
 static void answered(struct vg *g, const uint8_t *to, uint64_t now)

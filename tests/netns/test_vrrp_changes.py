@@ -205,7 +205,7 @@ def test_each_thread_is_locked_in(topo):
     configure(topo.r1, topo, group_lines(100, 100))
     wait_state(topo.r1, "MASTER")
     tasks = f"/proc/{vrrp.vrrpd_pid(topo.r1)}/task"
-    assert len(os.listdir(tasks)) == 2
+    assert len(os.listdir(tasks)) == 3
     for task in os.listdir(tasks):
         with open(f"{tasks}/{task}/status") as f:
             status = dict(line.rstrip("\n").split(":\t", 1) for line in f)

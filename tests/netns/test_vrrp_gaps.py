@@ -14,6 +14,7 @@ import time
 import pytest
 
 import vrrp
+from router import program
 from topo import wait_for
 from vrrp import configure, group, group_lines, wait_state
 
@@ -66,14 +67,38 @@ class Watch:
         return {k: max((b - a) / 1e6 for a, b in zip(t, t[1:])) for k, t in times.items()}, len(times["a"])
 
 
-ROUTES = 10000 if os.environ.get("RTR_TEST_LONG") else 1000
+N = 10000 if os.environ.get("RTR_TEST_LONG") else 1000
+
+
+def paste(r1, lines):
+    """One transaction, as `rtrctl < file`."""
+    subprocess.run([program("rtrctl"), "-N", r1.instance], input="\n".join(["configure terminal", *lines, "end"]), text=True,
+                   stdout=subprocess.DEVNULL, check=True, timeout=150)
 
 
 def commit_routes(r1):
     end = time.monotonic() + 1.5
     while time.monotonic() < end:
-        r1.cli("configure candidate", *(f"ip route 10.{100 + k // 250}.{k % 250}.0/24 10.0.1.3" for k in range(ROUTES)),
-               "commit", "no ip route", "commit", "end", check=False)
+        paste(r1, [f"ip route 10.{100 + k // 250}.{k % 250}.0/24 10.0.1.3" for k in range(N)])
+        paste(r1, ["no ip route"])
+
+
+def commit_rules(r1):
+    end = time.monotonic() + 1.5
+    while time.monotonic() < end:
+        paste(r1, ["ip access-list extended BIG",
+                   *(f"permit udp host 10.{k // 250}.{k % 250}.1 any eq {k + 1}" for k in range(N)), "permit ip any any",
+                   "interface eth0", "ip access-group BIG in"])
+        paste(r1, ["interface eth0", "no ip access-group BIG in", "no ip access-list extended BIG"])
+
+
+def upgrade(r1):
+    end = time.monotonic() + 1.5
+    while time.monotonic() < end:
+        worker = r1.daemon_pid()
+        r1.proc.send_signal(signal.SIGUSR2)
+        wait_for(lambda w=worker: r1.daemon_pid() not in (w, r1.proc.pid), 10, "a new rtrd")
+        wait_for(lambda: r1.json("show vrrp process")["running"], 10, "its line to rtr-vrrpd")
 
 
 def kill_rtrd(r1):
@@ -104,10 +129,10 @@ def cpu_hog(r1):
 
 
 @pytest.mark.seconds(600 if os.environ.get("RTR_TEST_LONG") else 60)
-@pytest.mark.parametrize("load", [commit_routes, kill_rtrd, cli_flood, cpu_hog], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("load", [commit_routes, commit_rules, kill_rtrd, upgrade, cli_flood, cpu_hog], ids=lambda f: f.__name__)
 def test_adverts_keep_their_time(routers, load):
     topo = routers(vrrp.ends("r1", "peer"))
-    configure(topo.r1, topo, group_lines(100, MS))
+    configure(topo.r1, topo, group_lines(100, MS, extra=["mac-address physical"]))
     wait_state(topo.r1, "MASTER")
     transitions = group(topo.r1)["counters"]["transitions"]
     for _ in range(4):
