@@ -169,24 +169,6 @@ static void settle(struct lb_boxes *b, struct lb_boxes *cut, const struct lb_box
 	free(both.v);
 }
 
-/* ---- ranks ---- */
-
-/* The lowest rank of `ranks` above `rank` begins somewhere in (highest one below, rank + 1]: the
- * number there with the most zeros at its end, because a range from it splits into the fewest
- * aligned parts in the kernel. */
-static uint32_t rank_from(const struct lb_boxes *ranks, uint32_t rank)
-{
-	size_t lo = rank ? lb_first_after(ranks, rank - 1) : 0;
-	uint32_t below, top = rank + 1;
-
-	if (lo == 0)
-		return 0;
-	below = ranks->v[lo - 1].rank;
-	while ((top & (top - 1)) > below)
-		top &= top - 1;
-	return top;
-}
-
 /* ---- blocks ---- */
 
 bool lb_empty(const struct lb_tables *t)
@@ -229,9 +211,8 @@ static void block_drop(struct lb_block *b)
 		lb_tree_drop(&t->late);
 		lb_tree_drop(&t->c);
 		free(t->b.box);
-		free(t->ca.box);
 		free(t->cb.box);
-		t->b = t->ca = t->cb = (struct lb_set){ 0 };
+		t->b = t->cb = (struct lb_set){ 0 };
 	}
 }
 
@@ -259,17 +240,30 @@ static enum lb_field pick_lead(const struct lb_boxes *all, uint8_t family)
 	return src > 2 * dst && 4 * src > all->n ? LB_SRC : LB_DST;
 }
 
-static struct lb_set ranked(struct lb_boxes *b, const struct lb_boxes *over, uint8_t family)
+/* B beside A, and what of C comes before that. */
+static bool near_build(struct lb_tables *t, const struct lb_boxes *early, const struct lb_boxes *c,
+		       uint8_t family)
 {
-	for (size_t i = 0; i < b->n; i++)
-		b->v[i].from = rank_from(over, b->v[i].rank);
-	return lb_set_of(b, family);
+	struct lb_boxes b = { 0 }, cb = { 0 }, before = { 0 }, clips = { 0 };
+	struct lb_boxes ranks = lb_tree_ranks(&t->a);
+	bool fits = lb_disjoint(early, &b, max_boxes(early));
+
+	lb_find_early(&b, c, &clips, &before);
+	fits = lb_disjoint(&before, &cb, max_boxes(&before)) && fits;
+	lb_set_froms(&b, &ranks);
+	lb_set_froms(&cb, &b);
+	t->b = lb_set_of(&b, family);
+	t->cb = lb_set_of(&cb, family);
+	free(ranks.v);
+	free(before.v);
+	free(clips.v);
+	return fits;
 }
 
 static bool tables_build(struct lb_tables *t, const struct lb_boxes *all, uint8_t family)
 {
 	/* A, B, C; of B and C what comes before A (1, 2) and of C what comes before B (0). */
-	struct lb_boxes in[3] = { 0 }, early[3] = { 0 }, b = { 0 }, ca = { 0 }, cb = { 0 }, ranks;
+	struct lb_boxes in[3] = { 0 }, early[3] = { 0 }, b = { 0 };
 	enum lb_field other;
 	bool fits;
 
@@ -284,29 +278,23 @@ static bool tables_build(struct lb_tables *t, const struct lb_boxes *all, uint8_
 			x);
 	}
 	fits = lb_disjoint(&in[1], &b, max_boxes(&in[1]));
-	lb_tree_build(&t->a, &in[0], family, 0);
-	lb_tree_build(&t->c, &in[2], family, 1);
+	lb_tree_build(&t->a, &in[0], NULL, family, 0);
 	if (fits) {
 		/* C into B, then B (with what came into it) and C into A. */
 		settle(&in[1], &b, &in[2], &early[0]);
 		lb_tree_settle(&t->a, &in[1], family, &early[1]);
 		lb_tree_settle(&t->a, &in[2], family, &early[2]);
 	}
-	fits = lb_disjoint(&early[0], &cb, max_boxes(&early[0])) && fits;
-	fits = lb_disjoint(&early[2], &ca, max_boxes(&early[2])) && fits;
-	ranks = lb_tree_ranks(&t->a);
+	lb_tree_build(&t->late, &b, &early[0], family, 0);
+	lb_tree_build(&t->c, &in[2], NULL, family, 1);
 	fits = lb_tree_finish(&t->a, family, 0, max_boxes(&in[0])) && fits;
+	fits = lb_tree_finish(&t->late, family, 0, max_boxes(&b)) && fits;
 	fits = lb_tree_finish(&t->c, family, 1, max_boxes(&in[2])) && fits;
-	lb_tree_build(&t->late, &b, family, 1);
-	fits = lb_tree_finish(&t->late, family, 1, SIZE_MAX) && fits;
-	t->ca = ranked(&ca, &ranks, family);
-	t->cb = ranked(&cb, &b, family);
-	if (early[1].n) {
-		t->b = ranked(&b, &ranks, family);
-		b.v = NULL;
-	}
+	fits = lb_tree_beside(&t->a, &early[2], family, max_boxes(&in[0])) && fits;
+	fits = lb_tree_beside(&t->late, &early[0], family, max_boxes(&b)) && fits;
+	if (early[1].n)
+		fits = near_build(t, &early[1], &in[2], family) && fits;
 	free(b.v);
-	free(ranks.v);
 	for (int i = 0; i < 3; i++) {
 		free(in[i].v);
 		free(early[i].v);

@@ -68,7 +68,8 @@ struct lb_box {
 	lb_num lo[LB_FIELDS], hi[LB_FIELDS];
 	uint32_t rule; /* index in the list */
 	uint32_t rank; /* of the rule; ascending */
-	uint32_t from; /* B, CA, CB: matches when the rank found is at least this */
+	uint32_t from; /* beside others: matches when the rank found is at least this */
+	bool guide;    /* while a table is cut: not one of its boxes */
 };
 
 struct lb_set {
@@ -80,7 +81,7 @@ struct lb_set {
 
 struct lb_node {
 	bool leaf;
-	struct lb_set set; /* leaf */
+	struct lb_set set, beside; /* leaf; what of C is beside it */
 	/* Cut by `field`: part i takes values from from[i] to the next one; from[0] is 0. */
 	enum lb_field field;
 	size_t n;
@@ -91,7 +92,7 @@ struct lb_node {
 struct lb_tables {
 	enum lb_field lead; /* LB_DST, LB_SRC */
 	struct lb_node a, late, c;
-	struct lb_set b, ca, cb; /* b: of late, when it is beside A */
+	struct lb_set b, cb; /* of late and C, beside A */
 };
 
 struct lb_block {

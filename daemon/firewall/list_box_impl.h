@@ -33,11 +33,15 @@ bool lb_find_early(const struct lb_boxes *b, const struct lb_boxes *c, struct lb
 /* The first box of a higher rank. */
 size_t lb_first_after(const struct lb_boxes *b, uint32_t rank);
 
+/* Sets `from` of those beside boxes that are in the order of their ranks. */
+void lb_set_froms(struct lb_boxes *b, const struct lb_boxes *over);
+
 /* ---- list_tree.c ---- */
 
 /* Cuts boxes, in the order of their ranks and not yet disjoint, into parts; `depth`: cuts that it
- * is behind. */
-void lb_tree_build(struct lb_node *node, const struct lb_boxes *b, uint8_t family, unsigned depth);
+ * is behind. The cuts shall tell `guides` (NULL) apart, too. */
+void lb_tree_build(struct lb_node *node, const struct lb_boxes *b, const struct lb_boxes *guides,
+		   uint8_t family, unsigned depth);
 /* Clips those of c that come before boxes of the tree into its parts, when that makes few boxes
  * more: then ret_early is empty, else it is them. */
 void lb_tree_settle(struct lb_node *node, const struct lb_boxes *c, uint8_t family,
@@ -45,6 +49,9 @@ void lb_tree_settle(struct lb_node *node, const struct lb_boxes *c, uint8_t fami
 /* Makes each part disjoint, and cuts those that are still large once more; depth as above. False:
  * more than max boxes. */
 bool lb_tree_finish(struct lb_node *node, uint8_t family, unsigned depth, size_t max);
+/* What of c comes before boxes of a part, beside that part. After lb_tree_finish. False: more than
+ * max boxes. */
+bool lb_tree_beside(struct lb_node *node, const struct lb_boxes *c, uint8_t family, size_t max);
 /* Ranks in it, ascending, as boxes of which nothing else is set. The caller frees. */
 struct lb_boxes lb_tree_ranks(const struct lb_node *node);
 void lb_tree_drop(struct lb_node *node);

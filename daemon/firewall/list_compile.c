@@ -204,12 +204,12 @@ static enum lb_field other_of(const struct lb_tables *t)
 	return t->lead == LB_DST ? LB_SRC : LB_DST;
 }
 
-/* B, and early ones of C, have a field for a rank; in B the other address leads. */
+/* What is beside others has a field for a rank; in B the other address leads. */
 static struct layout layout_at(const struct lc_list *l, const struct place *p)
 {
 	enum lb_field lead = tables_of(l, p)->lead;
-	bool b = is_place(p, "B"), late = is_place(p, "L");
-	bool ranked = b || is_place(p, "CA") || is_place(p, "CB");
+	bool b = is_place(p, "B"), late = is_place(p, "L") || is_place(p, "XL");
+	bool ranked = b || is_place(p, "CB") || p->path[0] == 'X';
 
 	if (b || late)
 		lead = other_of(tables_of(l, p));
@@ -294,12 +294,24 @@ static struct place part_at(const struct place *p, lb_num from)
 	return q;
 }
 
+/* What is beside a part. */
+static struct place beside_of(const struct place *p, const struct lb_node *leaf)
+{
+	struct place q = *p;
+
+	snprintf(q.path, sizeof(q.path), "X%.*s", (int)sizeof(p->path) - 2, p->path);
+	q.set = &leaf->beside;
+	return q;
+}
+
 static void add_tree(struct lc_list *l, const struct place *p, const struct lb_node *node)
 {
 	struct place q = *p;
 
 	if (node->leaf) {
 		q.set = &node->set;
+		add_table(l, &q);
+		q = beside_of(p, node);
 		add_table(l, &q);
 		return;
 	}
@@ -431,7 +443,7 @@ static struct nft_rule *probe(const struct lc_list *l, const struct use *u,
 	return r;
 }
 
-/* A part and what of C is beside it. */
+/* A part and what is beside it. */
 static void alone(const struct lc_list *l, const struct use *u, struct nft_chain *c,
 		  const struct place *p, const struct place *beside, bool far)
 {
@@ -440,43 +452,34 @@ static void alone(const struct lc_list *l, const struct use *u, struct nft_chain
 	nft_chain_add(c, probe(l, u, (const struct place *[]){ p, NULL }, far));
 }
 
-/* What a part of A, late B or C adds to a chain: see list_box.h. Few packets are near a box of B,
- * and to find that out costs less than B does. */
+/* What a part adds to a chain: see list_box.h. Few packets are near a box of B, and to find that
+ * out costs less than B does. */
 static void leaf_rules(const struct lc_list *l, const struct use *u, struct nft_chain *c,
-		       const struct place *p, const char *next)
+		       const struct place *at, const struct lb_node *leaf, const char *next)
 {
-	static const struct lb_set none;
-	const struct lb_tables *t = tables_of(l, p);
-	struct place b = { p->block, p->class, &t->b, "B" };
-	struct place ca = { p->block, p->class, &t->ca, "CA" };
-	struct place cb = { p->block, p->class, &t->cb, "CB" };
+	struct place p = *at, beside = beside_of(at, leaf);
+	const struct lb_tables *t = tables_of(l, at);
+	struct place b = { p.block, p.class, &t->b, "B" };
+	struct place cb = { p.block, p.class, &t->cb, "CB" };
 	struct nft_rule *r;
 
-	if (!p->set->n)
+	p.set = &leaf->set;
+	if (!p.set->n)
 		return;
-	if (is_place(p, "L")) {
-		alone(l, u, c, p, &cb, false);
-		return;
-	}
-	if (!is_place(p, "A")) {
-		ca.set = &none;
-		alone(l, u, c, p, &ca, false);
-		return;
-	}
-	if (t->b.n) {
-		alone(l, u, c, p, &ca, true);
+	if (is_place(&p, "A") && t->b.n) {
+		alone(l, u, c, &p, &beside, true);
 		if (next) {
 			r = new_rule(l);
-			not_near(r, l, p);
+			not_near(r, l, &p);
 			nft_goto(r, next);
 			nft_chain_add(c, r);
 		}
 		if (t->cb.n)
-			nft_chain_add(c, probe(l, u, (const struct place *[]){ p, &b, &cb, NULL },
+			nft_chain_add(c, probe(l, u, (const struct place *[]){ &p, &b, &cb, NULL },
 					       false));
-		nft_chain_add(c, probe(l, u, (const struct place *[]){ p, &b, NULL }, false));
+		nft_chain_add(c, probe(l, u, (const struct place *[]){ &p, &b, NULL }, false));
 	}
-	alone(l, u, c, p, &ca, false);
+	alone(l, u, c, &p, &beside, false);
 }
 
 static void hold_chain(struct use *u, struct nft_chain *c)
@@ -548,15 +551,10 @@ static void cut_rules(const struct lc_list *l, struct use *u, struct nft_chain *
 static void tree_rules(const struct lc_list *l, struct use *u, struct nft_chain *c,
 		       const struct place *p, const struct lb_node *node, const char *next)
 {
-	struct place leaf;
-
-	if (!node->leaf) {
+	if (node->leaf)
+		leaf_rules(l, u, c, p, node, next);
+	else
 		cut_rules(l, u, c, p, node, next);
-		return;
-	}
-	leaf = *p;
-	leaf.set = &node->set;
-	leaf_rules(l, u, c, &leaf, next);
 }
 
 static struct nft_chain *new_chain(const struct lc_list *l, const char *name)
@@ -853,7 +851,6 @@ struct lc_list *lc_compile(const struct pol_list *list, const char *key)
 			if (t->b.n)
 				add_near(l, &(struct place){ b, c, NULL, "N" });
 			add_tree(l, &(struct place){ b, c, NULL, "L" }, &t->late);
-			add_table(l, &(struct place){ b, c, &t->ca, "CA" });
 			add_table(l, &(struct place){ b, c, &t->cb, "CB" });
 			add_tree(l, &(struct place){ b, c, NULL, "C" }, &t->c);
 		}

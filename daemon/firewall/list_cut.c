@@ -329,3 +329,25 @@ bool lb_find_early(const struct lb_boxes *b, const struct lb_boxes *c, struct lb
 	free(f.v);
 	return fits;
 }
+
+/* The lowest rank of `ranks` above `rank` begins somewhere in (highest one below, rank + 1]: the
+ * number there with the most zeros at its end, because a range from it splits into the fewest
+ * aligned parts in the kernel. */
+static uint32_t rank_from(const struct lb_boxes *ranks, uint32_t rank)
+{
+	size_t lo = rank ? lb_first_after(ranks, rank - 1) : 0;
+	uint32_t below, top = rank + 1;
+
+	if (lo == 0)
+		return 0;
+	below = ranks->v[lo - 1].rank;
+	while ((top & (top - 1)) > below)
+		top &= top - 1;
+	return top;
+}
+
+void lb_set_froms(struct lb_boxes *b, const struct lb_boxes *over)
+{
+	for (size_t i = 0; i < b->n; i++)
+		b->v[i].from = rank_from(over, b->v[i].rank);
+}

@@ -3,6 +3,7 @@
 #include "hash.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* Cuts of a table; after that a part is as large as it is. The kernel follows 16 chains at most,
  * so late B and C have one less. */
@@ -130,12 +131,31 @@ static void tree_cut(struct lb_node *node, const struct lb_boxes *b, uint8_t fam
 	free(set.box);
 }
 
-void lb_tree_build(struct lb_node *node, const struct lb_boxes *b, uint8_t family, unsigned depth)
+static void drop_guides(struct lb_node *node)
 {
-	struct lb_boxes copy = { 0 };
+	size_t n = 0;
 
-	lb_push_all(&copy, b);
-	tree_cut(node, &copy, family, depth);
+	for (size_t i = 0; node->leaf && i < node->set.n; i++)
+		if (!node->set.box[i].guide)
+			node->set.box[n++] = node->set.box[i];
+	node->set.n = n;
+	for (size_t i = 0; !node->leaf && i < node->n; i++)
+		drop_guides(&node->part[i]);
+}
+
+void lb_tree_build(struct lb_node *node, const struct lb_boxes *b, const struct lb_boxes *guides,
+		   uint8_t family, unsigned depth)
+{
+	struct lb_boxes all = { 0 };
+
+	lb_push_all(&all, b);
+	for (size_t i = 0; guides && i < guides->n; i++) {
+		lb_push(&all, &guides->v[i]);
+		all.v[all.n - 1].guide = true;
+	}
+	tree_cut(node, &all, family, depth);
+	if (guides)
+		drop_guides(node);
 }
 
 void lb_tree_drop(struct lb_node *node)
@@ -143,6 +163,7 @@ void lb_tree_drop(struct lb_node *node)
 	for (size_t i = 0; !node->leaf && i < node->n; i++)
 		lb_tree_drop(&node->part[i]);
 	free(node->set.box);
+	free(node->beside.box);
 	free(node->from);
 	free(node->part);
 	*node = (struct lb_node){ .leaf = true };
@@ -324,6 +345,32 @@ bool lb_tree_finish(struct lb_node *node, uint8_t family, unsigned depth, size_t
 	}
 	free(p.v);
 	tree_sets(node, family);
+	return fits;
+}
+
+bool lb_tree_beside(struct lb_node *node, const struct lb_boxes *c, uint8_t family, size_t max)
+{
+	struct parts p = parts_of(node, family, 0);
+	bool *is_early = xcalloc(c->n + 1, sizeof(*is_early));
+	bool fits = true;
+
+	for (size_t i = 0; c->n && i < p.n; i++) {
+		struct lb_boxes early = { 0 }, out = { 0 }, over = part_boxes(&p.v[i]);
+
+		memset(is_early, 0, c->n * sizeof(*is_early));
+		part_early(&p.v[i], c, &out, 0, is_early);
+		out.n = 0;
+		for (size_t k = 0; k < c->n; k++)
+			if (is_early[k])
+				lb_push(&early, &c->v[k]);
+		fits = fits && part_disjoint(&p.v[i], &early, &out, max);
+		max -= MIN(max, out.n);
+		lb_set_froms(&out, &over);
+		p.v[i].leaf->beside = lb_set_of(&out, family);
+		free(early.v);
+	}
+	free(is_early);
+	free(p.v);
 	return fits;
 }
 

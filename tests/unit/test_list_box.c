@@ -23,7 +23,7 @@ static const struct lb_box *set_find(const struct lb_set *s, const lb_num key[LB
 	return NULL;
 }
 
-static const struct lb_box *tree_find(const struct lb_node *n, const lb_num key[LB_FIELDS])
+static const struct lb_node *leaf_of(const struct lb_node *n, const lb_num key[LB_FIELDS])
 {
 	while (!n->leaf) {
 		size_t i = n->n - 1;
@@ -32,7 +32,15 @@ static const struct lb_box *tree_find(const struct lb_node *n, const lb_num key[
 			i--;
 		n = &n->part[i];
 	}
-	return set_find(&n->set, key, 0);
+	return n;
+}
+
+static const struct lb_box *tree_find(const struct lb_node *n, const lb_num key[LB_FIELDS])
+{
+	const struct lb_node *leaf = leaf_of(n, key);
+	const struct lb_box *x = set_find(&leaf->set, key, 0);
+
+	return x ? set_find(&leaf->beside, key, x->rank) ?: x : NULL;
 }
 
 static const struct pol_rule *block_match(const struct lb_block *b, const struct pol_list *l,
@@ -41,7 +49,7 @@ static const struct pol_rule *block_match(const struct lb_block *b, const struct
 	enum lb_class class = lb_class_of(pkt->family, pkt->proto);
 	lb_num key[LB_FIELDS] = { lb_addr(&pkt->dst), lb_addr(&pkt->src), pkt->sport, pkt->dport };
 	const struct lb_tables *t = &b->class[class];
-	const struct lb_box *a, *x;
+	const struct lb_box *a, *x = NULL;
 
 	if (class == LB_ICMP) {
 		key[LB_P0] = (lb_num)(pkt->icmp_type << 8 | pkt->icmp_code);
@@ -50,15 +58,16 @@ static const struct pol_rule *block_match(const struct lb_block *b, const struct
 		key[LB_P0] = pkt->proto;
 		key[LB_P1] = 0;
 	}
-	a = tree_find(&t->a, key);
-	if (a) {
-		x = set_find(&t->b, key, a->rank);
-		x = x ? set_find(&t->cb, key, x->rank) ?: x : set_find(&t->ca, key, a->rank) ?: a;
-	} else if ((x = tree_find(&t->late, key))) {
+	/* Beside a part of A is only C: B is asked with the rank that the part has. */
+	a = set_find(&leaf_of(&t->a, key)->set, key, 0);
+	if (a && (x = set_find(&t->b, key, a->rank)))
 		x = set_find(&t->cb, key, x->rank) ?: x;
-	} else {
+	if (!x)
+		x = tree_find(&t->a, key);
+	if (!x)
+		x = tree_find(&t->late, key);
+	if (!x)
 		x = tree_find(&t->c, key);
-	}
 	return x ? l->rules[x->rule] : NULL;
 }
 
@@ -99,6 +108,7 @@ static void assert_tree(const struct lb_node *n)
 {
 	if (n->leaf) {
 		assert_disjoint(&n->set);
+		assert_disjoint(&n->beside);
 		return;
 	}
 	ck_assert(n->from[0] == 0);
@@ -121,7 +131,6 @@ static void check_list(struct arena *a, uint8_t family, unsigned packets)
 			assert_tree(&p->blocks[i].class[c].c);
 			assert_tree(&p->blocks[i].class[c].late);
 			assert_disjoint(&p->blocks[i].class[c].b);
-			assert_disjoint(&p->blocks[i].class[c].ca);
 			assert_disjoint(&p->blocks[i].class[c].cb);
 		}
 	}
