@@ -279,6 +279,7 @@ static bool tables_build(struct lb_tables *t, const struct lb_boxes *all, uint8_
 	}
 	fits = lb_disjoint(&in[1], &b, max_boxes(&in[1]));
 	lb_tree_build(&t->a, &in[0], NULL, family, 0);
+	fits = lb_tree_disjoint(&t->a, family, max_boxes(&in[0])) && fits;
 	if (fits) {
 		/* C into B, then B (with what came into it) and C into A. */
 		settle(&in[1], &b, &in[2], &early[0]);
@@ -287,9 +288,10 @@ static bool tables_build(struct lb_tables *t, const struct lb_boxes *all, uint8_
 	}
 	lb_tree_build(&t->late, &b, &early[0], family, 0);
 	lb_tree_build(&t->c, &in[2], NULL, family, 1);
-	fits = lb_tree_finish(&t->a, family, 0, max_boxes(&in[0])) && fits;
-	fits = lb_tree_finish(&t->late, family, 0, max_boxes(&b)) && fits;
-	fits = lb_tree_finish(&t->c, family, 1, max_boxes(&in[2])) && fits;
+	fits = lb_tree_disjoint(&t->c, family, max_boxes(&in[2])) && fits;
+	lb_tree_finish(&t->a, family, 0);
+	lb_tree_finish(&t->late, family, 0);
+	lb_tree_finish(&t->c, family, 1);
 	fits = lb_tree_beside(&t->a, &early[2], family, max_boxes(&in[0])) && fits;
 	fits = lb_tree_beside(&t->late, &early[0], family, max_boxes(&b)) && fits;
 	if (early[1].n)

@@ -42,13 +42,14 @@ void lb_set_froms(struct lb_boxes *b, const struct lb_boxes *over);
  * is behind. The cuts shall tell `guides` (NULL) apart, too. */
 void lb_tree_build(struct lb_node *node, const struct lb_boxes *b, const struct lb_boxes *guides,
 		   uint8_t family, unsigned depth);
-/* Clips those of c that come before boxes of the tree into its parts, when that makes few boxes
- * more: then ret_early is empty, else it is them. */
+/* Makes each part disjoint. False: more than max boxes. */
+bool lb_tree_disjoint(struct lb_node *node, uint8_t family, size_t max);
+/* Clips those of c that come before boxes of the tree into its disjoint parts, when that makes few
+ * boxes more: then ret_early is empty, else it is them. */
 void lb_tree_settle(struct lb_node *node, const struct lb_boxes *c, uint8_t family,
 		    struct lb_boxes *ret_early);
-/* Makes each part disjoint, and cuts those that are still large once more; depth as above. False:
- * more than max boxes. */
-bool lb_tree_finish(struct lb_node *node, uint8_t family, unsigned depth, size_t max);
+/* Cuts parts that are still large once more; depth as above. */
+void lb_tree_finish(struct lb_node *node, uint8_t family, unsigned depth);
 /* What of c comes before boxes of a part, beside that part. After lb_tree_finish. False: more than
  * max boxes. */
 bool lb_tree_beside(struct lb_node *node, const struct lb_boxes *c, uint8_t family, size_t max);

@@ -255,9 +255,10 @@ bool lb_disjoint(const struct lb_boxes *in, struct lb_boxes *out, size_t max)
 	for (size_t i = 0; i < in->n && fits; i++) {
 		find_before(in, &ix, i, &f);
 		if (f.n)
-			fits = cut_all(out, &in->v[i], in, &f, max) && out->n <= max;
+			fits = cut_all(out, &in->v[i], in, &f, max);
 		else
 			lb_push(out, &in->v[i]);
+		fits = fits && out->n <= max;
 	}
 	index_drop(&ix);
 	free(f.v);

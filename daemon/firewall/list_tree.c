@@ -253,44 +253,36 @@ static bool part_disjoint(const struct part *p, const struct lb_boxes *in, struc
 	return fits;
 }
 
-static size_t disjoint_size(const struct part *p, const struct lb_boxes *in, size_t max)
-{
-	struct lb_boxes out = { 0 };
-	bool fits = part_disjoint(p, in, &out, max);
-
-	free(out.v);
-	return fits ? out.n : max + 1;
-}
-
-/* The parts with their clips, when they are not many more boxes for it. */
+/* The parts, which are disjoint, with their clips, when they are not many more boxes for it. */
 static bool take_clips(struct parts *p, const struct lb_boxes *clips, size_t max)
 {
-	struct lb_boxes *both = xcalloc(p->n, sizeof(*both));
-	size_t before = 0, after = 0;
+	struct lb_boxes *mixed = xcalloc(p->n, sizeof(*mixed));
+	bool fits = true;
 
-	for (size_t i = 0; i < p->n; i++) {
-		struct lb_boxes in = part_boxes(&p->v[i]);
+	for (size_t i = 0; i < p->n && fits; i++) {
+		struct lb_boxes both = { 0 }, in = part_boxes(&p->v[i]);
 
 		if (!clips[i].n)
 			continue;
-		lb_push_all(&both[i], &in);
-		lb_push_all(&both[i], &clips[i]);
-		lb_sort_by_rank(&both[i]);
-		before += disjoint_size(&p->v[i], &in, max);
-		after += disjoint_size(&p->v[i], &both[i], max);
+		lb_push_all(&both, &in);
+		lb_push_all(&both, &clips[i]);
+		lb_sort_by_rank(&both);
+		fits = part_disjoint(&p->v[i], &both, &mixed[i], in.n + max);
+		max -= MIN(max, mixed[i].n - MIN(in.n, mixed[i].n));
+		free(both.v);
 	}
 	for (size_t i = 0; i < p->n; i++) {
 		struct lb_set *s = &p->v[i].leaf->set;
 
-		if (clips[i].n && after <= before + max / 4 + LB_LEAF) {
+		if (fits && clips[i].n) {
 			free(s->box);
-			*s = (struct lb_set){ .n = both[i].n, .box = both[i].v };
+			*s = (struct lb_set){ .n = mixed[i].n, .box = mixed[i].v };
 		} else {
-			free(both[i].v);
+			free(mixed[i].v);
 		}
 	}
-	free(both);
-	return after <= before + max / 4 + LB_LEAF;
+	free(mixed);
+	return fits;
 }
 
 void lb_tree_settle(struct lb_node *node, const struct lb_boxes *c, uint8_t family,
@@ -311,7 +303,7 @@ void lb_tree_settle(struct lb_node *node, const struct lb_boxes *c, uint8_t fami
 	for (size_t i = 0; i < c->n; i++)
 		if (is_early[i])
 			lb_push(ret_early, &c->v[i]);
-	if (ret_early->n && n_clips <= room && take_clips(&p, clips, n))
+	if (ret_early->n && n_clips <= room && take_clips(&p, clips, n / 4 + LB_LEAF))
 		ret_early->n = 0;
 	for (size_t i = 0; i < p.n; i++)
 		free(clips[i].v);
@@ -330,9 +322,9 @@ static void tree_sets(struct lb_node *node, uint8_t family)
 		tree_sets(&node->part[i], family);
 }
 
-bool lb_tree_finish(struct lb_node *node, uint8_t family, unsigned depth, size_t max)
+bool lb_tree_disjoint(struct lb_node *node, uint8_t family, size_t max)
 {
-	struct parts p = parts_of(node, family, depth);
+	struct parts p = parts_of(node, family, 0);
 	bool fits = true;
 
 	for (size_t i = 0; i < p.n; i++) {
@@ -341,11 +333,23 @@ bool lb_tree_finish(struct lb_node *node, uint8_t family, unsigned depth, size_t
 		fits = fits && part_disjoint(&p.v[i], &in, &out, max);
 		max -= MIN(max, out.n);
 		free(in.v);
-		tree_cut(p.v[i].leaf, &out, family, p.v[i].depth);
+		p.v[i].leaf->set = (struct lb_set){ .n = out.n, .box = out.v };
+	}
+	free(p.v);
+	return fits;
+}
+
+void lb_tree_finish(struct lb_node *node, uint8_t family, unsigned depth)
+{
+	struct parts p = parts_of(node, family, depth);
+
+	for (size_t i = 0; i < p.n; i++) {
+		struct lb_boxes b = part_boxes(&p.v[i]);
+
+		tree_cut(p.v[i].leaf, &b, family, p.v[i].depth);
 	}
 	free(p.v);
 	tree_sets(node, family);
-	return fits;
 }
 
 bool lb_tree_beside(struct lb_node *node, const struct lb_boxes *c, uint8_t family, size_t max)
