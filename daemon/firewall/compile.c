@@ -190,15 +190,19 @@ void fwc_accept_known(struct fwc *f, struct nft_chain *c, const char *again)
 static struct cached *cache_get(const struct pol_list *l)
 {
 	char key[FWC_NAME], part[FWC_PART];
+	struct lc_list *before = NULL;
 
 	for (size_t i = 0; i < k.n; i++) {
 		if (k.v[i].list == l)
 			return &k.v[i];
+		if (!k.v[i].used && k.v[i].list->family == l->family &&
+		    !strcmp(k.v[i].list->name, l->name))
+			before = k.v[i].lc;
 	}
 	snprintf(key, sizeof(key), "acl%d.%s", l->family == AF_INET6 ? 6 : 4,
 		 fwc_part(l->name, part));
 	k.v = xrealloc(k.v, (k.n + 1) * sizeof(*k.v));
-	k.v[k.n++] = (struct cached){ .list = pol_list_ref(l), .lc = lc_compile(l, key) };
+	k.v[k.n++] = (struct cached){ .list = pol_list_ref(l), .lc = lc_compile(l, key, before) };
 	return &k.v[k.n - 1];
 }
 

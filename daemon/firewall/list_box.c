@@ -102,7 +102,7 @@ static void push_ports(struct lb_boxes *out, struct lb_box *x, const struct pol_
 	}
 }
 
-static bool specific(const struct lb_box *x, enum lb_field f, uint8_t family)
+bool lb_specific(const struct lb_box *x, enum lb_field f, uint8_t family)
 {
 	return x->hi[f] - x->lo[f] <= lb_max(family, f) >> LB_SPECIFIC_BITS;
 }
@@ -114,10 +114,10 @@ static void box_range(struct lb_box *x, enum lb_field f, const struct pol_addrs 
 	x->hi[f] = set ? lb_addr(&set->r[i].hi) : lb_max(family, f);
 }
 
-static void line_boxes(const struct pol_rule *r, uint32_t rule, uint32_t rank, enum lb_class class,
-		       struct lb_boxes *out)
+void lb_line_boxes(const struct pol_rule *r, uint32_t rank, enum lb_class class,
+		   struct lb_boxes *out)
 {
-	struct lb_box x = { .rule = rule, .rank = rank };
+	struct lb_box x = { .line = r, .rank = rank };
 
 	for (size_t d = 0; d < (r->dst ? r->dst->n : 1); d++) {
 		box_range(&x, LB_DST, r->dst, d, r->family);
@@ -212,12 +212,16 @@ static void block_drop(struct lb_block *b)
 		lb_tree_drop(&t->c);
 		free(t->b.box);
 		free(t->cb.box);
-		t->b = t->cb = (struct lb_set){ 0 };
+		free(t->in_b.box);
+		free(t->in_c.box);
+		free(t->early_b.box);
+		free(t->early_c.box);
+		t->b = t->cb = t->in_b = t->in_c = t->early_b = t->early_c = (struct lb_set){ 0 };
 	}
 }
 
 /* Sequence numbers are ranks: they stay when a line is put between two others. */
-static bool seq_ascends(const struct pol_list *l)
+bool lb_by_seq(const struct pol_list *l)
 {
 	for (size_t i = 1; i < l->n; i++)
 		if (l->rules[i]->seq <= l->rules[i - 1]->seq)
@@ -230,8 +234,8 @@ static enum lb_field pick_lead(const struct lb_boxes *all, uint8_t family)
 	size_t dst = 0, src = 0;
 
 	for (size_t i = 0; i < all->n; i++) {
-		bool d = specific(&all->v[i], LB_DST, family);
-		bool s = specific(&all->v[i], LB_SRC, family);
+		bool d = lb_specific(&all->v[i], LB_DST, family);
+		bool s = lb_specific(&all->v[i], LB_SRC, family);
 
 		dst += d && !s;
 		src += s && !d;
@@ -240,20 +244,27 @@ static enum lb_field pick_lead(const struct lb_boxes *all, uint8_t family)
 	return src > 2 * dst && 4 * src > all->n ? LB_SRC : LB_DST;
 }
 
-/* B beside A, and what of C comes before that. */
-static bool near_build(struct lb_tables *t, const struct lb_boxes *early, const struct lb_boxes *c,
-		       uint8_t family)
+static struct lb_boxes boxes_of(const struct lb_set *s)
+{
+	return (struct lb_boxes){ .n = s->n, .v = s->box };
+}
+
+bool lb_near(struct lb_tables *t, uint8_t family)
 {
 	struct lb_boxes b = { 0 }, cb = { 0 }, before = { 0 }, clips = { 0 };
+	struct lb_boxes early = boxes_of(&t->early_b), c = boxes_of(&t->in_c);
 	struct lb_boxes ranks = lb_tree_ranks(&t->a);
-	bool fits = lb_disjoint(early, &b, max_boxes(early));
+	bool fits = lb_disjoint(&early, &b, max_boxes(&early));
 
-	lb_find_early(&b, c, &clips, &before);
+	lb_find_early(&b, &c, &clips, &before);
 	fits = lb_disjoint(&before, &cb, max_boxes(&before)) && fits;
 	lb_set_froms(&b, &ranks);
 	lb_set_froms(&cb, &b);
+	free(t->b.box);
+	free(t->cb.box);
 	t->b = lb_set_of(&b, family);
 	t->cb = lb_set_of(&cb, family);
+	t->fresh = true;
 	free(ranks.v);
 	free(before.v);
 	free(clips.v);
@@ -272,9 +283,9 @@ static bool tables_build(struct lb_tables *t, const struct lb_boxes *all, uint8_
 	for (size_t i = 0; i < all->n; i++) {
 		const struct lb_box *x = &all->v[i];
 
-		lb_push(&in[specific(x, t->lead, family) ? 0
-			    : specific(x, other, family) ? 1
-							 : 2],
+		lb_push(&in[lb_specific(x, t->lead, family) ? 0
+			    : lb_specific(x, other, family) ? 1
+							    : 2],
 			x);
 	}
 	fits = lb_disjoint(&in[1], &b, max_boxes(&in[1]));
@@ -294,30 +305,41 @@ static bool tables_build(struct lb_tables *t, const struct lb_boxes *all, uint8_
 	lb_tree_finish(&t->c, family, 1);
 	fits = lb_tree_beside(&t->a, &early[2], family, max_boxes(&in[0])) && fits;
 	fits = lb_tree_beside(&t->late, &early[0], family, max_boxes(&b)) && fits;
+	t->in_b = (struct lb_set){ .n = in[1].n, .box = in[1].v };
+	t->in_c = (struct lb_set){ .n = in[2].n, .box = in[2].v };
+	t->early_b = (struct lb_set){ .n = early[1].n, .box = early[1].v };
+	t->early_c = (struct lb_set){ .n = early[2].n, .box = early[2].v };
+	t->n_lines = in[0].n;
 	if (early[1].n)
-		fits = near_build(t, &early[1], &in[2], family) && fits;
+		fits = lb_near(t, family) && fits;
 	free(b.v);
-	for (int i = 0; i < 3; i++) {
-		free(in[i].v);
-		free(early[i].v);
-	}
+	free(in[0].v);
+	free(early[0].v);
 	return fits;
+}
+
+uint32_t lb_none(const struct pol_list *l, bool by_seq)
+{
+	uint32_t max = l->n == 0 ? 0 : by_seq ? l->rules[l->n - 1]->seq : (uint32_t)l->n;
+	uint32_t none = UINT8_MAX;
+
+	while (none <= max)
+		none = none << 1 | 1;
+	return none;
 }
 
 static bool block_tables(struct lb_block *b, const struct pol_list *l, bool by_seq)
 {
-	uint32_t max = l->n == 0 ? 0 : by_seq ? l->rules[l->n - 1]->seq : (uint32_t)l->n;
 	bool fits = true;
 
-	for (b->none = UINT8_MAX; b->none <= max;)
-		b->none = b->none << 1 | 1;
+	b->none = lb_none(l, by_seq);
 	for (int c = 0; c < LB_CLASSES; c++) {
 		struct lb_boxes all = { 0 };
 
 		for (size_t i = b->first; i < b->end; i++)
 			if (!lb_is_void(l->rules[i]))
-				line_boxes(l->rules[i], (uint32_t)i,
-					   by_seq ? l->rules[i]->seq : (uint32_t)i, c, &all);
+				lb_line_boxes(l->rules[i], by_seq ? l->rules[i]->seq : (uint32_t)i,
+					      c, &all);
 		fits = tables_build(&b->class[c], &all, l -> family) && fits;
 		free(all.v);
 	}
@@ -356,7 +378,7 @@ static void add_run(struct lb_prog *p, size_t first, size_t end, bool by_seq)
 struct lb_prog *lb_build(const struct pol_list *list)
 {
 	struct lb_prog *p = xcalloc(1, sizeof(*p));
-	bool by_seq = seq_ascends(list);
+	bool by_seq = lb_by_seq(list);
 	size_t i = 0, k;
 
 	p->list = list;

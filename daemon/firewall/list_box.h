@@ -66,10 +66,9 @@ __extension__ typedef unsigned __int128 lb_num; /* host order; IPv4 in the low 3
 
 struct lb_box {
 	lb_num lo[LB_FIELDS], hi[LB_FIELDS];
-	uint32_t rule; /* index in the list */
-	uint32_t rank; /* of the rule; ascending */
+	const struct pol_rule *line;
+	uint32_t rank; /* of the line; ascending */
 	uint32_t from; /* beside others: matches when the rank found is at least this */
-	bool guide;    /* while a table is cut: not one of its boxes */
 };
 
 struct lb_set {
@@ -82,17 +81,25 @@ struct lb_set {
 struct lb_node {
 	bool leaf;
 	struct lb_set set, beside; /* leaf; what of C is beside it */
+	bool fresh;                /* leaf: not as it was before lb_patch */
 	/* Cut by `field`: part i takes values from from[i] to the next one; from[0] is 0. */
 	enum lb_field field;
 	size_t n;
 	lb_num *from;
 	struct lb_node *part;
+	/* A node that was made disjoint by itself, maybe cut again then: its boxes before. */
+	bool whole;
+	struct lb_set raw;
 };
 
 struct lb_tables {
 	enum lb_field lead; /* LB_DST, LB_SRC */
 	struct lb_node a, late, c;
 	struct lb_set b, cb; /* of late and C, beside A */
+	bool fresh;          /* these two */
+	/* For lb_patch: B and C; what of them comes before A and is not in it; lines of A once. */
+	struct lb_set in_b, in_c, early_b, early_c;
+	size_t n_lines, n_changed;
 };
 
 struct lb_block {
@@ -109,6 +116,10 @@ struct lb_prog {
 };
 
 struct lb_prog *lb_build(const struct pol_list *list);
+/* Makes of a list's program that of one in which few lines are others, next to which it costs
+ * little; the same lines are the same objects. Marks what is not as it was. False: not possible,
+ * nothing done. */
+bool lb_patch(struct lb_prog *p, const struct pol_list *list);
 struct lb_prog *lb_free(struct lb_prog *p); /* NULL */
 
 /* The protocol class of a packet of a family. */

@@ -16,6 +16,21 @@ struct lb_boxes {
 	struct lb_box *v;
 };
 
+/* `from` of what is no box of a table, while that is cut. */
+#define LB_GUIDE UINT32_MAX
+
+/* ---- list_box.c ---- */
+
+/* Boxes of a line in a class. */
+void lb_line_boxes(const struct pol_rule *r, uint32_t rank, enum lb_class class,
+		   struct lb_boxes *out);
+bool lb_specific(const struct lb_box *x, enum lb_field f, uint8_t family);
+/* Sequence numbers are ranks. */
+bool lb_by_seq(const struct pol_list *l);
+uint32_t lb_none(const struct pol_list *l, bool by_seq);
+/* B beside A, and what of C comes before that. */
+bool lb_near(struct lb_tables *t, uint8_t family);
+
 /* ---- list_cut.c ---- */
 
 void lb_push(struct lb_boxes *b, const struct lb_box *x);
@@ -53,6 +68,15 @@ void lb_tree_finish(struct lb_node *node, uint8_t family, unsigned depth);
 /* What of c comes before boxes of a part, beside that part. After lb_tree_finish. False: more than
  * max boxes. */
 bool lb_tree_beside(struct lb_node *node, const struct lb_boxes *c, uint8_t family, size_t max);
+/* Where lines of A are others; c: what is beside it, clips: what was clipped into it (n 0: not). */
+struct lb_patch_tree {
+	const struct lb_boxes *gone, *come;
+	struct lb_boxes clips[2], beside;
+	uint8_t family;
+};
+void lb_tree_patch(struct lb_node *node, const struct lb_patch_tree *x);
+/* Nothing of it is fresh. */
+void lb_tree_stale(struct lb_node *node);
 /* Ranks in it, ascending, as boxes of which nothing else is set. The caller frees. */
 struct lb_boxes lb_tree_ranks(const struct lb_node *node);
 void lb_tree_drop(struct lb_node *node);

@@ -217,7 +217,25 @@ static struct layout layout_at(const struct lc_list *l, const struct place *p)
 			 ranked ? block_of(l, p)->none : 0);
 }
 
-static void add_table(struct lc_list *l, const struct place *p)
+/* A set of the list before, as it is; false: there is none. */
+static bool keep_set(struct lc_list *l, const char *name)
+{
+	struct sets *old = l->old;
+
+	/* They mostly come in the same order. */
+	for (size_t i = 0; old && i < old->n; i++) {
+		size_t at = (l->old_at + i) % old->n;
+
+		if (strcmp(old->v[at].name, name) != 0)
+			continue;
+		l->old_at = at + 1;
+		lc_hold_set(&l->sets, name, nft_set_ref(old->v[at].set));
+		return true;
+	}
+	return false;
+}
+
+static void add_table(struct lc_list *l, const struct place *p, bool fresh)
 {
 	const struct lb_set *boxes = p->set;
 	uint32_t none = block_of(l, p)->none;
@@ -235,6 +253,8 @@ static void add_table(struct lc_list *l, const struct place *p)
 	if (!boxes->n)
 		return;
 	place_name(l->key, p, name);
+	if (!fresh && keep_set(l, name))
+		return;
 	spec.name = name;
 	for (unsigned i = 0; i < lay.n; i++) {
 		spec.field_size[i] = lay.v[i].size;
@@ -244,7 +264,7 @@ static void add_table(struct lc_list *l, const struct place *p)
 	for (size_t i = 0; i < boxes->n; i++) {
 		const struct lb_box *x = &boxes->box[i];
 		uint8_t lo[NFT_KEY_MAX] = { 0 }, hi[NFT_KEY_MAX] = { 0 };
-		struct lc_data d = data_of(l->list->rules[x->rule], x->rank, none);
+		struct lc_data d = data_of(x->line, x->rank, none);
 
 		for (unsigned f = 0; f < lay.n; f++) {
 			put_field(lo, &lay, f, x, false, none);
@@ -310,9 +330,9 @@ static void add_tree(struct lc_list *l, const struct place *p, const struct lb_n
 
 	if (node->leaf) {
 		q.set = &node->set;
-		add_table(l, &q);
+		add_table(l, &q, node->fresh);
 		q = beside_of(p, node);
-		add_table(l, &q);
+		add_table(l, &q, node->fresh);
 		return;
 	}
 	for (size_t i = 0; i < node->n; i++) {
@@ -833,13 +853,26 @@ void lc_add(struct lc_list *l, struct nft_table *t, const struct lc_use *use,
 		nft_table_add_chain(t, nft_chain_ref(u->chains[i]));
 }
 
-struct lc_list *lc_compile(const struct pol_list *list, const char *key)
+/* The program of a list from that of the one before, which loses it, or from nothing. */
+static void make_prog(struct lc_list *l, struct lc_list *before)
+{
+	if (before && before->prog && !strcmp(before->key, l->key) &&
+	    before->list->family == l->list->family && lb_patch(before->prog, l->list)) {
+		l->prog = before->prog;
+		l->old = &before->sets;
+		before->prog = NULL;
+	} else {
+		l->prog = lb_build(l->list);
+	}
+}
+
+struct lc_list *lc_compile(const struct pol_list *list, const char *key, struct lc_list *before)
 {
 	struct lc_list *l = xcalloc(1, sizeof(*l));
 
 	l->list = list;
 	l->key = xstrdup(key);
-	l->prog = lb_build(list);
+	make_prog(l, before);
 	for (size_t b = 0; b < l->prog->n_blocks; b++) {
 		const struct lb_block *blk = &l->prog->blocks[b];
 
@@ -847,11 +880,11 @@ struct lc_list *lc_compile(const struct pol_list *list, const char *key)
 			const struct lb_tables *t = &blk->class[c];
 
 			add_tree(l, &(struct place){ b, c, NULL, "A" }, &t->a);
-			add_table(l, &(struct place){ b, c, &t->b, "B" });
+			add_table(l, &(struct place){ b, c, &t->b, "B" }, t->fresh);
 			if (t->b.n)
 				add_near(l, &(struct place){ b, c, NULL, "N" });
 			add_tree(l, &(struct place){ b, c, NULL, "L" }, &t->late);
-			add_table(l, &(struct place){ b, c, &t->cb, "CB" });
+			add_table(l, &(struct place){ b, c, &t->cb, "CB" }, t->fresh);
 			add_tree(l, &(struct place){ b, c, NULL, "C" }, &t->c);
 		}
 		/* Also of lines in tables: a use that returns has some of them as lines. */
@@ -862,6 +895,7 @@ struct lc_list *lc_compile(const struct pol_list *list, const char *key)
 			lc_add_addr_set(l, list->rules[i], LB_DST);
 		}
 	}
+	l->old = NULL;
 	return l;
 }
 

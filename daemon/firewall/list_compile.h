@@ -49,8 +49,10 @@ struct lc_ops {
 
 struct lc_list;
 
-/* `key` names the sets: unique among lists, of characters that nft can read. */
-struct lc_list *lc_compile(const struct pol_list *list, const char *key);
+/* `key` names the sets: unique among lists, of characters that nft can read. `before` (NULL): what
+ * the list was; when few lines are others it is the base of the new one, and can then only be
+ * freed. */
+struct lc_list *lc_compile(const struct pol_list *list, const char *key, struct lc_list *before);
 struct lc_list *lc_free(struct lc_list *l); /* NULL */
 
 /* Adds the use's chains, and the sets they need, to the table. */

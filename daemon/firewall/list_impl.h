@@ -36,6 +36,8 @@ struct lc_list {
 	char *key;
 	struct lb_prog *prog;
 	struct sets sets; /* tables and groups: of all uses */
+	struct sets *old; /* while it is compiled: of the list before; NULL none */
+	size_t old_at;
 	size_t n_uses;
 	struct use *uses;
 };

@@ -136,7 +136,7 @@ static void drop_guides(struct lb_node *node)
 	size_t n = 0;
 
 	for (size_t i = 0; node->leaf && i < node->set.n; i++)
-		if (!node->set.box[i].guide)
+		if (node->set.box[i].from != LB_GUIDE)
 			node->set.box[n++] = node->set.box[i];
 	node->set.n = n;
 	for (size_t i = 0; !node->leaf && i < node->n; i++)
@@ -151,7 +151,7 @@ void lb_tree_build(struct lb_node *node, const struct lb_boxes *b, const struct 
 	lb_push_all(&all, b);
 	for (size_t i = 0; guides && i < guides->n; i++) {
 		lb_push(&all, &guides->v[i]);
-		all.v[all.n - 1].guide = true;
+		all.v[all.n - 1].from = LB_GUIDE;
 	}
 	tree_cut(node, &all, family, depth);
 	if (guides)
@@ -164,6 +164,7 @@ void lb_tree_drop(struct lb_node *node)
 		lb_tree_drop(&node->part[i]);
 	free(node->set.box);
 	free(node->beside.box);
+	free(node->raw.box);
 	free(node->from);
 	free(node->part);
 	*node = (struct lb_node){ .leaf = true };
@@ -316,8 +317,10 @@ static void tree_sets(struct lb_node *node, uint8_t family)
 {
 	struct lb_boxes b = { .n = node->set.n, .v = node->set.box };
 
-	if (node->leaf)
+	if (node->leaf) {
 		node->set = lb_set_of(&b, family);
+		node->fresh = true;
+	}
 	for (size_t i = 0; !node->leaf && i < node->n; i++)
 		tree_sets(&node->part[i], family);
 }
@@ -332,50 +335,167 @@ bool lb_tree_disjoint(struct lb_node *node, uint8_t family, size_t max)
 
 		fits = fits && part_disjoint(&p.v[i], &in, &out, max);
 		max -= MIN(max, out.n);
-		free(in.v);
+		p.v[i].leaf->whole = true;
+		p.v[i].leaf->raw = (struct lb_set){ .n = in.n, .box = in.v };
 		p.v[i].leaf->set = (struct lb_set){ .n = out.n, .box = out.v };
 	}
 	free(p.v);
 	return fits;
 }
 
+static void part_finish(struct part *p, uint8_t family)
+{
+	struct lb_boxes b = part_boxes(p);
+	struct lb_set raw = p->leaf->raw;
+
+	tree_cut(p->leaf, &b, family, p->depth);
+	p->leaf->whole = true;
+	p->leaf->raw = raw;
+	tree_sets(p->leaf, family);
+}
+
 void lb_tree_finish(struct lb_node *node, uint8_t family, unsigned depth)
 {
 	struct parts p = parts_of(node, family, depth);
 
-	for (size_t i = 0; i < p.n; i++) {
-		struct lb_boxes b = part_boxes(&p.v[i]);
-
-		tree_cut(p.v[i].leaf, &b, family, p.v[i].depth);
-	}
+	for (size_t i = 0; i < p.n; i++)
+		part_finish(&p.v[i], family);
 	free(p.v);
-	tree_sets(node, family);
+}
+
+static bool parts_beside(struct parts *p, const struct lb_boxes *c, uint8_t family, size_t max)
+{
+	bool *is_early = xcalloc(c->n + 1, sizeof(*is_early));
+	bool fits = true;
+
+	for (size_t i = 0; c->n && i < p->n; i++) {
+		struct lb_boxes early = { 0 }, out = { 0 }, over = part_boxes(&p->v[i]);
+
+		memset(is_early, 0, c->n * sizeof(*is_early));
+		part_early(&p->v[i], c, &out, 0, is_early);
+		out.n = 0;
+		for (size_t k = 0; k < c->n; k++)
+			if (is_early[k])
+				lb_push(&early, &c->v[k]);
+		fits = fits && part_disjoint(&p->v[i], &early, &out, max);
+		max -= MIN(max, out.n);
+		lb_set_froms(&out, &over);
+		p->v[i].leaf->beside = lb_set_of(&out, family);
+		free(early.v);
+	}
+	free(is_early);
+	return fits;
 }
 
 bool lb_tree_beside(struct lb_node *node, const struct lb_boxes *c, uint8_t family, size_t max)
 {
 	struct parts p = parts_of(node, family, 0);
-	bool *is_early = xcalloc(c->n + 1, sizeof(*is_early));
-	bool fits = true;
+	bool fits = parts_beside(&p, c, family, max);
 
-	for (size_t i = 0; c->n && i < p.n; i++) {
-		struct lb_boxes early = { 0 }, out = { 0 }, over = part_boxes(&p.v[i]);
-
-		memset(is_early, 0, c->n * sizeof(*is_early));
-		part_early(&p.v[i], c, &out, 0, is_early);
-		out.n = 0;
-		for (size_t k = 0; k < c->n; k++)
-			if (is_early[k])
-				lb_push(&early, &c->v[k]);
-		fits = fits && part_disjoint(&p.v[i], &early, &out, max);
-		max -= MIN(max, out.n);
-		lb_set_froms(&out, &over);
-		p.v[i].leaf->beside = lb_set_of(&out, family);
-		free(early.v);
-	}
-	free(is_early);
 	free(p.v);
 	return fits;
+}
+
+/* ---- patches ---- */
+
+static bool meets(const struct lb_boxes *b, const struct lb_box *region)
+{
+	for (size_t i = 0; i < b->n; i++)
+		if (lb_overlap(&b->v[i], region))
+			return true;
+	return false;
+}
+
+static bool is_gone(const struct lb_boxes *gone, const struct lb_box *x)
+{
+	for (size_t i = 0; i < gone->n; i++)
+		if (gone->v[i].line == x->line)
+			return true;
+	return false;
+}
+
+static void patch_raw(struct lb_node *node, const struct lb_patch_tree *x,
+		      const struct lb_box *region)
+{
+	struct lb_boxes raw = { .n = node->raw.n, .room = node->raw.n, .v = node->raw.box };
+	size_t n = 0;
+
+	for (size_t i = 0; i < raw.n; i++)
+		if (!is_gone(x->gone, &raw.v[i]))
+			raw.v[n++] = raw.v[i];
+	raw.n = n;
+	for (size_t i = 0; i < x->come->n; i++)
+		if (lb_overlap(&x->come->v[i], region))
+			lb_push(&raw, &x->come->v[i]);
+	lb_sort_by_rank(&raw);
+	node->raw = (struct lb_set){ 0 };
+	lb_tree_drop(node);
+	node->raw = (struct lb_set){ .n = raw.n, .box = raw.v };
+}
+
+static void part_clip(struct part *p, const struct lb_boxes *c)
+{
+	struct lb_boxes clips = { 0 };
+	bool *is_early = xcalloc(c->n + 1, sizeof(*is_early));
+
+	part_early(p, c, &clips, SIZE_MAX, is_early);
+	take_clips(&(struct parts){ 1, p }, &clips, SIZE_MAX / 2);
+	free(clips.v);
+	free(is_early);
+}
+
+static void patch_part(struct lb_node *node, const struct lb_patch_tree *x,
+		       const struct lb_box *region, unsigned depth)
+{
+	struct part p = { node, depth, *region };
+	struct lb_boxes raw, out = { 0 };
+	struct parts leaves = { 0 };
+
+	patch_raw(node, x, region);
+	raw = (struct lb_boxes){ .n = node->raw.n, .v = node->raw.box };
+	part_disjoint(&p, &raw, &out, SIZE_MAX);
+	node->set = (struct lb_set){ .n = out.n, .box = out.v };
+	for (int i = 0; i < 2; i++)
+		part_clip(&p, &x->clips[i]);
+	part_finish(&p, x->family);
+	parts_add(&leaves, node, *region, depth);
+	parts_beside(&leaves, &x->beside, x->family, SIZE_MAX);
+	free(leaves.v);
+}
+
+static void patch_node(struct lb_node *node, const struct lb_patch_tree *x, struct lb_box region,
+		       unsigned depth)
+{
+	lb_num end;
+
+	if (!meets(x->gone, &region) && !meets(x->come, &region))
+		return;
+	if (node->whole) {
+		patch_part(node, x, &region, depth);
+		return;
+	}
+	end = region.hi[node->field];
+	for (size_t i = 0; i < node->n; i++) {
+		region.lo[node->field] = node->from[i];
+		region.hi[node->field] = i + 1 < node->n ? node->from[i + 1] - 1 : end;
+		patch_node(&node->part[i], x, region, depth + 1);
+	}
+}
+
+void lb_tree_patch(struct lb_node *node, const struct lb_patch_tree *x)
+{
+	struct lb_box all = { 0 };
+
+	for (int f = 0; f < LB_FIELDS; f++)
+		all.hi[f] = lb_max(x->family, (enum lb_field)f);
+	patch_node(node, x, all, 0);
+}
+
+void lb_tree_stale(struct lb_node *node)
+{
+	node->fresh = false;
+	for (size_t i = 0; !node->leaf && i < node->n; i++)
+		lb_tree_stale(&node->part[i]);
 }
 
 static void add_ranks(const struct lb_node *node, struct lb_boxes *to)

@@ -19,7 +19,7 @@ struct arena {
 	const struct pol_rule *ptr[LINES_MAX];
 	struct pol_rule rule[LINES_MAX];
 	struct pol_service service[LINES_MAX];
-	void *mem[LINES_MAX * 4];
+	void *mem[LINES_MAX * 5];
 	size_t n_mem;
 };
 

@@ -68,7 +68,7 @@ static const struct pol_rule *block_match(const struct lb_block *b, const struct
 		x = tree_find(&t->late, key);
 	if (!x)
 		x = tree_find(&t->c, key);
-	return x ? l->rules[x->rule] : NULL;
+	return x ? x->line : NULL;
 }
 
 static const struct pol_rule *boxes_match(const struct lb_prog *p, const struct pol_packet *pkt)
@@ -118,9 +118,8 @@ static void assert_tree(const struct lb_node *n)
 	}
 }
 
-static void check_list(struct arena *a, uint8_t family, unsigned packets)
+static void check_prog(const struct lb_prog *p, const struct pol_list *l, unsigned packets)
 {
-	struct lb_prog *p = lb_build(&a->list);
 	size_t next = 0;
 
 	for (size_t i = 0; i < p->n_blocks; i++) {
@@ -134,12 +133,19 @@ static void check_list(struct arena *a, uint8_t family, unsigned packets)
 			assert_disjoint(&p->blocks[i].class[c].cb);
 		}
 	}
-	ck_assert_uint_eq(next, a->list.n);
+	ck_assert_uint_eq(next, l->n);
 	for (unsigned i = 0; i < packets; i++) {
-		struct pol_packet k = random_packet(family);
+		struct pol_packet k = random_packet(l->family);
 
-		ck_assert_ptr_eq(boxes_match(p, &k), naive(&a->list, &k));
+		ck_assert_ptr_eq(boxes_match(p, &k), naive(l, &k));
 	}
+}
+
+static void check_list(struct arena *a, unsigned packets)
+{
+	struct lb_prog *p = lb_build(&a->list);
+
+	check_prog(p, &a->list, packets);
 	lb_free(p);
 }
 
@@ -152,7 +158,7 @@ START_TEST(first_match)
 
 		rnd = test_seed + (uint64_t)i * 977;
 		random_list(a, below(i < 60 ? 20 : 120), family, i % 3 == 0);
-		check_list(a, family, 300);
+		check_list(a, 300);
 		drop_list(a);
 	}
 	free(a);
@@ -179,7 +185,7 @@ START_TEST(crossing_lines)
 		a->rule[i].src = i % 2 ? s : NULL;
 		a->rule[i].dst = i % 2 ? NULL : s;
 	}
-	check_list(a, AF_INET, 2000);
+	check_list(a, 2000);
 	drop_list(a);
 	free(a);
 }
@@ -248,6 +254,81 @@ START_TEST(one_line_more)
 }
 END_TEST
 
+static const struct pol_addrs *some_host(struct arena *a, uint8_t family)
+{
+	struct pol_addrs *s = hold(a, xcalloc(1, sizeof(*s) + sizeof(s->r[0])));
+
+	s->family = family;
+	s->n = 1;
+	s->r[0].lo = s->r[0].hi = random_addr(family);
+	return s;
+}
+
+static bool all_fresh(const struct lb_node *n)
+{
+	bool all = n->leaf ? n->fresh : true;
+
+	for (size_t i = 0; !n->leaf && i < n->n; i++)
+		all = all_fresh(&n->part[i]) && all;
+	return all;
+}
+
+/* Lines come and go, one or two at a time; most name a host, those that name none are last. */
+static unsigned patch_list(struct arena *a, uint8_t family)
+{
+	struct pol_list lists[2] = { { .name = "T", .family = family },
+				     { .name = "T", .family = family } };
+	const struct pol_rule *rules[2][LINES_MAX];
+	bool in[LINES_MAX], all = true;
+	struct lb_prog *p = NULL;
+	unsigned patched = 0;
+
+	random_list(a, LINES_MAX, family, false);
+	for (size_t i = 0; i < LINES_MAX; i++) {
+		in[i] = below(4) != 0;
+		if (i < LINES_MAX - 20 && below(50))
+			a->rule[i].dst = some_host(a, family);
+	}
+	for (unsigned round = 0; round < 40; round++) {
+		struct pol_list *l = &lists[round % 2];
+		size_t n = 0;
+
+		for (uint32_t k = below(2); k < 2; k++)
+			in[below(LINES_MAX)] ^= true;
+		for (size_t i = 0; i < LINES_MAX; i++)
+			if (in[i])
+				rules[round % 2][n++] = &a->rule[i];
+		l->rules = rules[round % 2];
+		l->n = n;
+		if (p && lb_patch(p, l)) {
+			patched++;
+			all = all_fresh(&p->blocks[0].class[LB_TCP].a) && all;
+		} else {
+			lb_free(p);
+			p = lb_build(l);
+		}
+		check_prog(p, l, 60);
+	}
+	lb_free(p);
+	ck_assert(!all);
+	return patched;
+}
+
+START_TEST(patched)
+{
+	struct arena *a = xmalloc(sizeof(*a));
+	unsigned n = 0;
+
+	for (int i = 0; i < 4; i++) {
+		rnd = test_seed + (uint64_t)i * 31;
+		n += patch_list(a, i % 2 ? AF_INET6 : AF_INET);
+		drop_list(a);
+	}
+	ck_assert_uint_gt(n, 4 * 40 / 4);
+	free(a);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("list_box");
@@ -257,6 +338,7 @@ static Suite *suite(void)
 	tcase_add_test(t, first_match);
 	tcase_add_test(t, crossing_lines);
 	tcase_add_test(t, one_line_more);
+	tcase_add_test(t, patched);
 	suite_add_tcase(s, t);
 	return s;
 }

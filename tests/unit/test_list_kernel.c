@@ -100,7 +100,7 @@ static void new_lists(size_t n, bool odd)
 			lists[i]->rule[k].id = (pol_id)(POL_ID_MIN + 2 * k + (size_t)i);
 			lists[i]->rule[k].log = below(10) == 0;
 		}
-		compiled[i] = lc_compile(&lists[i]->list, i ? "list6" : "list4");
+		compiled[i] = lc_compile(&lists[i]->list, i ? "list6" : "list4", NULL);
 	}
 }
 
@@ -262,6 +262,60 @@ START_TEST(adopted)
 }
 END_TEST
 
+/* Lists of hosts, of which one line goes and comes back. */
+START_TEST(one_line_other)
+{
+	const struct pol_rule *rules[2][LINES_MAX];
+	struct pol_list less[2];
+	struct lc_list *now[2];
+
+	rnd = test_seed;
+	new_lists(LINES_MAX, false);
+	for (int f = 0; f < 2; f++) {
+		for (size_t i = 0; i < LINES_MAX; i++) {
+			struct pol_addrs *s = hold(lists[f],
+						   xcalloc(1, sizeof(*s) + sizeof(s->r[0])));
+
+			s->family = f ? AF_INET6 : AF_INET;
+			s->n = 1;
+			s->r[0].lo = s->r[0].hi = random_addr(s->family);
+			lists[f]->rule[i].dst = s;
+		}
+		lc_free(compiled[f]);
+		compiled[f] = lc_compile(&lists[f]->list, f ? "list6" : "list4", NULL);
+	}
+	apply(1);
+	for (int round = 0; round < 4; round++) {
+		size_t gone = below(LINES_MAX);
+
+		for (int f = 0; f < 2; f++) {
+			less[f] = lists[f]->list;
+			less[f].rules = rules[f];
+			less[f].n = 0;
+			for (size_t i = 0; i < LINES_MAX; i++)
+				if (i != gone)
+					rules[f][less[f].n++] = &lists[f]->rule[i];
+			now[f] = lc_compile(&less[f], f ? "list6" : "list4", compiled[f]);
+			lc_free(compiled[f]);
+			compiled[f] = now[f];
+			lists[f]->rule[gone].active = false; /* for the comparison */
+		}
+		plane_apply(APPLY_COMMIT);
+		ck_assert_msg(!plane_res.n_errors, "%s", plane_res.text);
+		compare();
+		for (int f = 0; f < 2; f++) {
+			lists[f]->rule[gone].active = true;
+			now[f] = lc_compile(&lists[f]->list, f ? "list6" : "list4", compiled[f]);
+			lc_free(compiled[f]);
+			compiled[f] = now[f];
+		}
+		plane_apply(APPLY_COMMIT);
+		ck_assert_msg(!plane_res.n_errors, "%s", plane_res.text);
+		compare();
+	}
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("list_kernel");
@@ -272,6 +326,7 @@ static Suite *suite(void)
 	tcase_set_timeout(t, 120);
 	tcase_add_loop_test(t, first_match, 0, 3);
 	tcase_add_test(t, adopted);
+	tcase_add_test(t, one_line_other);
 	suite_add_tcase(s, t);
 	return s;
 }

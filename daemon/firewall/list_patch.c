@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A line more, less or other in a long list: only the parts of A that it lies in are made anew. */
+#include "firewall/list_box_impl.h"
+
+#include <stdlib.h>
+
+/* Lines; with more of them, or when they add up, all is made anew. */
+#define MAX_LINES 16
+/* A part of the lines of A. */
+#define MAX_CHANGED 8
+
+struct lines {
+	size_t n;
+	const struct pol_rule *v[MAX_LINES];
+};
+
+static bool lines_add(struct lines *l, const struct pol_rule *r)
+{
+	if (lb_is_void(r))
+		return true;
+	if (!lb_is_plain(r) || l->n == MAX_LINES)
+		return false;
+	l->v[l->n++] = r;
+	return true;
+}
+
+/* False: too many lines, or one that is no box. */
+static bool compare(const struct pol_list *a, const struct pol_list *b, struct lines *gone,
+		    struct lines *come)
+{
+	size_t i = 0, k = 0;
+	bool few = true;
+
+	while (few && (i < a->n || k < b->n)) {
+		if (i < a->n && k < b->n && a->rules[i] == b->rules[k])
+			i++, k++;
+		else if (k == b->n || (i < a->n && a->rules[i]->seq <= b->rules[k]->seq))
+			few = lines_add(gone, a->rules[i++]);
+		else
+			few = lines_add(come, b->rules[k++]);
+	}
+	return few;
+}
+
+/* What is earlier than x and overlaps it decides what of B and C has to be asked beside A. */
+static bool is_free(const struct lb_box *x, const struct lb_set *c)
+{
+	for (size_t i = 0; i < c->n && c->box[i].rank < x->rank; i++)
+		if (lb_overlap(x, &c->box[i]))
+			return false;
+	return true;
+}
+
+static bool boxes_add(struct lb_boxes *to, const struct lines *l, const struct lb_tables *t,
+		      enum lb_class class)
+{
+	for (size_t i = 0; i < l->n; i++)
+		lb_line_boxes(l->v[i], l->v[i]->seq, class, to);
+	for (size_t i = 0; i < to->n; i++)
+		if (!lb_specific(&to->v[i], t->lead, l->v[0]->family) ||
+		    !is_free(&to->v[i], &t->in_b) || !is_free(&to->v[i], &t->in_c))
+			return false;
+	return true;
+}
+
+struct change {
+	struct lb_boxes gone, come;
+};
+
+static bool class_change(const struct lb_tables *t, enum lb_class class, const struct lines *gone,
+			 const struct lines *come, struct change *ret)
+{
+	return boxes_add(&ret->gone, gone, t, class) && boxes_add(&ret->come, come, t, class) &&
+	       (t->n_changed + ret->gone.n + ret->come.n) * MAX_CHANGED <= t->n_lines;
+}
+
+static void class_patch(struct lb_tables *t, const struct change *c, uint8_t family)
+{
+	struct lb_patch_tree x = { .gone = &c->gone, .come = &c->come, .family = family };
+
+	if (!c->gone.n && !c->come.n)
+		return;
+	t->n_changed += c->gone.n + c->come.n;
+	/* What is beside A is not in it. */
+	if (!t->early_b.n)
+		x.clips[0] = (struct lb_boxes){ .n = t->in_b.n, .v = t->in_b.box };
+	if (!t->early_c.n)
+		x.clips[1] = (struct lb_boxes){ .n = t->in_c.n, .v = t->in_c.box };
+	x.beside = (struct lb_boxes){ .n = t->early_c.n, .v = t->early_c.box };
+	lb_tree_patch(&t->a, &x);
+	if (t->early_b.n)
+		lb_near(t, family);
+}
+
+bool lb_patch(struct lb_prog *p, const struct pol_list *list)
+{
+	struct lb_block *b = p->blocks;
+	struct change change[LB_CLASSES] = { 0 };
+	struct lines gone = { 0 }, come = { 0 };
+	bool can = p->n_blocks == 1 && !b->linear && lb_by_seq(p->list) && lb_by_seq(list) &&
+		   lb_none(list, true) == b->none && compare(p->list, list, &gone, &come);
+
+	for (int c = 0; c < LB_CLASSES && can; c++)
+		can = class_change(&b->class[c], c, &gone, &come, &change[c]);
+	for (int c = 0; c < LB_CLASSES; c++) {
+		struct lb_tables *t = &b->class[c];
+
+		if (can) {
+			lb_tree_stale(&t->a);
+			lb_tree_stale(&t->late);
+			lb_tree_stale(&t->c);
+			t->fresh = false;
+			class_patch(t, &change[c], list->family);
+		}
+		free(change[c].gone.v);
+		free(change[c].come.v);
+	}
+	if (can) {
+		p->list = list;
+		b->end = list->n;
+	}
+	return can;
+}
