@@ -230,3 +230,4 @@ librtrd_a_SOURCES += daemon/diag/diagnose.c daemon/diag/diagnose.h daemon/diag/d
 librtrd_a_SOURCES += daemon/diag/diagnose_neigh.c daemon/diag/diagnose_path.c daemon/diag/diagnose_mtu.c
 librtrd_a_SOURCES += daemon/diag/whohas.c daemon/diag/whohas.h
 librtrd_a_SOURCES += daemon/nic/module.c daemon/nic/module.h
+librtrd_a_SOURCES += daemon/drops/drops_fast.c

@@ -5,6 +5,7 @@
 #include "capture/capture_opts.h"
 #include "cli/command.h"
 #include "domain.h"
+#include "fastpath/fastpath.h"
 #include "iface/iface.h"
 #include "kernel/shadow.h"
 #include "system/log.h"
@@ -283,6 +284,16 @@ static void start(struct cmd_ctx *c)
 	job_send(new_job(c, CAPTURED_START, e), &q, NULL, 0);
 }
 
+/* XDP takes such packets before a packet socket could see them. */
+static bool on_fast_plane(int ifindex)
+{
+	const struct fast_port *p = fast_seen()->ports;
+
+	while (p && p->ifindex != ifindex)
+		p = p->next;
+	return p && p->heard && p->state.u.state.fast;
+}
+
 static void start_done(struct job *j, const struct captured_event *ev)
 {
 	struct capture_entry *e = j->e;
@@ -297,6 +308,10 @@ static void start_done(struct job *j, const struct captured_event *ev)
 		e->stopped = 0;
 		e->figures = *ev;
 		(void)capture_def_save(e);
+		if (on_fast_plane(e->ifindex) && !cmd_json(j->c))
+			cmd_printf(j->c,
+				   "%s is on the fast plane: what that forwards is not captured\n",
+				   e->def.ifname);
 		log_event("BUFCAP", LOG_L_INFO, "ENABLE", "Capture %s on %s started by %s",
 			  e->def.name, e->def.ifname, cmd_user(j->c));
 	}

@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 #include "domain.h"
+#include "fastpath/fastpath.h"
 #include "firewall/list_hits.h"
 #include "hash.h"
 #include "nft/nft_count.h"
@@ -21,6 +22,7 @@
 struct asker {
 	void (*done)(void *arg);
 	void *arg;
+	struct fast_ask *fast; /* NULL: answered, or not asked */
 	struct asker *next;
 };
 
@@ -31,6 +33,7 @@ static struct {
 	bool primed;         /* sources were read before: what is new is news */
 	struct event *ev_tick, *ev_first;
 	struct asker *askers;
+	struct fast_ask *fast; /* of a tick */
 } k;
 
 /* ---- rows ---- */
@@ -139,6 +142,7 @@ static void read_sources(void)
 	drops_read_softnet();
 	drops_read_conntrack();
 	drops_read_policy();
+	drops_read_fast();
 	if (drops_never_traced()) {
 		drops_read_qdiscs();
 		drops_read_protocols();
@@ -162,9 +166,17 @@ static void ticked(void *arg)
 	}
 }
 
+static void tick_heard(void *arg, bool ok)
+{
+	k.fast = NULL;
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	read_sources();
+	/* For the next tick. */
+	if (!k.fast)
+		k.fast = fast_ask(false, 0, NULL, tick_heard, NULL);
 	drops_sync_forget(&k);
 	drops_sync(ticked, &k);
 }
@@ -174,7 +186,7 @@ static void on_first(evutil_socket_t fd, short what, void *arg)
 	drops_baseline();
 }
 
-/* ---- refresh: the firewall's counters, the tracepoint's, then the rest ---- */
+/* ---- refresh: the firewall's counters, the fast plane's, the tracepoint's, then the rest ---- */
 
 static void asked_all(void *arg)
 {
@@ -188,9 +200,21 @@ static void asked_all(void *arg)
 	free(a);
 }
 
+static void asked_fast(void *arg, bool ok)
+{
+	struct asker *a = arg;
+
+	a->fast = NULL;
+	drops_sync(asked_all, arg);
+}
+
 static void asked_counters(void *arg, int error)
 {
-	drops_sync(asked_all, arg);
+	struct asker *a = arg;
+
+	a->fast = fast_ask(false, 0, NULL, asked_fast, a);
+	if (!a->fast)
+		drops_sync(asked_all, a);
 }
 
 static void asked_hits(void *arg, int error)
@@ -202,7 +226,7 @@ void drops_refresh(void (*done)(void *arg), void *arg)
 {
 	struct asker *a = xcalloc(1, sizeof(*a));
 
-	*a = (struct asker){ done, arg, k.askers };
+	*a = (struct asker){ .done = done, .arg = arg, .next = k.askers };
 	k.askers = a;
 	lc_hits_read(asked_hits, a);
 }
@@ -220,6 +244,7 @@ void drops_refresh_forget(void *arg)
 		lc_hits_forget(a);
 		nft_count_forget(a);
 		drops_sync_forget(a);
+		fast_ask_drop(a->fast);
 		free(a);
 	}
 }
@@ -245,6 +270,7 @@ static int init(void)
 static void fini(void)
 {
 	drops_link_fini();
+	fast_ask_drop(k.fast);
 	if (k.ev_tick)
 		event_free(k.ev_tick);
 	if (k.ev_first)
@@ -261,12 +287,13 @@ static void fini(void)
 		struct asker *a = k.askers;
 
 		k.askers = a->next;
+		fast_ask_drop(a->fast);
 		free(a);
 	}
 	memset(&k, 0, sizeof(k));
 }
 
-static const char *const after[] = { "firewall", NULL };
+static const char *const after[] = { "firewall", "dataplane", NULL };
 
 static const struct domain drops_domain = {
 	.name = "drops",

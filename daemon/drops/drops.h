@@ -34,12 +34,14 @@ struct drop_id {
  * that grows dates it. May fall: then it began again. */
 void drops_put(const struct drop_id *id, uint64_t packets, uint64_t last_ns);
 
-/* ---- drops_kernel.c, drops_policy.c: sources ---- */
+/* ---- drops_kernel.c, drops_policy.c, drops_fast.c: sources ---- */
 
 void drops_read_links(void); /* NIC, and XDP programs on them */
 void drops_read_softnet(void);
 void drops_read_conntrack(void);
-void drops_read_policy(void); /* as the firewall read its counters last */
+void drops_read_policy(void);    /* as the firewall read its counters last */
+void drops_read_fast(void);      /* as rtr-fastpath told last */
+bool drops_is_fast(int ifindex); /* its XDP program is the fast plane's, and counted there */
 /* What the tracepoint sees better: read without it alone. */
 void drops_read_qdiscs(void);
 void drops_read_protocols(void);

@@ -96,8 +96,9 @@ static void take_link(void *arg, const struct nlmsghdr *h)
 		put_nic(name, RTR_DROP_NONE, "rx_dropped", s.rx_dropped);
 		put_nic(name, RTR_DROP_NONE, "tx_dropped", s.tx_dropped);
 	}
-	if (tb[IFLA_XDP] && !nla_parse_nested(xdp, IFLA_XDP_MAX, tb[IFLA_XDP], NULL) &&
-	    xdp[IFLA_XDP_ATTACHED] && nla_get_u8(xdp[IFLA_XDP_ATTACHED]))
+	if (!drops_is_fast(l->ifindex) && tb[IFLA_XDP] &&
+	    !nla_parse_nested(xdp, IFLA_XDP_MAX, tb[IFLA_XDP], NULL) && xdp[IFLA_XDP_ATTACHED] &&
+	    nla_get_u8(xdp[IFLA_XDP_ATTACHED]))
 		drops_put(&(struct drop_id){ DROP_AT_XDP, RTR_DROP_NONE, "XDP", name, "driver",
 					     false },
 			  xdp_drops(l->name), 0);

@@ -9,9 +9,10 @@
 
 #include <stdint.h>
 
-/* Where in the kernel's path a packet was lost, in the order in which it passes. */
+/* Where a packet was lost, in the order in which it passes. */
 #define DROP_AT_LIST(X)                                                                            \
 	X(NIC, "nic")                                                                              \
+	X(FAST, "fastpath")                                                                        \
 	X(XDP, "xdp")                                                                              \
 	X(SOFTNET, "softnet")                                                                      \
 	X(STACK, "stack")                                                                          \

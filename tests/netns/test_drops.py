@@ -207,6 +207,23 @@ def test_xdp(net, tmp_path):
         r1.run("ip", "link", "set", "dev", "eth0", mode, "off")
 
 
+def test_fast_plane(net):
+    """What the fast plane refuses, by the same reasons; a capture says that it does not see what it forwards."""
+    r1 = net.r1
+    r1.config(["interface eth0", "dataplane fast", "interface eth1", "dataplane fast"])
+    topo.wait_for(lambda: {i["plane"] for i in r1.json("show dataplane interfaces")} == {"fast"}, 20,
+                  "both interfaces on the fast plane")
+    r1.sysctl(**{"net.ipv4.conf.eth0.rp_filter": 1})
+    def refused():
+        frames(net, [ip4("203.0.113.66", WAN[4], UDP)])
+        return drops(r1, reason="urpf", stage="fastpath", interface="eth0")
+    row = topo.wait_for(refused, 10, "the fast plane's refusal")[0]
+    assert row["class"] == "policy" and row["source"] == "counter", row
+    assert not drops(r1, stage="xdp")
+    out = r1.cli("monitor capture C interface eth0 match any", "monitor capture C start", "monitor capture C stop")
+    assert "eth0 is on the fast plane: what that forwards is not captured" in out
+
+
 class Monitor:
     """rtrctl with `monitor drops`; ^C ends it."""
 
