@@ -48,7 +48,7 @@ struct tech {
 	size_t n, at, file;
 	size_t size, total; /* of the section, of all */
 	struct strbuf text; /* of the section, for JSON */
-	bool running; /* a command */
+	bool running;       /* a command */
 	bool cut, any;
 };
 
