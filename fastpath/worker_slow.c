@@ -189,13 +189,8 @@ void fp_worker_slow(struct fp_worker *w, unsigned s, unsigned i)
 	case FP_V_EXPIRED:
 		fp_worker_punt(w, s, i, FP_TK_TTL);
 		return;
-	case FP_V_DROP:
-		/* What earns its sender an answer is the kernel's to answer. */
-		if (p.err.type)
-			break;
-		fp_worker_drop(w, s, i, p.drop);
-		return;
 	default:
+		/* The parser is stricter than a router without policy: the kernel judges. */
 		break;
 	}
 	fp_worker_punt(w, s, i, FP_TK_PARSE);
