@@ -225,15 +225,9 @@ static uint32_t adj_gen(const struct fp_worker *w)
 /* The link headers were written while an adjacency changed: once more, with one that stands. */
 static bool link_again(struct fp_worker *w, unsigned i)
 {
-	const struct fp_adj *a = &w->conf.adj[w->burst.adj[i]];
 	struct fp_adj copy;
-	uint16_t seq = __atomic_load_n(&a->seq, __ATOMIC_ACQUIRE);
 
-	if (seq & 1)
-		return false;
-	copy = *a;
-	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	if (__atomic_load_n(&a->seq, __ATOMIC_RELAXED) != seq || copy.len != FP_ETH_LEN)
+	if (!fp_adj_read(&w->conf.adj[w->burst.adj[i]], &copy) || copy.len != FP_ETH_LEN)
 		return false;
 	memcpy(w->burst.data[i], copy.hdr, FP_ETH_LEN - 2);
 	w->burst.port[i] = copy.port;

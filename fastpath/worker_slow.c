@@ -82,15 +82,7 @@ static void ask_of(const struct fp_worker *w, unsigned s, const uint8_t *frame,
 /* A copy that nobody changes meanwhile; false: it is not ready. */
 static bool adj_read(const struct fp_worker *w, uint32_t i, struct fp_adj *ret)
 {
-	const struct fp_adj *a = &w->conf.adj[i];
-	uint16_t seq;
-
-	if (!i || i >= w->conf.n_adj)
-		return false;
-	seq = __atomic_load_n(&a->seq, __ATOMIC_ACQUIRE);
-	*ret = *a;
-	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	return !(seq & 1) && __atomic_load_n(&a->seq, __ATOMIC_RELAXED) == seq && ret->len;
+	return i && i < w->conf.n_adj && fp_adj_read(&w->conf.adj[i], ret);
 }
 
 /* Sends the packet by the adjacency; the caller knows that it may go there. */

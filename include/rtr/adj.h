@@ -26,4 +26,22 @@ struct fp_adj {
 
 _Static_assert(sizeof(struct fp_adj) == 32, "two of them fill a cache line");
 
+/* A copy that nobody changed meanwhile, for user space; false: not ready. Loads that acquire, and
+ * not a fence, keep the second look at seq behind them: TSan knows no fences. */
+static inline int fp_adj_read(const struct fp_adj *a, struct fp_adj *ret)
+{
+	typedef uint64_t __attribute__((may_alias)) word;
+	const word *from = (const void *)a;
+	uint16_t seq = __atomic_load_n(&a->seq, __ATOMIC_ACQUIRE);
+	union {
+		uint64_t w[4];
+		struct fp_adj adj;
+	} u;
+
+	for (int i = 0; i < 4; i++)
+		u.w[i] = __atomic_load_n(&from[i], __ATOMIC_ACQUIRE);
+	*ret = u.adj;
+	return !(seq & 1) && __atomic_load_n(&a->seq, __ATOMIC_RELAXED) == seq && ret->len;
+}
+
 #endif
