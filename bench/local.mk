@@ -78,3 +78,8 @@ bench/bench_express-bench_express.$(OBJEXT): bench/express_gen.skel.h
 bench/express_gen.bpf.o: bench/express_gen.h
 noinst_HEADERS += bench/express_gen.bpf.c
 CLEANFILES += bench/*.bpf.o bench/*.skel.h
+bench_progs += bench/bench_fib
+bench_bench_fib_SOURCES = bench/bench_fib.c
+bench_bench_fib_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fastpath -I$(top_srcdir)/bench/lib
+bench_bench_fib_CFLAGS = $(AM_CFLAGS) $(MNL_CFLAGS) $(URCU_CFLAGS) -pthread
+bench_bench_fib_LDADD = libfib.a libfp.a librtr.a $(MNL_LIBS) $(URCU_LIBS) -lm -lpthread

@@ -39,8 +39,7 @@
 	X(NFT, "foreign-nftables", "an nftables chain that is not ours sees forwarded packets")    \
 	X(IPTABLES, "iptables", "legacy iptables rules see forwarded packets")                     \
 	X(TC, "foreign-tc", "a foreign traffic control filter or queueing discipline")             \
-	X(BPF, "foreign-bpf", "a foreign BPF program sees packets of the interface or namespace")  \
-	X(XDP, "foreign-xdp", "another XDP program is attached to the interface")                  \
+	X(BPF, "foreign-bpf", "a foreign BPF program sees packets of the interface (tcx)")           \
 	X(UNWATCHED, "unwatched", "the kernel refuses to say what hooks there are")
 /* clang-format on */
 

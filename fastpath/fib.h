@@ -99,6 +99,10 @@ struct fib_res {
 
 void fib_lookup(const struct fib *f, const struct fib_key *k, struct fib_res *ret);
 
+/* True when an IPsec policy may match. fib_lookup has asked it of the addresses in its key; where
+ * they are translated, ask it of the others, too. */
+bool fib_xfrm(const struct fib *f, const struct fib_key *k);
+
 #define FIB_BURST 64
 /* Up to FIB_BURST keys of one family; every access to memory overlaps with those of the others. */
 void fib_lookup_burst(const struct fib *f, const struct fib_key *k, struct fib_res *ret,

@@ -56,10 +56,11 @@ void fc_drain(struct fibctl *c, bool wait)
 
 void fc_pub_free(struct fibctl *c, void *p)
 {
-	struct pub *pub = (struct pub *)p - 1;
+	struct pub *pub;
 
 	if (!p)
 		return;
+	pub = (struct pub *)p - 1;
 	pub->defer.done = pub_done;
 	fc_defer(c, &pub->defer);
 }
@@ -77,7 +78,14 @@ void fc_limit(struct fibctl *c, const char *what)
 	if (!c->limit)
 		fc_event(c, FIBCTL_EV_LIMIT, what);
 	c->limit = true;
-	c->f.global_reason = ELIG_LIMIT;
+	fc_reason_publish(c);
+}
+
+void fc_reason_publish(struct fibctl *c)
+{
+	uint8_t reason = c->limit ? ELIG_LIMIT : c->classifying ? ELIG_CLASSIFYING : ELIG_OK;
+
+	__atomic_store_n(&c->f.global_reason, reason, __ATOMIC_RELEASE);
 }
 
 uint32_t fc_now_sec(void)

@@ -32,10 +32,13 @@ enum fibctl_event {
 };
 
 struct fibctl_params {
-	uint32_t n_adj;         /* 0 = 65,536; at most 2^23 */
+	const char
+		*instance; /* whose nft tables are not foreign; NULL: all are. Kept by reference */
+	uint32_t n_adj;    /* 0 = 65,536; at most 2^23 */
 	size_t max_route_bytes; /* of the writer's routes; 0 = 512 MB, 5 full tables */
-	fib_defer_fn *defer;    /* NULL: there are no concurrent readers */
-	fib_drain_fn *drain;    /* called every turn, and to wait, by fibctl_free */
+	int event_bytes; /* room for events that wait to be read; 0 = 32 MB, used as they come */
+	fib_defer_fn *defer; /* NULL: there are no concurrent readers */
+	fib_drain_fn *drain; /* called every turn, and to wait, by fibctl_free */
 	void *defer_ctx;
 	/* Writes an adjacency where XDP and workers read it. */
 	void (*adj_set)(void *ctx, uint32_t i, const struct fp_adj *adj);
@@ -60,6 +63,8 @@ int fibctl_run(struct fibctl *c, int timeout_ms);
 /* For a loop of another's: readable means run(c, 0); at the latest after so many ms. */
 int fibctl_fd(const struct fibctl *c);
 int fibctl_next_ms(const struct fibctl *c);
+/* Something of the kernel's has not been read yet. */
+bool fibctl_pending(const struct fibctl *c);
 /* Any thread. */
 bool fibctl_ready(const struct fibctl *c);
 

@@ -23,7 +23,8 @@
 #define NUD_USABLE (NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY)
 
 /* The kernel waits as long between two solicitations; more requests gain nothing. */
-#define ASK_SEC 1u
+#define ASK_SEC    1u
+#define FAILED_SEC 3u
 /* Half of the default base_reachable_time: an entry in use is asked for before it turns stale. */
 #define CONFIRM_SEC 15u
 /* An adjacency that was asked for and that the kernel has no entry of is given up after this. */
@@ -262,11 +263,24 @@ static uint64_t neigh_key(const struct fib_msg_neigh *n)
 	return fc_key(FIB_M_NEIGH, &key, sizeof(key));
 }
 
-static void neigh_gone(struct fibctl *c, uint32_t i)
+static void forget(struct fibctl *c, uint32_t i)
 {
-	c->f.adj[i].kernel = 0;
+	struct fib_adj *a = &c->f.adj[i];
+
+	a->kernel = a->gone = a->unanswered = 0;
+	a->asked = 0; /* whoever asks now has not been answered */
 	update(c, i, false);
 	drop_if_unused(c, i);
+}
+
+/* The kernel forgets one that did not answer soon after; here it stands for a while, or a sender
+ * without a partner would have it asked all the time. One that is deleted "fails" first, too. */
+static void neigh_gone(struct fibctl *c, uint32_t i)
+{
+	if (c->f.adj[i].unanswered)
+		c->f.adj[i].gone = 1;
+	else
+		forget(c, i);
 }
 
 void fc_neigh_apply(struct fibctl *c, const struct fib_msg *m, bool dump)
@@ -293,6 +307,8 @@ void fc_neigh_apply(struct fibctl *c, const struct fib_msg *m, bool dump)
 	}
 	a = &c->f.adj[i];
 	a->epoch = c->epoch;
+	a->unanswered = (n->state & NUD_FAILED) && !(a->kernel & NUD_USABLE);
+	a->gone = 0;
 	a->kernel = (uint8_t)n->state;
 	if (!n->has_mac)
 		a->kernel &= (uint8_t)~NUD_USABLE;
@@ -377,6 +393,10 @@ static void keep(struct fibctl *c, uint32_t i)
 
 	if (a->free)
 		return;
+	if (a->gone && fc_now_sec() - a->asked >= FAILED_SEC) {
+		forget(c, i);
+		return;
+	}
 	if (!__atomic_load_n(&c->f.adj_used[i], __ATOMIC_RELAXED)) {
 		drop_if_unused(c, i);
 		return;

@@ -275,7 +275,6 @@ void fc_link_apply(struct fibctl *c, const struct fib_msg *m, bool dump)
 	l->type = in->type;
 	l->vlan = in->vlan;
 	l->vlan_proto = in->vlan_proto;
-	l->xdp = in->xdp;
 	l->has_mac = in->has_mac;
 	memcpy(l->mac, in->mac, sizeof(l->mac));
 	memcpy(l->name, in->name, sizeof(l->name));

@@ -362,7 +362,8 @@ static uint32_t intern(struct fibctl *c, const struct fib_path *key, const struc
 	if (!p)
 		return 0;
 	*p = *key;
-	memcpy(p->hop, hop, key->n_hops * sizeof(*hop));
+	if (key->n_hops)
+		memcpy(p->hop, hop, key->n_hops * sizeof(*hop));
 	hash = path_hash(p, family, nh_id);
 	for (i = c->path_hash[hash & c->path_hash_mask]; i; i = fc_path_at(c, i)->hnext) {
 		cp = fc_path_at(c, i);

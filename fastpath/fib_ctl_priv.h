@@ -10,6 +10,7 @@
  *	fib_ctl_path.c   sets of next hops, shared by routes -> fib_path
  *	fib_ctl_route.c  routes by prefix -> LPM
  *	fib_ctl_rule.c   rules -> fib_rules
+ *	fib_elig.c       what XDP would bypass -> reasons of links, selectors of IPsec
  *
  * Every kernel object carries the epoch in which it was last seen. A dump raises the epoch; what an
  * event has touched since is not overwritten by the dump, what neither has seen goes when it ends.
@@ -39,6 +40,8 @@
 /* What is dumped, in this order. */
 enum fc_dump {
 	FC_D_LINK,
+	FC_D_RULE4, /* closed while events are lost: soon */
+	FC_D_RULE6,
 	FC_D_NETCONF4,
 	FC_D_NETCONF6,
 	FC_D_ADDR,
@@ -46,8 +49,6 @@ enum fc_dump {
 	FC_D_NEXTHOP,
 	FC_D_ROUTE4,
 	FC_D_ROUTE6,
-	FC_D_RULE4,
-	FC_D_RULE6,
 	FC_D__MAX
 };
 #define FC_D_ALL ((1u << FC_D__MAX) - 1)
@@ -62,8 +63,9 @@ struct fc_link {
 	struct fc_link *next;
 	uint32_t ifindex, flags, mtu, mtu6, master, parent, slot, vrf_table;
 	uint16_t type, vlan, vlan_proto;
-	uint8_t mac[6], has_mac, is_vrf, xdp, known; /* not known: only its port is */
-	uint8_t epoch, foreign;                      /* enum elig of the eligibility watch */
+	uint8_t mac[6], has_mac, is_vrf, known; /* not known: only its port is */
+	uint8_t epoch;
+	uint8_t foreign, foreign_new, has_clsact; /* fib_elig.c: enum elig; while it judges */
 	int8_t forwarding[FIB_FAMILIES], ignore_linkdown[FIB_FAMILIES], rp_filter, bc_forwarding;
 	uint8_t send_redirects, accept_local;
 	char name[16];
@@ -148,7 +150,9 @@ struct fibctl {
 	bool touched, touch_all;
 	bool limit;
 	uint32_t path_of_reason[ELIG__MAX];
+	bool classifying;
 	struct fc_nl *nl;
+	struct fc_elig *elig;
 	struct fib_msg msg;
 };
 
@@ -165,6 +169,8 @@ void fc_defer(struct fibctl *c, struct fib_defer *d);
 void fc_drain(struct fibctl *c, bool wait);
 void fc_limit(struct fibctl *c, const char *what);
 void fc_event(struct fibctl *c, enum fibctl_event ev, const char *what);
+/* Why everything is the kernel's, if it is. */
+void fc_reason_publish(struct fibctl *c);
 uint32_t fc_now_sec(void);
 
 /* Everything that an object was keyed by, hashed; kind keeps different ones apart. */
@@ -262,5 +268,13 @@ int fc_nl_probe(struct fibctl *c, uint32_t oif, uint8_t family, const union fib_
 bool fc_nl_dumping(const struct fibctl *c, enum fc_dump kind);
 bool fc_nl_busy(const struct fibctl *c);
 void fc_nl_close(struct fibctl *c);
+
+/* fib_elig.c */
+int fc_elig_open(struct fibctl *c, int ep_fd);
+void fc_elig_close(struct fibctl *c);
+/* Reads what events tell of, and judges anew. */
+void fc_elig_turn(struct fibctl *c);
+/* Every second, and before the first lookup: what no event tells. */
+void fc_elig_tick(struct fibctl *c);
 
 #endif

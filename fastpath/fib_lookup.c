@@ -239,20 +239,41 @@ static bool special_dst(const struct fib_key *k)
 	       (!k->dst.q[0] && !k->dst.w_be[2]);
 }
 
+static bool xfrm_match(const struct fib_xfrm_sel *s, const struct fib_key *k)
+{
+	return (!s->family || s->family == k->family) && (!s->proto || s->proto == k->proto) &&
+	       !((s->sport ^ k->sport) & s->sport_mask) &&
+	       !((s->dport ^ k->dport) & s->dport_mask) &&
+	       prefix_match(&k->src, &s->src, s->src_len) &&
+	       prefix_match(&k->dst, &s->dst, s->dst_len);
+}
+
+bool fib_xfrm(const struct fib *f, const struct fib_key *k)
+{
+	const struct fib_xfrm *x = __atomic_load_n(&f->xfrm, __ATOMIC_ACQUIRE);
+
+	for (uint32_t i = 0; x && i < x->n; i++)
+		if (xfrm_match(&x->sel[i], k))
+			return true;
+	return x && x->all;
+}
+
 /* True when the packet is the kernel's before any table is asked. */
 static bool refuse(const struct fib *f, const struct fib_key *k, const struct fib_link *in,
 		   struct fib_res *r)
 {
 	if (unlikely(!__atomic_load_n(&f->ready, __ATOMIC_ACQUIRE)))
 		kernel_says(r, ELIG_SYNCING);
-	else if (unlikely(f->global_reason))
-		kernel_says(r, f->global_reason);
+	else if (unlikely(__atomic_load_n(&f->global_reason, __ATOMIC_ACQUIRE)))
+		kernel_says(r, __atomic_load_n(&f->global_reason, __ATOMIC_ACQUIRE));
 	else if (unlikely(!in))
 		kernel_says(r, ELIG_NO_LINK);
 	else if (unlikely(in->reason))
 		kernel_says(r, in->reason);
 	else if (unlikely(special_dst(k)))
 		kernel_says(r, ELIG_SCOPE);
+	else if (unlikely(fib_xfrm(f, k)))
+		kernel_says(r, ELIG_XFRM);
 	else
 		return false;
 	return true;

@@ -16,6 +16,20 @@
 /* Attributes of a kind that has more numbers than this header knows keep their number. */
 #define ATTR_MAX 64
 
+const struct nlattr *fib_attr_first(const struct nlmsghdr *h, size_t head, size_t *ret_left)
+{
+	size_t n = h->nlmsg_len - MIN((size_t)h->nlmsg_len, NLMSG_HDRLEN + MNL_ALIGN(head));
+
+	*ret_left = n;
+	return fib_attr_at((const uint8_t *)h + h->nlmsg_len - n, n);
+}
+
+const struct nlattr *fib_attr_inner(const struct nlattr *nest, size_t *ret_left)
+{
+	*ret_left = mnl_attr_get_payload_len(nest);
+	return fib_attr_at(mnl_attr_get_payload(nest), *ret_left);
+}
+
 struct attrs {
 	const struct nlattr *a[ATTR_MAX];
 	bool beyond; /* one of a number that no kernel had when this was written */
@@ -34,20 +48,24 @@ static void note(struct attrs *t, const struct nlattr *a)
 static int parse(const struct nlmsghdr *h, size_t head, struct attrs *t)
 {
 	const struct nlattr *a;
+	size_t left;
 
 	*t = (struct attrs){ 0 };
 	if (mnl_nlmsg_get_payload_len(h) < head)
 		return -EINVAL;
-	mnl_attr_for_each(a, h, (unsigned)head) note(t, a);
+	for (a = fib_attr_first(h, head, &left); a; a = fib_attr_next(a, &left))
+		note(t, a);
 	return 0;
 }
 
 static void parse_nested(const struct nlattr *nest, struct attrs *t)
 {
 	const struct nlattr *a;
+	size_t left;
 
 	*t = (struct attrs){ 0 };
-	mnl_attr_for_each_nested(a, nest) note(t, a);
+	for (a = fib_attr_inner(nest, &left); a; a = fib_attr_next(a, &left))
+		note(t, a);
 }
 
 /* A number that may be absent; one of another size is a lie. */
@@ -155,7 +173,7 @@ static int link_info(const struct nlattr *a, struct fib_msg_link *l)
 static int decode_link(const struct nlmsghdr *h, struct fib_msg_link *l)
 {
 	const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(h);
-	struct attrs t, x;
+	struct attrs t;
 	int rc = parse(h, sizeof(*ifi), &t);
 
 	if (rc)
@@ -168,11 +186,7 @@ static int decode_link(const struct nlmsghdr *h, struct fib_msg_link *l)
 				    .flags = ifi->ifi_flags,
 				    .type = ifi->ifi_type };
 	l->has_mac = get_mac(t.a[IFLA_ADDRESS], l->mac);
-	if (t.a[IFLA_XDP]) {
-		parse_nested(t.a[IFLA_XDP], &x);
-		rc = get_u8(x.a[IFLA_XDP_ATTACHED], &l->xdp);
-	}
-	if (!rc && t.a[IFLA_LINKINFO])
+	if (t.a[IFLA_LINKINFO])
 		rc = link_info(t.a[IFLA_LINKINFO], l);
 	if (!rc)
 		rc = get_name(t.a[IFLA_IFNAME], l->name);
@@ -264,7 +278,9 @@ static int decode_neigh(const struct nlmsghdr *h, struct fib_msg_neigh *n)
 				     .flags = m->ndm_flags,
 				     .state = m->ndm_state };
 	n->has_mac = get_mac(t.a[NDA_LLADDR], n->mac);
-	return get_ip(t.a[NDA_DST], n->family, &n->ip);
+	rc = get_ip(t.a[NDA_DST], n->family, &n->ip);
+	/* Groups are the kernel's to send to; they would only take room. */
+	return !rc && n->ip.b[0] >= (n->family == AF_INET ? 224 : 255) ? -ENOTSUP : rc;
 }
 
 /* struct rtvia: a family, then the address. */
@@ -311,6 +327,7 @@ static int decode_hops(const struct nlattr *a, struct fib_msg_route *r)
 		struct fib_msg_hop *hop = &r->hop[r->n_hops];
 		const struct nlattr *attr;
 		struct attrs t = { 0 };
+		size_t rest;
 		int rc;
 
 		memcpy(&nh, p, sizeof(nh));
@@ -320,9 +337,9 @@ static int decode_hops(const struct nlattr *a, struct fib_msg_route *r)
 			r->encap = 1; /* more than we hold: the kernel's */
 			return 0;
 		}
-		attr = (const void *)(p + sizeof(nh));
-		for (size_t n = nh.rtnh_len - sizeof(nh); mnl_attr_ok(attr, (int)n);
-		     n -= MIN(n, (size_t)MNL_ALIGN(attr->nla_len)), attr = mnl_attr_next(attr))
+		rest = nh.rtnh_len - sizeof(nh);
+		for (attr = fib_attr_at(p + sizeof(nh), rest); attr;
+		     attr = fib_attr_next(attr, &rest))
 			note(&t, attr);
 		*hop = (struct fib_msg_hop){ .oif = (uint32_t)nh.rtnh_ifindex,
 					     .weight = nh.rtnh_hops };

@@ -36,7 +36,6 @@ struct fib_msg_link {
 	uint32_t vrf_table; /* of a VRF device */
 	uint8_t mac[6];
 	uint8_t has_mac, is_vrf;
-	uint8_t xdp; /* an XDP program is attached */
 	char name[16];
 };
 
@@ -111,6 +110,44 @@ struct fib_msg {
 		struct fib_msg_rule rule;
 	};
 };
+
+/* A message lies within the bytes that are left (libmnl's own test takes a length above 2 GB for a
+ * negative one). */
+static inline bool fib_msg_ok(const struct nlmsghdr *h, size_t left)
+{
+	return left >= sizeof(*h) && h->nlmsg_len >= sizeof(*h) && h->nlmsg_len <= left;
+}
+
+static inline const struct nlmsghdr *fib_msg_next(const struct nlmsghdr *h, size_t *left)
+{
+	size_t n = NLMSG_ALIGN((size_t)h->nlmsg_len);
+
+	n = n < *left ? n : *left;
+	*left -= n;
+	return (const void *)((const uint8_t *)h + n);
+}
+
+/* Attributes within exactly so many bytes (libmnl's walk rounds the end of a message up). NULL: no
+ * more. */
+static inline const struct nlattr *fib_attr_at(const void *p, size_t left)
+{
+	const struct nlattr *a = p;
+
+	return left >= sizeof(*a) && a->nla_len >= sizeof(*a) && a->nla_len <= left ? a : NULL;
+}
+
+static inline const struct nlattr *fib_attr_next(const struct nlattr *a, size_t *left)
+{
+	size_t n = NLA_ALIGN((size_t)a->nla_len);
+
+	n = n < *left ? n : *left;
+	*left -= n;
+	return fib_attr_at((const uint8_t *)a + n, *left);
+}
+
+/* Those behind a header of that size; of those in another one. */
+const struct nlattr *fib_attr_first(const struct nlmsghdr *h, size_t head, size_t *ret_left);
+const struct nlattr *fib_attr_inner(const struct nlattr *nest, size_t *ret_left);
 
 /* h->nlmsg_len bytes can be read, and were found to be at least a header. */
 int fib_msg_decode(const struct nlmsghdr *h, struct fib_msg *ret);

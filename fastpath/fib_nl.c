@@ -125,7 +125,7 @@ static int open_all(struct fibctl *c, struct fc_nl *nl)
 	if (nl->ep_fd < 0 || nl->wake_fd < 0)
 		return -errno;
 	c->f.wake_fd = nl->wake_fd;
-	nl->ev_fd = open_socket(0, EVENT_RCVBUF);
+	nl->ev_fd = open_socket(0, c->p.event_bytes ? c->p.event_bytes : EVENT_RCVBUF);
 	nl->dump_fd = open_socket(0, 0);
 	nl->req_fd = open_socket(0, 0);
 	rc = MIN(MIN(nl->ev_fd, nl->dump_fd), MIN(nl->req_fd, 0));
@@ -137,7 +137,9 @@ static int open_all(struct fibctl *c, struct fc_nl *nl)
 		rc = watch(nl->ep_fd, nl->dump_fd);
 	if (!rc)
 		rc = watch(nl->ep_fd, nl->req_fd);
-	return rc ? rc : watch(nl->ep_fd, nl->wake_fd);
+	if (!rc)
+		rc = watch(nl->ep_fd, nl->wake_fd);
+	return rc ? rc : fc_elig_open(c, nl->ep_fd);
 }
 
 static void want_all(struct fibctl *c)
@@ -199,6 +201,7 @@ void fc_nl_close(struct fibctl *c)
 	free(nl);
 	c->nl = NULL;
 	c->f.wake_fd = -1;
+	fc_elig_close(c);
 }
 
 void fc_nl_want(struct fibctl *c, unsigned dumps)
@@ -396,8 +399,8 @@ static void resync_done(struct fibctl *c)
 	}
 	if (c->limit)
 		nl->limit_at = now_ms() + LIMIT_RETRY_MS;
-	else
-		c->f.global_reason = ELIG_OK;
+	fc_reason_publish(c);
+	fc_elig_tick(c);
 	fc_touch_all(c);
 	__atomic_store_n(&c->f.ready, 1, __ATOMIC_RELEASE);
 	c->st.n_resyncs += !first;
@@ -466,13 +469,13 @@ static bool read_events(struct fibctl *c)
 	}
 	for (int i = 0; i < n; i++) {
 		const struct nlmsghdr *h = nl->iov[i].iov_base;
-		int len = (int)nl->mm[i].msg_len;
+		size_t len = nl->mm[i].msg_len;
 
 		if (nl->mm[i].msg_hdr.msg_flags & MSG_TRUNC) {
 			lost(c);
 			continue;
 		}
-		for (; mnl_nlmsg_ok(h, len); h = mnl_nlmsg_next(h, &len)) {
+		for (; fib_msg_ok(h, len); h = fib_msg_next(h, &len)) {
 			c->st.n_events++;
 			message(c, h, false);
 		}
@@ -488,11 +491,11 @@ static int error_of(const struct nlmsghdr *h)
 }
 
 /* A part of the dump under way. */
-static void dump_part(struct fibctl *c, const struct nlmsghdr *h, int len)
+static void dump_part(struct fibctl *c, const struct nlmsghdr *h, size_t len)
 {
 	struct fc_nl *nl = c->nl;
 
-	for (; mnl_nlmsg_ok(h, len); h = mnl_nlmsg_next(h, &len)) {
+	for (; fib_msg_ok(h, len); h = fib_msg_next(h, &len)) {
 		if (h->nlmsg_seq != nl->seq || nl->current == FC_D__MAX)
 			continue;
 		if (h->nlmsg_flags & NLM_F_DUMP_INTR)
@@ -516,7 +519,7 @@ static bool read_dump(struct fibctl *c)
 		return false;
 	if ((size_t)n > DUMP_BYTES)
 		nl->interrupted = true;
-	dump_part(c, (void *)nl->buf, (int)MIN((size_t)n, DUMP_BYTES));
+	dump_part(c, (void *)nl->buf, MIN((size_t)n, DUMP_BYTES));
 	return true;
 }
 
@@ -528,9 +531,9 @@ static void read_answers(struct fibctl *c)
 
 	while ((n = recv(c->nl->req_fd, buf, sizeof(buf), MSG_DONTWAIT)) > 0) {
 		const struct nlmsghdr *h = (void *)buf;
-		int len = (int)n;
+		size_t len = (size_t)n;
 
-		for (; mnl_nlmsg_ok(h, len); h = mnl_nlmsg_next(h, &len))
+		for (; fib_msg_ok(h, len); h = fib_msg_next(h, &len))
 			if (h->nlmsg_type == NLMSG_ERROR && error_of(h))
 				c->st.n_probe_errors++;
 	}
@@ -562,6 +565,8 @@ static void timers(struct fibctl *c)
 	if (now >= nl->keepalive_at) {
 		nl->keepalive_at = now + KEEPALIVE_MS;
 		fc_adjs_keepalive(c);
+		if (c->f.ready)
+			fc_elig_tick(c);
 	}
 	if (now >= nl->flush_at) {
 		nl->flush_at = now + FLUSH_MS;
@@ -574,6 +579,13 @@ static void timers(struct fibctl *c)
 int fibctl_fd(const struct fibctl *c)
 {
 	return c->nl ? c->nl->ep_fd : -1;
+}
+
+bool fibctl_pending(const struct fibctl *c)
+{
+	struct epoll_event ev;
+
+	return c->nl && epoll_wait(c->nl->ep_fd, &ev, 1, 0) > 0;
 }
 
 int fibctl_next_ms(const struct fibctl *c)
@@ -608,6 +620,7 @@ int fibctl_run(struct fibctl *c, int timeout_ms)
 		return -errno;
 	if (read(nl->wake_fd, &drain, sizeof(drain)) < 0 && errno != EAGAIN)
 		return -errno;
+	fc_elig_turn(c);
 	for (unsigned i = 0; i < EVENT_TURNS && read_events(c); i++)
 		;
 	for (unsigned i = 0; i < DUMP_TURNS && read_dump(c); i++)

@@ -108,6 +108,21 @@ struct fib_rules {
 	struct fib_rule rule[];
 };
 
+/* Selectors of IPsec policies: what matches one is the kernel's. */
+struct fib_xfrm_sel {
+	union fib_ip src, dst;
+	uint16_t sport, sport_mask, dport, dport_mask;
+	uint8_t src_len, dst_len;
+	uint8_t family; /* 0 = both */
+	uint8_t proto;
+};
+
+struct fib_xfrm {
+	uint32_t n;
+	uint8_t all; /* more than can be told, or they could not be read */
+	struct fib_xfrm_sel sel[];
+};
+
 struct fib_addr {
 	union fib_ip ip;
 	uint8_t len, family, scope;
@@ -134,8 +149,10 @@ struct fib_adj {
 	uint8_t state;  /* cp:w wk:r */
 	uint8_t kernel; /* cp:own from here: NUD_ state, 0 = no entry */
 	uint8_t free, epoch, mac[6];
-	uint32_t n_paths; /* that name it */
-	uint32_t asked;   /* seconds of the last request to the kernel, 0 = none */
+	uint8_t unanswered; /* failed without ever having answered */
+	uint8_t gone;       /* likewise, and the kernel has forgotten it since */
+	uint32_t n_paths;   /* that name it */
+	uint32_t asked;     /* seconds of the last request to the kernel, 0 = none */
 	uint32_t next_free;
 	uint32_t freed; /* pass over the flows that must end before it is used again */
 };
@@ -152,6 +169,7 @@ struct fib_req {
 
 struct fib {
 	const struct fib_rules *rules[FIB_FAMILIES]; /* rcu */
+	const struct fib_xfrm *xfrm;                 /* rcu; NULL: no policy */
 	struct fib_path **path[FIB_N_CHUNKS];        /* rcu, chunk and pointer */
 	struct fib_adj *adj;
 	uint32_t *adj_hash; /* rcu */

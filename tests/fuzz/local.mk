@@ -81,3 +81,9 @@ tests_fuzz_fuzz_capture_SOURCES = tests/fuzz/fuzz_capture.c daemon/capture/pcapn
 tests_fuzz_fuzz_capture_CPPFLAGS = $(DAEMON_CPPFLAGS)
 tests_fuzz_fuzz_capture_LDADD = librtr.a
 tests_fuzz_fuzz_capture_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+fuzz_progs += tests/fuzz/fuzz_netlink
+tests_fuzz_fuzz_netlink_SOURCES = tests/fuzz/fuzz_netlink.c
+tests_fuzz_fuzz_netlink_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fastpath
+tests_fuzz_fuzz_netlink_CFLAGS = $(AM_CFLAGS) $(MNL_CFLAGS)
+tests_fuzz_fuzz_netlink_LDADD = libfib.a libfp.a librtr.a $(MNL_LIBS) $(URCU_LIBS) -lm -lpthread
+tests_fuzz_fuzz_netlink_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer

@@ -1,0 +1,531 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What XDP would bypass: IPsec policies, chains of nftables that are not ours, legacy iptables,
+ * filters and disciplines of tc, BPF programs at tcx. The kernel tells of the first, second and
+ * fourth by events; everything is then the kernel's until it has been read and judged, within the
+ * same turn. Of iptables and tcx it does not tell: they are looked at every second.
+ *
+ * What is read is short (chains, not rules; policies; disciplines), so this thread waits for it.
+ */
+#include "fib_ctl_priv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libmnl/libmnl.h>
+#include <linux/bpf.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/pkt_sched.h>
+#include <linux/xfrm.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define MAX_XFRM   256u /* beyond, all is the kernel's */
+#define ANSWER_MS  1000
+#define DUMP_TRIES 5u
+#define ELIG_BYTES 65536u
+
+/* Since 6.6; older kernels refuse the query, and have none. */
+#define TCX_INGRESS 46
+#define TCX_EGRESS  47
+
+enum watch { W_XFRM, W_NFT, W_TC, W__MAX };
+
+struct fc_elig {
+	int fd[W__MAX];   /* events; -1: the kernel has no such thing */
+	uint8_t all;      /* enum elig: of every interface */
+	uint8_t iptables; /* likewise, as it was last seen */
+	bool unread;      /* told once that iptables cannot be looked at */
+	char own[40];     /* our table, "rtr_INSTANCE" */
+	struct fib_xfrm *collect;
+	uint8_t *buf;
+};
+
+typedef void elig_fn(struct fibctl *c, struct fc_elig *e, const struct nlmsghdr *h);
+
+static int open_events(int proto, uint32_t group)
+{
+	struct sockaddr_nl sa = { .nl_family = AF_NETLINK };
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, proto);
+
+	if (fd < 0)
+		return -1;
+	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 ||
+	    setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) < 0) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* Sends a request and hands every message of the answer to fn. 0, or -errno of the refusal. */
+static int read_answer(struct fibctl *c, int fd, uint32_t seq, elig_fn *fn)
+{
+	struct fc_elig *e = c->elig;
+	bool interrupted = false;
+
+	for (;;) {
+		ssize_t n = recv(fd, e->buf, ELIG_BYTES, 0);
+		const struct nlmsghdr *h = (void *)e->buf;
+		size_t len = (size_t)MAX(n, (ssize_t)0);
+
+		if (n <= 0)
+			return n < 0 ? -errno : -EPIPE;
+		for (; fib_msg_ok(h, len); h = fib_msg_next(h, &len)) {
+			int32_t err = 0;
+
+			if (h->nlmsg_seq != seq)
+				continue;
+			interrupted |= !!(h->nlmsg_flags & NLM_F_DUMP_INTR);
+			if (h->nlmsg_type != NLMSG_DONE && h->nlmsg_type != NLMSG_ERROR) {
+				fn(c, e, h);
+				continue;
+			}
+			if (mnl_nlmsg_get_payload_len(h) >= sizeof(err))
+				memcpy(&err, mnl_nlmsg_get_payload(h), sizeof(err));
+			return err ? err : interrupted ? -EAGAIN : 0;
+		}
+	}
+}
+
+static int dump(struct fibctl *c, int proto, uint16_t type, const void *head, size_t size,
+		elig_fn *fn)
+{
+	struct timeval limit = { .tv_sec = ANSWER_MS / 1000 };
+	struct sockaddr_nl sa = { .nl_family = AF_NETLINK };
+	uint8_t buf[128] = { 0 };
+	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, proto), rc;
+
+	if (fd < 0)
+		return -errno;
+	h->nlmsg_type = type;
+	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	h->nlmsg_seq = 1;
+	memcpy(mnl_nlmsg_put_extra_header(h, size), head, size);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || send(fd, h, h->nlmsg_len, 0) < 0)
+		rc = -errno;
+	else
+		rc = read_answer(c, fd, 1, fn);
+	close(fd);
+	return rc;
+}
+
+static const struct nlattr *find(const struct nlmsghdr *h, size_t head, unsigned type)
+{
+	const struct nlattr *a;
+	size_t left;
+
+	for (a = fib_attr_first(h, head, &left); a; a = fib_attr_next(a, &left))
+		if (mnl_attr_get_type(a) == type)
+			return a;
+	return NULL;
+}
+
+static const struct nlattr *find_nested(const struct nlattr *nest, unsigned type)
+{
+	const struct nlattr *a;
+	size_t left;
+
+	for (a = fib_attr_inner(nest, &left); a; a = fib_attr_next(a, &left))
+		if (mnl_attr_get_type(a) == type)
+			return a;
+	return NULL;
+}
+
+/* "" when it is not there or no string. */
+static const char *text_of(const struct nlattr *a)
+{
+	return a && mnl_attr_validate(a, MNL_TYPE_NUL_STRING) >= 0 ? mnl_attr_get_str(a) : "";
+}
+
+static uint32_t be32_of(const struct nlattr *a, uint32_t dflt)
+{
+	uint32_t v;
+
+	if (!a || mnl_attr_get_payload_len(a) != sizeof(v))
+		return dflt;
+	memcpy(&v, mnl_attr_get_payload(a), sizeof(v));
+	return __builtin_bswap32(v);
+}
+
+/* --- IPsec --- */
+
+static void xfrm_policy(struct fibctl *c, struct fc_elig *e, const struct nlmsghdr *h)
+{
+	const struct xfrm_userpolicy_info *p = mnl_nlmsg_get_payload(h);
+	const struct nlattr *if_id = find(h, sizeof(*p), XFRMA_IF_ID);
+	struct fib_xfrm_sel *s;
+
+	if (h->nlmsg_type != XFRM_MSG_NEWPOLICY || mnl_nlmsg_get_payload_len(h) < sizeof(*p))
+		return;
+	/* Packets for the box do not pass by; those of an xfrm interface go by that interface. */
+	if (p->dir != XFRM_POLICY_OUT && p->dir != XFRM_POLICY_FWD)
+		return;
+	if (if_id && mnl_attr_get_payload_len(if_id) == 4 && mnl_attr_get_u32(if_id))
+		return;
+	if (e->collect->n == MAX_XFRM) {
+		e->collect->all = 1;
+		return;
+	}
+	s = &e->collect->sel[e->collect->n++];
+	memset(s, 0, sizeof(*s));
+	s->family = (uint8_t)p->sel.family;
+	s->src_len = MIN(p->sel.prefixlen_s, p->sel.family == AF_INET ? 32u : 128u);
+	s->dst_len = MIN(p->sel.prefixlen_d, p->sel.family == AF_INET ? 32u : 128u);
+	memcpy(s->src.b, &p->sel.saddr, p->sel.family == AF_INET ? 4 : 16);
+	memcpy(s->dst.b, &p->sel.daddr, p->sel.family == AF_INET ? 4 : 16);
+	s->proto = p->sel.proto;
+	s->sport = __builtin_bswap16(p->sel.sport);
+	s->sport_mask = __builtin_bswap16(p->sel.sport_mask);
+	s->dport = __builtin_bswap16(p->sel.dport);
+	s->dport_mask = __builtin_bswap16(p->sel.dport_mask);
+}
+
+static void read_xfrm(struct fibctl *c)
+{
+	const struct xfrm_userpolicy_id head = { 0 };
+	struct fib_xfrm *x = NULL, *old = (struct fib_xfrm *)c->f.xfrm;
+	int rc = -EAGAIN;
+
+	if (c->elig->fd[W_XFRM] < 0)
+		return;
+	for (unsigned i = 0; i < DUMP_TRIES && rc == -EAGAIN; i++) {
+		fc_pub_free(c, x);
+		x = fc_pub_alloc(c, sizeof(*x) + MAX_XFRM * sizeof(x->sel[0]));
+		if (!x)
+			break;
+		c->elig->collect = x;
+		rc = dump(c, NETLINK_XFRM, XFRM_MSG_GETPOLICY, &head, sizeof(head), xfrm_policy);
+	}
+	if (!x) {
+		fc_limit(c, "memory for IPsec policies");
+		return;
+	}
+	if (rc)
+		x->all = 1;
+	if (!x->n && !x->all) {
+		fc_pub_free(c, x);
+		x = NULL;
+	}
+	__atomic_store_n(&c->f.xfrm, x, __ATOMIC_RELEASE);
+	if (x || old)
+		fc_touch_all(c);
+	fc_pub_free(c, old);
+}
+
+/* --- nftables --- */
+
+static bool is_own_chain(const struct fc_elig *e, const char *table, const char *chain)
+{
+	size_t n = strlen(e->own);
+
+	return n && (!strcmp(table, e->own) || (!strncmp(chain, e->own, n) && chain[n] == '/'));
+}
+
+static void blame_link(struct fibctl *c, const char *name, uint8_t reason)
+{
+	struct fc_link *l = fc_link_by_name(c, name);
+
+	if (l)
+		l->foreign_new = reason;
+}
+
+static void blame_devs(struct fibctl *c, const struct nlattr *hook)
+{
+	const struct nlattr *devs = find_nested(hook, NFTA_HOOK_DEVS), *a;
+	size_t left;
+
+	blame_link(c, text_of(find_nested(hook, NFTA_HOOK_DEV)), ELIG_NFT);
+	for (a = devs ? fib_attr_inner(devs, &left) : NULL; a; a = fib_attr_next(a, &left))
+		blame_link(c, text_of(a), ELIG_NFT);
+}
+
+static void nft_chain(struct fibctl *c, struct fc_elig *e, const struct nlmsghdr *h)
+{
+	const struct nfgenmsg *g = mnl_nlmsg_get_payload(h);
+	const size_t head = sizeof(*g);
+	const struct nlattr *hook = find(h, head, NFTA_CHAIN_HOOK);
+	uint32_t num;
+
+	if (!hook || is_own_chain(e, text_of(find(h, head, NFTA_CHAIN_TABLE)),
+				  text_of(find(h, head, NFTA_CHAIN_NAME))))
+		return;
+	/* Empty, and lets everything pass. */
+	if (!be32_of(find(h, head, NFTA_CHAIN_USE), 1) &&
+	    be32_of(find(h, head, NFTA_CHAIN_POLICY), NF_ACCEPT) == NF_ACCEPT)
+		return;
+	num = be32_of(find_nested(hook, NFTA_HOOK_HOOKNUM), NF_INET_FORWARD);
+	switch (g->nfgen_family) {
+	case NFPROTO_NETDEV:
+		blame_devs(c, hook);
+		break;
+	case NFPROTO_INET:
+		if (num == NF_INET_INGRESS)
+			blame_devs(c, hook);
+		/* fall through */
+	case NFPROTO_IPV4:
+	case NFPROTO_IPV6:
+		if (num == NF_INET_PRE_ROUTING || num == NF_INET_FORWARD ||
+		    num == NF_INET_POST_ROUTING)
+			e->all = ELIG_NFT;
+		break;
+	}
+}
+
+/* --- tc --- */
+
+static void blame_index(struct fibctl *c, int ifindex)
+{
+	struct fc_link *l = fc_link_find(c, (uint32_t)ifindex);
+
+	if (l)
+		l->foreign_new = ELIG_TC;
+}
+
+/* Those that the kernel puts there by itself, and that neither drop nor reorder by intent. */
+static bool is_default_qdisc(const char *kind)
+{
+	static const char *const kinds[] = { "noqueue", "noop",     "pfifo_fast", "pfifo", "mq",
+					     "fq",      "fq_codel", "ingress",    "clsact" };
+
+	for (unsigned i = 0; i < ARRAY_LEN(kinds); i++)
+		if (!strcmp(kind, kinds[i]))
+			return true;
+	return false;
+}
+
+static void tc_filter(struct fibctl *c, struct fc_elig *e, const struct nlmsghdr *h)
+{
+	const struct tcmsg *t = mnl_nlmsg_get_payload(h);
+
+	if (mnl_nlmsg_get_payload_len(h) >= sizeof(*t))
+		blame_index(c, t->tcm_ifindex);
+}
+
+static void tc_qdisc(struct fibctl *c, struct fc_elig *e, const struct nlmsghdr *h)
+{
+	const struct tcmsg *t = mnl_nlmsg_get_payload(h);
+	const char *kind = text_of(find(h, sizeof(*t), TCA_KIND));
+	struct fc_link *l;
+
+	if (mnl_nlmsg_get_payload_len(h) < sizeof(*t))
+		return;
+	l = fc_link_find(c, (uint32_t)t->tcm_ifindex);
+	if (l && (!strcmp(kind, "clsact") || !strcmp(kind, "ingress")))
+		l->has_clsact = 1;
+	if (t->tcm_parent == TC_H_ROOT && !is_default_qdisc(kind))
+		blame_index(c, t->tcm_ifindex);
+}
+
+static int read_tc(struct fibctl *c)
+{
+	static const uint32_t sides[] = { TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS),
+					  TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS) };
+	struct tcmsg head = { .tcm_family = AF_UNSPEC };
+	int rc = dump(c, NETLINK_ROUTE, RTM_GETQDISC, &head, sizeof(head), tc_qdisc);
+
+	for (unsigned i = 0; i < FIB_LINK_BUCKETS; i++)
+		for (struct fc_link *l = c->link[i]; l && !rc; l = l->next) {
+			for (unsigned s = 0; s < ARRAY_LEN(sides) && l->has_clsact && !rc; s++) {
+				head.tcm_ifindex = (int)l->ifindex;
+				head.tcm_parent = sides[s];
+				rc = dump(c, NETLINK_ROUTE, RTM_GETTFILTER, &head, sizeof(head),
+					  tc_filter);
+				/* An ingress qdisc has no egress side. */
+				rc = rc == -EINVAL || rc == -ENOENT ? 0 : rc;
+			}
+		}
+	return rc;
+}
+
+/* --- what no event tells --- */
+
+/* The names of the tables that iptables-legacy made in this namespace. */
+static uint8_t read_iptables(struct fibctl *c)
+{
+	static const char *const files[] = { "/proc/thread-self/net/ip_tables_names",
+					     "/proc/thread-self/net/ip6_tables_names" };
+	uint8_t found = ELIG_OK;
+
+	for (unsigned i = 0; i < ARRAY_LEN(files); i++) {
+		int fd = open(files[i], O_RDONLY | O_CLOEXEC);
+		char one;
+
+		if (fd < 0 && errno == EACCES && !c->elig->unread) {
+			c->elig->unread = true;
+			fc_event(c, FIBCTL_EV_REFUSED,
+				 "iptables-legacy: its tables cannot be listed, and go unnoticed");
+		}
+		if (fd < 0)
+			continue;
+		if (read(fd, &one, 1) == 1)
+			found = ELIG_IPTABLES;
+		close(fd);
+	}
+	return found;
+}
+
+static bool has_tcx(uint32_t ifindex)
+{
+	union bpf_attr attr;
+
+	for (uint32_t side = TCX_INGRESS; side <= TCX_EGRESS; side++) {
+		memset(&attr, 0, sizeof(attr));
+		attr.query.target_fd = ifindex; /* target_ifindex shares its place */
+		attr.query.attach_type = side;
+		if (!syscall(__NR_bpf, BPF_PROG_QUERY, &attr, sizeof(attr)) && attr.query.prog_cnt)
+			return true;
+	}
+	return false;
+}
+
+/* --- together --- */
+
+static void judge(struct fibctl *c)
+{
+	struct fc_elig *e = c->elig;
+	const struct nfgenmsg any = { .nfgen_family = NFPROTO_UNSPEC };
+	int rc = -EAGAIN;
+
+	for (unsigned try = 0; try < DUMP_TRIES && rc == -EAGAIN; try++) {
+		e->all = ELIG_OK;
+		for (unsigned i = 0; i < FIB_LINK_BUCKETS; i++)
+			for (struct fc_link *l = c->link[i]; l; l = l->next)
+				l->foreign_new = l->has_clsact = 0;
+		rc = e->fd[W_NFT] < 0 ? 0
+				      : dump(c, NETLINK_NETFILTER,
+					     NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETCHAIN, &any,
+					     sizeof(any), nft_chain);
+		if (!rc && e->fd[W_TC] >= 0)
+			rc = read_tc(c);
+	}
+	if (rc) {
+		fc_event(c, FIBCTL_EV_REFUSED, "foreign hooks cannot be listed");
+		e->all = ELIG_UNWATCHED;
+	}
+	for (unsigned i = 0; i < FIB_LINK_BUCKETS; i++)
+		for (struct fc_link *l = c->link[i]; l; l = l->next) {
+			if (!l->foreign_new && l->known && l->slot != FIB_NO_SLOT &&
+			    has_tcx(l->ifindex))
+				l->foreign_new = ELIG_BPF;
+			if (!l->foreign_new)
+				l->foreign_new = e->all ? e->all : e->iptables;
+			if (l->foreign == l->foreign_new)
+				continue;
+			l->foreign = l->foreign_new;
+			fc_link_publish(c, l);
+		}
+}
+
+/* True when something foreign changed; our own tables change with every commit. */
+static bool is_news(const struct fc_elig *e, enum watch w, const struct nlmsghdr *h)
+{
+	unsigned type = h->nlmsg_type & 0xff;
+
+	if (w != W_NFT)
+		return true;
+	if (type != NFT_MSG_NEWTABLE && type != NFT_MSG_DELTABLE && type != NFT_MSG_NEWCHAIN &&
+	    type != NFT_MSG_DELCHAIN && type != NFT_MSG_NEWRULE && type != NFT_MSG_DELRULE)
+		return false;
+	/* In all of these attribute 1 is the table. */
+	return !is_own_chain(e, text_of(find(h, sizeof(struct nfgenmsg), NFTA_TABLE_NAME)), "");
+}
+
+static bool drain(struct fc_elig *e, enum watch w)
+{
+	bool news = false;
+	ssize_t n;
+
+	while (e->fd[w] >= 0 && ((n = recv(e->fd[w], e->buf, ELIG_BYTES, MSG_DONTWAIT)) > 0 ||
+				 (n < 0 && errno == ENOBUFS))) {
+		const struct nlmsghdr *h = (void *)e->buf;
+		size_t len = (size_t)MAX(n, (ssize_t)0);
+
+		news |= n < 0; /* events were lost: anything may have happened */
+		for (; !news && fib_msg_ok(h, len); h = fib_msg_next(h, &len))
+			news = is_news(e, w, h);
+	}
+	return news;
+}
+
+static void close_all(struct fibctl *c)
+{
+	c->classifying = true;
+	fc_reason_publish(c);
+}
+
+void fc_elig_turn(struct fibctl *c)
+{
+	struct fc_elig *e = c->elig;
+	bool xfrm, hooks;
+
+	if (!e)
+		return;
+	xfrm = drain(e, W_XFRM);
+	hooks = drain(e, W_NFT);
+	hooks |= drain(e, W_TC);
+	if (!xfrm && !hooks)
+		return;
+	close_all(c);
+	if (xfrm)
+		read_xfrm(c);
+	if (hooks)
+		judge(c);
+	c->classifying = false;
+	fc_reason_publish(c);
+}
+
+void fc_elig_tick(struct fibctl *c)
+{
+	if (!c->elig)
+		return;
+	c->elig->iptables = read_iptables(c);
+	judge(c);
+}
+
+int fc_elig_open(struct fibctl *c, int ep_fd)
+{
+	struct fc_elig *e = calloc(1, sizeof(*e));
+
+	c->elig = e;
+	if (!e)
+		return -ENOMEM;
+	e->buf = malloc(ELIG_BYTES);
+	e->fd[W_XFRM] = open_events(NETLINK_XFRM, XFRMNLGRP_POLICY);
+	e->fd[W_NFT] = open_events(NETLINK_NETFILTER, NFNLGRP_NFTABLES);
+	e->fd[W_TC] = open_events(NETLINK_ROUTE, RTNLGRP_TC);
+	if (!e->buf)
+		return -ENOMEM;
+	if (c->p.instance)
+		snprintf(e->own, sizeof(e->own), "rtr_%s", c->p.instance);
+	for (unsigned i = 0; i < W__MAX; i++) {
+		struct epoll_event ev = { .events = EPOLLIN, .data = { .fd = e->fd[i] } };
+
+		if (e->fd[i] >= 0 && epoll_ctl(ep_fd, EPOLL_CTL_ADD, e->fd[i], &ev) < 0)
+			return -errno;
+	}
+	read_xfrm(c);
+	return 0;
+}
+
+void fc_elig_close(struct fibctl *c)
+{
+	struct fc_elig *e = c->elig;
+
+	for (unsigned i = 0; e && i < W__MAX; i++)
+		if (e->fd[i] >= 0)
+			close(e->fd[i]);
+	if (e)
+		free(e->buf);
+	free(e);
+	c->elig = NULL;
+	fc_pub_free(c, (void *)c->f.xfrm);
+	c->f.xfrm = NULL;
+}
