@@ -204,8 +204,8 @@ int look_init(void);
  * io_rx_opened from the loop. */
 void look_link(const char *name);
 void look_local(const struct vif *v);
-/* A neighbour of the group's interface that is likely to answer when asked for its MAC: the one
- * after `skip` others, or the last. */
+/* A neighbour of the group's interface that may answer when asked for its MAC: the one after `skip`
+ * others, or a later one that is more likely to be there. */
 void look_neighbour(const struct vg *g, unsigned skip);
 void look_open(const struct vif *v, int fam);
 void look_close(int fd);

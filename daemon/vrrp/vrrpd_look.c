@@ -36,7 +36,7 @@ struct ask {
 	enum what what;
 	unsigned no; /* of the interface or the group */
 	uint8_t family;
-	unsigned skip;
+	unsigned skip, hope; /* of neighbours: to pass over; of the one found */
 	int fd;
 	struct link_info link; /* what is asked for, then what there is */
 	struct rtr_addr addr[2];
@@ -261,22 +261,32 @@ static void find_local(struct asker *k, int ifindex, struct rtr_addr ret[2])
 
 /* ---- neighbours ---- */
 
+/* Those that we talk to are there; a stale one may have left long ago. */
+static unsigned hope_of(unsigned nud)
+{
+	return nud & NUD_REACHABLE             ? 3
+	       : nud & (NUD_DELAY | NUD_PROBE) ? 2
+	       : nud & NUD_STALE               ? 1
+					       : 0;
+}
+
 static void take_neigh(const struct nlmsghdr *h, void *arg)
 {
 	const struct ndmsg *nd = NLMSG_DATA(h);
 	struct ask *s = arg;
 	const struct rtattr *dst;
+	unsigned hope = hope_of(nd->ndm_state);
 
 	if (h->nlmsg_type != RTM_NEWNEIGH || h->nlmsg_len < NLMSG_LENGTH(sizeof(*nd)) ||
-	    nd->ndm_ifindex != s->link.ifindex || nd->ndm_family != s->family ||
-	    (s->addr[0].family && !s->skip) ||
-	    !(nd->ndm_state & (NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE)))
+	    nd->ndm_ifindex != s->link.ifindex || nd->ndm_family != s->family || !hope ||
+	    (s->addr[0].family && !s->skip && hope <= s->hope))
 		return;
 	dst = look_attr(h, sizeof(*nd), NDA_DST);
 	if (!dst || RTA_PAYLOAD(dst) < rtr_family_size(s->family))
 		return;
 	s->skip -= s->addr[0].family && s->skip;
 	s->addr[0].family = s->family;
+	s->hope = hope;
 	memcpy(s->addr[0].b, RTA_DATA(dst), rtr_family_size(s->family));
 }
 

@@ -243,7 +243,7 @@ def reload_alternately(r1, ka, n):
         r1.cli("write memory")
         with open(startup(r1.folder), "rb") as f:
             files.append(f.read())
-    states = len(ka.states())
+    states, own = len(ka.states()), group(r1)["counters"]["transitions"]
     for i in range(n):
         with open(f"{startup(r1.folder)}.new", "wb") as f:
             f.write(files[i % 2])
@@ -251,7 +251,7 @@ def reload_alternately(r1, ka, n):
         revision = r1.json("show version")["revision"]
         r1.sighup()
         wait_for(lambda v=revision: r1.json("show version")["revision"] > v, what=f"reload {i}", interval=0.002)
-    return len(ka.states()) - states
+    return len(ka.states()) - states, group(r1)["counters"]["transitions"] - own
 
 
 @needs_keepalived
@@ -265,7 +265,5 @@ def test_reloads_cause_no_transition(segment):
     ka = Keepalived(segment.peer, segment.folder, prio=100, adver="0.01")
     ka.wait("BACKUP")
     wait_for(lambda s=group(r1)["counters"]["sent"]: group(r1)["counters"]["sent"] > s + 50, what="adverts")
-    transitions = group(r1)["counters"]["transitions"]
     # A core of this machine may be held up for longer than three adverts of 10 ms: not every time.
-    assert any(reload_alternately(r1, ka, n) == 0 for _ in range(3)), ka.text()[-2000:]
-    assert group(r1)["counters"]["transitions"] == transitions
+    assert any(reload_alternately(r1, ka, n) == (0, 0) for _ in range(3)), ka.text()[-2000:]
