@@ -232,3 +232,4 @@ librtrd_a_SOURCES += daemon/diag/whohas.c daemon/diag/whohas.h
 librtrd_a_SOURCES += daemon/nic/module.c daemon/nic/module.h
 librtrd_a_SOURCES += daemon/drops/drops_fast.c
 librtrd_a_SOURCES += daemon/diag/tech_support.c
+librtrd_a_SOURCES += daemon/pbr/pbr_acl.c

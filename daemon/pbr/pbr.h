@@ -13,6 +13,9 @@
  *by a later sequence. Every rule carries our FRA_PROTOCOL; changes are added before old rules go,
  *so a packet is always routed by the map before or the map after.
  *
+ * With `match ip address` each line of the list takes such a step of four, in the list's order; a
+ * deny goes to a rule that does nothing behind the last of them, and so to the next sequence.
+ *
  * Tables: 0x72000000 + (number of the instance << 16) + 2 * (hash of map and sequence).
  * Owns: nothing but the lines. Threads: rtrd's loop only. Failure: as plan_nl's.
  */
@@ -41,6 +44,7 @@ struct route_map {
 	uint8_t action; /* PBR_PERMIT, PBR_DENY */
 	char *description;
 
+	char *acl4, *acl6; /* match ip|ipv6 address */
 	uint8_t dscp, ip_proto;
 	uint16_t sport, sport_last, dport, dport_last;
 	uint32_t mark, mask;
@@ -96,6 +100,28 @@ struct pbr {
 	size_t n_rules, rules_room, n_tables, tables_room;
 	bool overflow; /* PBR_MAX_RULES: nothing of it is to be used */
 };
+
+/* ---- pbr_acl.c ---- */
+
+struct pbr_ace { /* a line, or one pair of port ranges of it */
+	bool deny;
+	unsigned line; /* 0, 1, ... */
+	uint8_t ip_proto;
+	struct rtr_prefix src, dst;
+	struct rule_ports sport, dport;
+};
+struct pbr_acl {
+	struct pbr_ace *v;
+	size_t n, n_lines;
+};
+struct pbr_misfit { /* the line that no rule of the kernel can say, and what of it */
+	const struct rec *line;
+	const char *what;
+};
+/* Pure. 0, -ENOENT (no such list), -EOPNOTSUPP with *ret_misfit. */
+int pbr_acl_read(const struct rec *root, uint8_t family, const char *name, struct pbr_acl *ret,
+		 struct pbr_misfit *ret_misfit);
+void pbr_acl_fini(struct pbr_acl *a);
 
 /* Pure: the rules and tables of a model. proto: our FRA_PROTOCOL; base: of our tables. */
 void pbr_compile(struct pbr *b, const struct rec *root, uint8_t proto, uint32_t base);

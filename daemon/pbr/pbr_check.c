@@ -7,6 +7,7 @@
 #include "track/track.h"
 #include "vrf/vrf.h"
 
+#include <errno.h>
 #include <linux/rtnetlink.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -75,6 +76,42 @@ static bool has_ports(uint8_t proto)
 	       proto == IPPROTO_DCCP || proto == IPPROTO_UDPLITE;
 }
 
+static void check_list(struct check *c, const struct route_map *m, uint8_t family, const char *name)
+{
+	struct pbr_misfit misfit;
+	struct pbr_acl list;
+	int r;
+
+	if (!name)
+		return;
+	r = pbr_acl_read(c->new, family, name, &list, &misfit);
+	if (r == -ENOENT)
+		check_error(c, &m->rec, "there is no %s access list %s",
+			    family == AF_INET6 ? "IPv6" : "IPv4", name);
+	else if (r)
+		check_error(c, misfit.line,
+			    "list %s: policy routing cannot go by %s, which no rule of the kernel "
+			    "looks at (route-map %s %u)",
+			    name, misfit.what, m->name, m->seq);
+	pbr_acl_fini(&list);
+}
+
+static void check_lists(struct check *c, const struct route_map *m)
+{
+	if (!m->acl4 && !m->acl6)
+		return;
+	check_list(c, m, AF_INET, m->acl4);
+	check_list(c, m, AF_INET6, m->acl6);
+	if (rec_kids(&m->rec, &route_map_src4_type)->len ||
+	    rec_kids(&m->rec, &route_map_dst4_type)->len ||
+	    rec_kids(&m->rec, &route_map_src6_type)->len ||
+	    rec_kids(&m->rec, &route_map_dst6_type)->len || SCH_HAS(m, ip_proto) || m->sport ||
+	    m->dport)
+		check_error(c, &m->rec,
+			    "an access list says all of networks, protocol and ports: no other "
+			    "match line for these goes with it");
+}
+
 static void check_map(struct check *c, const struct route_map *m)
 {
 	bool sets = m->hop4_1.family || m->hop6_1.family || m->ifname[0] || m->dflt4_1.family ||
@@ -106,6 +143,7 @@ static void check_map(struct check *c, const struct route_map *m)
 	    (c->offline || !iface_link(m->ifname)))
 		check_error(c, &m->rec, "there is no interface %s", m->ifname);
 	check_hops(c, m);
+	check_lists(c, m);
 }
 
 static void check_places(struct check *c)

@@ -144,6 +144,57 @@ static void add_steps(struct pbr *b, struct rule r, const struct route_map *m)
 	add_rule(b, &r, m);
 }
 
+static void put_marks(struct rule *r, const struct route_map *m)
+{
+	r->has_dscp = SCH_HAS(m, dscp);
+	r->dscp = m->dscp;
+	if (SCH_HAS(m, mark)) {
+		r->mask = SCH_HAS(m, mask) ? m->mask : UINT32_MAX;
+		r->mark = m->mark;
+	}
+}
+
+/* The lines of an access list, each in a step of its own; returns how many steps there are. */
+static unsigned add_list(struct pbr *b, struct rule r, const struct route_map *m, const char *name)
+{
+	struct pbr_misfit misfit;
+	struct pbr_acl list;
+	unsigned n;
+
+	/* One that does not fit is refused by the check; so is one that is not there. */
+	if (pbr_acl_read(b->root, r.family, name, &list, &misfit))
+		return 1;
+	n = (unsigned)list.n_lines;
+	b->overflow |= r.pref + 4 * n + 4 > PBR_PREF_END;
+	put_marks(&r, m);
+	for (size_t i = 0; i < list.n && !b->overflow; i++) {
+		struct rule one = r;
+
+		one.pref += 4 * list.v[i].line;
+		one.src = list.v[i].src;
+		one.dst = list.v[i].dst;
+		one.ip_proto = list.v[i].ip_proto;
+		one.sport = list.v[i].sport;
+		one.dport = list.v[i].dport;
+		if (list.v[i].deny) {
+			one.action = FR_ACT_GOTO;
+			one.target = r.pref + 4 * n;
+			add_rule(b, &one, m);
+		} else {
+			add_steps(b, one, m);
+		}
+	}
+	pbr_acl_fini(&list);
+	/* Where a deny goes to: it does nothing, and the next sequence follows. */
+	r = (struct rule){ .family = r.family,
+			   .proto = r.proto,
+			   .pref = r.pref + 4 * n,
+			   .action = FR_ACT_NOP,
+			   .suppress_len = -1 };
+	add_rule(b, &r, m);
+	return n + 1;
+}
+
 /* All pairs of a source and a destination; a list that is empty matches everything. */
 static void add_sequence(struct pbr *b, struct rule r, const struct route_map *m)
 {
@@ -154,6 +205,8 @@ static void add_sequence(struct pbr *b, struct rule r, const struct route_map *m
 					    v6 ? &route_map_dst6_type : &route_map_dst4_type);
 
 	/* It names addresses of the other family only: no packet of this one matches. */
+	if (v6 ? m->acl4 != NULL : m->acl6 != NULL)
+		return;
 	if (!src->len && !dst->len &&
 	    (rec_kids(&m->rec, v6 ? &route_map_src4_type : &route_map_src6_type)->len ||
 	     rec_kids(&m->rec, v6 ? &route_map_dst4_type : &route_map_dst6_type)->len))
@@ -161,12 +214,7 @@ static void add_sequence(struct pbr *b, struct rule r, const struct route_map *m
 	put_ports(&r.sport, m->sport, m->sport_last);
 	put_ports(&r.dport, m->dport, m->dport_last);
 	r.ip_proto = m->ip_proto;
-	r.has_dscp = SCH_HAS(m, dscp);
-	r.dscp = m->dscp;
-	if (SCH_HAS(m, mark)) {
-		r.mask = SCH_HAS(m, mask) ? m->mask : UINT32_MAX;
-		r.mark = m->mark;
-	}
+	put_marks(&r, m);
 	for (size_t i = 0; i < MAX(src->len, 1u); i++) {
 		for (size_t j = 0; j < MAX(dst->len, 1u); j++) {
 			if (src->len)
@@ -193,6 +241,7 @@ static void add_place(struct pbr *b, const struct rec *root, const struct place 
 		.family = pl->family, .proto = pl->proto, .pref = PBR_PREF_FIRST, .suppress_len = -1
 	};
 	const struct route_map *m;
+	const char *list;
 
 	rtr_strlcpy(r.iif, pl->iif, sizeof(r.iif));
 	recvec_foreach(v, m) {
@@ -203,6 +252,11 @@ static void add_place(struct pbr *b, const struct rec *root, const struct place 
 			return;
 		}
 		need_tables(b, m, pl->family, pl->base);
+		list = pl->family == AF_INET6 ? m->acl6 : m->acl4;
+		if (list) {
+			r.pref += 4 * add_list(b, r, m, list);
+			continue;
+		}
 		add_sequence(b, r, m);
 		r.pref += 4;
 	}

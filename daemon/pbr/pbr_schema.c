@@ -5,14 +5,15 @@
 #include "pbr/pbr.h"
 
 SCH_TYPE(route_map, SCH_F(route_map, name), SCH_F(route_map, seq), SCH_F(route_map, action),
-	 SCH_F(route_map, description), SCH_F(route_map, dscp), SCH_F(route_map, ip_proto),
-	 SCH_F(route_map, sport), SCH_F(route_map, sport_last), SCH_F(route_map, dport),
-	 SCH_F(route_map, dport_last), SCH_F(route_map, mark), SCH_F(route_map, mask),
-	 SCH_F(route_map, hop4_1), SCH_F(route_map, hop4_2), SCH_F(route_map, hop4_3),
-	 SCH_F(route_map, hop4_4), SCH_F(route_map, hop6_1), SCH_F(route_map, hop6_2),
-	 SCH_F(route_map, hop6_3), SCH_F(route_map, hop6_4), SCH_F(route_map, dflt4_1),
-	 SCH_F(route_map, dflt4_2), SCH_F(route_map, dflt6_1), SCH_F(route_map, dflt6_2),
-	 SCH_F(route_map, ifname), SCH_F(route_map, table), SCH_F(route_map, vrf));
+	 SCH_F(route_map, description), SCH_F(route_map, acl4), SCH_F(route_map, acl6),
+	 SCH_F(route_map, dscp), SCH_F(route_map, ip_proto), SCH_F(route_map, sport),
+	 SCH_F(route_map, sport_last), SCH_F(route_map, dport), SCH_F(route_map, dport_last),
+	 SCH_F(route_map, mark), SCH_F(route_map, mask), SCH_F(route_map, hop4_1),
+	 SCH_F(route_map, hop4_2), SCH_F(route_map, hop4_3), SCH_F(route_map, hop4_4),
+	 SCH_F(route_map, hop6_1), SCH_F(route_map, hop6_2), SCH_F(route_map, hop6_3),
+	 SCH_F(route_map, hop6_4), SCH_F(route_map, dflt4_1), SCH_F(route_map, dflt4_2),
+	 SCH_F(route_map, dflt6_1), SCH_F(route_map, dflt6_2), SCH_F(route_map, ifname),
+	 SCH_F(route_map, table), SCH_F(route_map, vrf));
 SCH_TYPE(pbr_local, SCH_F(pbr_local, family), SCH_F(pbr_local, map));
 
 /* Types of one shape: the family and the side are in the line. */
@@ -44,6 +45,10 @@ static const struct sch_row rows[] = {
 		 .key = "name seq", .prompt = "config-route-map", .buffered = true,
 		 .help = "Route packets by more than their destination"),
 	SCH_LEAF("description <description:LINE>", route_map, .help = "Text about the sequence"),
+	SCH_LEAF("match ip address <acl4:WORD>", route_map,
+		 .help = "IPv4 packets that the access list permits"),
+	SCH_LEAF("match ipv6 address <acl6:WORD>", route_map,
+		 .help = "IPv6 packets that the access list permits"),
 	SCH_LIST("match ip source <net:PREFIX4>", route_map_src4, .parent = &route_map_type,
 		 .key = "net", .name = "match_ip_source",
 		 .help = "IPv4 packets from the network; several lines: from one of them"),
@@ -96,6 +101,8 @@ static const struct sch_row rows[] = {
 };
 
 static const struct sch_word words[] = {
+	{ "match ip address", "Access list" },
+	{ "match ipv6 address", "Access list" },
 	{ "default", "For what only the default route leads to" },
 	{ "default next-hop", "For what only the default route leads to" },
 	{ "deny", "Route as usual what matches" },

@@ -73,6 +73,48 @@ def test_next_hop_for_some(topo):
     assert way(topo, 4) == 2
 
 
+def test_access_lists(topo):
+    """A list picks what a sequence is for: in its order, and what it denies goes to the next sequence."""
+    r1 = topo.r1
+    for addr in ("10.0.1.77", "10.0.1.78"):
+        topo.lan.ip("addr", "add", f"{addr}/24", "dev", "eth0")
+    for addr in ("2001:db8:1::77", "2001:db8:1::78"):
+        topo.lan.ip("addr", "add", f"{addr}/64", "dev", "eth0", "nodad")
+    r1.config(["ip access-list extended L", "10 remark not this one", "20 deny icmp host 10.0.1.77 any",
+               "30 permit ip 10.0.1.64 0.0.0.63 203.0.113.0 0.0.0.255", "40 permit tcp any any eq 80,8080-8090", "exit",
+               "ipv6 access-list L6", "20 deny ipv6 host 2001:db8:1::77 any",
+               "30 permit ipv6 2001:db8:1::/64 2001:db8:203::/48", "exit",
+               "route-map M permit 10", "match ip address L", "match ipv6 address L6", f"set ip next-hop {UPLINK2[4]}",
+               f"set ipv6 next-hop {UPLINK2[6]}", "exit", "route-map M permit 20", "match ip source 10.0.1.77/32",
+               "set interface Null0", "exit", "interface eth0", "ip policy route-map M", "ipv6 policy route-map M"])
+    wait_for(lambda: settled(r1), what="the rules")
+    assert (way(topo, 4, "-I", "10.0.1.78"), way(topo, 4)) == (2, 1)
+    assert (way(topo, 6, "-I", "2001:db8:1::78"), way(topo, 6, "-I", "2001:db8:1::77")) == (2, 1)
+    # Denied by the list: the next sequence takes it.
+    assert not ping(topo.lan, 4, "-I", "10.0.1.77")
+    assert "match ip address L" in r1.cli("show running-config") and "ip address L" in r1.cli("show route-map M")
+    ported = [x["rule"] for x in rules(r1) if "dport 8080-8090" in x["rule"]]
+    assert ported and "ipproto 6" in ported[0]
+    traced = r1.cli("packet-tracer input eth0 tcp 10.0.1.10 40000 198.18.0.1 8085")
+    assert "POLICY-ROUTE" in traced and "eth2" in traced
+    # A line more, and the rules follow it; a line that no rule can say is refused, and so is a list that is not there.
+    r1.config(["ip access-list extended L", "5 permit icmp host 10.0.1.10 any"])
+    wait_for(lambda: settled(r1), what="the rules")
+    assert way(topo, 4) == 2
+    for line, why in (("45 permit tcp any any established", "cannot go by established"),
+                      ("45 permit icmp any any echo", "cannot go by icmp"),
+                      ("45 permit ip 10.0.1.0 0.0.0.5 any", "a wildcard with gaps"),
+                      ("45 permit udp any neq 1,2 any", "these ports")):
+        with pytest.raises(CliError, match=why):
+            r1.config(["ip access-list extended L", line])
+    for line, why in (("match ip address NONE", "there is no IPv4 access list NONE"),
+                      ("match protocol tcp", "no other match line")):
+        with pytest.raises(CliError, match=why):
+            r1.config(["route-map M permit 10", line])
+    with pytest.raises(CliError, match="there is no IPv4 access list L"):
+        r1.config(["no ip access-list extended L"])
+
+
 def test_nothing_is_left(topo):
     r1 = topo.r1
 
