@@ -36,7 +36,7 @@ static void denied(struct fwc *f, struct nft_chain *c, int word, bool reject)
 	uint32_t mask[4] = { [0] = 0 }, want[4] = { [0] = 0 };
 
 	mask[word] = UINT32_MAX;
-	want[word] = reject ? INSPECT_REJECTED : INSPECT_DENIED;
+	want[word] = reject ? inspect_rejected((unsigned)word) : inspect_denied((unsigned)word);
 	label_is(r, mask, NFT_CMP_EQ, want);
 	nft_counter(r);
 	if (reject)
@@ -82,7 +82,7 @@ static void first_packets(struct fwc *f, struct nft_chain *c, bool fail_open)
 
 static void queue(struct nft_chain *c, bool fail_open)
 {
-	const uint32_t mask[4] = { INSPECT_WAIT, 0, INSPECT_WAIT, 0 };
+	const uint32_t mask[4] = { inspect_wait(0), inspect_wait(1), inspect_wait(2), 0 };
 	static const uint32_t zero[4];
 	struct nft_rule *r = nft_rule_new(0, NULL, NULL);
 
@@ -96,9 +96,10 @@ static void queue(struct nft_chain *c, bool fail_open)
 }
 
 /* Those that do not wait leave the chain by its first rule. */
-static void pass_others(struct nft_chain *c, bool out_only)
+static void pass_others(struct nft_chain *c, bool forward)
 {
-	const uint32_t mask[4] = { out_only ? 0 : INSPECT_WAIT, 0, INSPECT_WAIT, 0 };
+	const uint32_t mask[4] = { forward ? 0 : inspect_wait(0), inspect_wait(1), inspect_wait(2),
+				   0 };
 	static const uint32_t zero[4];
 	struct nft_rule *r = nft_rule_new(0, NULL, NULL);
 
@@ -107,7 +108,7 @@ static void pass_others(struct nft_chain *c, bool out_only)
 	nft_chain_add(c, r);
 }
 
-/* An access list `out` is asked in forward. */
+/* A zone pair and an access list `out` are asked in forward. */
 static void inspect_new(struct fwc *f, bool fail_open)
 {
 	struct nft_chain *c = fwc_base("fw-inspect-new", NF_INET_FORWARD, NF_IP_PRI_FILTER + 11,
@@ -131,7 +132,7 @@ void fwc_inspect(struct fwc *f, const struct rec *want)
 		return;
 	c = fwc_base("fw-inspect", NF_INET_PRE_ROUTING, NF_IP_PRI_MANGLE + 1, NF_ACCEPT);
 	pass_others(c, false);
-	for (int word = 0; word < 4; word += 2) {
+	for (int word = 0; word < INSPECT_WORDS; word++) {
 		denied(f, c, word, false);
 		denied(f, c, word, true);
 	}

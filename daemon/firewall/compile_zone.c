@@ -53,19 +53,58 @@ static void act_chain(struct fwc *f, const struct pol_class *k, const char *name
 	nft_table_add_chain(f->t, c);
 }
 
+/* Connections that wait at a line with a server name pass until it is known. */
+static bool wait_chains(struct fwc *f, const struct pol_class *k, const struct pol_list *l,
+			const char *stem)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < l->n; i++) {
+		const struct pol_rule *p = l->rules[i];
+		char name[FWC_NAME + 24];
+		struct nft_chain *c;
+		struct nft_rule *r;
+
+		if (!p->tls_name || !p->active)
+			continue;
+		any = true;
+		snprintf(name, sizeof(name), "%s.%08x", stem, p->id);
+		if (nft_table_chain(f->t, name))
+			continue;
+		c = nft_chain_new(&(struct nft_chain_spec){ .name = name, .rec = p->rec });
+		r = nft_rule_new(0, p->rec, NULL);
+		fwc_label(r, 1, pol_tls_class_chain(k, p) | inspect_wait(1));
+		nft_chain_add(c, r);
+		add_verdict(c, NF_ACCEPT);
+		nft_table_add_chain(f->t, c);
+	}
+	return any;
+}
+
+/* How a list of a class is asked. */
+struct asked {
+	const struct pol_class *k;
+	const char *yes;
+	bool nested;
+};
+
 /* Asks one list: a permit goes on to `yes`, all else comes back. Those of a match-all class ask one
  * from within the other. */
 static void ask(struct fwc *f, struct nft_chain *c, const struct pol_list *l, const char *name,
-		const char *yes, bool nested)
+		const struct asked *a)
 {
-	struct lc_use use = { .chain = name, .word = -1, .count = true, .lines = nested };
+	struct lc_use use = { .chain = name, .word = -1, .count = true, .lines = a->nested };
+	char wait[FWC_NAME + 8];
 	struct nft_rule *r;
 
 	if (!l)
 		return;
+	snprintf(wait, sizeof(wait), "%s.wait", name);
+	if (wait_chains(f, a->k, l, wait))
+		use.wait = wait;
 	for (size_t i = 0; i < LC_ACTIONS; i++)
 		use.verdict[i] = (struct lc_verdict){ .code = NFT_RETURN };
-	use.verdict[POL_PERMIT] = (struct lc_verdict){ .code = NFT_GOTO, .chain = yes };
+	use.verdict[POL_PERMIT] = (struct lc_verdict){ .code = NFT_GOTO, .chain = a->yes };
 	fwc_list(f, l, &use);
 	r = nft_rule_new(0, l->rec, NULL);
 	nft_family_is(r, l->family == AF_INET6 ? NFPROTO_IPV6 : NFPROTO_IPV4);
@@ -79,15 +118,16 @@ struct place {
 	char pair[FWC_PART];
 };
 
-static void ask_both(struct fwc *f, struct nft_chain *c, const struct pol_match *m,
-		     const struct place *at, size_t i, const char *yes, bool nested)
+static void ask_both(struct fwc *f, struct nft_chain *c, const struct asked *a, size_t i,
+		     const struct place *at)
 {
+	const struct pol_match *m = &a->k->matches[i];
 	char name[FWC_NAME];
 
 	snprintf(name, sizeof(name), "match4-%zu-%zu.%s", at->k, i, at->pair);
-	ask(f, c, m->list4, name, yes, nested);
+	ask(f, c, m->list4, name, a);
 	snprintf(name, sizeof(name), "match6-%zu-%zu.%s", at->k, i, at->pair);
-	ask(f, c, m->list6, name, yes, nested);
+	ask(f, c, m->list6, name, a);
 }
 
 /* Rules of one class in the pair's chain. Of match-all each list leads to the next one. */
@@ -101,7 +141,7 @@ static void class_rules(struct fwc *f, struct nft_chain *pair, const struct pol_
 	if (!k->n_matches)
 		add_goto(pair, yes);
 	for (size_t i = 0; !k->match_all && i < k->n_matches; i++)
-		ask_both(f, pair, &k->matches[i], at, i, yes, false);
+		ask_both(f, pair, &(struct asked){ k, yes, false }, i, at);
 	for (size_t i = k->match_all ? k->n_matches : 0; i-- > 0;) {
 		struct nft_chain *c = pair;
 
@@ -109,7 +149,7 @@ static void class_rules(struct fwc *f, struct nft_chain *pair, const struct pol_
 			snprintf(step, sizeof(step), "and%zu-%zu.%s", at->k, i, at->pair);
 			c = nft_chain_new(&(struct nft_chain_spec){ .name = step, .rec = k->rec });
 		}
-		ask_both(f, c, &k->matches[i], at, i, yes, true);
+		ask_both(f, c, &(struct asked){ k, yes, true }, i, at);
 		if (i) {
 			nft_table_add_chain(f->t, c);
 			rtr_strlcpy(yes, step, sizeof(yes));

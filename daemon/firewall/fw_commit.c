@@ -123,9 +123,9 @@ static struct pol_packet first_packet(const struct ct_entry *e, struct pol_past 
 
 	*past = (struct pol_past){
 		.old = k.old,
-		.in = e->label[0] & ~POL_LABEL_WAIT,
-		.pair = e->label[1] & ~POL_LABEL_PASS,
-		.out = e->label[2] & ~POL_LABEL_WAIT,
+		.in = POL_LABEL_ID(e->label[0]),
+		.pair = POL_LABEL_ID(e->label[1]),
+		.out = POL_LABEL_ID(e->label[2]),
 	};
 	if (l)
 		rtr_strlcpy(p.iif, l->name, IFNAMSIZ);
@@ -148,7 +148,7 @@ static bool lost_line(const struct ct_entry *e)
 	const struct pol_rule *r;
 
 	for (unsigned i = 0; i < 3; i += 2) {
-		r = policy_rule(k.new, e->label[i] & ~POL_LABEL_WAIT, NULL);
+		r = policy_rule(k.new, POL_LABEL_ID(e->label[i]), NULL);
 		if (e->label[i] && (!r || !r->active))
 			return true;
 	}
@@ -158,7 +158,7 @@ static bool lost_line(const struct ct_entry *e)
 /* The names are not kept: true when what they were judged by has changed. */
 static bool lost_name(const struct pol_packet *p)
 {
-	static const enum pol_stage stages[] = { POL_ST_IN, POL_ST_OUT };
+	static const enum pol_stage stages[] = { POL_ST_IN, POL_ST_ZONE, POL_ST_OUT };
 	struct pol_verdict v;
 
 	if (!pol_tls_used(k.new))
@@ -166,8 +166,10 @@ static bool lost_name(const struct pol_packet *p)
 	policy_eval(k.new, p, &world, &v);
 	for (size_t i = 0; i < ARRAY_LEN(stages); i++) {
 		const struct pol_rule *r = v.step[stages[i]].rule;
+		const struct pol_class *c = v.step[stages[i]].cls;
 
-		if (r && r->tls_name && !pol_tls_same(k.old, k.new, r->id))
+		if (r && r->tls_name &&
+		    !pol_tls_same(k.old, k.new, c ? pol_tls_class_chain(c, r) : r->id))
 			return true;
 	}
 	return false;

@@ -143,22 +143,22 @@ static struct name_rule {
 } name_rules[NAME_RULES];
 
 /* As many lines a minute as the line says. */
-static bool may_log(const struct pol_rule *r)
+static bool may_log(pol_id id, uint32_t rate)
 {
 	uint64_t now = rtr_now_ns();
 	struct name_rule *x = &name_rules[0];
 
 	for (size_t i = 0; i < NAME_RULES; i++) {
-		if (name_rules[i].id == r->id) {
+		if (name_rules[i].id == id) {
 			x = &name_rules[i];
 			break;
 		}
 		if (name_rules[i].minute_ns < x->minute_ns)
 			x = &name_rules[i];
 	}
-	if (x->id != r->id || now - x->minute_ns >= 60 * NSEC_PER_SEC)
-		*x = (struct name_rule){ .id = r->id, .minute_ns = now };
-	return x->n++ < (r->log_rate ? r->log_rate : FW_LOG_RATE);
+	if (x->id != id || now - x->minute_ns >= 60 * NSEC_PER_SEC)
+		*x = (struct name_rule){ .id = id, .minute_ns = now };
+	return x->n++ < (rate ? rate : FW_LOG_RATE);
 }
 
 void fw_log_name(pol_id id, enum pol_action did, int ifindex, const struct pol_packet *p,
@@ -166,10 +166,13 @@ void fw_log_name(pol_id id, enum pol_action did, int ifindex, const struct pol_p
 {
 	const struct policy *now = policy_running();
 	const struct pol_rule *r = now ? policy_rule(now, id, NULL) : NULL;
+	const struct pol_pair *pair;
+	const struct pol_class *c = now && !r ? policy_class(now, id, &pair) : NULL;
 	const struct shadow_link *l = shadow_link_by_index(ifindex);
 	struct strbuf who = STRBUF_INIT;
 
-	if (r && r->log && may_log(r) && fw_id_text(now, id, &who))
+	if (((r && r->log) || (c && c->log)) && may_log(id, r ? r->log_rate : 0) &&
+	    fw_id_text(now, id, &who))
 		tell(strbuf_str(&who), did, l ? l->name : "local", p, name);
 	strbuf_fini(&who);
 }

@@ -53,7 +53,7 @@ static bool name_pair(const struct ct_entry *e, struct strbuf *ret)
 	const struct policy *p = policy_running();
 	const struct pol_pair *pair;
 
-	if (!p || !policy_class(p, e->label[1] & ~POL_LABEL_PASS, &pair))
+	if (!p || !policy_class(p, POL_LABEL_ID(e->label[1]), &pair))
 		return false;
 	strbuf_adds(ret, pair->name);
 	return true;
@@ -64,9 +64,9 @@ static bool name_rule(const struct ct_entry *e, struct strbuf *ret)
 {
 	const struct policy *p = policy_running();
 
-	return p && (fw_id_text(p, e->label[0] & ~POL_LABEL_WAIT, ret) ||
-		     fw_id_text(p, e->label[1] & ~POL_LABEL_PASS, ret) ||
-		     fw_id_text(p, e->label[2] & ~POL_LABEL_WAIT, ret));
+	return p && (fw_id_text(p, POL_LABEL_ID(e->label[0]), ret) ||
+		     fw_id_text(p, POL_LABEL_ID(e->label[1]), ret) ||
+		     fw_id_text(p, POL_LABEL_ID(e->label[2]), ret));
 }
 
 static int zone_number(const char *name)
@@ -100,7 +100,7 @@ static int zone_of(const struct ct_entry *e)
 
 	if (i)
 		return i->zone == POL_ZONE_NONE ? -1 : i->zone;
-	if (p && policy_class(p, e->label[1] & ~POL_LABEL_PASS, &pair))
+	if (p && policy_class(p, POL_LABEL_ID(e->label[1]), &pair))
 		return pair->from;
 	return -1;
 }

@@ -796,7 +796,8 @@ static bool same_verdict(const struct lc_verdict *a, const struct lc_verdict *b)
 static bool same_use(const struct use *u, const struct lc_use *w)
 {
 	if (strcmp(u->name, w->chain) != 0 || u->u.word != w->word || u->u.count != w->count ||
-	    u->u.lines != w->lines)
+	    u->u.lines != w->lines || !u->u.wait != !w->wait ||
+	    (w->wait && strcmp(u->u.wait, w->wait) != 0))
 		return false;
 	for (int i = 0; i < LC_ACTIONS; i++)
 		if (!same_verdict(&u->u.verdict[i], &w->verdict[i]))
@@ -815,6 +816,8 @@ static struct use *use_new(struct lc_list *l, const struct lc_use *w)
 		u->targets[i] = w->verdict[i].chain ? xstrdup(w->verdict[i].chain) : NULL;
 		u->u.verdict[i].chain = u->targets[i];
 	}
+	u->wait = w->wait ? xstrdup(w->wait) : NULL;
+	u->u.wait = u->wait;
 	u->u.chain = u->name;
 	return u;
 }
@@ -914,6 +917,7 @@ struct lc_list *lc_free(struct lc_list *l)
 			free(u->targets[k]);
 		free(u->chains);
 		free(u->name);
+		free(u->wait);
 	}
 	free(l->uses);
 	lb_free(l->prog);

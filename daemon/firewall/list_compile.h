@@ -5,7 +5,7 @@
  *
  * A use is a chain that the caller jumps to with a packet of the list's family whose connection is
  * tracked. The first line that matches
- *	- puts its id into a word of the connection's label (with POL_LABEL_WAIT, and permitting,
+ *	- puts its id into a word of the connection's label (with inspect_wait, and permitting,
  *	  when a server name decides later),
  *	- counts in the set LC_HITS: key pol_id (host order), a counter and the time of the last
  *hit; elements come with the first packet and stay over commits,
@@ -33,7 +33,9 @@ struct lc_use {
 	const char *chain; /* its name; chains that it needs start with it */
 	int word;          /* of the connection's label, 0-3; -1: none */
 	bool count;        /* in LC_HITS */
-	bool lines;        /* no tables: the kernel follows 16 chains at most, and tables need 8 */
+	const char
+		*wait; /* NULL, or: a line with a server name, id I, leads to the chain "wait.I" */
+	bool lines;    /* no tables: the kernel follows 16 chains at most, and tables need 8 */
 	struct lc_verdict {
 		int32_t code; /* NF_ACCEPT, NF_DROP, NFT_RETURN, NFT_GOTO */
 		const char *chain;

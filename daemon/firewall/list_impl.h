@@ -24,7 +24,7 @@ struct sets {
 
 struct use {
 	struct lc_use u;
-	char *name;
+	char *name, *wait;
 	char *targets[LC_ACTIONS];
 	size_t n_chains;
 	struct nft_chain **chains;

@@ -146,7 +146,7 @@ static void match_service(struct nft_rule *r, const struct pol_service *s)
 static void finish(struct nft_rule *r, const struct line *x)
 {
 	const struct pol_rule *p = x->p;
-	uint32_t wait = p->id | POL_LABEL_WAIT;
+	uint32_t wait = p->id | inspect_wait(x->u->u.word == 2 ? 2 : 0);
 	char name[NAME_SIZE];
 
 	nft_imm(r, REG(4), &p->id, sizeof(p->id));
@@ -156,7 +156,10 @@ static void finish(struct nft_rule *r, const struct line *x)
 		nft_imm(r, REG(4), &wait, sizeof(wait));
 	if (x->u->u.word >= 0)
 		lc_label(r, x->u->u.word, REG(4));
-	if (lc_has_effects(p)) {
+	if (p->tls_name && x->u->u.wait) {
+		snprintf(name, sizeof(name), "%s.%08x", x->u->u.wait, p->id);
+		nft_goto(r, name);
+	} else if (lc_has_effects(p)) {
 		snprintf(name, sizeof(name), "%s.%08x", x->u->name, p->id);
 		nft_goto(r, name);
 	} else {

@@ -84,8 +84,8 @@ struct pol_limit {
 };
 
 /* Identity of a rule in counters, connection labels and logs: a hash of what names it (list and
- * sequence number), so that it outlives commits and restarts; never below 16, nor above 2^31 - 1
- * (the highest bit of label word 1 is POL_LABEL_PASS). */
+ * sequence number), so that it outlives commits and restarts; never below 16, nor above 2^30 - 1
+ * (the bits above are POL_LABEL_PASS and inspect_wait). */
 #define POL_ID_MIN 16
 typedef uint32_t pol_id;
 
@@ -271,8 +271,8 @@ const struct pol_rule *policy_rule(const struct policy *p, pol_id id, const stru
 
 /* Bit of label word 1: admitted by a `pass` class, so its answers are judged by their own pair. */
 #define POL_LABEL_PASS 0x80000000u
-/* Bit of label words 0 and 2: rtr/inspectd.h. */
-#define POL_LABEL_WAIT INSPECT_WAIT
+/* What a word of a label names: without the bits of `pass` and of waiting (rtr/inspectd.h). */
+#define POL_LABEL_ID(word) ((word)&0x3fffffffu)
 
 /* A packet as it came from the wire, or from the box itself (iif ""). */
 struct pol_packet {
@@ -358,6 +358,7 @@ struct pol_verdict {
 		bool ran;
 		enum pol_action action;
 		const struct pol_rule *rule;
+		const struct pol_class *cls; /* POL_ST_LOCAL, POL_ST_ZONE: NULL none */
 		const struct rec *rec;
 		const char *why; /* "no zone pair", "established", "class web"; static text */
 	} step[POL_ST__MAX];
@@ -373,9 +374,16 @@ bool pol_class_match(const struct pol_class *c, const struct pol_packet *pkt,
 		     const struct pol_rule **ret);
 /* policy_tls.c: lines with server names. What they decide later, all told at once: for each line
  * that a connection may wait at (chain), the lines that may decide it, in order; the last has no
- * name, and is NULL for the end of the list. */
-void pol_tls_chains(const struct policy *p,
-		    void (*fn)(void *arg, pol_id chain, const struct pol_rule *r), void *arg);
+ * name. In a zone pair a line stands for its class. rule NULL, cls NULL: the end. */
+struct pol_tls_line {
+	pol_id chain;
+	const struct pol_rule *rule; /* NULL: class-default, or the end */
+	const struct pol_class *cls; /* NULL: of an access list */
+};
+void pol_tls_chains(const struct policy *p, void (*fn)(void *arg, const struct pol_tls_line *l),
+		    void *arg);
+/* The chain of those that wait at a line of a class; of an access list it is the line's id. */
+pol_id pol_tls_class_chain(const struct pol_class *c, const struct pol_rule *r);
 /* What both policies say of a connection that the same line of both lets wait. */
 bool pol_tls_same(const struct policy *a, const struct policy *b, pol_id chain);
 void pol_tls_check(const struct policy *p, struct check *c);

@@ -315,6 +315,9 @@ static bool pair_stage(struct eval *e, enum pol_stage st, const struct pol_pair 
 		if (!pol_class_match(c, &e->pkt, &r))
 			continue;
 		e->v->step[st].rule = r;
+		e->v->step[st].cls = c;
+		if (r && r->tls_name && !e->pkt.server_name)
+			return step(e, st, POL_PERMIT, c->rec, "until the server name is known");
 		return step(e, st, c->action, c->rec, "class of the zone pair");
 	}
 	return step(e, st, POL_DENY, pair->rec, "no class of the zone pair");

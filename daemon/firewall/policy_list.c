@@ -58,7 +58,7 @@ pol_id pol_id_of(const char *what, uint8_t family, uint32_t seq, uint32_t salt)
 
 	do {
 		h = hash_mix64(h + ((uint64_t)salt << 32 | seq) * 0x9e3779b97f4a7c15ull + 1);
-		id = (pol_id)(h & 0x7fffffff);
+		id = (pol_id)POL_LABEL_ID(h);
 	} while (id < POL_ID_MIN);
 	return id;
 }

@@ -3,11 +3,13 @@
  * first line that matches all but the name. What decides it then must be the same for all that
  * waits there: each line behind it takes all of that, or nothing. */
 #include "domain.h"
-#include "firewall/policy_set.h"
+#include "firewall/policy_impl.h"
 #include "hash.h"
 #include "inspect/tls_hello.h"
 
 #include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 /* ---- one line against another ---- */
@@ -153,20 +155,182 @@ static bool is_head(const struct pol_list *l, size_t at)
 	return r->tls_name && r->active && !waits_before(l, at);
 }
 
-static void chain(const struct pol_list *l, size_t at,
-		  void (*fn)(void *arg, pol_id chain, const struct pol_rule *r), void *arg)
+typedef void (*tls_fn)(void *arg, const struct pol_tls_line *l);
+
+static void chain(const struct pol_list *l, size_t at, tls_fn fn, void *arg)
 {
+	pol_id id = l->rules[at]->id;
+
 	for (size_t i = at; i < l->n; i++) {
 		const struct pol_rule *r = l->rules[i];
 
 		if (i != at && !meets(r, l->rules[at]))
 			continue;
-		fn(arg, l->rules[at]->id, r);
+		fn(arg, &(struct pol_tls_line){ id, r, NULL });
 		if (!r->tls_name)
 			return;
 	}
-	fn(arg, l->rules[at]->id, NULL);
+	fn(arg, &(struct pol_tls_line){ id, NULL, NULL });
 }
+
+/* ---- zone pairs ---- */
+
+/* A line of a class, by its place. */
+struct at {
+	size_t cls, match, line;
+};
+
+static const struct pol_list *list_at(const struct pol_pair *p, const struct at *at, uint8_t family)
+{
+	const struct pol_match *m = &p->classes[at->cls].matches[at->match];
+
+	return family == AF_INET6 ? m->list6 : m->list4;
+}
+
+pol_id pol_tls_class_chain(const struct pol_class *c, const struct pol_rule *r)
+{
+	char what[24];
+
+	snprintf(what, sizeof(what), "wait %08x", c->id);
+	return pol_id_of(what, r->family, r->id, 0);
+}
+
+/* What a walk from a line with a server name on meets. */
+struct walk {
+	const struct pol_rule *head;
+	/* The line decides for its class; a line that denies only ends its list. */
+	void (*line)(void *arg, const struct pol_class *c, const struct pol_rule *r);
+	/* Everything that is left belongs to class-default. */
+	void (*all)(void *arg, const struct pol_class *c);
+	void (*end)(void *arg);
+	/* NULL, or: a match-all class that it might be of. */
+	void (*both)(void *arg, const struct pol_class *c);
+	void *arg;
+};
+
+static bool list_meets(const struct pol_list *l, const struct pol_rule *head)
+{
+	for (size_t i = 0; l && i < l->n; i++) {
+		if (meets(l->rules[i], head))
+			return true;
+	}
+	return false;
+}
+
+static bool may_be_of_all(const struct pol_class *c, const struct pol_rule *head)
+{
+	for (size_t i = 0; i < c->n_matches; i++) {
+		if (!list_meets(head->family == AF_INET6 ? c->matches[i].list6
+							 : c->matches[i].list4,
+				head))
+			return false;
+	}
+	return true;
+}
+
+/* One list from a line on. True: a line without a name has decided. */
+static bool walk_list(const struct walk *w, const struct pol_class *c, const struct pol_list *l,
+		      size_t from)
+{
+	for (size_t i = from; l && i < l->n; i++) {
+		const struct pol_rule *r = l->rules[i];
+
+		if (r != w->head && !meets(r, w->head))
+			continue;
+		w->line(w->arg, c, r);
+		if (!r->tls_name)
+			return r->action == POL_PERMIT;
+	}
+	return false;
+}
+
+static void walk_pair(const struct pol_pair *p, struct at at, const struct walk *w)
+{
+	for (; at.cls < p->n_classes; at.cls++, at.match = 0) {
+		const struct pol_class *c = &p->classes[at.cls];
+
+		if (!c->n_matches) {
+			w->all(w->arg, c);
+			return;
+		}
+		if (c->match_all) {
+			if (w->both && may_be_of_all(c, w->head))
+				w->both(w->arg, c);
+			continue;
+		}
+		for (; at.match < c->n_matches; at.match++, at.line = 0) {
+			if (walk_list(w, c, list_at(p, &at, w->head->family), at.line))
+				return;
+		}
+	}
+	w->end(w->arg);
+}
+
+/* Each line with a server name in the classes of a pair. */
+static void each_wait(const struct pol_pair *p,
+		      void (*fn)(void *arg, const struct pol_pair *p, const struct at *at,
+				 const struct pol_rule *r),
+		      void *arg)
+{
+	static const uint8_t families[] = { AF_INET, AF_INET6 };
+
+	for (struct at at = { 0 }; at.cls < p->n_classes; at.cls++) {
+		for (at.match = 0; at.match < p->classes[at.cls].n_matches; at.match++) {
+			for (size_t f = 0; f < ARRAY_LEN(families); f++) {
+				const struct pol_list *l = list_at(p, &at, families[f]);
+
+				for (at.line = 0; l && at.line < l->n; at.line++) {
+					if (l->rules[at.line]->tls_name &&
+					    l->rules[at.line]->active)
+						fn(arg, p, &at, l->rules[at.line]);
+				}
+			}
+		}
+	}
+}
+
+struct teller {
+	tls_fn fn;
+	void *arg;
+	pol_id chain;
+};
+
+static void tell_line(void *arg, const struct pol_class *c, const struct pol_rule *r)
+{
+	const struct teller *t = arg;
+
+	/* A line that denies says "not of this list" of all that waits (check_class_line). */
+	if (r->action == POL_PERMIT)
+		t->fn(t->arg, &(struct pol_tls_line){ t->chain, r, c });
+}
+
+static void tell_all(void *arg, const struct pol_class *c)
+{
+	const struct teller *t = arg;
+
+	t->fn(t->arg, &(struct pol_tls_line){ t->chain, NULL, c });
+}
+
+static void tell_end(void *arg)
+{
+	const struct teller *t = arg;
+
+	t->fn(t->arg, &(struct pol_tls_line){ t->chain, NULL, NULL });
+}
+
+static void tell_wait(void *arg, const struct pol_pair *p, const struct at *at,
+		      const struct pol_rule *r)
+{
+	struct teller *t = arg;
+
+	t->chain = pol_tls_class_chain(&p->classes[at->cls], r);
+	walk_pair(
+		p, *at,
+		&(struct walk){
+			.head = r, .line = tell_line, .all = tell_all, .end = tell_end, .arg = t });
+}
+
+/* ---- all ---- */
 
 static bool is_used(const struct policy *p, const struct pol_list *l)
 {
@@ -179,9 +343,13 @@ static bool is_used(const struct policy *p, const struct pol_list *l)
 	return false;
 }
 
-void pol_tls_chains(const struct policy *p,
-		    void (*fn)(void *arg, pol_id chain, const struct pol_rule *r), void *arg)
+void pol_tls_chains(const struct policy *p, void (*fn)(void *arg, const struct pol_tls_line *l),
+		    void *arg)
 {
+	struct teller t = { .fn = fn, .arg = arg };
+
+	for (size_t i = 0; i < p->n_pairs; i++)
+		each_wait(&p->pairs[i], tell_wait, &t);
 	for (size_t i = 0; i < p->n_lists; i++) {
 		const struct pol_list *l = p->lists[i];
 
@@ -194,7 +362,7 @@ void pol_tls_chains(const struct policy *p,
 	}
 }
 
-static void count(void *arg, pol_id id, const struct pol_rule *r)
+static void count(void *arg, const struct pol_tls_line *l)
 {
 	(*(size_t *)arg)++;
 }
@@ -212,13 +380,15 @@ struct digest {
 	uint64_t h;
 };
 
-static void add_digest(void *arg, pol_id chain, const struct pol_rule *r)
+static void add_digest(void *arg, const struct pol_tls_line *l)
 {
+	const struct pol_rule *r = l->rule;
 	struct digest *d = arg;
 	const char *name = r && r->tls_name ? r->tls_name : "";
-	uint32_t v[2] = { r ? r->id : 0, r ? (uint32_t)r->action : POL_DENY };
+	uint32_t v[4] = { r ? r->id : 0, r ? (uint32_t)r->action : POL_DENY,
+			  l->cls ? l->cls->id : 0, l->cls ? (uint32_t)l->cls->action : POL_DENY };
 
-	if (chain != d->chain)
+	if (l->chain != d->chain)
 		return;
 	d->h = hash_bytes(v, sizeof(v), (uint32_t)(d->h ^ d->h >> 32));
 	d->h = hash_bytes(name, strlen(name), (uint32_t)(d->h ^ d->h >> 32));
@@ -277,23 +447,96 @@ static void check_line(const struct pol_list *l, size_t at, struct check *c)
 	}
 }
 
-static bool has_names(const struct pol_list *l)
+/* ---- in classes ---- */
+
+struct complain {
+	struct check *c;
+	const struct pol_rule *head;
+	bool done; /* one sentence a line */
+};
+
+RTR_PRINTF(2, 3) static void complain(struct complain *x, const char *fmt, ...)
 {
-	for (size_t i = 0; l && i < l->n; i++) {
-		if (l->rules[i]->tls_name)
-			return true;
-	}
-	return false;
+	struct strbuf b = STRBUF_INIT;
+	va_list ap;
+
+	va_start(ap, fmt);
+	strbuf_vaddf(&b, fmt, ap);
+	va_end(ap);
+	if (!x->done)
+		check_error(x->c, x->head->rec, "%s", strbuf_str(&b));
+	x->done = true;
+	strbuf_fini(&b);
 }
 
-static void check_class(const struct pol_class *k, struct check *c)
+/* Classes keep or end a connection; one whose answers are judged by themselves has none. */
+static void check_action(struct complain *x, const struct pol_class *k)
 {
-	for (size_t i = 0; i < k->n_matches; i++) {
-		if (has_names(k->matches[i].list4) || has_names(k->matches[i].list6))
-			check_error(c, k->rec,
-				    "a class cannot go by server names: they are for access lists "
-				    "of interfaces");
-	}
+	if (k->action == POL_PASS)
+		complain(x,
+			 "class %s, where connections with other names end, says pass: it is to "
+			 "inspect, drop or reject",
+			 k->name);
+}
+
+static void check_class_line(void *arg, const struct pol_class *k, const struct pol_rule *r)
+{
+	struct complain *x = arg;
+
+	if (r->tls_name && r->action != POL_PERMIT)
+		complain(x, "in a class a line with a server name permits: line %u of class %s",
+			 r->seq, k->name);
+	if (r != x->head && !covers(r, x->head))
+		complain(
+			x,
+			"line %u of class %s takes a part of what this line waits for: make it all "
+			"of it, or nothing, or put it before",
+			r->seq, k->name);
+	if (r->limit.rate || r->limit.conns || r->helper)
+		complain(x,
+			 "line %u of class %s has a limit or a helper: that is for first packets",
+			 r->seq, k->name);
+	if (r->action == POL_PERMIT)
+		check_action(x, k);
+}
+
+static void check_class_all(void *arg, const struct pol_class *k)
+{
+	check_action(arg, k);
+}
+
+static void check_class_end(void *arg)
+{
+}
+
+static void check_class_both(void *arg, const struct pol_class *k)
+{
+	complain(arg,
+		 "class %s is match-all, and may be asked after this line: server names need "
+		 "match-any",
+		 k->name);
+}
+
+static void check_wait(void *arg, const struct pol_pair *p, const struct at *at,
+		       const struct pol_rule *r)
+{
+	struct complain x = { .c = arg, .head = r };
+
+	if (p->from == POL_ZONE_SELF || p->to == POL_ZONE_SELF)
+		complain(&x,
+			 "server names are read from what passes through the box, and zone pair "
+			 "%s is of the box itself",
+			 p->name);
+	if (p->classes[at->cls].match_all)
+		complain(&x, "class %s is match-all: server names need match-any",
+			 p->classes[at->cls].name);
+	walk_pair(p, *at,
+		  &(struct walk){ .head = r,
+				  .line = check_class_line,
+				  .all = check_class_all,
+				  .end = check_class_end,
+				  .both = check_class_both,
+				  .arg = &x });
 }
 
 void pol_tls_check(const struct policy *p, struct check *c)
@@ -306,8 +549,6 @@ void pol_tls_check(const struct policy *p, struct check *c)
 				check_line(l, k, c);
 		}
 	}
-	for (size_t i = 0; i < p->n_pairs; i++) {
-		for (size_t k = 0; k < p->pairs[i].n_classes; k++)
-			check_class(&p->pairs[i].classes[k], c);
-	}
+	for (size_t i = 0; i < p->n_pairs; i++)
+		each_wait(&p->pairs[i], check_wait, c);
 }

@@ -228,17 +228,20 @@ void flows_fini(void)
 
 /* ---- a decision ---- */
 
-static bool waits(uint32_t word)
+/* The chain that the connection waits for; 0: none. */
+static uint32_t waits(const struct flow_packet *p, unsigned word)
 {
-	return word & INSPECT_WAIT && (word & ~INSPECT_WAIT) >= INSPECT_ID_MIN;
+	uint32_t bit = inspect_wait(word), id = p->label[word] & ~bit;
+
+	return p->label[word] & bit && id >= INSPECT_ID_MIN ? id : 0;
 }
 
-static uint32_t outcome(struct flow_verdict *v, const struct line *l)
+static uint32_t outcome(struct flow_verdict *v, const struct line *l, unsigned word)
 {
 	v->denied |= l->action != INSPECTD_PERMIT;
 	if (l->action == INSPECTD_PERMIT)
 		return l->rule;
-	return l->action == INSPECTD_REJECT ? INSPECT_REJECTED : INSPECT_DENIED;
+	return l->action == INSPECTD_REJECT ? inspect_rejected(word) : inspect_denied(word);
 }
 
 static void add_log(struct flow_verdict *v, const struct line *l, uint8_t did, bool unreadable)
@@ -251,24 +254,24 @@ static void add_log(struct flow_verdict *v, const struct line *l, uint8_t did, b
 static const struct line *head_line(uint32_t chain)
 {
 	for (size_t i = 0; i < s.now.n; i++) {
-		if (s.now.v[i].chain == chain && s.now.v[i].rule == chain)
+		if (s.now.v[i].chain == chain)
 			return &s.now.v[i];
 	}
 	return NULL;
 }
 
 /* Each list that the connection waited in has its own say. */
-static void note_logs(const struct flow_packet *p, struct line *const lines[4], const char *name,
-		      struct flow_verdict *v)
+static void note_logs(const struct flow_packet *p, struct line *const lines[INSPECT_WORDS],
+		      const char *name, struct flow_verdict *v)
 {
 	uint8_t fallback = s.now.fail_open ? INSPECTD_PERMIT : INSPECTD_DENY;
 
 	rtr_strlcpy(s.name, name ? name : "", sizeof(s.name));
-	for (unsigned i = 0; i < 4; i += 2) {
+	for (unsigned i = 0; i < INSPECT_WORDS; i++) {
 		if (lines[i] && name)
 			add_log(v, lines[i], lines[i]->action, false);
 		else if (lines[i])
-			add_log(v, head_line(p->label[i] & ~INSPECT_WAIT), fallback, true);
+			add_log(v, head_line(waits(p, i)), fallback, true);
 	}
 }
 
@@ -276,14 +279,14 @@ static void note_logs(const struct flow_packet *p, struct line *const lines[4], 
 static void decide(struct flow *f, const struct flow_packet *p, const char *name,
 		   struct flow_verdict *ret)
 {
-	struct line *lines[4] = { NULL };
+	struct line *lines[INSPECT_WORDS] = { NULL };
 
 	*ret = (struct flow_verdict){ .act = FLOW_LABEL };
-	for (unsigned i = 0; i < 4; i += 2) {
-		if (!waits(p->label[i]))
+	for (unsigned i = 0; i < INSPECT_WORDS; i++) {
+		if (!waits(p, i))
 			continue;
 		ret->mask[i] = UINT32_MAX;
-		lines[i] = decide_line(p->label[i] & ~INSPECT_WAIT, name ? name : "");
+		lines[i] = decide_line(waits(p, i), name ? name : "");
 		if (!lines[i]) {
 			/* A line that rtrd is about to tell us. */
 			s.n[INSPECTD_UNKNOWN]++;
@@ -291,13 +294,13 @@ static void decide(struct flow *f, const struct flow_packet *p, const char *name
 			return;
 		}
 		if (name)
-			ret->label[i] = outcome(ret, lines[i]);
+			ret->label[i] = outcome(ret, lines[i], i);
 		else
-			ret->label[i] = s.now.fail_open ? p->label[i] & ~INSPECT_WAIT
-							: INSPECT_DENIED;
+			ret->label[i] = s.now.fail_open ? head_line(waits(p, i))->rule
+							: inspect_denied(i);
 	}
 	ret->denied |= !name && !s.now.fail_open;
-	for (unsigned i = 0; name && i < 4; i += 2) {
+	for (unsigned i = 0; name && i < INSPECT_WORDS; i++) {
 		if (lines[i]) {
 			lines[i]->hits++;
 			lines[i]->told = false;
@@ -478,7 +481,7 @@ void flows_packet(const struct flow_packet *p, uint64_t now, struct flow_verdict
 
 	*ret = (struct flow_verdict){ .act = FLOW_PASS };
 	s.n[INSPECTD_PACKETS]++;
-	if (!waits(p->label[0]) && !waits(p->label[2]))
+	if (!waits(p, 0) && !waits(p, 1) && !waits(p, 2))
 		return;
 	if (!parse(p, &g)) {
 		s.n[INSPECTD_UNKNOWN]++;

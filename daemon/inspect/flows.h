@@ -35,13 +35,13 @@ struct flow_verdict {
 	enum flow_act act;
 	bool denied;
 	uint32_t label[4], mask[4];
-	/* Lines with `log` that decided just now: those of `in` and `out`. */
+	/* Lines with `log` that decided just now: of `in`, the zone pair, `out`. */
 	unsigned n_logs;
 	struct flow_log {
 		uint32_t rule;
 		uint8_t did; /* enum inspectd_action */
 		bool unreadable;
-	} logs[2];
+	} logs[INSPECT_WORDS];
 };
 
 struct flow_ends {

@@ -5,6 +5,7 @@
 #include "domain.h"
 #include "firewall/compile.h"
 #include "firewall/fw_log.h"
+#include "firewall/fw_show.h"
 #include "rtr/inspectd.h"
 #include "schema/types.h"
 #include "system/global.h"
@@ -62,7 +63,7 @@ static struct inspectd_req *add(enum inspectd_op op)
 	return &d.v[d.n++];
 }
 
-static void add_line(void *arg, pol_id chain, const struct pol_rule *r)
+static void add_line(void *arg, const struct pol_tls_line *l)
 {
 	static const uint8_t actions[] = { [POL_DENY] = INSPECTD_DENY,
 					   [POL_PERMIT] = INSPECTD_PERMIT,
@@ -70,14 +71,18 @@ static void add_line(void *arg, pol_id chain, const struct pol_rule *r)
 					   [POL_REJECT] = INSPECTD_REJECT };
 	struct inspectd_req *q = add(INSPECTD_LINE);
 
-	q->chain = chain;
-	if (!r)
-		return;
-	q->rule = r->id;
-	q->action = actions[r->action];
-	q->log = r->log;
-	if (r->tls_name)
-		rtr_strlcpy(q->name, r->tls_name, sizeof(q->name));
+	q->chain = l->chain;
+	if (l->cls) {
+		q->rule = l->cls->id;
+		q->action = actions[l->cls->action];
+		q->log = l->cls->log;
+	} else if (l->rule) {
+		q->rule = l->rule->id;
+		q->action = actions[l->rule->action];
+		q->log = l->rule->log;
+	}
+	if (l->rule && l->rule->tls_name)
+		rtr_strlcpy(q->name, l->rule->tls_name, sizeof(q->name));
 }
 
 static void make_requests(const struct policy *p)
@@ -155,14 +160,16 @@ static void take_log(const struct inspectd_event *e)
 static void take_event(const struct inspectd_event *e)
 {
 	static struct log_limit limit;
+	struct strbuf who = STRBUF_INIT;
 
 	switch (e->kind) {
 	case INSPECTD_STATS:
 		memcpy(d.counters, e->n, sizeof(d.counters));
 		break;
 	case INSPECTD_RULE:
-		if (policy_rule(policy_running(), e->rule, NULL))
+		if (d.policy && fw_id_text(d.policy, e->rule, &who))
 			take_hits(e->rule, e->n[0]);
+		strbuf_fini(&who);
 		break;
 	case INSPECTD_LOG:
 		take_log(e);
@@ -301,12 +308,21 @@ static json_t *show_line(const struct inspectd_req *q)
 		[INSPECTD_DENY] = "deny", [INSPECTD_PERMIT] = "permit", [INSPECTD_REJECT] = "reject"
 	};
 	const struct pol_list *l = NULL;
+	const struct pol_pair *pair = NULL;
 	const struct pol_rule *r = policy_rule(d.policy, q->rule, &l);
+	const struct pol_class *k = r ? NULL : policy_class(d.policy, q->rule, &pair);
+	json_t *o;
 
-	return r ? json_pack("{s:s,s:i,s:s,s:s,s:I}", "list", l->name, "line", (int)r->seq,
-			     "action", actions[q->action], "name", *q->name ? q->name : "(other)",
-			     "connections", (json_int_t)hits_of(q->rule))
-		 : NULL;
+	if (!r && !k)
+		return NULL;
+	o = json_pack("{s:s,s:s,s:s,s:I}", "list", r ? l->name : pair->name, "action",
+		      actions[q->action], "name", *q->name ? q->name : "(other)", "connections",
+		      (json_int_t)hits_of(q->rule));
+	if (r)
+		json_object_set_new(o, "line", json_integer(r->seq));
+	else
+		json_object_set_new(o, "class", json_string(k->name));
+	return o;
 }
 
 static json_t *show_inspect(struct cmd_ctx *c)
@@ -354,13 +370,20 @@ static void print_inspect(struct cmd_ctx *c, const json_t *doc)
 	INSPECTD_COUNTERS(X)
 #undef X
 	if (json_array_size(json_object_get(doc, "lines")))
-		cmd_printf(c, "\n%-20s %10s %-7s %-40s %12s\n", "List", "Line", "Action",
-			   "Server name", "Connections");
-	json_array_foreach(json_object_get(doc, "lines"), i, o)
-		cmd_printf(c, "%-20s %10lld %-7s %-40s %12lld\n", text_of(o, "list"),
-			   (long long)json_integer_value(json_object_get(o, "line")),
+		cmd_printf(c, "\n%-20s %10s %-7s %-40s %12s\n", "List, pair", "Line, class",
+			   "Action", "Server name", "Connections");
+	json_array_foreach(json_object_get(doc, "lines"), i, o) {
+		const json_t *line = json_object_get(o, "line");
+		char at[24];
+
+		if (line)
+			snprintf(at, sizeof(at), "%lld", (long long)json_integer_value(line));
+		else
+			rtr_strlcpy(at, text_of(o, "class"), sizeof(at));
+		cmd_printf(c, "%-20s %10s %-7s %-40s %12lld\n", text_of(o, "list"), at,
 			   text_of(o, "action"), text_of(o, "name"),
 			   (long long)json_integer_value(json_object_get(o, "connections")));
+	}
 }
 
 /* ---- the domain ---- */

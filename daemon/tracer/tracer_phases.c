@@ -220,7 +220,7 @@ static void conn_phase(struct run *r, uint64_t took_ns)
 	     r->entry.state ? ", " : "", ct_state_name(r->entry.state), r->entry.timeout_sec);
 	for (unsigned i = 0; i < 3; i++) {
 		strbuf_reset(&b);
-		if (fw_id_text(r->p, r->entry.label[i] & ~POL_LABEL_PASS, &b))
+		if (fw_id_text(r->p, POL_LABEL_ID(r->entry.label[i]), &b))
 			info(o, "admitted by %s", strbuf_str(&b));
 	}
 	strbuf_fini(&b);

@@ -11,12 +11,25 @@
 
 #define INSPECTD_NAME 256
 
-/* Words 0 and 2 of a connection's label hold the line that admitted it; with this bit: the line
- * whose server name is awaited, or one of the two below (no line has an id below 16). */
-#define INSPECT_WAIT     0x80000000u
-#define INSPECT_DENIED   (INSPECT_WAIT | 1)
-#define INSPECT_REJECTED (INSPECT_WAIT | 2)
-#define INSPECT_ID_MIN   16
+/* Words 0 to 2 of a connection's label hold what admitted it: a line, of the zone pair a class.
+ * With a word's bit: the chain of lines by which the server name will decide, or one of the two
+ * below (no id is below 16, nor above 2^30 - 1; bit 31 of word 1 is the policy's). */
+#define INSPECT_WORDS  3
+#define INSPECT_ID_MIN 16
+static inline uint32_t inspect_wait(unsigned word)
+{
+	return word == 1 ? 0x40000000u : 0x80000000u;
+}
+
+static inline uint32_t inspect_denied(unsigned word)
+{
+	return inspect_wait(word) | 1;
+}
+
+static inline uint32_t inspect_rejected(unsigned word)
+{
+	return inspect_wait(word) | 2;
+}
 
 enum inspectd_op {
 	INSPECTD_BEGIN = 1, /* a new table: .queue and .fail_open hold with its end */
@@ -32,8 +45,8 @@ struct inspectd_req {
 	uint8_t fail_open;
 	uint8_t log; /* the line: tell of each connection that it decides */
 	uint32_t queue;
-	uint32_t chain;           /* id of the line where the connection waits */
-	uint32_t rule;            /* id of this line; 0: the end of the list */
+	uint32_t chain;           /* id of the chain that the connection waits for */
+	uint32_t rule;            /* id of this line, of its class; 0: the end */
 	char name[INSPECTD_NAME]; /* pattern; "": every connection */
 };
 _Static_assert(sizeof(struct inspectd_req) == 272, "wire format");

@@ -203,6 +203,57 @@ def test_log(net, v):
     assert "1 packet [eth0]\n" not in r1.cli("show logging")  # nothing before the name was known
 
 
+def class_lines(v):
+    """Bad names rejected, one logged; good ones inspected; the rest of port 443 dropped, by class-default."""
+    kind = "ip access-list extended" if v == 4 else "ipv6 access-list"
+    return [*(x for name, patterns in (("BAD", ("bad.example", "*.evil.example")), ("GOOD", ("*.example",)))
+              for x in (f"{kind} {name}", *(f"permit tcp any any eq 443 server-name {p}" for p in patterns))),
+            f"{kind} PLAIN", "permit tcp any any eq 80", "exit",
+            *(x for name in ("BAD", "GOOD", "PLAIN")
+              for x in (f"class-map type inspect match-any {name}", f"match access-group name {name}")),
+            "policy-map type inspect OUT", "class type inspect PLAIN", "inspect", "class type inspect BAD", "reject",
+            "class type inspect GOOD", "inspect", "class type inspect class-default", "drop log", "exit", "exit",
+            "zone security INSIDE", "zone security OUTSIDE", "zone-pair security IN-OUT source INSIDE destination OUTSIDE",
+            "service-policy type inspect OUT", "interface eth0", "zone-member security INSIDE",
+            "interface eth1", "zone-member security OUTSIDE"]
+
+
+@pytest.mark.parametrize("v", [4, 6])
+def test_classes_of_a_zone_pair(net, v):
+    r1, lan = net.r1, net.lan
+    r1.config(class_lines(v))
+    ready(r1)
+    assert ask(lan, v, "www.good.example") == "www.good.example"
+    assert ask(lan, v, "bad.example") == "rst"
+    assert ask(lan, v, "x.evil.example") == "rst"
+    assert ask(lan, v, "other.test", 0.3) == "silence"
+    assert ask(lan, v, None, 0.3) == "silence"
+    assert ask_in_pieces(lan, v, "www.good.example", 100)
+    topo.wait_for(lambda: re.search(r"list IN-OUT class class-default denied tcp .* \[eth0\] other.test",
+                                    r1.cli("show logging")), what="the log of class-default")
+    topo.wait_for(lambda: counters(r1)["names"] >= 5, what="figures")
+    hits = {(o["class"], o["name"]): o["connections"] for o in r1.json("show inspect")["lines"]}
+    assert hits["GOOD", "*.example"] == 2 and hits["BAD", "bad.example"] == 2, hits
+    # A connection that was let in is of its class, and ends when a commit says otherwise.
+    s = connect(lan, v)
+    t = client().wrap_socket(s, server_hostname="www.good.example")
+    assert t.recv(100) == b"www.good.example"
+    (e,) = r1.json(f"show conntrack ipv{v} dport 443 state established zone INSIDE")
+    assert (e["zone_pair"], e["rule"]) == ("IN-OUT", "IN-OUT class GOOD")
+    out = r1.config(["policy-map type inspect OUT", "class type inspect GOOD", "drop"])
+    assert re.search(r", [1-9]\d* ended", out), out
+    assert ask(lan, v, "www.good.example", 0.3) == "silence"
+    t.close()
+    s.close()
+    # An access list and the pair each have a say.
+    r1.config(["policy-map type inspect OUT", "class type inspect GOOD", "inspect"])
+    set_list(r1, v, ["10 deny tcp any any eq 443 server-name www.good.example", "20 permit tcp any any"], "interface eth0", "in")
+    ready(r1)
+    assert ask(lan, v, "www.good.example", 0.3) == "silence"
+    assert ask(lan, v, "other.example") == "other.example"
+    assert ask(lan, v, "bad.example") == "rst"
+
+
 @pytest.mark.parametrize("how", ["fail-closed", "fail-open"])
 def test_helper_killed(net, how):
     """Connections that are decided go on; new ones stand still or pass; the next helper reads again."""

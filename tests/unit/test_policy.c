@@ -608,19 +608,22 @@ struct walk {
 	bool ended;
 	enum pol_action action;
 	const struct pol_rule *rule;
+	const struct pol_class *cls;
 };
 
 /* As rtr-inspectd walks it. */
-static void walk_chain(void *arg, pol_id chain, const struct pol_rule *r)
+static void walk_chain(void *arg, const struct pol_tls_line *l)
 {
+	const struct pol_rule *r = l->rule;
 	struct walk *w = arg;
 
-	if (chain != w->chain || w->ended ||
+	if (l->chain != w->chain || w->ended ||
 	    (r && r->tls_name && !(*w->name && tls_name_matches(r->tls_name, w->name))))
 		return;
 	w->ended = true;
 	w->rule = r;
-	w->action = r ? r->action : POL_DENY;
+	w->cls = l->cls;
+	w->action = l->cls ? l->cls->action : r ? r->action : POL_DENY;
 }
 
 static void random_names(struct strbuf *b, uint64_t *st)
@@ -667,6 +670,89 @@ static void names_agree(struct pol_packet p, const char *name)
 	ck_assert_ptr_eq(walk.rule, v.step[POL_ST_IN].rule);
 }
 
+static void random_classes(struct strbuf *b, uint64_t *st)
+{
+	static const char *const acts[] = { "permit", "permit", "deny" },
+				 *const srcs[] = { "any", "any", "any", "10.0.0.0/24" },
+				 *const ports[] = { "", " eq 443", " eq 443", " eq 443" },
+				 *const names[] = { " server-name a.b", " server-name *.b", "",
+						    "" },
+				 *const what[] = { "inspect", "inspect", "drop",    "drop",
+						   "reject",  "reject",  "inspect", "pass" };
+
+	strbuf_adds(b, "no policy-map type inspect P\npolicy-map type inspect P\n");
+	for (unsigned k = 0; k < 3; k++)
+		strbuf_addf(b, "class type inspect K%u\n%s\n", k, what[test_rand(st) % 8]);
+	strbuf_addf(b, "class type inspect class-default\n%s\n", what[test_rand(st) % 8]);
+	for (unsigned k = 0; k < 3; k++) {
+		strbuf_addf(b, "class-map type inspect match-%s K%u\n",
+			    test_rand(st) % 12 ? "any" : "all", k);
+		for (unsigned i = 0; i < 4; i++)
+			strbuf_addf(b, "no match access-group name L%u\n", i);
+		for (unsigned i = 0; i < 2; i++)
+			strbuf_addf(b, "match access-group name L%u\n",
+				    (unsigned)(test_rand(st) % 4));
+	}
+	for (unsigned i = 0; i < 4; i++) {
+		strbuf_addf(b, "no ip access-list extended L%u\nip access-list extended L%u\n", i,
+			    i);
+		for (unsigned n = 1 + test_rand(st) % 2; n > 0; n--)
+			strbuf_addf(b, "%s tcp %s any%s%s\n", acts[test_rand(st) % 3],
+				    srcs[test_rand(st) % 4], ports[test_rand(st) % 4],
+				    names[test_rand(st) % 4]);
+	}
+}
+
+static bool class_agrees(struct pol_packet p, const char *name)
+{
+	struct pol_world w = { .route = route, .urpf = urpf, .now = NOW };
+	struct walk walk = { .name = name };
+	const struct pol_step *step;
+	struct pol_verdict v;
+
+	policy_eval(pol, &p, &w, &v);
+	step = &v.step[POL_ST_ZONE];
+	if (!step->rule || !step->rule->tls_name)
+		return false;
+	ck_assert_int_eq(step->action, POL_PERMIT);
+	walk.chain = pol_tls_class_chain(step->cls, step->rule);
+	p.server_name = name;
+	policy_eval(pol, &p, &w, &v);
+	pol_tls_chains(pol, walk_chain, &walk);
+	ck_assert(walk.ended);
+	ck_assert_int_eq(walk.action, step->action);
+	ck_assert_ptr_eq(walk.cls, step->cls);
+	return true;
+}
+
+/* The same for classes of zone pairs. */
+START_TEST(server_names_of_classes)
+{
+	static const char *const names[] = { "", "a.b", "x.b", "z" };
+	static const char *const packets[] = { "eth0 tcp 10.0.0.2 1 10.1.0.2 443",
+					       "eth0 tcp 10.0.0.3 1 10.1.0.2 443",
+					       "eth0 tcp 10.0.1.3 1 10.1.0.2 80" };
+	uint64_t st = test_seed;
+	unsigned waited = 0;
+
+	type(ZONES "policy-map type inspect P\nzone-pair security X source IN destination OUT\n"
+		   " service-policy type inspect P\n");
+	for (unsigned i = 0; i < 1500; i++) {
+		struct strbuf b = STRBUF_INIT, err = STRBUF_INIT;
+		struct check c = { .old = ed.root, .new = ed.root, .offline = true, .sink = &err };
+
+		random_classes(&b, &st);
+		conf(strbuf_str(&b));
+		pol_tls_check(pol, &c);
+		for (unsigned k = 0; !c.n_errors && k < 12; k++)
+			waited += class_agrees(packet(packets[k % 3]), names[k / 3]);
+		strbuf_fini(&b);
+		strbuf_fini(&err);
+	}
+	ck_assert_uint_gt(waited, 300);
+}
+END_TEST
+
 /* What the chains of the helper say is what the judge says who knows the name from the start. */
 START_TEST(server_names)
 {
@@ -698,6 +784,14 @@ END_TEST
 /* ---- check ---- */
 
 /* why NULL: not refused. */
+#define CLASS_OF_NAMES(match, action, what)                                                        \
+	"ip access-list extended N\n" action " tcp any any eq 443 server-name a.b\n"               \
+	"class-map type inspect " match " C\nmatch access-group name N\n"                          \
+	"policy-map type inspect P\nclass type inspect C\n" what "\n"
+#define BETWEEN_ZONES                                                                              \
+	"zone security A\nzone security B\nzone-pair security X source A destination B\n"          \
+	"service-policy type inspect P"
+
 static void refused(const char *lines, const char *why)
 {
 	struct rec *before = rec_ref(ed.root), *empty = model_new();
@@ -747,12 +841,16 @@ START_TEST(checks)
 		NULL);
 	refused(ACL "1 permit tcp any any server-name a.b\n2 permit tcp any any limit-rate 5",
 		"line 2, where");
-	refused(ACL "permit tcp any any server-name a.b\n"
-		    "class-map type inspect match-any C\nmatch access-group name T\n"
-		    "policy-map type inspect P\nclass type inspect C\ninspect\n"
-		    "zone security A\nzone security B\n"
-		    "zone-pair security X source A destination B\nservice-policy type inspect P",
-		"a class cannot go by server names");
+	refused(CLASS_OF_NAMES("match-any", "permit", "inspect") BETWEEN_ZONES, NULL);
+	refused(CLASS_OF_NAMES("match-all", "permit", "inspect") BETWEEN_ZONES, "need match-any");
+	refused(CLASS_OF_NAMES("match-any", "deny", "inspect") BETWEEN_ZONES,
+		"server name permits");
+	refused(CLASS_OF_NAMES("match-any", "permit", "pass") BETWEEN_ZONES, "says pass");
+	refused(CLASS_OF_NAMES(
+			"match-any", "permit",
+			"inspect") "zone security A\nzone-pair security X source A destination self\n"
+				   "service-policy type inspect P",
+		"of the box itself");
 	refused(ACL "permit ip object-group NO any", "no object-group network NO");
 	refused(ACL "permit object-group NO any any", "no object-group service NO");
 	refused(ACL "permit ip any any time-range NO", "no time-range NO");
@@ -866,6 +964,7 @@ static Suite *suite(void)
 	tcase_add_test(t, sharing);
 	tcase_add_test(t, checks);
 	tcase_add_test(t, server_names);
+	tcase_add_test(t, server_names_of_classes);
 	tcase_add_test(t, round_trip);
 	suite_add_tcase(s, t);
 	return s;

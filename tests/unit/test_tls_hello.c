@@ -196,6 +196,9 @@ START_TEST(pieces)
 		enum tls_hello r = TLS_MORE;
 		struct tls_name name;
 
+		/* Records of a byte each make a long hello too long to be read. */
+		if (b.n > TLS_HELLO_MAX)
+			continue;
 		for (size_t k = 0; k < b.n; k += step)
 			at[n++] = k;
 		for (size_t k = n; k-- > 1;) {
@@ -275,7 +278,7 @@ static struct flow_verdict packet(uint32_t id, bool reply, uint8_t flags, uint32
 {
 	static uint8_t buf[40100];
 	struct flow_packet p = {
-		.ct_id = id, .label = { INSPECT_WAIT | 20 }, .reply = reply, .data = buf
+		.ct_id = id, .label = { inspect_wait(0) | 20 }, .reply = reply, .data = buf
 	};
 	uint32_t n = (uint32_t)(40 + size);
 	struct flow_verdict v;
@@ -331,20 +334,20 @@ START_TEST(connections)
 	v = packet(1, false, ACK, 9000, "x", 1);
 	ck_assert(v.act == FLOW_LABEL && !v.n_logs);
 	v = packet(2, false, ACK, 5, bad.v, bad.n);
-	ck_assert(v.denied && v.label[0] == INSPECT_REJECTED && !v.n_logs);
+	ck_assert(v.denied && v.label[0] == inspect_rejected(0) && !v.n_logs);
 	/* No TLS: the line without a name. In the middle of a connection: nobody knows. */
 	packet(3, true, SYN | ACK, 7, NULL, 0);
-	ck_assert_uint_eq(packet(3, false, ACK, 7, "GET", 3).label[0], INSPECT_REJECTED);
+	ck_assert_uint_eq(packet(3, false, ACK, 7, "GET", 3).label[0], inspect_rejected(0));
 	v = packet(4, false, ACK, 7, "GET", 3);
-	ck_assert_uint_eq(v.label[0], INSPECT_DENIED);
+	ck_assert_uint_eq(v.label[0], inspect_denied(0));
 	/* By the line where it waited. */
 	ck_assert(v.n_logs == 1 && v.logs[0].rule == 20 && v.logs[0].did == INSPECTD_DENY);
 	ck_assert(v.logs[0].unreadable && !*flows_name());
 	/* The server speaks first; a segment that says something else than before. */
 	packet(5, true, SYN | ACK, 7, NULL, 0);
-	ck_assert_uint_eq(packet(5, true, ACK, 7, "SSH-", 4).label[0], INSPECT_REJECTED);
+	ck_assert_uint_eq(packet(5, true, ACK, 7, "SSH-", 4).label[0], inspect_rejected(0));
 	ck_assert_int_eq(packet(6, false, ACK, 7, good.v, 100).act, FLOW_PASS);
-	ck_assert_uint_eq(packet(6, false, ACK, 7, bad.v, 100).label[0], INSPECT_DENIED);
+	ck_assert_uint_eq(packet(6, false, ACK, 7, bad.v, 100).label[0], inspect_denied(0));
 	table(true);
 	ck_assert_uint_eq(packet(4, false, ACK, 7, "GET", 3).label[0], 20);
 	/* More than there is room for: the oldest go. */
