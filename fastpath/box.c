@@ -134,7 +134,8 @@ static void fib_event(void *ctx, enum fibctl_event ev, const char *what)
 
 static int open_fib(struct fp_box *b)
 {
-	struct fibctl_params p = { .n_adj = FP_ADJ_MAX / 2,
+	struct fibctl_params p = { .instance = b->conf.instance,
+				   .n_adj = FP_ADJ_MAX / 2,
 				   .defer = fib_rcu_defer,
 				   .drain = fib_rcu_drain,
 				   .adj_set = adj_set,

@@ -37,6 +37,7 @@ static struct {
 	struct fp_box box;
 	bool open, end;
 	int rtrd; /* -1: it is gone */
+	const char *instance;
 	/* The answer that is being given, and how far. */
 	enum answer answer;
 	uint32_t seq, left;
@@ -155,7 +156,8 @@ static void answer(enum answer what, const struct fastpath_req *q)
 
 static void do_open(const struct fastpath_req *q)
 {
-	struct fp_box_conf conf = { .n_workers = q->u.open.n_workers,
+	struct fp_box_conf conf = { .instance = d.instance,
+				    .n_workers = q->u.open.n_workers,
 				    .n_frames = q->u.open.n_frames,
 				    .n_flows = { q->u.open.n_flows[0], q->u.open.n_flows[1] },
 				    .note = on_note,
@@ -275,7 +277,7 @@ static void loop(int signal_fd)
 	}
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	int signal_fd = signals(), sndbuf = SNDBUF;
 
@@ -283,6 +285,7 @@ int main(void)
 		fprintf(stderr, "rtr-fastpath: cannot start: %s\n", strerror(errno));
 		return 1;
 	}
+	d.instance = argc > 1 ? argv[1] : NULL;
 	setsockopt(d.rtrd, SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof(sndbuf));
 	rcu_register_thread();
 	/* This thread reads the tables between two of its own turns only, as their writer. */
