@@ -7,7 +7,7 @@
 #include "route/route_plan.h"
 #include "system/global.h"
 #include "system/log.h"
-#include "system/parent.h"
+#include "system/program.h"
 #include "txn/txn.h"
 #include "vrf/vrf.h"
 
@@ -36,11 +36,9 @@ static struct {
 	struct autod_req *gone; /* to be sent as deleted */
 	size_t n_gone;
 	uint32_t mark;
-	int fd; /* -1: rtr-autod is not running */
-	struct event *ev_read, *ev_write, *ev_start, *ev_plan;
-	unsigned backoff_ms;
-	bool complained;
-} d = { .fd = -1 };
+	struct program prog;
+	struct event *ev_plan;
+} d;
 
 /* ---- leases ---- */
 
@@ -173,15 +171,6 @@ static void plan_soon(void)
 		event_add(d.ev_plan, &now);
 }
 
-static bool send_req(const struct autod_req *q)
-{
-	if (send(d.fd, q, sizeof(*q), MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof(*q))
-		return true;
-	/* Its queue is full: go on when it is not. Its end is told by reading. */
-	event_add(d.ev_write, NULL);
-	return false;
-}
-
 /* The lease as it is now, not as it was when the wish was made. */
 static void refresh(struct told *t)
 {
@@ -203,13 +192,13 @@ static void refresh(struct told *t)
 
 static void talk(void)
 {
-	if (d.fd < 0) {
-		if ((d.told || d.n_gone) && d.ev_start && !evtimer_pending(d.ev_start, NULL))
-			event_add(d.ev_start, &(struct timeval){ 0 });
+	if (!program_runs(&d.prog)) {
+		if (d.told || d.n_gone)
+			program_start(&d.prog);
 		return;
 	}
 	while (d.n_gone) {
-		if (!send_req(&d.gone[d.n_gone - 1]))
+		if (!program_send(&d.prog, &d.gone[d.n_gone - 1], sizeof(*d.gone)))
 			return;
 		d.n_gone--;
 	}
@@ -217,15 +206,10 @@ static void talk(void)
 		if (t->sent)
 			continue;
 		refresh(t);
-		if (!send_req(&t->req))
+		if (!program_send(&d.prog, &t->req, sizeof(t->req)))
 			return;
 		t->sent = true;
 	}
-}
-
-static void on_writable(evutil_socket_t fd, short what, void *arg)
-{
-	talk();
 }
 
 static const char *ifname_of(int ifindex)
@@ -237,8 +221,9 @@ static const char *ifname_of(int ifindex)
 	return NULL;
 }
 
-static void take_event(const struct autod_event *e)
+static void take_event(const void *event)
 {
+	const struct autod_event *e = event;
 	static struct log_limit limit;
 	const char *name = ifname_of(e->ifindex);
 	struct rtr_addr a = { .family = AF_INET };
@@ -264,78 +249,17 @@ static void take_event(const struct autod_event *e)
 	txn_repair();
 }
 
-static void hang_up(void)
+static void complain(void)
 {
-	if (d.ev_read)
-		event_free(d.ev_read);
-	if (d.ev_write)
-		event_free(d.ev_write);
-	d.ev_read = d.ev_write = NULL;
-	if (d.fd >= 0)
-		close(d.fd);
-	d.fd = -1;
-	d.n_gone = 0; /* the next one starts from nothing */
+	log_event("DHCP", LOG_L_WARN, "AUTOD",
+		  "rtr-autod ended: no DHCP and no router advertisements until it runs again");
+}
+
+static void forget_told(void)
+{
+	d.n_gone = 0;
 	for (struct told *t = d.told; t; t = t->next)
 		t->sent = false;
-}
-
-static void start_later(void)
-{
-	struct timeval tv = { .tv_sec = d.backoff_ms / 1000,
-			      .tv_usec = (suseconds_t)(d.backoff_ms % 1000) * 1000 };
-
-	event_add(d.ev_start, &tv);
-	d.backoff_ms = MIN(MAX(d.backoff_ms * 2, (unsigned)RESTART_MIN_MS),
-			   (unsigned)RESTART_MAX_MS);
-}
-
-static void on_readable(evutil_socket_t fd, short what, void *arg)
-{
-	struct autod_event e;
-	ssize_t n;
-
-	while ((n = recv(fd, &e, sizeof(e), MSG_DONTWAIT)) > 0) {
-		d.backoff_ms = 0;
-		d.complained = false;
-		if (n == sizeof(e))
-			take_event(&e);
-	}
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (!d.complained)
-		log_event(
-			"DHCP", LOG_L_WARN, "AUTOD",
-			"rtr-autod ended: no DHCP and no router advertisements until it runs again");
-	d.complained = true;
-	hang_up();
-	start_later();
-}
-
-static void on_start(evutil_socket_t nothing, short what, void *arg)
-{
-	int pair[2], r;
-
-	if (d.fd >= 0)
-		return;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0) {
-		start_later();
-		return;
-	}
-	r = parent_start(PARENT_PROG_AUTOD, pair[1]);
-	close(pair[1]);
-	if (r) {
-		close(pair[0]);
-		if (r != -ENOTCONN)
-			start_later();
-		return;
-	}
-	d.fd = pair[0];
-	d.ev_read = event_new(cmd_base(), d.fd, EV_READ | EV_PERSIST, on_readable, NULL);
-	d.ev_write = event_new(cmd_base(), d.fd, EV_WRITE, on_writable, NULL);
-	if (!d.ev_read || !d.ev_write)
-		abort();
-	event_add(d.ev_read, NULL);
-	talk();
 }
 
 /* ---- what is wanted ---- */
@@ -457,9 +381,16 @@ static void published(const struct rec *old, const struct rec *new, const char *
 
 int auto_init(void)
 {
-	d.ev_start = evtimer_new(cmd_base(), on_start, NULL);
+	d.prog = (struct program){ .number = PARENT_PROG_AUTOD,
+				   .restart_min_ms = RESTART_MIN_MS,
+				   .restart_max_ms = RESTART_MAX_MS,
+				   .event_size = sizeof(struct autod_event),
+				   .take_event = take_event,
+				   .talk = talk,
+				   .forget = forget_told,
+				   .complain = complain };
 	d.ev_plan = evtimer_new(cmd_base(), on_plan, NULL);
-	if (!d.ev_start || !d.ev_plan)
+	if (program_init(&d.prog) || !d.ev_plan)
 		return -ENOMEM;
 	txn_on_publish(published);
 	plan_soon(); /* what the journal brings back */
@@ -468,7 +399,7 @@ int auto_init(void)
 
 void auto_fini(void)
 {
-	hang_up();
+	program_fini(&d.prog);
 	while (d.told) {
 		struct told *t = d.told;
 
@@ -478,9 +409,7 @@ void auto_fini(void)
 	free(d.gone);
 	d.gone = NULL;
 	lease_free_all();
-	if (d.ev_start)
-		event_free(d.ev_start);
 	if (d.ev_plan)
 		event_free(d.ev_plan);
-	d.ev_start = d.ev_plan = NULL;
+	d.ev_plan = NULL;
 }

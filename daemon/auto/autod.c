@@ -11,7 +11,7 @@
  */
 #include "auto/dhcp_client.h"
 #include "auto/ra.h"
-#include "system/sandbox.h"
+#include "system/helper.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -20,16 +20,11 @@
 #include <linux/if_packet.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define RTRD_FD 3
 /* Interfaces with a client or advertisements. */
 #define MAX_PORTS 4096
-/* Messages taken from one socket in one go. */
-#define TURN 64
 
 struct port {
 	int ifindex, fd;
@@ -42,19 +37,9 @@ struct port {
 };
 
 static struct {
-	int epoll;
 	struct port *ports;
 	unsigned n_ports;
-	uint32_t seed;
 } s;
-
-static uint32_t rnd(uint32_t below)
-{
-	s.seed ^= s.seed << 13;
-	s.seed ^= s.seed >> 17;
-	s.seed ^= s.seed << 5;
-	return s.seed % below;
-}
 
 /* ---- sockets ---- */
 
@@ -88,22 +73,8 @@ static int open_port(int ifindex, bool dhcp)
 		.len = dhcp ? ARRAY_LEN(dhcp_filter) : ARRAY_LEN(rs_filter),
 		.filter = (struct sock_filter *)(uintptr_t)f,
 	};
-	struct sockaddr_ll sll = { .sll_family = AF_PACKET, .sll_ifindex = ifindex };
-	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1;
-	struct epoll_event ev = { .events = EPOLLIN, .data.fd = fd };
 
-	if (fd < 0)
-		return -1;
-	/* Nothing comes before the bind, which names the protocol. */
-	sll.sll_protocol = htons(dhcp ? ETH_P_IP : ETH_P_IPV6);
-	setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof(one));
-	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog)) < 0 ||
-	    bind(fd, (struct sockaddr *)&sll, sizeof(sll)) < 0 ||
-	    epoll_ctl(s.epoll, EPOLL_CTL_ADD, fd, &ev) < 0) {
-		close(fd);
-		return -1;
-	}
-	return fd;
+	return helper_open(ifindex, dhcp ? ETH_P_IP : ETH_P_IPV6, &prog);
 }
 
 static struct port **find_port(int ifindex, bool dhcp)
@@ -164,10 +135,10 @@ static void set_port(const struct autod_req *q, bool dhcp)
 	}
 	memcpy(p->mac, q->mac, 6);
 	if (dhcp) {
-		dhcp_begin(&p->client, q->mac, &q->u.dhcp, now, rnd);
+		dhcp_begin(&p->client, q->mac, &q->u.dhcp, now, helper_random);
 	} else if (good_ra(&q->u.ra)) {
 		p->ra = q->u.ra;
-		ra_begin(&p->timer, now, rnd);
+		ra_begin(&p->timer, now, helper_random);
 	}
 }
 
@@ -195,7 +166,7 @@ static bool take_requests(void)
 	struct autod_req q;
 
 	for (;;) {
-		ssize_t n = recv(RTRD_FD, &q, sizeof(q), MSG_DONTWAIT);
+		ssize_t n = recv(HELPER_RTRD_FD, &q, sizeof(q), MSG_DONTWAIT);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -232,7 +203,7 @@ static void tell(const struct port *p, int kind, const struct dhcp_in *in)
 		memcpy(e.domain, in->domain, sizeof(e.domain));
 	}
 	/* A lease that rtrd does not hear of is asked for again at the next renewal. */
-	(void)!send(RTRD_FD, &e, sizeof(e), MSG_DONTWAIT | MSG_NOSIGNAL);
+	(void)!send(HELPER_RTRD_FD, &e, sizeof(e), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 static void take_frames(int fd)
@@ -243,7 +214,7 @@ static void take_frames(int fd)
 
 	while (p && p->fd != fd)
 		p = p->next;
-	for (unsigned i = 0; p && i < TURN; i++) {
+	for (unsigned i = 0; p && i < HELPER_TURN; i++) {
 		ssize_t n = recv(fd, frame, sizeof(frame), MSG_DONTWAIT);
 		uint64_t now = rtr_now_ns();
 		int kind;
@@ -290,63 +261,12 @@ static int run_timers(void)
 			due = MIN(due, p->timer.next_ns);
 		}
 	}
-	if (due == UINT64_MAX)
-		return -1;
-	return due > now ? (int)MIN((due - now) / NSEC_PER_MSEC + 1, (uint64_t)INT32_MAX) : 0;
-}
-
-/* ---- start ---- */
-
-/* After everything else is open: what a frame might talk us into finds no system call. */
-static int lock_in(void)
-{
-	static const int calls[] = {
-		SCMP_SYS(setsockopt), SCMP_SYS(bind),       SCMP_SYS(close),
-		SCMP_SYS(epoll_ctl),  SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait),
-	};
-
-	return sandbox_enter(calls, ARRAY_LEN(calls), AF_PACKET);
-}
-
-static int start(void)
-{
-	struct epoll_event ev = { .events = EPOLLIN, .data.fd = RTRD_FD };
-	int type;
-	socklen_t size = sizeof(type);
-
-	if (getsockopt(RTRD_FD, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_SEQPACKET) {
-		fprintf(stderr, "rtr-autod: started by rtrd, not by hand\n");
-		return -EINVAL;
-	}
-	if (getrandom(&s.seed, sizeof(s.seed), 0) != sizeof(s.seed) || !s.seed)
-		s.seed = 1;
-	s.epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (s.epoll < 0 || epoll_ctl(s.epoll, EPOLL_CTL_ADD, RTRD_FD, &ev) < 0)
-		return -errno;
-	return lock_in();
+	return helper_wait_ms(due, now);
 }
 
 int main(void)
 {
-	struct epoll_event ev[TURN];
-	int r = start();
+	static const struct helper h = { "rtr-autod", take_requests, take_frames, run_timers };
 
-	if (r) {
-		fprintf(stderr, "rtr-autod: %s\n", strerror(-r));
-		return 1;
-	}
-	for (;;) {
-		int n = epoll_wait(s.epoll, ev, TURN, run_timers());
-		bool rtrd = false;
-
-		for (int i = 0; i < n; i++) {
-			if (ev[i].data.fd == RTRD_FD)
-				rtrd = true;
-			else
-				take_frames(ev[i].data.fd);
-		}
-		/* Last: it may close sockets of this round. */
-		if (rtrd && !take_requests())
-			return 0;
-	}
+	return helper_main(&h);
 }

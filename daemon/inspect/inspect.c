@@ -10,7 +10,7 @@
 #include "schema/types.h"
 #include "system/global.h"
 #include "system/log.h"
-#include "system/parent.h"
+#include "system/program.h"
 #include "txn/txn.h"
 
 #include <arpa/inet.h>
@@ -33,19 +33,17 @@ struct hits {
 };
 
 static struct {
-	int fd; /* -1: rtr-inspectd is not running */
-	struct event *ev_read, *ev_write, *ev_start, *ev_look;
-	unsigned backoff_ms;
-	bool complained;
+	struct program prog;
+	struct event *ev_look;
 	/* What it shall know; sent: how many of them it was told. */
 	struct inspectd_req *v;
 	size_t n, sent;
 	const struct policy *policy; /* that they are made of */
 	bool fail_open;
-	uint64_t counters[INSPECTD_COUNTER__MAX], starts;
+	uint64_t counters[INSPECTD_COUNTER__MAX];
 	struct hits *hits;
 	size_t n_hits;
-} d = { .fd = -1 };
+} d;
 
 bool inspect_fail_open(const struct rec *root)
 {
@@ -104,19 +102,8 @@ static void make_requests(const struct policy *p)
 
 static void talk(void)
 {
-	while (d.fd >= 0 && d.sent < d.n) {
-		if (send(d.fd, &d.v[d.sent], sizeof(*d.v), MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
-			/* Full: go on when it is not. Its end is told by reading. */
-			event_add(d.ev_write, NULL);
-			return;
-		}
+	while (d.sent < d.n && program_send(&d.prog, &d.v[d.sent], sizeof(*d.v)))
 		d.sent++;
-	}
-}
-
-static void on_writable(evutil_socket_t fd, short what, void *arg)
-{
-	talk();
 }
 
 static void take_hits(uint32_t rule, uint64_t n)
@@ -157,8 +144,9 @@ static void take_log(const struct inspectd_event *e)
 	fw_log_name(e->rule, actions[e->did], (int)e->ifindex, &p, name);
 }
 
-static void take_event(const struct inspectd_event *e)
+static void take_event(const void *event)
 {
+	const struct inspectd_event *e = event;
 	static struct log_limit limit;
 	struct strbuf who = STRBUF_INIT;
 
@@ -182,81 +170,19 @@ static void take_event(const struct inspectd_event *e)
 	}
 }
 
-static void hang_up(void)
+static void complain(void)
 {
-	if (d.ev_read)
-		event_free(d.ev_read);
-	if (d.ev_write)
-		event_free(d.ev_write);
-	d.ev_read = d.ev_write = NULL;
-	if (d.fd >= 0)
-		close(d.fd);
-	d.fd = -1;
-	/* The next one starts from nothing. */
+	log_event("FW", LOG_L_WARN, "INSPECTD",
+		  "rtr-inspectd ended: connections that wait for a server name %s until it runs "
+		  "again",
+		  d.fail_open ? "pass" : "stand still");
+}
+
+static void forget_told(void)
+{
 	d.sent = 0;
 	memset(d.counters, 0, sizeof(d.counters));
 	d.n_hits = 0;
-}
-
-static void start_later(void)
-{
-	struct timeval tv = { .tv_sec = d.backoff_ms / 1000,
-			      .tv_usec = (suseconds_t)(d.backoff_ms % 1000) * 1000 };
-
-	event_add(d.ev_start, &tv);
-	d.backoff_ms = MIN(MAX(d.backoff_ms * 2, (unsigned)RESTART_MIN_MS),
-			   (unsigned)RESTART_MAX_MS);
-}
-
-static void on_readable(evutil_socket_t fd, short what, void *arg)
-{
-	struct inspectd_event e;
-	ssize_t n;
-
-	while ((n = recv(fd, &e, sizeof(e), MSG_DONTWAIT)) > 0) {
-		d.backoff_ms = 0;
-		d.complained = false;
-		if (n == sizeof(e))
-			take_event(&e);
-	}
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (!d.complained)
-		log_event("FW", LOG_L_WARN, "INSPECTD",
-			  "rtr-inspectd ended: connections that wait for a server name %s until it "
-			  "runs again",
-			  d.fail_open ? "pass" : "stand still");
-	d.complained = true;
-	hang_up();
-	start_later();
-}
-
-static void on_start(evutil_socket_t nothing, short what, void *arg)
-{
-	int pair[2], r;
-
-	if (d.fd >= 0 || !d.n)
-		return;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0) {
-		start_later();
-		return;
-	}
-	r = parent_start(PARENT_PROG_INSPECTD, pair[1]);
-	close(pair[1]);
-	if (r) {
-		close(pair[0]);
-		if (r != -ENOTCONN)
-			start_later();
-		return;
-	}
-	d.starts++;
-	d.fd = pair[0];
-	d.ev_read = event_new(cmd_base(), d.fd, EV_READ | EV_PERSIST, on_readable, NULL);
-	d.ev_write = event_new(cmd_base(), d.fd, EV_WRITE, on_writable, NULL);
-	if (!d.ev_read || !d.ev_write)
-		abort();
-	event_add(d.ev_read, NULL);
-	talk();
 }
 
 /* ---- the policy changes ---- */
@@ -272,12 +198,12 @@ static void look(void)
 	d.policy = policy_ref(p);
 	d.fail_open = open;
 	make_requests(p);
-	if (!d.n && d.fd >= 0)
-		hang_up();
-	else if (d.fd >= 0)
+	if (!d.n)
+		program_stop(&d.prog);
+	else if (program_runs(&d.prog))
 		talk();
 	else
-		on_start(-1, 0, NULL);
+		program_start(&d.prog);
 }
 
 static void on_look(evutil_socket_t fd, short what, void *arg)
@@ -343,12 +269,12 @@ static json_t *show_inspect(struct cmd_ctx *c)
 			json_array_append_new(lines, o);
 	}
 	return json_pack("{s:s,s:s,s:i,s:I,s:o,s:o}", "state",
-			 !d.n        ? "not needed"
-			 : d.fd >= 0 ? "running"
-				     : "not running",
+			 !d.n                    ? "not needed"
+			 : program_runs(&d.prog) ? "running"
+						 : "not running",
 			 "on_failure", d.fail_open ? "fail-open" : "fail-closed", "queue",
-			 (int)fw_queue(), "starts", (json_int_t)d.starts, "counters", counters,
-			 "lines", lines);
+			 (int)fw_queue(), "starts", (json_int_t)d.prog.n_starts, "counters",
+			 counters, "lines", lines);
 }
 
 static const char *text_of(const json_t *o, const char *key)
@@ -410,9 +336,16 @@ static int init(void)
 {
 	static const struct timeval often = { LOOK_SEC, 0 };
 
-	d.ev_start = evtimer_new(cmd_base(), on_start, NULL);
+	d.prog = (struct program){ .number = PARENT_PROG_INSPECTD,
+				   .restart_min_ms = RESTART_MIN_MS,
+				   .restart_max_ms = RESTART_MAX_MS,
+				   .event_size = sizeof(struct inspectd_event),
+				   .take_event = take_event,
+				   .talk = talk,
+				   .forget = forget_told,
+				   .complain = complain };
 	d.ev_look = event_new(cmd_base(), -1, EV_PERSIST, on_look, NULL);
-	if (!d.ev_start || !d.ev_look)
+	if (program_init(&d.prog) || !d.ev_look)
 		return -ENOMEM;
 	event_add(d.ev_look, &often);
 	txn_on_publish(published);
@@ -421,12 +354,10 @@ static int init(void)
 
 static void fini(void)
 {
-	hang_up();
-	if (d.ev_start)
-		event_free(d.ev_start);
+	program_fini(&d.prog);
 	if (d.ev_look)
 		event_free(d.ev_look);
-	d.ev_start = d.ev_look = NULL;
+	d.ev_look = NULL;
 	free(d.v);
 	free(d.hits);
 	d.v = NULL;

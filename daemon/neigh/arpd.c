@@ -12,7 +12,7 @@
 #include "neigh/arpd_dad.h"
 #include "neigh/arpd_frame.h"
 #include "util.h"
-#include "system/sandbox.h"
+#include "system/helper.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -20,20 +20,15 @@
 #include <linux/if_packet.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define RTRD_FD 3
 /* Addresses in all. Each is some 100 bytes, and each round looks at all of them. */
 #define MAX_ADDRS 8192
 /* Frames sent in one go, and the pause after: a link with a thousand addresses that comes up
  * sends 2,000 frames a second, some 1 Mbit/s. */
 #define BURST    20
 #define BURST_MS 10
-/* Messages taken from one socket in one go. */
-#define TURN 64
 
 struct addr {
 	struct dad dad;
@@ -51,22 +46,11 @@ struct link {
 };
 
 static struct {
-	int epoll;
 	struct addr *v;
 	size_t n, room;
 	struct link *links;
 	uint64_t burst_until; /* 0: no pause */
-	uint32_t seed;
 } s;
-
-/* For the spread of probes in time, where a guess by others does no harm. */
-static uint32_t rnd(uint32_t below)
-{
-	s.seed ^= s.seed << 13;
-	s.seed ^= s.seed >> 17;
-	s.seed ^= s.seed << 5;
-	return s.seed % below;
-}
 
 /* Full: rtrd does not read. What it misses it can live without; it must not hold us up. */
 static void tell(const struct addr *a, uint8_t kind, const uint8_t *mac, bool defended)
@@ -79,32 +63,17 @@ static void tell(const struct addr *a, uint8_t kind, const uint8_t *mac, bool de
 	memcpy(e.addr, a->addr, sizeof(e.addr));
 	if (mac)
 		memcpy(e.mac, mac, sizeof(e.mac));
-	(void)!send(RTRD_FD, &e, sizeof(e), MSG_DONTWAIT | MSG_NOSIGNAL);
+	(void)!send(HELPER_RTRD_FD, &e, sizeof(e), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 /* ---- links ---- */
 
 static int open_link(int ifindex)
 {
-	struct sockaddr_ll sll = { .sll_family = AF_PACKET, .sll_ifindex = ifindex };
 	struct sock_filter none = BPF_STMT(BPF_RET | BPF_K, 0);
 	struct sock_fprog prog = { .len = 1, .filter = &none };
-	struct epoll_event ev = { .events = EPOLLIN };
-	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1;
 
-	if (fd < 0)
-		return -1;
-	/* Nothing comes before the bind, which names the protocol. */
-	setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof(one));
-	sll.sll_protocol = htons(ETH_P_ARP);
-	ev.data.fd = fd;
-	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog)) < 0 ||
-	    bind(fd, (struct sockaddr *)&sll, sizeof(sll)) < 0 ||
-	    epoll_ctl(s.epoll, EPOLL_CTL_ADD, fd, &ev) < 0) {
-		close(fd);
-		return -1;
-	}
-	return fd;
+	return helper_open(ifindex, ETH_P_ARP, &prog);
 }
 
 static struct link *find_link(int ifindex, bool make)
@@ -226,7 +195,7 @@ static void set_addr(const struct arpd_req *q, uint64_t now)
 	memcpy(l->mac, q->mac, sizeof(l->mac));
 	l->stale = true;
 	dad_begin(&a->dad, q->family == AF_INET ? (enum arpd_mode)q->mode : ARPD_ANNOUNCE,
-		  q->n_announce, q->announce_ms, now, rnd);
+		  q->n_announce, q->announce_ms, now, helper_random);
 	if (l->fd < 0)
 		tell(a, ARPD_REFUSED, NULL, false);
 }
@@ -248,7 +217,7 @@ static bool take_requests(void)
 	struct arpd_req q;
 
 	for (;;) {
-		ssize_t n = recv(RTRD_FD, &q, sizeof(q), MSG_DONTWAIT);
+		ssize_t n = recv(HELPER_RTRD_FD, &q, sizeof(q), MSG_DONTWAIT);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -317,7 +286,7 @@ static void take_frames(int fd)
 
 	while (l && l->fd != fd)
 		l = l->next;
-	for (unsigned i = 0; l && i < TURN; i++) {
+	for (unsigned i = 0; l && i < HELPER_TURN; i++) {
 		ssize_t n = recv(fd, frame, sizeof(frame), MSG_DONTWAIT);
 
 		/* ENETDOWN comes once when the link goes down, and reading clears it. */
@@ -341,7 +310,7 @@ static int run_timers(void)
 	for (size_t i = 0; i < s.n && sent < BURST; i++) {
 		struct addr *a = &s.v[i];
 
-		while (sent < BURST && (act = dad_next(&a->dad, now, rnd)) != DAD_NONE) {
+		while (sent < BURST && (act = dad_next(&a->dad, now, helper_random)) != DAD_NONE) {
 			if (act == DAD_PASSED) {
 				tell(a, ARPD_PASSED, NULL, false);
 				continue;
@@ -355,63 +324,12 @@ static int run_timers(void)
 		s.burst_until = now + BURST_MS * NSEC_PER_MSEC;
 		return BURST_MS;
 	}
-	if (due == UINT64_MAX)
-		return -1;
-	return due > now ? (int)MIN((due - now) / NSEC_PER_MSEC + 1, (uint64_t)INT32_MAX) : 0;
-}
-
-/* ---- start ---- */
-
-/* After everything else is open: what a frame might talk us into finds no system call. */
-static int lock_in(void)
-{
-	static const int calls[] = {
-		SCMP_SYS(setsockopt), SCMP_SYS(bind),       SCMP_SYS(close),
-		SCMP_SYS(epoll_ctl),  SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait),
-	};
-
-	return sandbox_enter(calls, ARRAY_LEN(calls), AF_PACKET);
-}
-
-static int start(void)
-{
-	struct epoll_event ev = { .events = EPOLLIN, .data.fd = RTRD_FD };
-	int type;
-	socklen_t size = sizeof(type);
-
-	if (getsockopt(RTRD_FD, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_SEQPACKET) {
-		fprintf(stderr, "rtr-arpd: started by rtrd, not by hand\n");
-		return -EINVAL;
-	}
-	if (getrandom(&s.seed, sizeof(s.seed), 0) != sizeof(s.seed) || !s.seed)
-		s.seed = 1;
-	s.epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (s.epoll < 0 || epoll_ctl(s.epoll, EPOLL_CTL_ADD, RTRD_FD, &ev) < 0)
-		return -errno;
-	return lock_in();
+	return helper_wait_ms(due, now);
 }
 
 int main(void)
 {
-	struct epoll_event ev[TURN];
-	int r = start();
+	static const struct helper h = { "rtr-arpd", take_requests, take_frames, run_timers };
 
-	if (r) {
-		fprintf(stderr, "rtr-arpd: %s\n", strerror(-r));
-		return 1;
-	}
-	for (;;) {
-		int n = epoll_wait(s.epoll, ev, TURN, run_timers());
-		bool rtrd = false;
-
-		for (int i = 0; i < n; i++) {
-			if (ev[i].data.fd == RTRD_FD)
-				rtrd = true;
-			else
-				take_frames(ev[i].data.fd);
-		}
-		/* Last: it may close sockets of this round. */
-		if (rtrd && !take_requests())
-			return 0;
-	}
+	return helper_main(&h);
 }

@@ -10,7 +10,7 @@
 #include "rtr/arpd.h"
 #include "system/global.h"
 #include "system/log.h"
-#include "system/parent.h"
+#include "system/program.h"
 #include "txn/txn.h"
 
 #include <errno.h>
@@ -43,13 +43,11 @@ static struct {
 	struct known *buckets[BUCKETS];
 	struct known *gone; /* to be told as deleted, then freed */
 	uint32_t mark;
-	int fd; /* -1: rtr-arpd is not running */
-	struct event *ev_read, *ev_write, *ev_start, *ev_plan;
-	unsigned backoff_ms;
-	bool no_parent, complained;
+	struct program prog;
+	struct event *ev_plan;
 	struct rtr_addr *failed6; /* duplicates that were logged */
 	size_t n_failed6;
-} d = { .fd = -1 };
+} d;
 
 /* ---- what is known ---- */
 
@@ -93,24 +91,13 @@ static void plan_soon(void)
 		event_add(d.ev_plan, &now);
 }
 
-static bool send_req(const struct arpd_req *q)
-{
-	if (send(d.fd, q, sizeof(*q), MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof(*q))
-		return true;
-	/* Its queue is full: go on when it is not. Its end is told by reading. */
-	event_add(d.ev_write, NULL);
-	return false;
-}
-
 static void talk(void)
 {
-	if (d.fd < 0)
-		return;
 	/* Deletions first: one may be new again. */
 	while (d.gone) {
 		struct known *k = d.gone;
 
-		if (!send_req(&k->req))
+		if (!program_send(&d.prog, &k->req, sizeof(k->req)))
 			return;
 		d.gone = k->next;
 		free(k);
@@ -119,16 +106,11 @@ static void talk(void)
 		for (struct known *k = d.buckets[b]; k; k = k->next) {
 			if (k->told)
 				continue;
-			if (!send_req(&k->req))
+			if (!program_send(&d.prog, &k->req, sizeof(k->req)))
 				return;
 			k->told = true;
 		}
 	}
-}
-
-static void on_writable(evutil_socket_t fd, short what, void *arg)
-{
-	talk();
 }
 
 static const char *mac_text(const uint8_t m[6], char buf[16])
@@ -144,8 +126,9 @@ static const char *ifname_of(int ifindex)
 	return l ? iface_operator_name(l->name) : "?";
 }
 
-static void take_event(const struct arpd_event *e)
+static void take_event(const void *event)
 {
+	const struct arpd_event *e = event;
 	static struct log_limit limit;
 	struct rtr_addr a = { .family = AF_INET };
 	char text[RTR_ADDR_STRLEN], mac[16];
@@ -184,17 +167,8 @@ static void take_event(const struct arpd_event *e)
 	}
 }
 
-static void hang_up(void)
+static void forget_told(void)
 {
-	if (d.ev_read)
-		event_free(d.ev_read);
-	if (d.ev_write)
-		event_free(d.ev_write);
-	d.ev_read = d.ev_write = NULL;
-	if (d.fd >= 0)
-		close(d.fd);
-	d.fd = -1;
-	/* The next one starts from nothing. */
 	while (d.gone) {
 		struct known *k = d.gone;
 
@@ -207,62 +181,11 @@ static void hang_up(void)
 	}
 }
 
-static void start_later(void)
+static void complain(void)
 {
-	struct timeval tv = { .tv_sec = d.backoff_ms / 1000,
-			      .tv_usec = (suseconds_t)(d.backoff_ms % 1000) * 1000 };
-
-	event_add(d.ev_start, &tv);
-	d.backoff_ms = MIN(MAX(d.backoff_ms * 2, (unsigned)RESTART_MIN_MS),
-			   (unsigned)RESTART_MAX_MS);
-}
-
-static void on_readable(evutil_socket_t fd, short what, void *arg)
-{
-	struct arpd_event e;
-	ssize_t n;
-
-	while ((n = recv(fd, &e, sizeof(e), MSG_DONTWAIT)) > 0) {
-		d.backoff_ms = 0;
-		d.complained = false;
-		if (n == sizeof(e))
-			take_event(&e);
-	}
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (!d.complained)
-		log_event("IP", LOG_L_WARN, "ARPD",
-			  "rtr-arpd ended: addresses are neither announced nor watched until it "
-			  "runs again");
-	d.complained = true;
-	hang_up();
-	start_later();
-}
-
-static void on_start(evutil_socket_t nothing, short what, void *arg)
-{
-	int pair[2], r;
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0) {
-		start_later();
-		return;
-	}
-	r = parent_start(PARENT_PROG_ARPD, pair[1]);
-	close(pair[1]);
-	if (r) {
-		close(pair[0]);
-		d.no_parent = r == -ENOTCONN;
-		if (!d.no_parent)
-			start_later();
-		return;
-	}
-	d.fd = pair[0];
-	d.ev_read = event_new(cmd_base(), d.fd, EV_READ | EV_PERSIST, on_readable, NULL);
-	d.ev_write = event_new(cmd_base(), d.fd, EV_WRITE, on_writable, NULL);
-	if (!d.ev_read || !d.ev_write)
-		abort();
-	event_add(d.ev_read, NULL);
-	plan_soon(); /* after a restart nothing may have changed that would call for it */
+	log_event(
+		"IP", LOG_L_WARN, "ARPD",
+		"rtr-arpd ended: addresses are neither announced nor watched until it runs again");
 }
 
 /* ---- what is wanted ---- */
@@ -439,7 +362,7 @@ bool dad_may_use(const struct iface *i, const struct shadow_link *l, const struc
 {
 	const struct known *k;
 
-	if (mode_of(i) != DAD_ONLY_UNIQUE || !can_arp(l) || d.no_parent || in_kernel(l, a))
+	if (mode_of(i) != DAD_ONLY_UNIQUE || !can_arp(l) || d.prog.no_parent || in_kernel(l, a))
 		return true;
 	k = *slot(l->ifindex, a);
 	return k && k->unique;
@@ -495,20 +418,25 @@ json_t *dad_waiting(int ifindex)
 
 int dad_init(void)
 {
-	static const struct timeval now = { 0, 0 };
-
-	d.ev_start = evtimer_new(cmd_base(), on_start, NULL);
+	d.prog = (struct program){ .number = PARENT_PROG_ARPD,
+				   .restart_min_ms = RESTART_MIN_MS,
+				   .restart_max_ms = RESTART_MAX_MS,
+				   .event_size = sizeof(struct arpd_event),
+				   .take_event = take_event,
+				   .talk = plan_soon, /* it tells more than what was told before */
+				   .forget = forget_told,
+				   .complain = complain };
 	d.ev_plan = evtimer_new(cmd_base(), on_plan, NULL);
-	if (!d.ev_start || !d.ev_plan)
+	if (program_init(&d.prog) || !d.ev_plan)
 		return -ENOMEM;
-	event_add(d.ev_start, &now);
+	program_start(&d.prog);
 	txn_on_publish(published);
 	return 0;
 }
 
 void dad_fini(void)
 {
-	hang_up();
+	program_fini(&d.prog);
 	for (unsigned b = 0; b < BUCKETS; b++) {
 		while (d.buckets[b]) {
 			struct known *k = d.buckets[b];
@@ -517,11 +445,9 @@ void dad_fini(void)
 			free(k);
 		}
 	}
-	if (d.ev_start)
-		event_free(d.ev_start);
 	if (d.ev_plan)
 		event_free(d.ev_plan);
-	d.ev_start = d.ev_plan = NULL;
+	d.ev_plan = NULL;
 	free(d.failed6);
 	d.failed6 = NULL;
 	d.n_failed6 = 0;
