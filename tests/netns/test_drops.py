@@ -230,19 +230,25 @@ class Monitor:
     def __init__(self, r1, line):
         self.p = r1.popen(program("rtrctl"), "-N", r1.instance, "-c", f"monitor drops {line}",
                           stdout=subprocess.PIPE)
-        self.lines = []
+        self.text = ""
         if "json" not in line:
             assert "escape sequence" in self.next()
 
-    def next(self, timeout=5):
-        assert select.select([self.p.stdout], [], [], timeout)[0], f"nothing more after {self.lines}"
-        self.lines.append(self.p.stdout.readline())
-        return self.lines[-1]
+    def next(self, provoke=lambda: None):
+        """The next line; provoke() is called until it comes."""
+        deadline = time.monotonic() + 10
+        while "\n" not in self.text:
+            assert time.monotonic() < deadline, "nothing more"
+            provoke()
+            if select.select([self.p.stdout], [], [], 0.1)[0]:
+                self.text += os.read(self.p.stdout.fileno(), 65536).decode()
+        line, self.text = self.text.split("\n", 1)
+        return line
 
     def end(self):
         self.p.send_signal(signal.SIGINT)
         out, _ = self.p.communicate(timeout=10)
-        return out
+        return self.text + out
 
 
 def monitor_of(net, v):
@@ -256,9 +262,7 @@ def monitor_of(net, v):
     assert "ip_forward" in line or "ip6_forward" in line
     # A second one, who wants other packets, as JSON.
     j = Monitor(r1, "interface eth0 reason no-route | json")
-    time.sleep(0.2)
-    datagrams(net.lan, NOWHERE[v], 1, port=7777)
-    o = json.loads(j.next())
+    o = json.loads(j.next(lambda: datagrams(net.lan, NOWHERE[v], 1, port=7777)))
     assert (o["reason"], o["interface"]) == ("no-route", "eth0") and "7777" in o["packet"], o
     j.end()
     datagrams(net.lan, WAN[v], 3000, ttl=1)
