@@ -42,6 +42,9 @@ static json_t *row_json(const struct drop_row *r, uint64_t now)
 
 	if (*r->where)
 		json_array_append_new(json_object_get(o, "where"), json_string(r->where));
+	/* Of those that have a row each. */
+	if (r->at == DROP_AT_NFT)
+		json_object_set_new(o, "place", json_string(r->where));
 	if (r->reason)
 		json_object_set_new(o, "class",
 				    json_string(rtr_drop_stage_text(rtr_drop_stage(r->reason))));

@@ -196,6 +196,20 @@ static const struct metric health[] = {
 	{ "rtr_health_level", "level", "0 good, 1 bad, 2 very bad, -1 unknown", 0 },
 };
 
+static const struct metric lost[] = {
+	{ "rtr_lost_packets_total", "packets", "Packets lost, by reason and place", 0 },
+};
+
+static const struct metric lost_how[] = {
+	{ "rtr_lost_packets_traced", "traced", "1 while the kernel tells its own reasons", 0 },
+};
+
+static const struct metric captured[] = {
+	{ "rtr_capture_packets_total", "captured", "Packets that a capture took", 0 },
+	{ "rtr_capture_drops_total", "dropped_by_kernel", "Packets that it missed", 0 },
+	{ "rtr_capture_bytes", "stored_bytes", "Bytes that it holds", 0 },
+};
+
 #define SOURCE(command, rows, labels, table)                                                       \
 	{                                                                                          \
 		command, rows, labels, table, ARRAY_LEN(table)                                     \
@@ -218,6 +232,10 @@ const struct metric_source metric_sources[] = {
 	SOURCE("show conntrack summary", "states/[]", "protocol=protocol state=state",
 	       conntrack_states4),
 	SOURCE("show conntrack summary", "cpus/[]", "cpu=cpu", conntrack_cpus),
+	SOURCE("show drops", "", "", lost_how),
+	SOURCE("show drops", "drops/[]",
+	       "reason=reason stage=stage interface=interface place=place", lost),
+	SOURCE("show monitor capture", "captures/[]", "capture=name interface=interface", captured),
 	SOURCE("show firewall drops", "{}", "reason=@", drops),
 	SOURCE("show access-lists", "[]/rules/[]", "list=name kind=kind seq=seq", list_lines),
 	SOURCE("show policy-map type inspect zone-pair", "[]/classes/[]", "pair=name class=class",

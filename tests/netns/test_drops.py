@@ -211,8 +211,11 @@ def test_fast_plane(net):
     """What the fast plane refuses, by the same reasons; a capture says that it does not see what it forwards."""
     r1 = net.r1
     r1.config(["interface eth0", "dataplane fast", "interface eth1", "dataplane fast"])
-    topo.wait_for(lambda: {i["plane"] for i in r1.json("show dataplane interfaces")} == {"fast"}, 20,
-                  "both interfaces on the fast plane")
+    try:
+        topo.wait_for(lambda: {i["plane"] for i in r1.json("show dataplane interfaces")} == {"fast"}, 20,
+                      "both interfaces on the fast plane")
+    except AssertionError as e:
+        raise AssertionError(f"{e}\n{r1.cli('show dataplane interfaces')}") from None
     r1.sysctl(**{"net.ipv4.conf.eth0.rp_filter": 1})
     def refused():
         frames(net, [ip4("203.0.113.66", WAN[4], UDP)])
