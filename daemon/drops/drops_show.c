@@ -346,6 +346,15 @@ static void set_watch(void)
 		drops_watch(watchers->ifindex, watchers->reason, on_event);
 }
 
+/* From now on each one is seen. */
+static void monitor_on(void *arg)
+{
+	struct session_drops *s = arg;
+
+	if (!cmd_json(s->c))
+		cmd_puts(s->c, "Type escape sequence to end.\n");
+}
+
 static void monitor_ready(void *arg)
 {
 	struct session_drops *s = arg;
@@ -358,8 +367,7 @@ static void monitor_ready(void *arg)
 	s->next = watchers;
 	watchers = s;
 	set_watch();
-	if (!cmd_json(s->c))
-		cmd_puts(s->c, "Type escape sequence to end.\n");
+	drops_sync(monitor_on, s);
 }
 
 static void monitor(struct cmd_ctx *c)
