@@ -83,3 +83,7 @@ bench_bench_fib_SOURCES = bench/bench_fib.c
 bench_bench_fib_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fastpath -I$(top_srcdir)/bench/lib
 bench_bench_fib_CFLAGS = $(AM_CFLAGS) $(MNL_CFLAGS) $(URCU_CFLAGS) -pthread
 bench_bench_fib_LDADD = libfib.a libfp.a librtr.a $(MNL_LIBS) $(URCU_LIBS) -lm -lpthread
+bench_progs += bench/bench_worker
+bench_bench_worker_SOURCES = bench/bench_worker.c
+bench_bench_worker_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir) -I$(top_srcdir)/fastpath
+bench_bench_worker_LDADD = libfp.a librtr.a $(BPF_LIBS)

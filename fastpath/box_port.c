@@ -3,6 +3,7 @@
 #include "box.h"
 
 #include <errno.h>
+#include <net/if.h>
 
 /* Ethernet and what the kernel puts in front of a frame: what is left of a buffer. */
 #define MTU_MAX (FP_FRAME_DATA_MAX - 18)
@@ -256,6 +257,20 @@ static void turn_on(struct fp_box *b, struct fp_box_port *p)
 	say(b, p, true, p->nic.redirect_target ? "" : "XDP cannot redirect to it: no express out");
 }
 
+static void unwanted(struct fp_box *b, struct fp_box_port *p)
+{
+	char name[IF_NAMESIZE];
+
+	/* Its slot is free for another only when it is gone: flows may name it. */
+	if (!p->ifindex || (!p->attached && !b->synced))
+		return;
+	if (!if_indextoname(p->ifindex, name))
+		forget(b, p);
+	else if (!p->attached && !attach(b, p))
+		/* Of a process before, and not told of: the program that it left passes all. */
+		fibctl_port(b->fib, p->ifindex, FIB_NO_SLOT);
+}
+
 void fp_box_port_look(struct fp_box *b, unsigned slot, uint64_t now_ns)
 {
 	struct fp_box_port *p = &b->port[slot];
@@ -264,9 +279,7 @@ void fp_box_port_look(struct fp_box *b, unsigned slot, uint64_t now_ns)
 	bool changed;
 
 	if (!p->wanted) {
-		/* Of a process before, and not told of: the program that it left passes all. */
-		if (b->synced && p->ifindex && !p->attached && !attach(b, p))
-			fibctl_port(b->fib, p->ifindex, FIB_NO_SLOT);
+		unwanted(b, p);
 		return;
 	}
 	if (ask(b, p, now_ns, &changed)) {
