@@ -35,8 +35,8 @@
 #define FP_ADJ_MAX     (1u << 17) /* two halves: way.h */
 
 struct fp_box_conf {
-	const char *instance; /* whose tables of nft are not foreign */
-	char pin_dir[128];    /* "": nothing outlives the process */
+	const char *instance;        /* whose tables of nft are not foreign */
+	char pin_dir[FASTPATH_PATH]; /* "": nothing outlives the process */
 	uint32_t n_workers, n_frames, n_flows[FLOW__FAMILIES];
 	void (*note)(void *ctx, const char *text); /* for the log */
 	/* An interface's state changed. */

@@ -16,12 +16,14 @@
 #include "filter.h"
 
 #include <errno.h>
+#include <linux/magic.h>
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 #include <urcu-qsbr.h>
 
@@ -35,9 +37,9 @@ enum answer { A_NONE, A_TELL, A_FLOWS };
 
 static struct {
 	struct fp_box box;
+	const char *instance;
 	bool open, end;
 	int rtrd; /* -1: it is gone */
-	const char *instance;
 	/* The answer that is being given, and how far. */
 	enum answer answer;
 	uint32_t seq, left;
@@ -154,6 +156,26 @@ static void answer(enum answer what, const struct fastpath_req *q)
 
 /* --- from rtrd --- */
 
+static bool is_bpffs(const char *path)
+{
+	struct statfs fs;
+
+	return !statfs(path, &fs) && (uint32_t)fs.f_type == BPF_FS_MAGIC && !access(path, W_OK);
+}
+
+/* Where rtrd says, or in the machine's own bpffs where its parent may not mount (systemd). */
+static void find_pin_dir(const char *said, char ret[FASTPATH_PATH])
+{
+	rtr_strlcpy(ret, said, FASTPATH_PATH);
+	if (is_bpffs(ret))
+		return;
+	snprintf(ret, FASTPATH_PATH, FASTPATH_BPFFS "/%s", d.instance);
+	if (is_bpffs(ret))
+		return;
+	*ret = '\0';
+	say_text(FASTPATH_NOTE, "No bpffs: flows do not outlive rtr-fastpath");
+}
+
 static void do_open(const struct fastpath_req *q)
 {
 	struct fp_box_conf conf = { .instance = d.instance,
@@ -165,7 +187,7 @@ static void do_open(const struct fastpath_req *q)
 	char text[FASTPATH_TEXT];
 	int err = -EINVAL;
 
-	rtr_strlcpy(conf.pin_dir, q->u.open.pin_dir, sizeof(conf.pin_dir));
+	find_pin_dir(q->u.open.pin_dir, conf.pin_dir);
 	if (conf.n_workers && conf.n_workers <= FP_WORKERS_MAX && conf.n_frames)
 		err = fp_box_open(&d.box, &conf);
 	if (!err) {
@@ -281,11 +303,12 @@ int main(int argc, char **argv)
 {
 	int signal_fd = signals(), sndbuf = SNDBUF;
 
+	d.instance = argc > 1 ? argv[1] : "main";
+
 	if (signal_fd < 0 || fp_filter_control()) {
 		fprintf(stderr, "rtr-fastpath: cannot start: %s\n", strerror(errno));
 		return 1;
 	}
-	d.instance = argc > 1 ? argv[1] : NULL;
 	setsockopt(d.rtrd, SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof(sndbuf));
 	rcu_register_thread();
 	/* This thread reads the tables between two of its own turns only, as their writer. */

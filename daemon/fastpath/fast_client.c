@@ -215,6 +215,7 @@ static void take_event(const struct fastpath_event *e)
 
 	switch (e->kind) {
 	case FASTPATH_READY:
+		fast_gate_open();
 		d.seen.ready = true;
 		d.backoff_ms = 0;
 		d.complained = false;
@@ -449,6 +450,7 @@ static void look(void)
 	const struct iface *i;
 
 	d.seen.needed = false;
+	fast_gate_open();
 	for (struct fast_port *p = d.seen.ports; p; p = p->next)
 		if (p->wanted && !still_wanted(p))
 			set_port(p, false);

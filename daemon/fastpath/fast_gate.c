@@ -1,11 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Does our own ruleset look at packets in passing? Asked last for every ruleset that is built. */
+/*
+ * Does our own ruleset look at packets in passing? Asked last for every ruleset that is built. When
+ * it does, a word of the control map stops XDP at once, before the ruleset is sent and whatever
+ * rtr-fastpath does; then that is told.
+ */
 #include "fastpath/fastpath.h"
 #include "nft/nft_data.h"
+#include "system/parent.h"
 
+#include <linux/bpf.h>
 #include <linux/netfilter.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 /* After all that make chains. */
 #define ORDER_LAST 1000000
@@ -44,6 +53,55 @@ static const struct nft_chain *find(const struct nft_ruleset *rs)
 	return NULL;
 }
 
+/* ---- the word ---- */
+
+static int map_open(const char *dir)
+{
+	char path[FASTPATH_PATH + 16];
+	union bpf_attr a;
+
+	snprintf(path, sizeof(path), "%s/express_ctl", dir);
+	memset(&a, 0, sizeof(a));
+	a.pathname = (uint64_t)(uintptr_t)path;
+	return (int)syscall(SYS_bpf, BPF_OBJ_GET, &a, sizeof(a));
+}
+
+/* The map that is pinned now; a new process may have made another. */
+static void word_set(uint16_t off)
+{
+	const struct rtrd_args *a = parent_args();
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	struct express_ctl *ctl;
+	char dir[FASTPATH_PATH];
+	int fd;
+
+	if (!a)
+		return;
+	snprintf(dir, sizeof(dir), "%s/bpf", a->run_dir);
+	fd = map_open(dir);
+	if (fd < 0) {
+		snprintf(dir, sizeof(dir), FASTPATH_BPFFS "/%s", a->name);
+		fd = map_open(dir);
+	}
+	if (fd < 0)
+		return;
+	ctl = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	if (ctl == MAP_FAILED)
+		return;
+	if (ctl->version == EXPRESS_VERSION)
+		__atomic_store_n(&ctl->off, off, __ATOMIC_RELEASE);
+	munmap(ctl, page);
+}
+
+void fast_gate_open(void)
+{
+	if (!*reason)
+		word_set(0);
+}
+
+/* ---- the ruleset ---- */
+
 static void look(struct nft_ruleset *rs, const struct rec *want)
 {
 	const struct nft_chain *c = find(rs);
@@ -53,6 +111,7 @@ static void look(struct nft_ruleset *rs, const struct rec *want)
 		return;
 	snprintf(reason, sizeof(reason), "policy: chain %s judges packets in passing",
 		 c->node.name);
+	word_set(1);
 	fast_gate_closed();
 }
 NFT_SOURCE(dataplane, ORDER_LAST, look);

@@ -33,6 +33,8 @@ uint32_t fast_memory(const struct global *g);                 /* MB a worker */
 
 /* Why the policy keeps packets on the kernel plane; "": it does not. */
 const char *fast_gate(void);
+/* Lets XDP go on, when nothing does. Before interfaces are told. */
+void fast_gate_open(void);
 
 /* ---- fast_client.c ---- */
 

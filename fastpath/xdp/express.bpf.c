@@ -711,7 +711,7 @@ int express(struct xdp_md *ctx)
 	l.recent = bpf_map_lookup_elem(&express_recent, &cpu);
 	if (!l.ctl || !l.hdr || !l.count || !l.recent)
 		return XDP_PASS;
-	if (!port.on)
+	if (!port.on || LOAD(l.ctl->off))
 		return pass(&l, EXPRESS_V_KERNEL_OFF);
 	/* The shortest packet with ports. */
 	if (data + ETH_HLEN + sizeof(struct iphdr) + sizeof(struct udphdr) > end)

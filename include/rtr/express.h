@@ -4,8 +4,8 @@
  * flow table: settings of the lane and of an interface, workers' heartbeats, counters. Compiled for
  * BPF and for user space; all of it lies in BPF arrays that can be mapped.
  *
- * Who writes what: ctl and port the control thread, by aligned stores that the program reads one by
- * one; a beat its worker; counters the program, one copy a CPU. Failure: none.
+ * Who writes what: ctl and port the control thread (ctl.off rtrd), by aligned stores that the
+ * program reads one by one; a beat its worker; counters the program, one copy a CPU. Failure: none.
  */
 #ifndef RTR_EXPRESS_H
 #define RTR_EXPRESS_H
@@ -14,7 +14,7 @@
 
 #include <stdint.h>
 
-#define EXPRESS_VERSION 2
+#define EXPRESS_VERSION 3
 
 /* What becomes of packets without a flow. Whether a worker lives its heartbeat tells, never this
  * word: who is dead cannot write it. */
@@ -27,7 +27,8 @@ struct express_ctl {
 	uint32_t version;
 	uint32_t mode;
 	uint16_t policy; /* generation; the one before it still holds */
-	uint16_t zero[3];
+	uint16_t off; /* rtrd:w everything to the kernel, at once: a policy is on its way there */
+	uint16_t zero[2];
 	/*
 	 * The clock of flow lines from the kernel's tick: CLOCK_MONOTONIC_COARSE in nanoseconds =
 	 * clock_base + jiffies * clock_tick. Reading the tick costs 1 ns, the clock 16. Set anew

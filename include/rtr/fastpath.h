@@ -12,7 +12,10 @@
 
 #include <stdint.h>
 
-#define FASTPATH_TEXT   120
+#define FASTPATH_TEXT 120
+#define FASTPATH_PATH 128
+/* Folders by instance, where the parent may not mount a bpffs of its own. */
+#define FASTPATH_BPFFS  "/sys/fs/bpf/rtr"
 #define FASTPATH_PUNTS  16 /* above FP_TK__MAX of fastpath/worker.h */
 #define FASTPATH_FRAMES 4  /* FP_FRAME__MAX of fastpath/umem.h */
 
@@ -32,7 +35,8 @@ struct fastpath_req {
 	uint32_t seq; /* TELL, FLOWS: in the answer */
 	union {
 		struct {
-			char pin_dir[128]; /* on a bpffs; "": nothing outlives the process */
+			char pin_dir[FASTPATH_PATH]; /* on a bpffs, or else FASTPATH_BPFFS is tried
+						      */
 			uint32_t n_workers;
 			uint32_t n_frames; /* of 2 KiB, a worker */
 			uint32_t n_flows[2];

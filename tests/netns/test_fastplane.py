@@ -238,8 +238,18 @@ def test_policy_keeps_the_kernel(fast):
     """A policy that the fast plane does not judge yet takes every interface off it, first of all."""
     r1, lan, wan = fast.r1, fast.lan, fast.wan
     lan.ping(INTERNET)
-    r1.config(["ip access-list extended NO", "deny icmp any any", "permit ip any any", "exit",
+    sink = Sink(wan)
+    sender = udp_stream(lan, INTERNET, 1000, 1000)
+    wait_for(lambda: flows(r1, destination_port=4000, path="express"), what="the flow on the express path")
+    # Also when rtr-fastpath does not listen: XDP is stopped by rtrd itself.
+    os.kill(fastpath_pid(r1), signal.SIGSTOP)
+    r1.config(["ip access-list extended NO", "deny icmp any any", "deny udp any any", "permit ip any any", "exit",
                "interface eth1", "ip access-group NO out"])
+    assert sender.poll() is None, "the flow ended before the policy came"
+    sender.wait()
+    got = sink.numbers()
+    assert got and got[-1] < 999, "a flow that the policy denies goes on"
+    os.kill(fastpath_pid(r1), signal.SIGCONT)
     assert lan.ping(INTERNET, count=3, timeout=1, check=False) == 0
     assert set(planes(r1).values()) == {"kernel"}
     assert "policy: chain" in reason(r1)
