@@ -266,6 +266,19 @@ def test_policy_keeps_the_kernel(fast):
     assert sent and all("198.51.100.2 >" in p for p in sent), sent
 
 
+def test_foreign_hooks_keep_the_kernel(fast):
+    """Rules of others see every packet."""
+    r1, lan = fast.r1, fast.lan
+    lan.ping(INTERNET)
+    r1.run("nft", "add table ip other; add chain ip other f { type filter hook forward priority 0; }; "
+           "add rule ip other f icmp type echo-request drop")
+    wait_for(lambda: set(planes(r1).values()) == {"kernel"}, what="the kernel plane")
+    assert lan.ping(INTERNET, count=2, timeout=1, check=False) == 0
+    r1.run("nft", "delete table ip other")
+    on_fast(r1)
+    lan.ping(INTERNET)
+
+
 def test_lines(routers):
     """Per interface and as a whole; `dataplane kernel` ends rtr-fastpath and leaves packets with the kernel."""
     topo = routers("basic")
