@@ -107,6 +107,25 @@ static void check_addrs(struct check *c, const struct vrrp_want *w, bool changed
 			   "refuse the adverts");
 }
 
+static void check_peers(struct check *c, const struct vrrp_want *w)
+{
+	char text[RTR_ADDR_STRLEN];
+
+	for (unsigned i = 0; i < w->conf.n_peers; i++) {
+		const struct rtr_addr *p = &w->conf.peers[i];
+
+		if (p->family != w->conf.family)
+			check_error(c, w->rec,
+				    "a unicast peer is not of the group's address family");
+		else if (vrrp_is_own(w->iface, p))
+			check_error(c, w->rec, "%s is this router, not its peer",
+				    rtr_addr_str(p, text));
+		else if (rtr_addr_is_any(p) || rtr_addr_is_multicast(p) || rtr_addr_is_loopback(p))
+			check_error(c, w->rec, "%s cannot be a unicast peer",
+				    rtr_addr_str(p, text));
+	}
+}
+
 static void check_timers(struct check *c, const struct vrrp_want *w, bool changed)
 {
 	const struct vrrp_conf *g = &w->conf;
@@ -296,11 +315,7 @@ void vrrp_check(struct check *c)
 		check_addrs(c, w, changed);
 		check_timers(c, w, changed);
 		check_place(c, w, changed);
-		for (unsigned k = 0; k < w->conf.n_peers; k++) {
-			if (w->conf.peers[k].family != w->conf.family)
-				check_error(c, w->rec,
-					    "a unicast peer is not of the group's address family");
-		}
+		check_peers(c, w);
 		if (w->too_many)
 			check_error(c, w->rec,
 				    "more than %d addresses, %d peers or %d tracks in a group",

@@ -101,6 +101,8 @@ def test_removed_and_back_before_it_has_left(routers):
     (["address 10.0.1.0 primary"], "10.0.1.0 is the network itself"),
     (["address 10.0.1.255 primary"], "10.0.1.255 is the broadcast address"),
     (["address 10.0.1.9 primary secondary"], "primary or secondary, not both"),
+    (["address 10.0.1.9 primary", "unicast peer 10.0.1.2"], "10.0.1.2 is this router, not its peer"),
+    (["address 10.0.1.9 primary", "unicast peer 224.0.0.18"], "224.0.0.18 cannot be a unicast peer"),
 ])
 def test_addresses_that_are_refused(topo, lines, why):
     topo.r1.config(["interface Loopback1", "ip address 10.9.0.1/32", "exit", "interface eth0", "ip address 10.0.1.2/24"])
