@@ -43,8 +43,9 @@ int fc_adjs_init(struct fibctl *c)
 	c->f.adj = lpm_map(n * sizeof(*c->f.adj), false);
 	c->f.adj_hash = lpm_map(buckets * sizeof(uint32_t), false);
 	c->f.adj_used = lpm_map(n, false);
+	c->adj_out = lpm_map(n * sizeof(*c->adj_out), false);
 	c->f.ring = calloc(FIB_REQ_RING, sizeof(*c->f.ring));
-	if (!c->f.adj || !c->f.adj_hash || !c->f.adj_used || !c->f.ring)
+	if (!c->f.adj || !c->f.adj_hash || !c->f.adj_used || !c->adj_out || !c->f.ring)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < FIB_REQ_RING; i++)
 		c->f.ring[i].seq = i;
@@ -60,6 +61,8 @@ void fc_adjs_fini(struct fibctl *c)
 		lpm_unmap(c->f.adj_hash, (c->f.adj_hash_mask + 1) * sizeof(uint32_t));
 	if (c->f.adj_used)
 		lpm_unmap(c->f.adj_used, c->f.n_adj);
+	if (c->adj_out)
+		lpm_unmap(c->adj_out, c->f.n_adj * sizeof(*c->adj_out));
 	free(c->f.ring);
 }
 
@@ -107,11 +110,12 @@ static void publish(struct fibctl *c, uint32_t i, bool ready)
 {
 	const struct fib_adj *a = &c->f.adj[i];
 	const struct fib_link_node *n = fib_link_node(&c->f, a->oif);
-	struct fp_adj out = { .len = 0 };
+	struct fp_adj out;
 	uint8_t *p = out.hdr;
 
 	if (!c->p.adj_set)
 		return;
+	memset(&out, 0, sizeof(out));
 	if (ready && n) {
 		memcpy(p, a->mac, 6);
 		memcpy(p + 6, n->l.mac, 6);
@@ -126,6 +130,10 @@ static void publish(struct fibctl *c, uint32_t i, bool ready)
 		out.mtu = (uint16_t)MIN(n->l.mtu, 65535u);
 		out.port = n->l.slot;
 	}
+	/* Each store makes readers look twice: only what differs. */
+	if (!memcmp(&c->adj_out[i], &out, sizeof(out)))
+		return;
+	c->adj_out[i] = out;
 	c->p.adj_set(c->p.ctx, i, &out);
 }
 

@@ -139,6 +139,7 @@ struct fibctl {
 	struct fc_nexthop *nexthop[1024];
 
 	/* adjacencies */
+	struct fp_adj *adj_out; /* what was last given to adj_set */
 	uint32_t n_adj_ever, adj_free_first, adj_free_last;
 	uint32_t pass_begun, pass_done; /* any:rw */
 	uint32_t keepalive_at;          /* next index of the timer's walk */

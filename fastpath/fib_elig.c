@@ -159,14 +159,15 @@ static uint32_t be32_of(const struct nlattr *a, uint32_t dflt)
 
 static void xfrm_policy(struct fibctl *c, struct fc_elig *e, const struct nlmsghdr *h)
 {
-	const struct xfrm_userpolicy_info *p = mnl_nlmsg_get_payload(h);
-	const struct nlattr *if_id = find(h, sizeof(*p), XFRMA_IF_ID);
+	struct xfrm_userpolicy_info p; /* of 8 byte numbers, in a message of 4 byte steps */
+	const struct nlattr *if_id = find(h, sizeof(p), XFRMA_IF_ID);
 	struct fib_xfrm_sel *s;
 
-	if (h->nlmsg_type != XFRM_MSG_NEWPOLICY || mnl_nlmsg_get_payload_len(h) < sizeof(*p))
+	if (h->nlmsg_type != XFRM_MSG_NEWPOLICY || mnl_nlmsg_get_payload_len(h) < sizeof(p))
 		return;
+	memcpy(&p, mnl_nlmsg_get_payload(h), sizeof(p));
 	/* Packets for the box do not pass by; those of an xfrm interface go by that interface. */
-	if (p->dir != XFRM_POLICY_OUT && p->dir != XFRM_POLICY_FWD)
+	if (p.dir != XFRM_POLICY_OUT && p.dir != XFRM_POLICY_FWD)
 		return;
 	if (if_id && mnl_attr_get_payload_len(if_id) == 4 && mnl_attr_get_u32(if_id))
 		return;
@@ -176,16 +177,16 @@ static void xfrm_policy(struct fibctl *c, struct fc_elig *e, const struct nlmsgh
 	}
 	s = &e->collect->sel[e->collect->n++];
 	memset(s, 0, sizeof(*s));
-	s->family = (uint8_t)p->sel.family;
-	s->src_len = MIN(p->sel.prefixlen_s, p->sel.family == AF_INET ? 32u : 128u);
-	s->dst_len = MIN(p->sel.prefixlen_d, p->sel.family == AF_INET ? 32u : 128u);
-	memcpy(s->src.b, &p->sel.saddr, p->sel.family == AF_INET ? 4 : 16);
-	memcpy(s->dst.b, &p->sel.daddr, p->sel.family == AF_INET ? 4 : 16);
-	s->proto = p->sel.proto;
-	s->sport = __builtin_bswap16(p->sel.sport);
-	s->sport_mask = __builtin_bswap16(p->sel.sport_mask);
-	s->dport = __builtin_bswap16(p->sel.dport);
-	s->dport_mask = __builtin_bswap16(p->sel.dport_mask);
+	s->family = (uint8_t)p.sel.family;
+	s->src_len = MIN(p.sel.prefixlen_s, p.sel.family == AF_INET ? 32u : 128u);
+	s->dst_len = MIN(p.sel.prefixlen_d, p.sel.family == AF_INET ? 32u : 128u);
+	memcpy(s->src.b, &p.sel.saddr, p.sel.family == AF_INET ? 4 : 16);
+	memcpy(s->dst.b, &p.sel.daddr, p.sel.family == AF_INET ? 4 : 16);
+	s->proto = p.sel.proto;
+	s->sport = __builtin_bswap16(p.sel.sport);
+	s->sport_mask = __builtin_bswap16(p.sel.sport_mask);
+	s->dport = __builtin_bswap16(p.sel.dport);
+	s->dport_mask = __builtin_bswap16(p.sel.dport_mask);
 }
 
 static void read_xfrm(struct fibctl *c)

@@ -1,0 +1,515 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The mirror fed by hand: messages in any order, twice, before or after what they depend on, cut
+ * short. No kernel, no root. test_fib_kernel.c compares with the real one.
+ */
+#include "../lib/check_main.h"
+#include "fib_ctl_priv.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/fib_rules.h>
+#include <linux/if_arp.h>
+#include <linux/neighbour.h>
+#include <linux/netconf.h>
+#include <linux/nexthop.h>
+#include <string.h>
+
+static uint8_t buf[16384];
+static struct fp_adj out[64];
+
+static void adj_set(void *ctx, uint32_t i, const struct fp_adj *adj)
+{
+	out[i] = *adj;
+}
+
+static struct fibctl *ctl_new(void)
+{
+	struct fibctl *c;
+
+	ck_assert_int_eq(fibctl_new(&(struct fibctl_params){ .n_adj = 64, .adj_set = adj_set }, &c),
+			 0);
+	c->f.ready = 1;
+	return c;
+}
+
+/* Decodes what lies in buf and applies it, as an event or as part of a dump. */
+static int feed(struct fibctl *c, bool dump)
+{
+	struct nlmsghdr *h = (void *)buf;
+	int rc = fib_msg_decode(h, &c->msg);
+
+	if (!rc)
+		fc_apply(c, &c->msg, dump);
+	fc_routes_scan(c);
+	while (fc_routes_scan_some(c, 100))
+		;
+	fc_touch_end(c);
+	return rc;
+}
+
+static struct nlmsghdr *begin(uint16_t type, uint16_t flags)
+{
+	struct nlmsghdr *h;
+
+	memset(buf, 0, sizeof(buf));
+	h = mnl_nlmsg_put_header(buf);
+	h->nlmsg_type = type;
+	h->nlmsg_flags = flags;
+	return h;
+}
+
+static void put_ip(struct nlmsghdr *h, uint16_t type, const char *text)
+{
+	union fib_ip ip;
+	int family = strchr(text, ':') ? AF_INET6 : AF_INET;
+
+	ck_assert_int_eq(inet_pton(family, text, ip.b), 1);
+	mnl_attr_put(h, type, family == AF_INET ? 4 : 16, ip.b);
+}
+
+static void link_msg(struct fibctl *c, uint32_t i, unsigned flags, uint32_t parent, uint16_t vlan)
+{
+	struct nlmsghdr *h = begin(RTM_NEWLINK, 0);
+	struct ifinfomsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+	uint8_t mac[6] = { 2, 0, 0, 0, 0, (uint8_t)i };
+	char name[16];
+
+	m->ifi_index = (int)i;
+	m->ifi_type = ARPHRD_ETHER;
+	m->ifi_flags = flags;
+	snprintf(name, sizeof(name), "e%u", i);
+	mnl_attr_put_strz(h, IFLA_IFNAME, name);
+	mnl_attr_put_u32(h, IFLA_MTU, 1400 + i);
+	mnl_attr_put(h, IFLA_ADDRESS, 6, mac);
+	if (vlan) {
+		struct nlattr *info, *data;
+
+		mnl_attr_put_u32(h, IFLA_LINK, parent);
+		info = mnl_attr_nest_start(h, IFLA_LINKINFO);
+		mnl_attr_put_strz(h, IFLA_INFO_KIND, "vlan");
+		data = mnl_attr_nest_start(h, IFLA_INFO_DATA);
+		mnl_attr_put_u16(h, IFLA_VLAN_ID, vlan);
+		mnl_attr_put_u16(h, IFLA_VLAN_PROTOCOL, htons(0x8100));
+		mnl_attr_nest_end(h, data);
+		mnl_attr_nest_end(h, info);
+	}
+	ck_assert_int_eq(feed(c, false), 0);
+}
+
+static void forwarding(struct fibctl *c, uint8_t family, int ifindex)
+{
+	struct nlmsghdr *h = begin(RTM_NEWNETCONF, 0);
+	struct netconfmsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+
+	m->ncm_family = family;
+	mnl_attr_put_u32(h, NETCONFA_IFINDEX, (uint32_t)ifindex);
+	mnl_attr_put_u32(h, NETCONFA_FORWARDING, 1);
+	ck_assert_int_eq(feed(c, false), 0);
+}
+
+#define UP (IFF_UP | IFF_RUNNING | IFF_LOWER_UP)
+
+/* Three links with ports, the rules that every kernel starts with. */
+static struct fibctl *world(void)
+{
+	struct fibctl *c = ctl_new();
+
+	for (uint32_t i = 1; i <= 3; i++) {
+		fibctl_port(c, i, i + 10);
+		link_msg(c, i, UP, 0, 0);
+		forwarding(c, AF_INET, (int)i);
+	}
+	forwarding(c, AF_INET6, NETCONFA_IFINDEX_ALL);
+	for (unsigned fam = 0; fam < 2; fam++) {
+		uint8_t family = fam ? AF_INET6 : AF_INET;
+
+		fc_rules_begin(c, fam);
+		fc_rule_add(c, &(struct fib_msg_rule){ .family = family,
+						       .table = RT_TABLE_LOCAL,
+						       .action = FR_ACT_TO_TBL });
+		fc_rule_add(c, &(struct fib_msg_rule){ .family = family,
+						       .pref = 32766,
+						       .table = RT_TABLE_MAIN,
+						       .action = FR_ACT_TO_TBL });
+		fc_rules_publish(c, fam);
+	}
+	fc_touch_end(c);
+	return c;
+}
+
+struct hop {
+	const char *gw;
+	uint32_t oif;
+	uint8_t weight;
+};
+
+/* A route to what "10.0.0.0/8" says; hops end with oif 0. */
+static int route_feed(struct fibctl *c, uint16_t type, uint16_t flags, bool dump,
+		      const char *prefix, const struct hop *hop)
+{
+	uint8_t family = strchr(prefix, ':') ? AF_INET6 : AF_INET;
+	struct nlmsghdr *h = begin(type, flags);
+	struct rtmsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+	char addr[64];
+	const char *slash = strchr(prefix, '/');
+
+	snprintf(addr, sizeof(addr), "%.*s", (int)(slash - prefix), prefix);
+	m->rtm_family = family;
+	m->rtm_dst_len = (uint8_t)atoi(slash + 1);
+	m->rtm_table = RT_TABLE_MAIN;
+	m->rtm_type = RTN_UNICAST;
+	m->rtm_protocol = RTPROT_STATIC;
+	put_ip(h, RTA_DST, addr);
+	mnl_attr_put_u32(h, RTA_PRIORITY, 20);
+	if (hop[1].oif) {
+		struct nlattr *multi = mnl_attr_nest_start(h, RTA_MULTIPATH);
+
+		for (; hop->oif; hop++) {
+			struct rtnexthop *nh = mnl_nlmsg_get_payload_tail(h);
+
+			*nh = (struct rtnexthop){ .rtnh_ifindex = (int)hop->oif,
+						  .rtnh_hops = hop->weight };
+			h->nlmsg_len += sizeof(*nh);
+			put_ip(h, RTA_GATEWAY, hop->gw);
+			nh->rtnh_len = (uint16_t)((uint8_t *)mnl_nlmsg_get_payload_tail(h) -
+						  (uint8_t *)nh);
+		}
+		mnl_attr_nest_end(h, multi);
+	} else {
+		mnl_attr_put_u32(h, RTA_OIF, hop->oif);
+		if (hop->gw)
+			put_ip(h, RTA_GATEWAY, hop->gw);
+	}
+	return feed(c, dump);
+}
+
+#define HOPS(...)                                                                                  \
+	(const struct hop[])                                                                       \
+	{                                                                                          \
+		__VA_ARGS__, { 0 },                                                                \
+		{                                                                                  \
+			0                                                                          \
+		}                                                                                  \
+	}
+#define route(c, p, ...)                                                                           \
+	ck_assert_int_eq(route_feed(c, RTM_NEWROUTE, 0, false, p, HOPS(__VA_ARGS__)), 0)
+#define route_del(c, p, ...)                                                                       \
+	ck_assert_int_eq(route_feed(c, RTM_DELROUTE, 0, false, p, HOPS(__VA_ARGS__)), 0)
+
+static void neigh(struct fibctl *c, uint16_t type, const char *ip, uint32_t oif, uint16_t state,
+		  uint8_t mac)
+{
+	struct nlmsghdr *h = begin(type, 0);
+	struct ndmsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+
+	m->ndm_family = strchr(ip, ':') ? AF_INET6 : AF_INET;
+	m->ndm_ifindex = (int)oif;
+	m->ndm_state = state;
+	put_ip(h, NDA_DST, ip);
+	if (mac)
+		mnl_attr_put(h, NDA_LLADDR, 6, (uint8_t[]){ 2, 9, 9, 9, 9, mac });
+	ck_assert_int_eq(feed(c, false), 0);
+}
+
+static struct fib_res look(const struct fibctl *c, const char *dst, uint32_t hash)
+{
+	struct fib_key k = { .iif = 1, .hash = hash, .src = { .b = { 9, 9, 9, 9 } } };
+	struct fib_res r;
+
+	k.family = strchr(dst, ':') ? AF_INET6 : AF_INET;
+	inet_pton(k.family, dst, k.dst.b);
+	fib_lookup(fibctl_fib(c), &k, &r);
+	return r;
+}
+
+START_TEST(any_order)
+{
+	struct fibctl *c = world();
+	struct fib_res r;
+
+	/* Deleted before it was added; added twice; deleted twice. */
+	route_del(c, "20.0.0.0/8", { "10.0.0.2", 2, 0 });
+	route(c, "20.0.0.0/8", { "10.0.0.2", 2, 0 });
+	route(c, "20.0.0.0/8", { "10.0.0.2", 2, 0 });
+	ck_assert_uint_eq(c->st.n_routes[0], 1);
+	r = look(c, "20.1.1.1", 0);
+	ck_assert_uint_eq(r.verdict, FIB_V_FORWARD);
+	ck_assert_uint_eq(r.oif, 2);
+	route_del(c, "20.0.0.0/8", { "10.0.0.2", 2, 0 });
+	route_del(c, "20.0.0.0/8", { "10.0.0.2", 2, 0 });
+	ck_assert_uint_eq(look(c, "20.1.1.1", 0).verdict, FIB_V_NO_ROUTE);
+	ck_assert_uint_eq(c->st.n_routes[0], 0);
+	/* A route by a link that comes later, and a neighbour that was there before both. */
+	neigh(c, RTM_NEWNEIGH, "10.0.0.9", 7, NUD_REACHABLE, 9);
+	route(c, "30.0.0.0/8", { "10.0.0.9", 7, 0 });
+	ck_assert_uint_eq(look(c, "30.0.0.1", 0).verdict, FIB_V_NO_ROUTE);
+	fibctl_port(c, 7, 17);
+	link_msg(c, 7, UP, 0, 0);
+	r = look(c, "30.0.0.1", 0);
+	ck_assert_uint_eq(r.verdict, FIB_V_FORWARD);
+	ck_assert_uint_eq(r.adj_state, FIB_ADJ_RESOLVED);
+	ck_assert_uint_eq(out[r.adj].port, 17);
+	ck_assert_uint_eq(out[r.adj].hdr[5], 9);
+	/* Without a port it is the kernel's, and nothing leads there. */
+	fibctl_port(c, 7, FIB_NO_SLOT);
+	ck_assert_uint_eq(look(c, "30.0.0.1", 0).reason, ELIG_NO_PORT);
+	ck_assert_uint_eq(out[r.adj].len, 0);
+	fibctl_free(c);
+}
+END_TEST
+
+/* What an event said since a dump began counts more than the dump. */
+START_TEST(dump_and_events)
+{
+	struct fibctl *c = world();
+
+	route(c, "20.0.0.0/8", { "10.0.0.2", 2, 0 });
+	c->epoch++;
+	/* Seen by the dump, and by an event later: not swept. Seen by neither: gone. */
+	route(c, "21.0.0.0/8", { "10.0.0.2", 2, 0 });
+	route_feed(c, RTM_NEWROUTE, 0, true, "22.0.0.0/8", HOPS({ "10.0.0.2", 2, 0 }));
+	fc_routes_swept(c, 0, 0);
+	while (fc_routes_scan_some(c, 100))
+		;
+	ck_assert_uint_eq(look(c, "20.0.0.1", 0).verdict, FIB_V_NO_ROUTE);
+	ck_assert_uint_eq(look(c, "21.0.0.1", 0).verdict, FIB_V_FORWARD);
+	ck_assert_uint_eq(look(c, "22.0.0.1", 0).verdict, FIB_V_FORWARD);
+	/* A sweep by interface leaves others alone. */
+	route(c, "23.0.0.0/8", { "10.0.0.3", 3, 0 });
+	c->epoch++;
+	fc_routes_swept(c, 0, 3);
+	while (fc_routes_scan_some(c, 100))
+		;
+	ck_assert_uint_eq(look(c, "23.0.0.1", 0).verdict, FIB_V_NO_ROUTE);
+	ck_assert_uint_eq(look(c, "21.0.0.1", 0).verdict, FIB_V_FORWARD);
+	fibctl_free(c);
+}
+END_TEST
+
+START_TEST(tombstones)
+{
+	struct fibctl *c = ctl_new();
+
+	for (uint64_t i = 1; i < 5000; i++)
+		fc_tomb_add(c, i * 0x9e3779b97f4a7c15ull);
+	for (uint64_t i = 1; i < 5000; i++)
+		ck_assert(fc_tomb_has(c, i * 0x9e3779b97f4a7c15ull));
+	ck_assert(!fc_tomb_has(c, 12345));
+	fc_tomb_clear(c);
+	ck_assert(!fc_tomb_has(c, 0x9e3779b97f4a7c15ull));
+	fibctl_free(c);
+}
+END_TEST
+
+#define N_HASH 20000u
+
+static void shares(const struct fibctl *c, const char *dst, uint32_t *ret_oif, unsigned n[4])
+{
+	memset(n, 0, 4 * sizeof(*n));
+	for (uint32_t h = 0; h < N_HASH; h++) {
+		struct fib_res r = look(c, dst, h * 2654435761u);
+
+		ck_assert_uint_eq(r.verdict, FIB_V_FORWARD);
+		ret_oif[h] = r.oif;
+		n[r.oif]++;
+	}
+}
+
+/* By weight; a hop that dies moves its own flows and no others; back again they all return. */
+START_TEST(multipath)
+{
+	static uint32_t before[N_HASH], after[N_HASH];
+	struct fibctl *c = world();
+	unsigned n[4];
+	const char *dst = _i ? "2001::5" : "20.0.0.5", *p = _i ? "2001::/16" : "20.0.0.0/8";
+	const char *gw = _i ? "fd00::2" : "10.0.0.2";
+
+	route(c, p, { gw, 1, 0 }, { gw, 2, 0 }, { gw, 3, 1 });
+	shares(c, dst, before, n);
+	ck_assert_int_le(abs((int)n[1] - (int)N_HASH / 4), (int)N_HASH / 20);
+	ck_assert_int_le(abs((int)n[2] - (int)N_HASH / 4), (int)N_HASH / 20);
+	ck_assert_int_le(abs((int)n[3] - (int)N_HASH / 2), (int)N_HASH / 20);
+	link_msg(c, 2, IFF_UP, 0, 0);
+	shares(c, dst, after, n);
+	ck_assert_uint_eq(n[2], 0);
+	for (uint32_t h = 0; h < N_HASH; h++)
+		ck_assert(before[h] == 2 || before[h] == after[h]);
+	link_msg(c, 2, UP, 0, 0);
+	shares(c, dst, after, n);
+	ck_assert_mem_eq(before, after, sizeof(before));
+	/* A neighbour that does not answer is avoided while another does. */
+	neigh(c, RTM_NEWNEIGH, gw, 3, NUD_FAILED, 0);
+	shares(c, dst, after, n);
+	ck_assert_uint_eq(n[3], 0);
+	neigh(c, RTM_NEWNEIGH, gw, 3, NUD_REACHABLE, 7);
+	/* Withdrawn by the routing daemon: the same as dead. */
+	ck_assert_int_eq(route_feed(c, RTM_NEWROUTE, NLM_F_REPLACE, false, p,
+				    HOPS({ gw, 1, 0 }, { gw, 3, 1 })),
+			 0);
+	shares(c, dst, after, n);
+	for (uint32_t h = 0; h < N_HASH; h++)
+		ck_assert(before[h] == 2 || before[h] == after[h]);
+	ck_assert_uint_eq(c->st.n_routes[_i], 1);
+	fibctl_free(c);
+}
+END_TEST
+
+/* IPv6 tells of the whole set when a hop joins, and of one hop when it leaves. */
+START_TEST(siblings6)
+{
+	struct fibctl *c = world();
+
+	route(c, "2001::/16", { "fd00::2", 1, 0 });
+	route(c, "2001::/16", { "fd00::2", 1, 0 }, { "fd00::2", 2, 0 });
+	ck_assert_uint_eq(c->st.n_routes[1], 1);
+	route_del(c, "2001::/16", { "fd00::2", 1, 0 });
+	ck_assert_uint_eq(look(c, "2001::1", 5).oif, 2);
+	route_del(c, "2001::/16", { "fd00::2", 3, 0 });
+	ck_assert_uint_eq(look(c, "2001::1", 5).oif, 2);
+	route_del(c, "2001::/16", { "fd00::2", 2, 0 });
+	ck_assert_uint_eq(look(c, "2001::1", 5).verdict, FIB_V_NO_ROUTE);
+	/* Connected ones of two links are two routes: the kernel picks. */
+	route(c, "fc00::/64", { NULL, 1, 0 });
+	route(c, "fc00::/64", { NULL, 2, 0 });
+	ck_assert_uint_eq(look(c, "fc00::1", 0).reason, ELIG_ROUTE_TIE);
+	route_del(c, "fc00::/64", { NULL, 1, 0 });
+	ck_assert_uint_eq(look(c, "fc00::1", 0).oif, 2);
+	fibctl_free(c);
+}
+END_TEST
+
+START_TEST(vlan_header)
+{
+	static const uint8_t hdr[] = { 2, 9, 9, 9, 9, 4, 2, 0, 0, 0, 0, 9, 0x81, 0, 0, 100 };
+	struct fibctl *c = world();
+	struct fib_res r;
+
+	link_msg(c, 9, UP, 3, 100);
+	forwarding(c, AF_INET, 9);
+	route(c, "20.0.0.0/8", { "10.9.0.2", 9, 0 });
+	neigh(c, RTM_NEWNEIGH, "10.9.0.2", 9, NUD_REACHABLE, 4);
+	r = look(c, "20.0.0.1", 0);
+	ck_assert_uint_eq(r.adj_state, FIB_ADJ_RESOLVED);
+	ck_assert_uint_eq(out[r.adj].len, 18);
+	ck_assert_uint_eq(out[r.adj].port, 13);
+	ck_assert_uint_eq(out[r.adj].mtu, 1409);
+	ck_assert_mem_eq(out[r.adj].hdr, hdr, sizeof(hdr));
+	/* The parent loses its carrier. */
+	link_msg(c, 3, IFF_UP, 0, 0);
+	ck_assert_uint_eq(out[r.adj].len, 0);
+	fibctl_free(c);
+}
+END_TEST
+
+START_TEST(generations)
+{
+	struct fibctl *c = world();
+	union fib_ip in = { .b = { 20, 1, 9, 9 } }, beside = { .b = { 20, 2, 9, 9 } };
+	union fib_ip in6 = { .b = { 0x20, 1, 0, 5 } };
+	const struct fib *f = fibctl_fib(c);
+	uint32_t since = fib_seq(f);
+
+	route(c, "20.1.2.0/24", { "10.0.0.2", 2, 0 });
+	ck_assert(fib_touched(f, AF_INET, &in, since));
+	ck_assert(!fib_touched(f, AF_INET, &beside, since));
+	since = fib_seq(f);
+	ck_assert(!fib_touched(f, AF_INET, &in, since));
+	route(c, "20.0.0.0/14", { "10.0.0.2", 2, 0 });
+	ck_assert(fib_touched(f, AF_INET, &in, since) && fib_touched(f, AF_INET, &beside, since));
+	ck_assert(!fib_touched(f, AF_INET6, &in6, since));
+	since = fib_seq(f);
+	route(c, "2001:4::/30", { "fd00::2", 2, 0 });
+	ck_assert(fib_touched(f, AF_INET6, &in6, since));
+	since = fib_seq(f);
+	route(c, "0.0.0.0/0", { "10.0.0.2", 2, 0 });
+	ck_assert(fib_touched(f, AF_INET, &beside, since));
+	fibctl_free(c);
+}
+END_TEST
+
+/* Every message cut off anywhere, and with any byte changed: refused or taken, never read beyond.
+ */
+START_TEST(malformed)
+{
+	struct fibctl *c = world();
+	uint64_t rng = test_seed;
+	uint8_t good[2048];
+	size_t n;
+
+	route_feed(c, RTM_NEWROUTE, 0, false, "20.0.0.0/8",
+		   HOPS({ "10.0.0.2", 1, 0 }, { "10.0.0.3", 2, 3 }));
+	n = ((struct nlmsghdr *)buf)->nlmsg_len;
+	memcpy(good, buf, n);
+	for (size_t len = sizeof(struct nlmsghdr); len < n; len++) {
+		/* At the end of an allocation, so that a sanitizer sees a byte too many. */
+		struct nlmsghdr *h = malloc(len);
+
+		memcpy(h, good, len);
+		h->nlmsg_len = (uint32_t)len;
+		if (len < sizeof(*h) + sizeof(struct rtmsg))
+			ck_assert_int_eq(fib_msg_decode(h, &c->msg), -EINVAL);
+		else
+			fib_msg_decode(h, &c->msg);
+		free(h);
+	}
+	for (unsigned i = 0; i < 20000; i++) {
+		size_t at = sizeof(struct nlmsghdr) +
+			    test_rand(&rng) % (n - sizeof(struct nlmsghdr));
+
+		memcpy(buf, good, n);
+		buf[at] = (uint8_t)test_rand(&rng);
+		feed(c, test_rand(&rng) & 1);
+	}
+	/* What it grew to is still whole. */
+	c->epoch++;
+	fc_routes_swept(c, 0, 0);
+	fc_routes_swept(c, 1, 0);
+	while (fc_routes_scan_some(c, 100))
+		;
+	ck_assert_uint_eq(c->st.n_routes[0] + c->st.n_routes[1], 0);
+	ck_assert_uint_eq(c->st.n_paths, 3); /* those of the reasons */
+	fibctl_free(c);
+}
+END_TEST
+
+/* A table that is full makes everything the kernel's: nothing is routed by what is missing. */
+START_TEST(limits)
+{
+	struct fibctl *c;
+	char p[32];
+
+	ck_assert_int_eq(
+		fibctl_new(&(struct fibctl_params){ .n_adj = 64, .max_route_bytes = 4000 }, &c), 0);
+	for (unsigned i = 0; i < 200; i++) {
+		snprintf(p, sizeof(p), "20.0.%u.0/24", i);
+		route(c, p, { "10.0.0.2", 1, 0 });
+	}
+	ck_assert(c->limit);
+	c->f.ready = 1;
+	ck_assert_uint_eq(look(c, "20.0.1.1", 0).reason, ELIG_LIMIT);
+	fibctl_free(c);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+	Suite *s = suite_create("fib");
+	TCase *t = tcase_create("all");
+
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, any_order);
+	tcase_add_test(t, dump_and_events);
+	tcase_add_test(t, tombstones);
+	tcase_add_loop_test(t, multipath, 0, 2);
+	tcase_add_test(t, siblings6);
+	tcase_add_test(t, vlan_header);
+	tcase_add_test(t, generations);
+	tcase_add_test(t, malformed);
+	tcase_add_test(t, limits);
+	suite_add_tcase(s, t);
+	return s;
+}
+
+CHECK_MAIN(suite)
