@@ -40,6 +40,7 @@ static struct {
 	void (*preview)(void *arg, const char *text); /* NULL: the walk is of a commit */
 	void *preview_arg;
 	uint64_t would_end;
+	bool names; /* the new policy goes by server names */
 	struct way *ways;
 } k;
 
@@ -161,7 +162,7 @@ static bool lost_name(const struct pol_packet *p)
 	static const enum pol_stage stages[] = { POL_ST_IN, POL_ST_ZONE, POL_ST_OUT };
 	struct pol_verdict v;
 
-	if (!pol_tls_used(k.new))
+	if (!k.names)
 		return false;
 	policy_eval(k.new, p, &world, &v);
 	for (size_t i = 0; i < ARRAY_LEN(stages); i++) {
@@ -212,6 +213,7 @@ static bool walk_start(const struct policy *old, const struct policy *new, ct_ju
 	k.new = new;
 	if (new &&old &&new->stateful) {
 		k.ways = xcalloc(WAYS, sizeof(*k.ways));
+		k.names = pol_tls_used(new);
 		k.walk = ct_rejudge(NULL, fn, done, NULL, &error);
 	}
 	if (!k.walk)

@@ -266,7 +266,46 @@ static void walk_pair(const struct pol_pair *p, struct at at, const struct walk 
 	w->end(w->arg);
 }
 
-/* Each line with a server name in the classes of a pair. */
+static bool is_name(const struct pol_rule *r)
+{
+	return r->tls_name && r->active;
+}
+
+/* All that matches r, if it comes to this list, waits at one of its first lines. What a line denies
+ * before that goes on behind the list. */
+static bool list_waits_for(const struct pol_list *l, size_t to, const struct pol_rule *r,
+			   bool behind)
+{
+	for (size_t i = 0; l && i < to; i++) {
+		if (is_name(l->rules[i]) && covers(l->rules[i], r))
+			return true;
+		if (behind && l->rules[i]->action != POL_PERMIT && meets(l->rules[i], r))
+			return false;
+	}
+	return false;
+}
+
+/* Nothing waits at a line behind one with a name, of this class or one before, that takes all of
+ * it. */
+static bool waits_at(const struct pol_pair *p, const struct at *at, const struct pol_rule *r)
+{
+	if (list_waits_for(list_at(p, at, r->family), at->line, r, false))
+		return false;
+	for (struct at b = { 0 }; b.cls <= at->cls; b.cls++) {
+		size_t n = b.cls < at->cls ? p->classes[b.cls].n_matches : at->match;
+
+		for (b.match = 0; b.match < n; b.match++) {
+			const struct pol_list *l = list_at(p, &b, r->family);
+
+			if (!p->classes[b.cls].match_all &&
+			    list_waits_for(l, l ? l->n : 0, r, true))
+				return false;
+		}
+	}
+	return true;
+}
+
+/* Each line with a server name in the classes of a pair that connections wait at. */
 static void each_wait(const struct pol_pair *p,
 		      void (*fn)(void *arg, const struct pol_pair *p, const struct at *at,
 				 const struct pol_rule *r),
@@ -280,8 +319,8 @@ static void each_wait(const struct pol_pair *p,
 				const struct pol_list *l = list_at(p, &at, families[f]);
 
 				for (at.line = 0; l && at.line < l->n; at.line++) {
-					if (l->rules[at.line]->tls_name &&
-					    l->rules[at.line]->active)
+					if (is_name(l->rules[at.line]) &&
+					    waits_at(p, &at, l->rules[at.line]))
 						fn(arg, p, &at, l->rules[at.line]);
 				}
 			}
@@ -541,6 +580,8 @@ static void check_wait(void *arg, const struct pol_pair *p, const struct at *at,
 
 void pol_tls_check(const struct policy *p, struct check *c)
 {
+	size_t n = 0;
+
 	for (size_t i = 0; i < p->n_lists; i++) {
 		const struct pol_list *l = p->lists[i];
 
@@ -551,4 +592,11 @@ void pol_tls_check(const struct policy *p, struct check *c)
 	}
 	for (size_t i = 0; i < p->n_pairs; i++)
 		each_wait(&p->pairs[i], check_wait, c);
+	pol_tls_chains(p, count, &n);
+	if (n > INSPECTD_LINES_MAX)
+		check_error(
+			c, NULL,
+			"server names: connections may wait for %zu lines, counted for each line "
+			"that they wait at; %d are the most",
+			n, INSPECTD_LINES_MAX);
 }

@@ -167,7 +167,7 @@ bool flows_request(const struct inspectd_req *q)
 		s.next.fail_open = q->fail_open;
 		return true;
 	case INSPECTD_LINE:
-		s.next.full |= s.next.n == LINES_MAX || !memchr(q->name, 0, INSPECTD_NAME);
+		s.next.full |= s.next.n == INSPECTD_LINES_MAX || !memchr(q->name, 0, INSPECTD_NAME);
 		if (!s.next.full)
 			add_line(&s.next, q);
 		return !s.next.full;

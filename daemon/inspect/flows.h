@@ -12,7 +12,6 @@
 #include "rtr/inspectd.h"
 
 #define FLOWS_MAX 4096
-#define LINES_MAX 16384
 /* A client that has connected sends its hello at once; browsers open some connections in advance
  * and let them wait. One that is forgotten can still be judged by a hello that comes whole. */
 #define FLOW_IDLE_NS (30 * NSEC_PER_SEC)

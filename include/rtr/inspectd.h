@@ -10,6 +10,8 @@
 #include <stdint.h>
 
 #define INSPECTD_NAME 256
+/* Lines over all chains. */
+#define INSPECTD_LINES_MAX 16384
 
 /* Words 0 to 2 of a connection's label hold what admitted it: a line, of the zone pair a class.
  * With a word's bit: the chain of lines by which the server name will decide, or one of the two

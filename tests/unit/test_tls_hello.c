@@ -366,6 +366,7 @@ static Suite *suite(void)
 	Suite *s = suite_create("tls_hello");
 	TCase *t = tcase_create("all");
 
+	tcase_set_timeout(t, 60);
 	tcase_add_test(t, names);
 	tcase_add_test(t, kinds);
 	tcase_add_test(t, pieces);
