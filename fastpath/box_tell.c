@@ -4,7 +4,6 @@
 
 #include <time.h>
 
-_Static_assert((int)FP_TK__MAX <= FASTPATH_PUNTS, "room for every reason");
 _Static_assert((int)FP_FRAME__MAX == FASTPATH_FRAMES, "one number a state");
 
 void fp_box_tell_state(const struct fp_box *b, unsigned slot, struct fastpath_event *ret)

@@ -144,17 +144,6 @@ void fp_worker_beat(struct fp_worker *w, uint64_t now_ns)
 	}
 }
 
-const char *fp_to_kernel_text(unsigned why)
-{
-	static const char *const texts[] = {
-#define X(id, text) text,
-		FP_TO_KERNEL(X)
-#undef X
-	};
-
-	return why < ARRAY_LEN(texts) ? texts[why] : "unknown";
-}
-
 /* --- the ways out --- */
 
 void fp_worker_drop(struct fp_worker *w, unsigned s, unsigned i, enum rtr_drop why)

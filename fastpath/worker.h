@@ -26,25 +26,16 @@
 
 #include "pipeline.h"
 #include "rtr/drop.h"
+#include "rtr/fastpath.h"
 #include "xsk.h"
 
 #define FP_PORTS_MAX 64
 #define FP_SOCKS_MAX 64 /* of a worker: 6 bits in a frame's byte */
 
 /* Why a packet is the kernel's. */
-#define FP_TO_KERNEL(X)                                                                            \
-	X(PARSE, "not plain IP")                                                                   \
-	X(TTL, "hop limit runs out")                                                               \
-	X(ROUTE, "no plain route")                                                                 \
-	X(NEIGH, "neighbour not known yet")                                                        \
-	X(MTU, "does not fit")                                                                     \
-	X(EGRESS, "egress is on the kernel plane")                                                 \
-	X(BACK, "out of the interface it came in by")                                              \
-	X(FLOW, "flow is the kernel's")
-
 enum fp_to_kernel {
-#define X(id, text) FP_TK_##id,
-	FP_TO_KERNEL(X)
+#define X(id, name, text) FP_TK_##id,
+	FASTPATH_TO_KERNEL(X)
 #undef X
 		FP_TK__MAX
 };
@@ -143,7 +134,6 @@ void fp_worker_beat(struct fp_worker *w, uint64_t now_ns);
 
 const struct fp_wcount *fp_worker_count(const struct fp_worker *w, unsigned slot);
 struct fp_worker_stats *fp_worker_stats(struct fp_worker *w);
-const char *fp_to_kernel_text(unsigned why);
 
 /* Descriptors of its sockets, to wait for frames; returns how many. */
 struct pollfd;

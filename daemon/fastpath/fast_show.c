@@ -98,6 +98,21 @@ static json_t *drops_doc(const struct fastpath_count *c)
 	return o;
 }
 
+static json_t *punts_doc(const struct fastpath_count *c)
+{
+	static const char *const names[] = {
+#define X(id, name, text) name,
+		FASTPATH_TO_KERNEL(X)
+#undef X
+	};
+	json_t *o = json_object();
+
+	for (unsigned k = 0; k < ARRAY_LEN(names); k++)
+		if (c->punt[k])
+			put(o, names[k], c->punt[k]);
+	return o;
+}
+
 static uint64_t sum(const uint64_t *v, size_t n)
 {
 	uint64_t s = 0;
@@ -128,6 +143,7 @@ static json_t *count_doc(const struct fast_port *p)
 	put(o, "fill_empty", c->fill_empty);
 	put(o, "tx_invalid", c->tx_invalid);
 	json_object_set_new(o, "drops", drops_doc(c));
+	json_object_set_new(o, "punts", punts_doc(c));
 	return o;
 }
 
@@ -288,6 +304,9 @@ static void print_counts(struct cmd_ctx *c, const json_t *list)
 			   fast_int(o, "dropped"));
 		json_object_foreach(json_object_get(o, "drops"), reason, n)
 			cmd_printf(c, "  dropped: %-24s %lld\n", reason,
+				   (long long)json_integer_value(n));
+		json_object_foreach(json_object_get(o, "punts"), reason, n)
+			cmd_printf(c, "  punted: %-25s %lld\n", reason,
 				   (long long)json_integer_value(n));
 	}
 }

@@ -16,8 +16,25 @@
 #define FASTPATH_PATH 128
 /* Folders by instance, where the parent may not mount a bpffs of its own. */
 #define FASTPATH_BPFFS  "/sys/fs/bpf/rtr"
-#define FASTPATH_PUNTS  16 /* above FP_TK__MAX of fastpath/worker.h */
-#define FASTPATH_FRAMES 4  /* FP_FRAME__MAX of fastpath/umem.h */
+#define FASTPATH_FRAMES 4 /* FP_FRAME__MAX of fastpath/umem.h */
+
+/* Why a worker gives a packet to the kernel. */
+#define FASTPATH_TO_KERNEL(X)                                                                      \
+	X(PARSE, "not-plain", "not plain IP, or not sound")                                        \
+	X(TTL, "ttl", "hop limit runs out")                                                        \
+	X(ROUTE, "route", "no plain route")                                                        \
+	X(NEIGH, "neighbour", "neighbour not known yet")                                           \
+	X(MTU, "mtu", "does not fit")                                                              \
+	X(EGRESS, "egress", "egress is on the kernel plane")                                       \
+	X(BACK, "same-interface", "out of the interface it came in by")                            \
+	X(FLOW, "kernel-flow", "flow is the kernel's")
+
+enum fastpath_punt {
+#define X(id, name, text) FASTPATH_PUNT_##id,
+	FASTPATH_TO_KERNEL(X)
+#undef X
+		FASTPATH_PUNTS
+};
 
 enum fastpath_op {
 	FASTPATH_OPEN = 1,  /* sizes; the tables are made or adopted */
