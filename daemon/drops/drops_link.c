@@ -219,6 +219,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	hang_up();
 	drops_forget_traced();
 	if (!k.given_up) {
+		parent_ended(PARENT_PROG_DROPD);
 		rtr_strlcpy(k.why, "rtr-dropd ended; it will be started again", sizeof(k.why));
 		start_later();
 	}

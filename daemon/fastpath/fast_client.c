@@ -298,6 +298,7 @@ static void start_later(void)
 
 static void ended(void)
 {
+	parent_ended(PARENT_PROG_FASTPATH);
 	if (!d.complained)
 		log_event(
 			"FAST", LOG_L_ERR, "ENDED",

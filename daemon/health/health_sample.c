@@ -331,11 +331,11 @@ static void put_time(void)
 		health_put(HEALTH_TIME, "", ms < 0 ? -ms : ms, "");
 }
 
-static void count_restarts(void *arg, const char *name, unsigned starts)
+static void count_restarts(void *arg, const char *name, unsigned starts, unsigned ends)
 {
 	unsigned *sum = arg;
 
-	*sum += starts ? starts - 1 : 0;
+	*sum += ends;
 }
 
 static void put_restarts(void)

@@ -116,11 +116,10 @@ static void print_commits(struct cmd_ctx *c, const json_t *doc)
 
 /* ---- show programs ---- */
 
-static void add_program(void *arg, const char *name, unsigned starts)
+static void add_program(void *arg, const char *name, unsigned starts, unsigned ends)
 {
-	json_array_append_new(arg,
-			      json_pack("{s:s,s:i,s:i}", "program", name, "starts", (int)starts,
-					"restarts", starts ? (int)starts - 1 : 0));
+	json_array_append_new(arg, json_pack("{s:s,s:i,s:i}", "program", name, "starts",
+					     (int)starts, "restarts", (int)ends));
 }
 
 static json_t *show_programs(struct cmd_ctx *c)

@@ -180,7 +180,7 @@ static const struct metric version[] = {
 
 static const struct metric programs[] = {
 	{ "rtr_program_starts_total", "starts", "Starts of a program", 0 },
-	{ "rtr_program_restarts_total", "restarts", "Starts after it had ended", 0 },
+	{ "rtr_program_restarts_total", "restarts", "Times that it ended by itself", 0 },
 };
 
 static const struct metric hosts[] = {
@@ -208,6 +208,81 @@ static const struct metric captured[] = {
 	{ "rtr_capture_packets_total", "captured", "Packets that a capture took", 0 },
 	{ "rtr_capture_drops_total", "dropped_by_kernel", "Packets that it missed", 0 },
 	{ "rtr_capture_bytes", "stored_bytes", "Bytes that it holds", 0 },
+	{ "rtr_capture_stored_packets", "stored", "Packets that it holds", 0 },
+	{ "rtr_capture_rotated_total", "rotated_away", "Packets that made room for others", 0 },
+};
+
+static const struct metric inspectd[] = {
+	{ "rtr_inspectd_starts_total", "starts", "Starts of rtr-inspectd", 0 },
+};
+
+static const struct metric inspect_lines[] = {
+	{ "rtr_inspect_line_connections_total", "connections",
+	  "Connections that a server name of a line decided", 0 },
+};
+
+static const struct metric hairpins[] = {
+	{ "rtr_nat_hairpin_total", "hairpin", "Connections turned round inside", 0 },
+};
+
+static const struct metric dataplane[] = {
+	{ "rtr_fastpath_starts_total", "starts", "Starts of rtr-fastpath", 0 },
+};
+
+static const struct metric fast_ports[] = {
+	{ "rtr_fastpath_express_packets_total", "express", "Forwarded by XDP alone", 0 },
+	{ "rtr_fastpath_to_worker_packets_total", "to_worker", "Handed to a worker by XDP", 0 },
+	{ "rtr_fastpath_to_kernel_packets_total", "to_kernel", "Left to the kernel by XDP", 0 },
+	{ "rtr_fastpath_receive_packets_total", "rx", "Received by workers", 0 },
+	{ "rtr_fastpath_forwarded_packets_total", "forwarded", "Forwarded by workers", 0 },
+	{ "rtr_fastpath_transmit_packets_total", "tx", "Sent by workers", 0 },
+	{ "rtr_fastpath_punted_packets_total", "punted", "Given to the kernel by workers", 0 },
+	{ "rtr_fastpath_dropped_packets_total", "dropped", "Dropped by the fast plane", 0 },
+	{ "rtr_fastpath_ring_full_total", "ring_full", "Packets that found a full ring", 0 },
+	{ "rtr_fastpath_ring_dropped_total", "ring_dropped", "Packets lost before a ring", 0 },
+	{ "rtr_fastpath_fill_empty_total", "fill_empty", "Times without buffers to fill", 0 },
+	{ "rtr_fastpath_tx_invalid_total", "tx_invalid", "Descriptors that were refused", 0 },
+};
+
+static const struct metric fast_ifaces[] = {
+	{ "rtr_fastpath_interface", "plane=fast", "1 when the fast plane forwards for it", 0 },
+};
+
+static const struct metric fast_memory[] = {
+	{ "rtr_fastpath_flow_table_bytes", "flow_table_bytes", "Memory of the flow table", 0 },
+	{ "rtr_fastpath_packet_buffer_bytes", "packet_buffer_bytes", "Memory of packets", 0 },
+	{ "rtr_fastpath_route_table_bytes", "route_table_bytes", "Memory of routes", 0 },
+	{ "rtr_fastpath_flows_ipv4", "flows_ipv4", "IPv4 flows", 0 },
+	{ "rtr_fastpath_flows_ipv4_limit", "flows_ipv4_max", "IPv4 flows at most", 0 },
+	{ "rtr_fastpath_flows_ipv6", "flows_ipv6", "IPv6 flows", 0 },
+	{ "rtr_fastpath_flows_ipv6_limit", "flows_ipv6_max", "IPv6 flows at most", 0 },
+	{ "rtr_fastpath_flows_inserted_total", "flows_inserted", "Flows begun", 0 },
+	{ "rtr_fastpath_flows_freed_total", "flows_freed", "Flows ended", 0 },
+	{ "rtr_fastpath_flows_refused_total", "flows_refused", "Flows without room", 0 },
+	{ "rtr_fastpath_flows_adopted_total", "flows_adopted", "Flows found at a start", 0 },
+	{ "rtr_fastpath_routes_ipv4", "routes_ipv4", "IPv4 routes", 0 },
+	{ "rtr_fastpath_routes_ipv6", "routes_ipv6", "IPv6 routes", 0 },
+	{ "rtr_fastpath_adjacencies", "adjacencies", "Next hops", 0 },
+	{ "rtr_fastpath_adjacencies_ready", "adjacencies_ready", "Next hops with MAC", 0 },
+	{ "rtr_fastpath_sweeps_total", "sweeps", "Times that flows were judged again", 0 },
+	{ "rtr_fastpath_sweep_flows_total", "sweep_flows", "Flows judged again", 0 },
+	{ "rtr_fastpath_sweep_changed_total", "sweep_changed", "Flows judged otherwise", 0 },
+};
+
+static const struct metric fast_workers[] = {
+	{ "rtr_fastpath_worker_packets_total", "packets", "Packets of a worker", 0 },
+	{ "rtr_fastpath_worker_bursts_total", "bursts", "Bursts of a worker", 0 },
+	{ "rtr_fastpath_worker_sleeps_total", "sleeps", "Times that it slept", 0 },
+	{ "rtr_fastpath_worker_cpu_seconds_total", "cpu_ms", "Time that it ran", 0.001 },
+	{ "rtr_fastpath_worker_flows_inserted_total", "flows_inserted", "Flows it began", 0 },
+	{ "rtr_fastpath_worker_flows_refused_total", "flows_refused", "Flows without room", 0 },
+	{ "rtr_fastpath_worker_free_buffers", "buffers/free", "Buffers that wait", 0 },
+};
+
+static const struct metric fast_audit[] = {
+	{ "rtr_fastpath_forwarded_not_sent", "forwarded_not_sent",
+	  "Packets forwarded and not sent: not 0 for long", 0 },
+	{ "rtr_fastpath_buffers_wrong", "buffers_wrong", "Buffers that nobody has", 0 },
 };
 
 #define SOURCE(command, rows, labels, table)                                                       \
@@ -236,17 +311,28 @@ const struct metric_source metric_sources[] = {
 	SOURCE("show drops", "drops/[]",
 	       "reason=reason stage=stage interface=interface place=place", lost),
 	SOURCE("show monitor capture", "captures/[]", "capture=name interface=interface", captured),
+	SOURCE("show dataplane", "", "", dataplane),
+	SOURCE("show dataplane", "counters/[]", "interface=name", fast_ports),
+	SOURCE("show dataplane interfaces", "[]", "interface=name", fast_ifaces),
+	SOURCE("show dataplane memory", "", "", fast_memory),
+	SOURCE("show dataplane workers", "[]", "worker=worker", fast_workers),
+	SOURCE("show dataplane audit", "", "", fast_audit),
 	SOURCE("show firewall drops", "{}", "reason=@", drops),
 	SOURCE("show access-lists", "[]/rules/[]", "list=name kind=kind seq=seq", list_lines),
 	SOURCE("show policy-map type inspect zone-pair", "[]/classes/[]", "pair=name class=class",
 	       classes),
 	SOURCE("show inspect", "counters/{}", "event=@", inspect),
+	SOURCE("show inspect", "", "", inspectd),
+	SOURCE("show inspect", "lines/[]", "list=list line=line action=action name=name",
+	       inspect_lines),
 	SOURCE("show ip nat statistics", "", "family:ipv4", nat),
 	SOURCE("show ip nat rules", "dropped/{}", "family:ipv4 reason=@", nat_drops),
+	SOURCE("show ip nat rules", "", "family:ipv4", hairpins),
 	SOURCE("show ip nat rules", "rules/[]", "family:ipv4 line=line", nat_lines),
 	SOURCE("show ip nat pools", "[]", "family:ipv4 pool=name", nat_pools),
 	SOURCE("show ipv6 nat statistics", "", "family:ipv6", nat),
 	SOURCE("show ipv6 nat rules", "dropped/{}", "family:ipv6 reason=@", nat_drops),
+	SOURCE("show ipv6 nat rules", "", "family:ipv6", hairpins),
 	SOURCE("show ipv6 nat rules", "rules/[]", "family:ipv6 line=line", nat_lines),
 	SOURCE("show ipv6 nat pools", "[]", "family:ipv6 pool=name", nat_pools),
 	SOURCE("show track", "[]", "track=id", tracks),

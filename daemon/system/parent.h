@@ -105,6 +105,9 @@ void parent_link_set(int parent_fd);
 int parent_start(enum parent_prog prog, int fd);
 /* How often this worker has started it. */
 unsigned parent_starts(enum parent_prog prog);
+/* It ended by itself while it was needed: told by who reads its socket. */
+void parent_ended(enum parent_prog prog);
+unsigned parent_ends(enum parent_prog prog);
 
 /* ---- the messages; SOCK_SEQPACKET, one struct each, HOLD and START with one SCM_RIGHTS
  * descriptor ---- */

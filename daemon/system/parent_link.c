@@ -7,7 +7,7 @@
 
 static int link_fd = -1;
 static const struct rtrd_args *our_args;
-static unsigned n_starts[PARENT_PROG__MAX];
+static unsigned n_starts[PARENT_PROG__MAX], n_ends[PARENT_PROG__MAX];
 
 void parent_set_args(const struct rtrd_args *args)
 {
@@ -80,6 +80,16 @@ int parent_start(enum parent_prog prog, int fd)
 unsigned parent_starts(enum parent_prog prog)
 {
 	return n_starts[prog];
+}
+
+void parent_ended(enum parent_prog prog)
+{
+	n_ends[prog]++;
+}
+
+unsigned parent_ends(enum parent_prog prog)
+{
+	return n_ends[prog];
 }
 
 void parent_want_vrrpd(int parent_fd)

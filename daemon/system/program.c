@@ -51,6 +51,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	}
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
+	parent_ended(p->number);
 	if (!p->complained)
 		p->complain();
 	p->complained = true;

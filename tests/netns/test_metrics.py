@@ -97,7 +97,7 @@ def expected(r1):
     return out
 
 
-CONFIG = ["ip access-list standard N", "permit 10.0.1.0 0.0.0.255", "exit", "ip access-list extended LAN", "10 permit ip 10.0.1.0 0.0.0.255 any", "20 deny udp any any log", "exit",
+CONFIG = ["ip access-list standard N", "permit 10.0.1.0 0.0.0.255", "exit", "ip access-list extended LAN", "5 deny udp any any eq 9", "10 permit ip 10.0.1.0 0.0.0.255 any", "20 deny udp any any log", "exit",
           "ipv6 access-list LAN6", "permit ipv6 any any", "exit",
           "interface eth0", "ip access-group LAN in", "ipv6 traffic-filter LAN6 in", "ip nat inside", "exit",
           "interface eth1", "ip nat outside", "exit",
@@ -105,17 +105,21 @@ CONFIG = ["ip access-list standard N", "permit 10.0.1.0 0.0.0.255", "exit", "ip 
           "ip nat inside source static tcp 10.0.1.10 80 interface eth1 8080",
           "ip sla 1", "icmp-echo 198.51.100.1", "frequency msec 900", "exit", "track 7 ip sla 1 reachability", "exit",
           "logging host 198.51.100.9"]
+CAPTURE = ["monitor capture C interface eth0 both match ip limit packets 1000", "monitor capture C start"]
 
 
 # Of the whole machine, where other tests are at work, or of what comes and goes between two looks.
-MOVING = ("rtr_neighbour", "rtr_health_", "rtr_conntrack_entries", "rtr_conntrack_new", "rtr_conntrack_state")
+MOVING = ("rtr_neighbour", "rtr_health_", "rtr_conntrack_entries", "rtr_conntrack_new", "rtr_conntrack_state", "rtr_lost_")
 
 
 def test_metrics_equal_the_show_commands(topo):
     r1, lan = topo.r1, topo.lan
     r1.config(["metrics listen 127.0.0.1 port 9273", "metrics listen ::1 port 9273", *CONFIG])
     wait_for(lambda: r1.json("show track 7")[0]["state"] == "Up", what="the track")
+    r1.cli(*CAPTURE)
     lan.ping("198.51.100.1")
+    lan.run("bash", "-c", "echo x >/dev/udp/198.51.100.1/9")  # line 5 drops it
+    wait_for(lambda: any(d["reason"] == "acl-deny" for d in r1.json("show drops")["drops"]), what="a drop")
     lan.ping("2001:db8:100::1")
     before = expected(r1)
     got = scrape(r1)
@@ -141,6 +145,8 @@ def test_metrics_equal_the_show_commands(topo):
     hits = [v for (n, labels), v in got.items()
             if n == "rtr_access_list_match_packets_total" and ("list", "LAN") in labels and ("seq", "10") in labels]
     assert hits and hits[0] >= 1
+    assert any(n == "rtr_lost_packets_total" and ("reason", "acl-deny") in labels for n, labels in got)
+    assert any(n == "rtr_capture_packets_total" and ("capture", "C") in labels for n, labels in got)
     assert got[("rtr_track_up", frozenset({("track", "7")}))] == 1
     assert scrape(r1, "::1")
     # No session is left over, and nobody saw a secret or was hindered.
