@@ -39,6 +39,13 @@ static int num_cmp(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+static unsigned num_zeros(lb_num x)
+{
+	uint64_t low = (uint64_t)x, high = (uint64_t)(x >> 64);
+
+	return (unsigned)(low ? __builtin_ctzll(low) : high ? 64 + __builtin_ctzll(high) : 128);
+}
+
 static size_t part_of(const struct cuts *c, lb_num value)
 {
 	size_t lo = 0, hi = c->n;
@@ -54,11 +61,40 @@ static size_t part_of(const struct cuts *c, lb_num value)
 	return lo;
 }
 
-/* False: this field does not tell them apart, or at too high a price. */
-static bool cuts_find(const struct lb_set *s, enum lb_field f, struct cuts *ret)
+/* Values of v at which to cut, about n / LB_LEAF: those with the most zeros at their ends, which
+ * split the fewest prefixes, and among these by a hash. `v` has n_v different ones, the first is 0.
+ */
+static size_t cuts_choose(lb_num *v, size_t n_v, size_t n, unsigned zeros)
+{
+	size_t above = 0, level = 0, n_cut = 1, shift = 0, want = n / LB_LEAF + 1;
+	unsigned least = zeros + 1;
+
+	/* From the roundest values down to where they are enough. */
+	do {
+		least--;
+		above += level;
+		level = 0;
+		for (size_t i = 1; i < n_v; i++)
+			level += MIN(num_zeros(v[i]), zeros) == least;
+	} while (above + level < want && least);
+	while (above + (level >> shift) > want && level >> shift)
+		shift++;
+	for (size_t i = 1; i < n_v; i++) {
+		unsigned z = MIN(num_zeros(v[i]), zeros);
+
+		if (z > least ||
+		    (z == least && !(hash_bytes(&v[i], sizeof(v[i]), 0) & ((1ull << shift) - 1))))
+			v[n_cut++] = v[i];
+	}
+	return n_cut;
+}
+
+/* False: this field does not tell them apart, or at too high a price. `zeros`: values with more
+ * zeros at their ends than these count as equally round; 0: a hash alone decides. */
+static bool cuts_find(const struct lb_set *s, enum lb_field f, unsigned zeros, struct cuts *ret)
 {
 	lb_num *v = xcalloc(s->n + 1, sizeof(*v));
-	size_t n = 1, shift = 0, copies = 0, *size;
+	size_t n = 1, copies = 0, *size;
 	double sum = 0;
 
 	for (size_t i = 0; i < s->n; i++)
@@ -67,12 +103,7 @@ static bool cuts_find(const struct lb_set *s, enum lb_field f, struct cuts *ret)
 	for (size_t i = 1; i <= s->n; i++)
 		if (v[i] != v[n - 1])
 			v[n++] = v[i];
-	while (n * LB_LEAF > s->n << (shift + 1))
-		shift++;
-	*ret = (struct cuts){ .field = f, .n = 1, .v = v };
-	for (size_t i = 1; i < n; i++)
-		if (!(hash_bytes(&v[i], sizeof(v[i]), 0) & ((1ull << shift) - 1)))
-			v[ret->n++] = v[i];
+	*ret = (struct cuts){ .field = f, .n = cuts_choose(v, n, s->n, zeros), .v = v };
 	size = xcalloc(ret->n, sizeof(*size));
 	for (size_t i = 0; i < s->n; i++) {
 		size_t last = part_of(ret, s->box[i].hi[f]);
@@ -84,7 +115,8 @@ static bool cuts_find(const struct lb_set *s, enum lb_field f, struct cuts *ret)
 	}
 	for (size_t p = 0; p < ret->n; p++)
 		sum += (double)size[p] * (double)size[p];
-	ret->cost = sum / (double)MAX(copies, (size_t)1);
+	/* Copies cost, too. */
+	ret->cost = sum / (double)MAX(copies, (size_t)1) * (double)copies / (double)s->n;
 	free(size);
 	if (ret->n > 1 && copies <= 2 * s->n + LB_LEAF && ret->cost * 2 < (double)s->n)
 		return true;
@@ -101,14 +133,16 @@ static void tree_cut(struct lb_node *node, const struct lb_boxes *b, uint8_t fam
 
 	for (enum lb_field f = LB_DST; set.n > 2 * LB_LEAF && depth < MAX_DEPTH && f < LB_FIELDS;
 	     f++) {
-		if (!cuts_find(&set, f, &c))
-			continue;
-		if (best.v && best.cost <= c.cost) {
-			free(c.v);
-			continue;
+		for (unsigned zeros = 0; zeros <= 16; zeros += 8) {
+			if (!cuts_find(&set, f, zeros, &c))
+				continue;
+			if (best.v && best.cost <= c.cost) {
+				free(c.v);
+				continue;
+			}
+			free(best.v);
+			best = c;
 		}
-		free(best.v);
-		best = c;
 	}
 	if (!best.v) {
 		*node = (struct lb_node){ .leaf = true, .set = set };
