@@ -13,24 +13,25 @@
  * Between tables the rank of the line decides. Mostly the more specific table's lines come first,
  * and tables are asked in the order A, B, C; lines that come before what they overlap in an earlier
  * table are clipped to it and put among it. Where that would make too many boxes (lines from one
- * host to anywhere and from anywhere to one host cross each other), the later table stands beside
- *the earlier one, with the rank found in that as one more field of its key, as nftables cannot
- *compare two ranks: its boxes have there the ranks that they come before. A, B and what may be
- *beside them:
+ * host to anywhere and from anywhere to one host cross each other), they stand beside the earlier
+ * table, with the rank found in that as one more field of their key, as nftables cannot compare two
+ * ranks: its boxes have there the ranks that they come before. A packet's way through a part of A:
  *
- *	A {dst, src, ports} = rank; B {src, dst, ports, rank} = rank; CB {..., rank}  -> CB
- *	A                   = rank; B                                                 -> B
- *	A                   = rank; CA {..., rank}                                    -> CA
- *	A                                                                             -> A
- *	late B              = rank; CB                                                -> CB
- *	late B                                                                        -> B
- *	C {ports, ...}                                                                -> C
+ *	its other address is in no box of B beside A ("far"):
+ *		A = rank; X {..., rank}                 -> X: of C, beside this part
+ *		A                                       -> A
+ *	else	A = rank; B {..., rank} = rank; CB      -> CB: of C, beside B
+ *		A = rank; B                             -> B
+ *		and X, A as above
+ *
+ * then through late B, all of B without a rank, for those not in A, with X of its own; then C.
  *
  * Why trees: a set's cost is memory, about three cache lines for each 64 boxes and
  * byte of the key; one of 10,000 boxes took 5 us. So a table is first cut by a field into parts of
  * about LB_LEAF boxes, which a map of intervals tells apart, and a part that is still large by
- * another. Where it is cut is a hash of the values themselves, so that a line more or less changes
- * the parts that it lies in, not all of them.
+ * another. Where it is cut is a matter of the values themselves, round ones first, then a hash.
+ * A table is cut before its boxes are made disjoint, and each part is by itself: so a line more or
+ * less changes the parts that it lies in, and lb_patch makes these alone (list_patch.c).
  *
  * Measured on ClassBench, 10,000 lines: docs/design/policy.md.
  *

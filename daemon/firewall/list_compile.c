@@ -220,7 +220,7 @@ static struct layout layout_at(const struct lc_list *l, const struct place *p)
 /* A set of the list before, as it is; false: there is none. */
 static bool keep_set(struct lc_list *l, const char *name)
 {
-	struct sets *old = l->old;
+	struct sets *old = l->before ? &l->before->sets : NULL;
 
 	/* They mostly come in the same order. */
 	for (size_t i = 0; old && i < old->n; i++) {
@@ -502,6 +502,11 @@ static void leaf_rules(const struct lc_list *l, const struct use *u, struct nft_
 	alone(l, u, c, &p, &beside, false);
 }
 
+static struct nft_chain *new_chain(const struct lc_list *l, const char *name)
+{
+	return nft_chain_new(&(struct nft_chain_spec){ .name = name, .rec = l->list->rec });
+}
+
 static void hold_chain(struct use *u, struct nft_chain *c)
 {
 	u->chains = xrealloc(u->chains, (u->n_chains + 1) * sizeof(struct nft_chain *));
@@ -523,6 +528,35 @@ static void go_on(struct nft_chain *c, const struct lc_list *l, const char *next
 
 static void tree_rules(const struct lc_list *l, struct use *u, struct nft_chain *c,
 		       const struct place *p, const struct lb_node *node, const char *next);
+
+/* The chain of a part as the same use of the list before has it, when the part is as it was; NULL.
+ */
+static struct nft_chain *keep_chain(const struct lc_list *l, struct use *u, const struct place *p,
+				    const struct lb_node *part, const char *name)
+{
+	const struct use *old = u->old;
+	bool near = is_place(p, "A") && tables_of(l, p)->b.n;
+
+	if (!old || !part->leaf || part->fresh || (near && tables_of(l, p)->fresh))
+		return NULL;
+	for (size_t i = 0; i < old->n_parts; i++) {
+		size_t at = (u->old_at + i) % old->n_parts;
+
+		if (strcmp(old->parts[at].name, name) != 0)
+			continue;
+		u->old_at = at + 1;
+		return nft_chain_ref(old->parts[at].chain);
+	}
+	return NULL;
+}
+
+static void hold_part(struct use *u, const char *name, struct nft_chain *c)
+{
+	u->parts = xrealloc(u->parts, (u->n_parts + 1) * sizeof(*u->parts));
+	u->parts[u->n_parts].name = xstrdup(name);
+	u->parts[u->n_parts++].chain = c;
+	hold_chain(u, c);
+}
 
 /* A map of the cut field's values to the chains of the parts. */
 static void cut_rules(const struct lc_list *l, struct use *u, struct nft_chain *c,
@@ -552,11 +586,13 @@ static void cut_rules(const struct lc_list *l, struct use *u, struct nft_chain *
 		if (part->leaf && !part->set.n)
 			continue;
 		place_name(u->name, &q, target);
-		sub = nft_chain_new(
-			&(struct nft_chain_spec){ .name = target, .rec = l->list->rec });
-		tree_rules(l, u, sub, &q, part, next);
-		go_on(sub, l, next);
-		hold_chain(u, sub);
+		sub = keep_chain(l, u, &q, part, target);
+		if (!sub) {
+			sub = new_chain(l, target);
+			tree_rules(l, u, sub, &q, part, next);
+			go_on(sub, l, next);
+		}
+		hold_part(u, target, sub);
 		lc_put_num(from, node->from[i], size);
 		lc_put_num(to, hi, size);
 		nft_set_add_range(s, from, to, &d);
@@ -575,11 +611,6 @@ static void tree_rules(const struct lc_list *l, struct use *u, struct nft_chain 
 		leaf_rules(l, u, c, p, node, next);
 	else
 		cut_rules(l, u, c, p, node, next);
-}
-
-static struct nft_chain *new_chain(const struct lc_list *l, const char *name)
-{
-	return nft_chain_new(&(struct nft_chain_spec){ .name = name, .rec = l->list->rec });
 }
 
 static bool tree_empty(const struct lb_node *n)
@@ -780,13 +811,6 @@ static void add_blocks(struct lc_list *l, struct use *u, struct nft_table *t,
 	hold_chain(u, x.c);
 }
 
-static void use_build(struct lc_list *l, struct use *u, struct nft_table *t,
-		      const struct lc_ops *ops)
-{
-	add_actions(l, u, ops);
-	add_blocks(l, u, t, ops);
-}
-
 static bool same_verdict(const struct lc_verdict *a, const struct lc_verdict *b)
 {
 	return a->code == b->code && !a->chain == !b->chain &&
@@ -803,6 +827,17 @@ static bool same_use(const struct use *u, const struct lc_use *w)
 		if (!same_verdict(&u->u.verdict[i], &w->verdict[i]))
 			return false;
 	return true;
+}
+
+static void use_build(struct lc_list *l, struct use *u, struct nft_table *t,
+		      const struct lc_ops *ops)
+{
+	for (size_t i = 0; l->before && i < l->before->n_uses; i++)
+		if (same_use(&l->before->uses[i], &u->u))
+			u->old = &l->before->uses[i];
+	add_actions(l, u, ops);
+	add_blocks(l, u, t, ops);
+	u->old = NULL;
 }
 
 static struct use *use_new(struct lc_list *l, const struct lc_use *w)
@@ -862,8 +897,9 @@ static void make_prog(struct lc_list *l, struct lc_list *before)
 	if (before && before->prog && !strcmp(before->key, l->key) &&
 	    before->list->family == l->list->family && lb_patch(before->prog, l->list)) {
 		l->prog = before->prog;
-		l->old = &before->sets;
 		before->prog = NULL;
+		l->before = before;
+		before->after = l;
 	} else {
 		l->prog = lb_build(l->list);
 	}
@@ -898,7 +934,6 @@ struct lc_list *lc_compile(const struct pol_list *list, const char *key, struct 
 			lc_add_addr_set(l, list->rules[i], LB_DST);
 		}
 	}
-	l->old = NULL;
 	return l;
 }
 
@@ -906,6 +941,10 @@ struct lc_list *lc_free(struct lc_list *l)
 {
 	if (!l)
 		return NULL;
+	if (l->before)
+		l->before->after = NULL;
+	if (l->after)
+		l->after->before = NULL;
 	drop_sets(&l->sets);
 	for (size_t i = 0; i < l->n_uses; i++) {
 		struct use *u = &l->uses[i];
@@ -915,6 +954,9 @@ struct lc_list *lc_free(struct lc_list *l)
 		drop_sets(&u->sets);
 		for (int k = 0; k < LC_ACTIONS; k++)
 			free(u->targets[k]);
+		for (size_t k = 0; k < u->n_parts; k++)
+			free(u->parts[k].name);
+		free(u->parts);
 		free(u->chains);
 		free(u->name);
 		free(u->wait);

@@ -28,7 +28,15 @@ struct use {
 	char *targets[LC_ACTIONS];
 	size_t n_chains;
 	struct nft_chain **chains;
+	/* Of those, the ones of parts that are leaves. */
+	size_t n_parts;
+	struct {
+		char *name;
+		struct nft_chain *chain;
+	} * parts;
 	struct sets sets;
+	const struct use *old; /* while it is built: in the list before; NULL none */
+	size_t old_at;
 };
 
 struct lc_list {
@@ -36,7 +44,8 @@ struct lc_list {
 	char *key;
 	struct lb_prog *prog;
 	struct sets sets; /* tables and groups: of all uses */
-	struct sets *old; /* while it is compiled: of the list before; NULL none */
+	/* What was patched to make this, until it is freed, and the other way round. */
+	struct lc_list *before, *after;
 	size_t old_at;
 	size_t n_uses;
 	struct use *uses;
