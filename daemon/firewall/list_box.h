@@ -56,7 +56,7 @@
  * in the sets of their groups. */
 #define LB_MAX_OF_LINE 64
 /* Boxes of a part of a table, about. */
-#define LB_LEAF 64
+#define LB_LEAF 128
 
 enum lb_class { LB_TCP, LB_UDP, LB_ICMP, LB_OTHER, LB_CLASSES };
 /* Ports: source and destination; ICMP: type << 8 | code in the first; others: protocol in the
