@@ -241,11 +241,10 @@ static bool stays(struct arena *a)
 	q = lb_build(&a->list);
 	ck_assert(!p->blocks[0].class[LB_TCP].a.leaf);
 	count_same(&p->blocks[0].class[LB_TCP].a, &q->blocks[0].class[LB_TCP].a, &n, &same);
-	ck_assert_uint_gt(n, LINES_MAX / 2);
 	lb_free(p);
 	lb_free(q);
 	drop_list(a);
-	return same + LB_LEAF >= n;
+	return n > LINES_MAX / 2 && same + LB_LEAF >= n;
 }
 
 /* Hosts with a service or two each, and one line more in the middle: ranks are sequence numbers
