@@ -197,7 +197,7 @@ librtrd_a_SOURCES += daemon/capture/capture_opts.c daemon/capture/capture_opts.h
 # Packet captures, outside rtrd: it reads what others send.
 rtrlibexec_PROGRAMS += rtr-captured
 rtr_captured_SOURCES = daemon/capture/captured.c
-rtr_captured_SOURCES += daemon/capture/filter.c daemon/capture/filter.h
+rtr_captured_SOURCES += daemon/capture/filter.c daemon/capture/filter.h daemon/capture/names.c
 rtr_captured_SOURCES += daemon/capture/ring.c daemon/capture/ring.h
 rtr_captured_SOURCES += daemon/capture/spool.c daemon/capture/spool.h
 rtr_captured_SOURCES += daemon/capture/pcapng.c daemon/capture/pcapng.h

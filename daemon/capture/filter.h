@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What: capture filters in libpcap's language, compiled for a packet socket. Runs in rtr-captured
- * alone, which can open no file and no socket of the network: names of hosts, services and
- * protocols beyond the language's own are unknown there, and no name server is asked.
+ * alone, which can open no file and no socket of the network: hosts have no names there, services
+ * those of names.c, and no name server is asked.
  *
  * The kernel takes the VLAN tag out of a frame before a packet socket's filter sees it. So a filter
  * without the word `vlan` runs in the kernel and finds tagged packets like others; one with it runs
