@@ -14,6 +14,8 @@
 #include <linux/neighbour.h>
 #include <linux/netconf.h>
 #include <linux/nexthop.h>
+#include <pthread.h>
+#include <sched.h>
 #include <string.h>
 
 static uint8_t buf[16384];
@@ -24,12 +26,14 @@ static void adj_set(void *ctx, uint32_t i, const struct fp_adj *adj)
 	out[i] = *adj;
 }
 
-static struct fibctl *ctl_new(void)
+static struct fibctl *ctl_new(fib_defer_fn *defer, fib_drain_fn *drain, void *ctx)
 {
+	struct fibctl_params p = {
+		.n_adj = 64, .adj_set = adj_set, .defer = defer, .drain = drain, .defer_ctx = ctx
+	};
 	struct fibctl *c;
 
-	ck_assert_int_eq(fibctl_new(&(struct fibctl_params){ .n_adj = 64, .adj_set = adj_set }, &c),
-			 0);
+	ck_assert_int_eq(fibctl_new(&p, &c), 0);
 	c->f.ready = 1;
 	return c;
 }
@@ -112,9 +116,8 @@ static void forwarding(struct fibctl *c, uint8_t family, int ifindex)
 #define UP (IFF_UP | IFF_RUNNING | IFF_LOWER_UP)
 
 /* Three links with ports, the rules that every kernel starts with. */
-static struct fibctl *world(void)
+static struct fibctl *world_of(struct fibctl *c)
 {
-	struct fibctl *c = ctl_new();
 
 	for (uint32_t i = 1; i <= 3; i++) {
 		fibctl_port(c, i, i + 10);
@@ -137,6 +140,11 @@ static struct fibctl *world(void)
 	}
 	fc_touch_end(c);
 	return c;
+}
+
+static struct fibctl *world(void)
+{
+	return world_of(ctl_new(NULL, NULL, NULL));
 }
 
 struct hop {
@@ -290,7 +298,7 @@ END_TEST
 
 START_TEST(tombstones)
 {
-	struct fibctl *c = ctl_new();
+	struct fibctl *c = ctl_new(NULL, NULL, NULL);
 
 	for (uint64_t i = 1; i < 5000; i++)
 		fc_tomb_add(c, i * 0x9e3779b97f4a7c15ull);
@@ -493,6 +501,159 @@ START_TEST(limits)
 }
 END_TEST
 
+#define N_READERS 2u
+#ifdef __SANITIZE_THREAD__
+#define N_CHANGES 1500u
+#else
+#define N_CHANGES 6000u
+#endif
+
+/* Grace periods of a few lines, in operations that the race detector understands. */
+struct churn {
+	struct fibctl *c;
+	uint64_t epoch;
+	struct {
+		uint64_t seen;
+		uint64_t n;
+		unsigned bad;
+	} RTR_CACHE_ALIGNED reader[N_READERS];
+	unsigned n_started;
+	bool stop;
+	struct fib_defer *waiting;
+	unsigned n_waiting;
+};
+
+static void churn_defer(void *ctx, struct fib_defer *d)
+{
+	struct churn *w = ctx;
+
+	d->next = w->waiting;
+	w->waiting = d;
+	w->n_waiting++;
+}
+
+static void churn_drain(void *ctx, bool wait)
+{
+	struct churn *w = ctx;
+	struct fib_defer *d = w->waiting, *next;
+	uint64_t now = __atomic_add_fetch(&w->epoch, 1, __ATOMIC_ACQ_REL);
+
+	if (!wait && w->n_waiting < 64)
+		return;
+	for (unsigned i = 0; i < N_READERS; i++)
+		while (!__atomic_load_n(&w->stop, __ATOMIC_ACQUIRE) &&
+		       __atomic_load_n(&w->reader[i].seen, __ATOMIC_ACQUIRE) < now)
+			sched_yield();
+	w->waiting = NULL;
+	w->n_waiting = 0;
+	for (; d; d = next) {
+		next = d->next;
+		d->done(d);
+	}
+}
+
+/* One route is never touched; what the others say has to be something that they once said. */
+static void *churn_read(void *arg)
+{
+	struct churn *w = arg;
+	unsigned me = __atomic_fetch_add(&w->n_started, 1, __ATOMIC_ACQ_REL);
+	const struct fib *f = fibctl_fib(w->c);
+	uint64_t rng = test_seed + me;
+	struct fib_key k[16];
+	struct fib_res r[16];
+
+	while (!__atomic_load_n(&w->stop, __ATOMIC_ACQUIRE)) {
+		bool v6 = test_rand(&rng) & 1;
+
+		for (unsigned i = 0; i < ARRAY_LEN(k); i++) {
+			k[i] = (struct fib_key){ .iif = 1, .family = v6 ? AF_INET6 : AF_INET };
+			k[i].hash = (uint32_t)test_rand(&rng);
+			if (v6)
+				memcpy(k[i].dst.b,
+				       (uint8_t[]){ 0x20, 1, 0, (uint8_t)(k[i].hash & 7) }, 4);
+			else
+				memcpy(k[i].dst.b,
+				       (uint8_t[]){ i ? 20 : 40, (uint8_t)(k[i].hash & 7), 1, 1 },
+				       4);
+		}
+		fib_lookup_burst(f, k, r, ARRAY_LEN(k));
+		for (unsigned i = 0; i < ARRAY_LEN(k); i++) {
+			bool good = r[i].verdict == FIB_V_FORWARD && r[i].oif >= 1 && r[i].oif <= 3;
+
+			if (v6 || i)
+				good |= r[i].verdict == FIB_V_NO_ROUTE ||
+					r[i].reason == ELIG_ROUTE_DEAD ||
+					r[i].reason == ELIG_ROUTE_TIE;
+			w->reader[me].bad += !good;
+		}
+		w->reader[me].n++;
+		__atomic_store_n(&w->reader[me].seen, __atomic_load_n(&w->epoch, __ATOMIC_ACQUIRE),
+				 __ATOMIC_RELEASE);
+	}
+	return NULL;
+}
+
+static void churn_change(struct fibctl *c, uint64_t *rng)
+{
+	uint32_t x = (uint32_t)(test_rand(rng) >> 8), a = x & 7, gw = 2 + (x >> 3 & 3);
+	uint32_t oif = 1 + (x >> 5) % 3;
+	char p[32], via[32];
+
+	if (x & 0x1000) {
+		snprintf(p, sizeof(p), "20.%u.%s", a, x & 0x10000 ? "0.0/16" : "1.0/24");
+		snprintf(via, sizeof(via), "10.0.0.%u", gw);
+	} else {
+		snprintf(p, sizeof(p), "2001:%u::/%u", a, x & 0x10000 ? 32 : 30);
+		snprintf(via, sizeof(via), "fd00::%u", gw);
+	}
+	switch (x >> 20 & 7) {
+	case 0:
+	case 1:
+		route_feed(c, RTM_DELROUTE, 0, false, p, HOPS({ via, oif, 0 }));
+		break;
+	case 2:
+		link_msg(c, 2 + (x & 1), x & 2 ? UP : x & 4 ? IFF_UP : 0, 0, 0);
+		break;
+	case 3:
+		neigh(c, x & 0x40000 ? RTM_DELNEIGH : RTM_NEWNEIGH, via, oif,
+		      x & 0x80000 ? NUD_FAILED : NUD_REACHABLE, (uint8_t)x | 1);
+		break;
+	case 4:
+		route_feed(c, RTM_NEWROUTE, NLM_F_REPLACE, false, p,
+			   HOPS({ via, 1, 0 }, { via, 2, 0 }, { via, 3, (uint8_t)gw }));
+		break;
+	default:
+		route_feed(c, RTM_NEWROUTE, NLM_F_REPLACE, false, p, HOPS({ via, oif, 0 }));
+	}
+}
+
+START_TEST(churn)
+{
+	struct churn w = { 0 };
+	pthread_t thread[N_READERS];
+	uint64_t rng = test_seed;
+
+	w.c = world_of(ctl_new(churn_defer, churn_drain, &w));
+	route(w.c, "40.0.0.0/8", { "10.0.0.2", 1, 0 });
+	for (unsigned i = 0; i < N_READERS; i++)
+		ck_assert_int_eq(pthread_create(&thread[i], NULL, churn_read, &w), 0);
+	for (unsigned i = 0; i < N_CHANGES; i++) {
+		churn_change(w.c, &rng);
+		churn_drain(&w, false);
+		/* No flow keeps a number here. */
+		fibctl_pass_end(w.c, fibctl_pass_begin(w.c));
+	}
+	__atomic_store_n(&w.stop, true, __ATOMIC_RELEASE);
+	for (unsigned i = 0; i < N_READERS; i++) {
+		pthread_join(thread[i], NULL);
+		ck_assert_uint_eq(w.reader[i].bad, 0);
+		ck_assert_uint_gt(w.reader[i].n, 0);
+	}
+	fibctl_free(w.c);
+	ck_assert_ptr_null(w.waiting);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("fib");
@@ -508,6 +669,7 @@ static Suite *suite(void)
 	tcase_add_test(t, generations);
 	tcase_add_test(t, malformed);
 	tcase_add_test(t, limits);
+	tcase_add_test(t, churn);
 	suite_add_tcase(s, t);
 	return s;
 }
