@@ -201,6 +201,7 @@ const struct pol_aliases *pol_aliases_ref(const struct pol_aliases *a);
 const struct pol_aliases *pol_aliases_unref(const struct pol_aliases *a); /* NULL */
 bool pol_aliases_same(const struct pol_aliases *a, const struct pol_aliases *b);
 void pol_aliases_forget(void);
+uint64_t pol_links_generation(void); /* changes with links and addresses */
 /* The interface that a name means: itself, when it is no alias. a may be NULL, as below. */
 const char *pol_alias_iface(const struct pol_aliases *a, const char *name);
 /* All names of an interface: for (n = iface; n; n = pol_alias_next(a, iface, n)). */

@@ -78,6 +78,11 @@ const struct pol_aliases *pol_aliases_of(const struct rec *model)
 	return last.aliases;
 }
 
+uint64_t pol_links_generation(void)
+{
+	return shadow_generation();
+}
+
 void pol_aliases_forget(void)
 {
 	last.aliases = pol_aliases_unref(last.aliases);

@@ -193,15 +193,25 @@ const struct policy *policy_build(const struct rec *model, const struct policy *
 	return b.failed ? policy_unref(&b.p->pub) : &b.p->pub;
 }
 
+/* Asked for each connection of a table that is shown: looked at anew when something it is made of
+ * may have changed, the model, links and addresses, or the second. */
 const struct policy *policy_running(void)
 {
+	static uint64_t generation;
+	static time_t second;
+	time_t now = time(NULL);
 	const struct policy *p;
 
 	if (!txn_running())
 		return NULL;
-	p = policy_build(txn_running(), running, time(NULL), NULL);
+	if (running && running->model == txn_running() && generation == pol_links_generation() &&
+	    second == now)
+		return running;
+	p = policy_build(txn_running(), running, now, NULL);
 	policy_unref(running);
 	running = p;
+	generation = pol_links_generation();
+	second = now;
 	return p;
 }
 
