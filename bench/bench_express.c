@@ -397,7 +397,7 @@ static void flow_make(struct fp_flow_new *f, const struct kind *k, uint32_t i)
 static void express_open(const struct kind *k, uint32_t n, uint32_t room)
 {
 	struct fp_flow_conf fc = { .n_workers = 1, .reserve = 65536 };
-	uint32_t pairs[FLOW__FAMILIES] = { 1, 1 };
+	uint32_t flows[FLOW__FAMILIES] = { 1, 1 };
 	struct fp_xdp_conf xc = { .mem = &mem, .n_ports = 2, .n_adj = 16, .n_xsks = 1 };
 	struct fp_adj adj = { .hdr = MAC_OF(AT_S0), .len = 14, .mtu = 1500, .port = 1 };
 	const uint8_t from[6] = MAC_OF(OUT_D1);
@@ -405,9 +405,8 @@ static void express_open(const struct kind *k, uint32_t n, uint32_t room)
 	uint32_t refused = 0;
 
 	memcpy(adj.hdr + 6, from, 6);
-	/* A spare segment of 1/32 and a little. */
-	pairs[k->fam] = room + room / 21 + 64;
-	MUST(!fp_flow_mem_bpf(pairs, NULL, &mem));
+	flows[k->fam] = room;
+	MUST(!fp_flow_mem_bpf(flows, NULL, &mem));
 	MUST(!fp_flow_open(&mem, &fc, &table));
 	wk = fp_flow_worker(table, 0);
 	for (uint32_t i = 0; i < n; i++) {

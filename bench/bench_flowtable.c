@@ -144,6 +144,8 @@ static void ours_del(uint32_t n)
 		for (uint32_t k = 0; k < m; k++)
 			fp_flow_prefetch_free(wk, fam, refs[order[i + k]]);
 		for (uint32_t k = 0; k < m; k++)
+			fp_flow_prefetch_lines(wk, fam, refs[order[i + k]]);
+		for (uint32_t k = 0; k < m; k++)
 			fp_flow_prefetch_slots(wk, fam, refs[order[i + k]]);
 		for (uint32_t k = 0; k < m; k++)
 			if (refs[order[i + k]] && fp_flow_free(wk, fam, refs[order[i + k]]))
@@ -328,8 +330,7 @@ static void bench_size(enum flow_family family, uint32_t n, const char *size, bo
 		[C_MAINTAIN] = "maintain (reuse of freed flows)",
 	};
 	struct fp_flow_conf conf = { .n_workers = 1, .reserve = 65536 };
-	/* A spare segment of 1/32 and a little: 1M flows fill a table of 2^20 to 95 %. */
-	uint32_t pairs[FLOW__FAMILIES] = { 1, 1 };
+	uint32_t flows[FLOW__FAMILIES] = { 1, 1 };
 	struct bench_case c[C__MAX];
 	struct ft_peer *p = peer ? ft_peer_new(family, 2 * n + 64, false) : NULL;
 	struct ft_peer *lf = peer ? ft_peer_new(family, 2 * n + 64, true) : NULL;
@@ -337,19 +338,20 @@ static void bench_size(enum flow_family family, uint32_t n, const char *size, bo
 	struct fp_flow_mem mem;
 	bool bpf;
 
-	pairs[family] = n + n / 21;
-	bpf = !fp_flow_mem_bpf(pairs, NULL, &mem);
+	flows[family] = n;
+	bpf = !fp_flow_mem_bpf(flows, NULL, &mem);
 	fam = family;
 	key_size = fam == FLOW_4 ? sizeof(struct flow_key4) : sizeof(struct flow_key6);
 	make_keys(n * 4);
-	if (!bpf && fp_flow_mem_anon(pairs, &mem))
+	if (!bpf && fp_flow_mem_anon(flows, &mem))
 		abort();
 	if (fp_flow_open(&mem, &conf, &table))
 		abort();
 	fprintf(stderr, "flowtable: our table is in %s, %.0f bytes a flow of IPv%c; peer: %s\n",
 		bpf ? "mapped BPF arrays" : "anonymous memory (no right to make BPF maps)",
-		(double)(mem.size[1 + 3 * fam] + mem.size[2 + 3 * fam] + mem.size[3 + 3 * fam]) /
-			mem.n_pairs[fam],
+		(double)(mem.size[1 + 3 * fam] + mem.size[2 + 3 * fam] + mem.size[3 + 3 * fam] +
+			 (fam == FLOW_4 ? mem.size[FP_FLOW_R_SIDES4] : 0)) /
+			n,
 		"46"[fam], p ? "rte_hash, 4 KiB pages" : "none");
 	wk = fp_flow_worker(table, 0);
 	fp_flow_maintain(table, 0);

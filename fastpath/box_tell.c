@@ -114,7 +114,7 @@ void fp_box_tell_table(struct fp_box *b, struct fastpath_event *ret)
 	t->sweep_ns = k.ns;
 	for (int fam = 0; fam < FLOW__FAMILIES; fam++) {
 		t->n_flows[fam] = k.n_flows[fam];
-		t->max_flows[fam] = b->mem.n_pairs[fam];
+		t->max_flows[fam] = b->mem.n_flows[fam];
 		t->n_routes[fam] = f.n_routes[fam];
 	}
 	t->epoch = (uint32_t)fp_flow_hdr(b->flows)->epoch;
@@ -160,7 +160,7 @@ static bool tell4(const struct fp_box *b, uint32_t line, struct fastpath_flow *f
 				     line;
 	uint64_t w0 = __atomic_load_n(&l->word0, __ATOMIC_ACQUIRE);
 
-	if (flow_w0_gen(w0) & 1 || flow_w0_path(w0) == FLOW_P_FREE || l->key.zone >= FP_PORTS_MAX)
+	if (!flow_lives(w0) || l->key.zone >= FP_PORTS_MAX)
 		return false;
 	*f = (struct fastpath_flow){ .family = 4,
 				     .proto = l->key.proto,
@@ -178,7 +178,7 @@ static bool tell6(const struct fp_box *b, uint32_t line, struct fastpath_flow *f
 				     line;
 	uint64_t w0 = __atomic_load_n(&l->word0, __ATOMIC_ACQUIRE);
 
-	if (flow_w0_gen(w0) & 1 || flow_w0_path(w0) == FLOW_P_FREE || l->key.zone >= FP_PORTS_MAX)
+	if (!flow_lives(w0) || l->key.zone >= FP_PORTS_MAX)
 		return false;
 	*f = (struct fastpath_flow){ .family = 6,
 				     .proto = l->key.proto,

@@ -115,6 +115,60 @@ static uint32_t pair_take(struct fp_flow_worker *w, enum flow_family fam)
 	return pair;
 }
 
+/* --- lines --- */
+
+/* Places tried for a line: its home, those behind it, then some all over the table. */
+#define PROBES_NEAR 8
+#define PROBES      256
+
+static uint32_t probe(uint64_t hash, uint32_t n_pairs, unsigned i)
+{
+	uint64_t at = flow_home(hash, n_pairs);
+
+	at += i < PROBES_NEAR ? i : i * (uint64_t)(2 * (hash & 0xffff) + 1);
+	return (uint32_t)(at % (2 * (uint64_t)n_pairs));
+}
+
+/* Takes a free line for a key; FLOW_NO_LINE when all that may hold it are in use. */
+static uint32_t line_take(struct fp_flow_worker *w, enum flow_family fam, uint64_t hash)
+{
+	const struct flow_table *ft = &w->t->fam[fam];
+
+	for (unsigned i = 0; i < PROBES; i++) {
+		uint32_t place = probe(hash, ft->n_pairs, i);
+		flow_word *line = flow_line(ft, fam, place);
+		uint64_t old = FLOW_LD(line);
+
+		if (flow_w0_path(old) == FLOW_P_FREE &&
+		    FLOW_CAS(line, &old, flow_w0_dead(w->t->hdr, flow_w0_gen(old) | 1)))
+			return place;
+	}
+	return FLOW_NO_LINE;
+}
+
+/* Nobody has seen it: no grace period. */
+static void line_release(const struct flow_table *ft, enum flow_family fam, uint32_t place)
+{
+	flow_word *line = flow_line(ft, fam, place);
+
+	FLOW_ST(line, FLOW_W0(flow_w0_gen(FLOW_LD(line)) | 1, FLOW_P_FREE, 0, 0));
+}
+
+static uint16_t later(uint16_t a, uint16_t b)
+{
+	return (int16_t)(a - b) > 0 ? a : b;
+}
+
+/* A generation that neither the lines nor the name have had lately; all of theirs are odd now. */
+static uint16_t gen_next(uint16_t name, uint16_t line0, uint16_t line1)
+{
+	uint16_t gen = later(later(name | 1, line0), line1) + 1;
+
+	while (!gen || gen == name || gen == (uint16_t)(line0 - 1) || gen == (uint16_t)(line1 - 1))
+		gen += 2;
+	return gen;
+}
+
 static void fill(flow_word *line, enum flow_family fam, const struct fp_flow_half *h, uint32_t time)
 {
 	int n_key = flow_key_len(fam), at = 1 + n_key;
@@ -139,68 +193,128 @@ static void fill(flow_word *line, enum flow_family fam, const struct fp_flow_hal
 	FLOW_ST(line + 13, tcp);
 }
 
+static void fill_side(struct flow_side *side, uint32_t name, uint32_t twin,
+		      const struct fp_flow_half *peer)
+{
+	uint32_t wlog = peer->egress >> FLOW_EGRESS_WLOG_SHIFT & 31;
+
+	FLOW_ST((void *)&side->peer, peer->tcp.end | (uint64_t)peer->tcp.edge << 32);
+	FLOW_ST((void *)&side->name, name | wlog << FLOW_SIDE_WLOG_SHIFT | (uint64_t)twin << 32);
+}
+
+/* An opener's half waits for no answer, whatever the caller says of it. */
+static uint8_t state_of(const struct fp_flow_half *h, int d)
+{
+	bool waits = d || h->flags & FLOW_F_TCP || h->state >> FLOW_TRACK_SHIFT;
+
+	return waits ? h->state : h->state | 1u << FLOW_TRACK_SHIFT;
+}
+
 /* From now on no reader accepts the pair; slots are gone already. */
-static void pair_kill(flow_word *line[2], uint16_t gen)
+static void pair_kill(flow_word *line[2], const struct flow_hdr *hdr, uint16_t gen)
 {
 	for (int d = 0; d < 2; d++)
-		FLOW_ST(line[d], FLOW_W0(gen | 1, FLOW_P_DEAD, 0, 0));
+		FLOW_ST(line[d], flow_w0_dead(hdr, gen | 1));
+}
+
+/* A new flow on its way into the table. */
+struct birth {
+	uint32_t pair, place[2];
+	uint64_t hash[2];
+	flow_word *line[2];
+	uint16_t gen;
+};
+
+static int birth_begin(struct fp_flow_worker *w, enum flow_family fam, const struct fp_flow_new *f,
+		       struct birth *b)
+{
+	struct flow_table *ft = &w->t->fam[fam];
+
+	b->pair = pair_take(w, fam);
+	if (b->pair == FLOW_NO_LINE)
+		return -ENOSPC;
+	for (int d = 0; d < 2; d++) {
+		b->hash[d] = flow_hash(w->t->hdr, fam, (const flow_word *)f->dir[d].key);
+		b->place[d] = line_take(w, fam, b->hash[d]);
+		if (b->place[d] == FLOW_NO_LINE) {
+			if (d)
+				line_release(ft, fam, b->place[0]);
+			w->stash[fam] = b->pair;
+			return -ENOSPC;
+		}
+		b->line[d] = flow_line(ft, fam, b->place[d]);
+	}
+	b->gen = gen_next(ft->cold[b->pair].gen, flow_w0_gen(FLOW_LD(b->line[0])),
+			  flow_w0_gen(FLOW_LD(b->line[1])));
+	return 0;
+}
+
+/* All but the slots; the lines do not live yet, but keys are unique from now on. */
+static void birth_fill(struct fp_flow_worker *w, enum flow_family fam, const struct fp_flow_new *f,
+		       const struct birth *b)
+{
+	struct flow_table *ft = &w->t->fam[fam];
+
+	for (int d = 0; d < 2; d++) {
+		fill(b->line[d], fam, &f->dir[d], f->time);
+		fill_side(flow_side(ft, fam, b->place[d]), 2 * b->pair + (uint32_t)d, b->place[!d],
+			  &f->dir[!d]);
+	}
+	/* Complete before it is published: adoption trusts the cold entry of a living flow. */
+	ft->cold[b->pair] = (struct flow_cold){ .owner = (uint16_t)w->id,
+						.timeout = f->timeout,
+						.rule = f->rule,
+						.gen = b->gen,
+						.place = b->place[0],
+						.nat_pool = f->nat_pool };
+	for (int d = 0; d < 2; d++)
+		FLOW_ST(b->line[d], flow_w0_dead(w->t->hdr, b->gen));
+}
+
+static void refused(struct fp_flow_worker *w, int err, enum fp_flow_stat exists)
+{
+	flow_stat_add(w, err == -EEXIST   ? exists
+			 : err == -ENOSPC ? FP_FLOW_STAT_NO_SLOT
+					  : FP_FLOW_STAT_BUSY);
 }
 
 static inline int insert(struct fp_flow_worker *w, enum flow_family fam,
 			 const struct fp_flow_new *f, uint64_t *ret_ref)
 {
 	struct flow_table *ft = &w->t->fam[fam];
-	uint32_t pair = pair_take(w, fam);
-	const flow_word *key[2];
-	flow_word *line[2];
-	uint64_t hash[2];
-	uint16_t gen;
-	int err;
+	struct birth b;
+	int err = birth_begin(w, fam, f, &b);
 
-	if (pair == FLOW_NO_LINE) {
+	if (err) {
 		flow_stat_add(w, FP_FLOW_STAT_NO_PAIR);
-		return -ENOSPC;
-	}
-	for (int d = 0; d < 2; d++) {
-		key[d] = (const flow_word *)f->dir[d].key;
-		hash[d] = flow_hash(w->t->hdr, fam, key[d]);
-		line[d] = flow_line(ft, fam, 2 * pair + d);
-	}
-	gen = flow_w0_gen(FLOW_LD(line[0])) | 1;
-	pair_kill(line, gen);
-	for (int d = 0; d < 2; d++)
-		fill(line[d], fam, &f->dir[d], f->time);
-	/* Complete before it is published: adoption trusts the cold entry of a living flow. */
-	ft->cold[pair] = (struct flow_cold){ .owner = (uint16_t)w->id,
-					     .timeout = f->timeout,
-					     .rule = f->rule,
-					     .nat_pool = f->nat_pool };
-	gen = (uint16_t)(gen + 1) ? gen + 1 : 2;
-	for (int d = 0; d < 2; d++)
-		FLOW_ST(line[d], FLOW_W0(gen, f->dir[d].state, f->dir[d].flags, f->policy));
-	err = publish(w, fam, key[1], hash[1], flow_slot(hash[1], gen, 2 * pair + 1));
-	if (err) {
-		/* Nobody has seen it: no grace period. */
-		pair_kill(line, gen);
-		w->stash[fam] = pair;
-		flow_stat_add(w, err == -EEXIST   ? FP_FLOW_STAT_EXISTS_REV
-				 : err == -ENOSPC ? FP_FLOW_STAT_NO_SLOT
-						  : FP_FLOW_STAT_BUSY);
 		return err;
 	}
-	err = publish(w, fam, key[0], hash[0], flow_slot(hash[0], gen, 2 * pair));
+	birth_fill(w, fam, f, &b);
+	err = publish(w, fam, (const flow_word *)f->dir[1].key, b.hash[1],
+		      flow_slot(b.hash[1], b.gen, b.place[1]));
 	if (err) {
-		flow_unpublish(w->t, fam, w->lock, 2 * pair + 1, gen);
-		pair_kill(line, gen);
-		flow_chain_push(ft, &w->freed[fam], pair);
-		flow_stat_add(w, err == -EEXIST   ? FP_FLOW_STAT_EXISTS_FWD
-				 : err == -ENOSPC ? FP_FLOW_STAT_NO_SLOT
-						  : FP_FLOW_STAT_BUSY);
+		for (int d = 0; d < 2; d++)
+			line_release(ft, fam, b.place[d]);
+		w->stash[fam] = b.pair;
+		refused(w, err, FP_FLOW_STAT_EXISTS_REV);
 		return err;
 	}
-	wheel_add(&w->wheel[fam], pair, flow_tick(f->time + f->timeout) + 1);
+	err = publish(w, fam, (const flow_word *)f->dir[0].key, b.hash[0],
+		      flow_slot(b.hash[0], b.gen, b.place[0]));
+	if (err) {
+		flow_unpublish(w->t, fam, w->lock, b.place[1], b.gen);
+		pair_kill(b.line, w->t->hdr, b.gen);
+		flow_chain_push(ft, &w->freed[fam], b.pair);
+		refused(w, err, FP_FLOW_STAT_EXISTS_FWD);
+		return err;
+	}
+	/* Who finds the forward key finds the reverse key too. */
+	for (int d = 1; d >= 0; d--)
+		FLOW_ST(b.line[d],
+			FLOW_W0(b.gen, state_of(&f->dir[d], d), f->dir[d].flags, f->policy));
+	wheel_add(&w->wheel[fam], b.pair, flow_tick(f->time + f->timeout) + 1);
 	flow_stat_add(w, FP_FLOW_STAT_INSERTED);
-	*ret_ref = flow_ref(gen, 2 * pair);
+	*ret_ref = flow_ref(b.gen, 2 * b.pair);
 	return 0;
 }
 
@@ -224,8 +338,10 @@ void fp_flow_prefetch(struct fp_flow_worker *w, enum flow_family fam, const stru
 	__builtin_prefetch(&ft->cold[pair], 1);
 	for (int d = 0; d < 2; d++) {
 		uint64_t hash = flow_hash(w->t->hdr, fam, (const flow_word *)f->dir[d].key);
+		uint32_t home = flow_home(hash, ft->n_pairs);
 
-		__builtin_prefetch(flow_line(ft, fam, 2 * pair + d), 1);
+		__builtin_prefetch(flow_line(ft, fam, home), 1);
+		__builtin_prefetch(flow_side(ft, fam, home), 1);
 		for (int c = 0; c < 2; c++)
 			__builtin_prefetch(&ft->buckets[flow_bucket_of(hash, ft->bucket_mask, c)],
 					   1);
@@ -234,16 +350,19 @@ void fp_flow_prefetch(struct fp_flow_worker *w, enum flow_family fam, const stru
 
 /* --- living flows --- */
 
-static bool ref_valid(const struct flow_table *ft, enum flow_family fam, uint64_t ref)
+/* The line that ref names, or NULL when it has ended. */
+static flow_word *ref_line(const struct flow_table *ft, enum flow_family fam, uint64_t ref)
 {
-	uint32_t line = (uint32_t)ref;
+	uint32_t name = (uint32_t)ref, place[2];
 	uint64_t word0;
+	flow_word *line;
 
-	if (line >> 1 >= ft->n_pairs)
-		return false;
-	word0 = FLOW_LD(flow_line(ft, fam, line));
-	return flow_w0_gen(word0) == (uint16_t)(ref >> 32) && !(flow_w0_gen(word0) & 1) &&
-	       flow_w0_path(word0) != FLOW_P_FREE;
+	if (name >> 1 >= ft->n_pairs || ft->cold[name >> 1].gen != (uint16_t)(ref >> 32))
+		return NULL;
+	flow_places(ft, fam, name >> 1, place);
+	line = flow_line(ft, fam, place[name & 1]);
+	word0 = FLOW_LD(line);
+	return flow_w0_gen(word0) == (uint16_t)(ref >> 32) && flow_lives(word0) ? line : NULL;
 }
 
 static int stale(struct fp_flow_worker *w)
@@ -254,50 +373,58 @@ static int stale(struct fp_flow_worker *w)
 
 void fp_flow_prefetch_free(const struct fp_flow_worker *w, enum flow_family fam, uint64_t ref)
 {
-	const struct flow_table *ft = &w->t->fam[fam];
-	uint32_t pair = (uint32_t)ref >> 1;
+	__builtin_prefetch(&w->t->fam[fam].cold[(uint32_t)ref >> 1], 1);
+}
 
-	__builtin_prefetch(flow_line(ft, fam, 2 * pair), 1);
-	__builtin_prefetch(flow_line(ft, fam, 2 * pair + 1), 1);
-	__builtin_prefetch(&ft->cold[pair], 1);
+void fp_flow_prefetch_lines(const struct fp_flow_worker *w, enum flow_family fam, uint64_t ref)
+{
+	const struct flow_table *ft = &w->t->fam[fam];
+	uint32_t place = ft->cold[(uint32_t)ref >> 1].place % (2 * ft->n_pairs);
+
+	__builtin_prefetch(flow_line(ft, fam, place), 1);
+	__builtin_prefetch(flow_side(ft, fam, place));
 }
 
 void fp_flow_prefetch_slots(const struct fp_flow_worker *w, enum flow_family fam, uint64_t ref)
 {
 	const struct flow_table *ft = &w->t->fam[fam];
+	uint32_t place[2];
+	uint64_t hash;
 
-	for (uint32_t d = 0; d < 2; d++) {
-		const flow_word *line = flow_line(ft, fam, ((uint32_t)ref & ~1u) + d);
-		uint64_t hash = flow_hash(w->t->hdr, fam, line + 1);
-
-		for (int c = 0; c < 2; c++)
-			__builtin_prefetch(&ft->buckets[flow_bucket_of(hash, ft->bucket_mask, c)],
-					   1);
-	}
+	flow_places(ft, fam, (uint32_t)ref >> 1, place);
+	__builtin_prefetch(flow_line(ft, fam, place[1]), 1);
+	hash = flow_hash(w->t->hdr, fam, flow_line(ft, fam, place[0]) + 1);
+	for (int c = 0; c < 2; c++)
+		__builtin_prefetch(&ft->buckets[flow_bucket_of(hash, ft->bucket_mask, c)], 1);
 }
 
 /* The wheel has let go of it already. */
-static void end_flow(struct fp_flow_worker *w, enum flow_family fam, uint64_t ref)
+static void end_flow(struct fp_flow_worker *w, enum flow_family fam, uint32_t pair)
 {
 	struct flow_table *ft = &w->t->fam[fam];
-	uint32_t pair = (uint32_t)ref >> 1;
-	uint16_t gen = (uint16_t)(ref >> 32);
-	flow_word *line[2] = { flow_line(ft, fam, 2 * pair), flow_line(ft, fam, 2 * pair + 1) };
+	uint16_t gen = ft->cold[pair].gen;
+	uint32_t place[2];
+	flow_word *line[2];
 
+	flow_places(ft, fam, pair, place);
 	/* Against the order of insert: while the forward key is found, the reverse one is too. */
-	flow_unpublish(w->t, fam, w->lock, 2 * pair, gen);
-	flow_unpublish(w->t, fam, w->lock, 2 * pair + 1, gen);
-	pair_kill(line, gen);
+	for (int d = 0; d < 2; d++) {
+		line[d] = flow_line(ft, fam, place[d]);
+		FLOW_ST(line[d], flow_w0_dead(w->t->hdr, gen));
+	}
+	for (int d = 0; d < 2; d++)
+		flow_unpublish(w->t, fam, w->lock, place[d], gen);
+	pair_kill(line, w->t->hdr, gen);
 	flow_chain_push(ft, &w->freed[fam], pair);
 	flow_stat_add(w, FP_FLOW_STAT_FREED);
 }
 
 int fp_flow_free(struct fp_flow_worker *w, enum flow_family fam, uint64_t ref)
 {
-	if (!ref_valid(&w->t->fam[fam], fam, ref))
+	if (!ref_line(&w->t->fam[fam], fam, ref))
 		return stale(w);
 	wheel_del(&w->wheel[fam], (uint32_t)ref >> 1);
-	end_flow(w, fam, ref);
+	end_flow(w, fam, (uint32_t)ref >> 1);
 	return 0;
 }
 
@@ -305,10 +432,10 @@ int fp_flow_free(struct fp_flow_worker *w, enum flow_family fam, uint64_t ref)
 static int change_word0(struct fp_flow_worker *w, enum flow_family fam, uint64_t ref, uint64_t mask,
 			uint64_t bits, bool only_idle)
 {
-	flow_word *line = flow_line(&w->t->fam[fam], fam, (uint32_t)ref);
+	flow_word *line = ref_line(&w->t->fam[fam], fam, ref);
 	uint64_t old;
 
-	if (!ref_valid(&w->t->fam[fam], fam, ref))
+	if (!line)
 		return stale(w);
 	old = FLOW_LD(line);
 	do {
@@ -343,10 +470,10 @@ int fp_flow_set_policy(struct fp_flow_worker *w, enum flow_family fam, uint64_t 
 
 int fp_flow_inflight_done(struct fp_flow_worker *w, enum flow_family fam, uint64_t ref)
 {
-	flow_word *line = flow_line(&w->t->fam[fam], fam, (uint32_t)ref);
+	flow_word *line = ref_line(&w->t->fam[fam], fam, ref);
 	uint64_t old;
 
-	if (!ref_valid(&w->t->fam[fam], fam, ref))
+	if (!line)
 		return stale(w);
 	old = FLOW_LD(line);
 	do {
@@ -358,9 +485,9 @@ int fp_flow_inflight_done(struct fp_flow_worker *w, enum flow_family fam, uint64
 	return 0;
 }
 
-struct flow_cold *fp_flow_cold(const struct fp_flow *t, enum flow_family fam, uint32_t line)
+struct flow_cold *fp_flow_cold(const struct fp_flow *t, enum flow_family fam, uint32_t name)
 {
-	return &t->fam[fam].cold[line >> 1];
+	return &t->fam[fam].cold[name >> 1];
 }
 
 /* Where the coarse time (upper half of the word) and the counters of a line are. */
@@ -369,16 +496,44 @@ static unsigned time_at(enum flow_family fam)
 	return fam == FLOW_4 ? 5 : 6;
 }
 
+static void bits_set(uint32_t *at, uint32_t mask, uint32_t bits)
+{
+	uint32_t old = __atomic_load_n(at, __ATOMIC_RELAXED);
+
+	while (!__atomic_compare_exchange_n(at, &old, (old & ~mask) | bits, false, __ATOMIC_RELAXED,
+					    __ATOMIC_RELAXED))
+		;
+}
+
+int fp_flow_set_window(struct fp_flow_worker *w, enum flow_family fam, uint64_t ref,
+		       uint8_t win_log2, uint8_t scale)
+{
+	const struct flow_table *ft = &w->t->fam[fam];
+	flow_word *line = ref_line(ft, fam, ref);
+	uint32_t place[2];
+
+	if (!line)
+		return stale(w);
+	flow_places(ft, fam, (uint32_t)ref >> 1, place);
+	bits_set((uint32_t *)(void *)(line + time_at(fam)), ~FLOW_EGRESS_ADJ_MASK,
+		 flow_egress(0, win_log2, scale));
+	bits_set(&flow_side(ft, fam, place[~ref & 1])->name, ~FLOW_NAME_MASK,
+		 (uint32_t)win_log2 << FLOW_SIDE_WLOG_SHIFT);
+	return 0;
+}
+
 int fp_flow_harvest(struct fp_flow_worker *w, enum flow_family fam, uint64_t ref)
 {
 	const struct flow_table *ft = &w->t->fam[fam];
 	struct flow_cold *cold;
+	uint32_t place[2];
 
-	if (!ref_valid(ft, fam, ref))
+	if (!ref_line(ft, fam, ref))
 		return stale(w);
 	cold = fp_flow_cold(w->t, fam, (uint32_t)ref);
+	flow_places(ft, fam, (uint32_t)ref >> 1, place);
 	for (int d = 0; d < 2; d++) {
-		flow_word *line = flow_line(ft, fam, ((uint32_t)ref & ~1u) + d);
+		flow_word *line = flow_line(ft, fam, place[d]);
 		uint64_t n = __atomic_exchange_n(line + time_at(fam) + 1, 0, __ATOMIC_RELAXED);
 
 		cold->packets[d] += n >> FLOW_COUNT_BYTES_BITS;
@@ -394,9 +549,11 @@ static int32_t idle_left(const struct flow_table *ft, enum flow_family fam, uint
 			 uint32_t now)
 {
 	int32_t idle = INT32_MAX;
+	uint32_t place[2];
 
+	flow_places(ft, fam, pair, place);
 	for (int d = 0; d < 2; d++) {
-		uint64_t v = FLOW_LD(flow_line(ft, fam, 2 * pair + d) + time_at(fam));
+		uint64_t v = FLOW_LD(flow_line(ft, fam, place[d]) + time_at(fam));
 		int32_t age = (int32_t)(now - (uint32_t)(v >> 32));
 
 		/* XDP's clock may be a step ahead of the caller's. */
@@ -419,7 +576,7 @@ static void take_adopted(struct fp_flow_worker *w, enum flow_family fam, uint32_
 	uint32_t pair = __atomic_exchange_n(&w->adopted[fam], CHAIN_END, __ATOMIC_ACQUIRE);
 
 	while (pair != CHAIN_END) {
-		uint32_t next = ft->cold[pair].chain;
+		uint32_t next = ft->cold[pair].next;
 
 		file(w, fam, pair, now);
 		pair = next;
@@ -438,8 +595,7 @@ unsigned fp_flow_age(struct fp_flow_worker *w, uint32_t now, unsigned budget,
 
 		take_adopted(w, fam, now);
 		while ((pair = wheel_pop(&w->wheel[fam], flow_tick(now), &left)) != WHEEL_NONE) {
-			uint64_t word0 = FLOW_LD(flow_line(ft, fam, 2 * pair));
-			uint64_t ref = flow_ref(flow_w0_gen(word0), 2 * pair);
+			uint64_t ref = flow_ref(ft->cold[pair].gen, 2 * pair);
 
 			if (idle_left(ft, fam, pair, now) > 0) {
 				file(w, fam, pair, now);
@@ -448,7 +604,7 @@ unsigned fp_flow_age(struct fp_flow_worker *w, uint32_t now, unsigned budget,
 			fp_flow_harvest(w, fam, ref);
 			if (end)
 				end(ctx, fam, ref);
-			end_flow(w, fam, ref);
+			end_flow(w, fam, pair);
 			ended++;
 		}
 	}
@@ -460,7 +616,7 @@ int fp_flow_set_timeout(struct fp_flow_worker *w, enum flow_family fam, uint64_t
 {
 	uint32_t pair = (uint32_t)ref >> 1;
 
-	if (!ref_valid(&w->t->fam[fam], fam, ref))
+	if (!ref_line(&w->t->fam[fam], fam, ref))
 		return stale(w);
 	fp_flow_cold(w->t, fam, (uint32_t)ref)->timeout = timeout;
 	wheel_del(&w->wheel[fam], pair);

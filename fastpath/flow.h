@@ -3,12 +3,14 @@
  * What: the flow table as user space sees it: find, insert, free, take over. rtr/flow.h draws the
  * memory; xdp/flow_lookup.h is the reader's protocol; this module is the writer's.
  *
- * Insert: both halves are filled with gen odd and released with gen even. Then the reverse
- * direction's slot is published, which is the test that the translated tuple is free, then the
- * forward one's. Key and rewrite never change while gen is even.
- * Free: both slots are cleared, gen becomes odd, the pair is chained for fp_flow_maintain(), which
- * waits for one grace period a batch (XDP: membarrier; workers: conf.grace) and only then lets it
- * be used again. No worker waits for that or makes that call.
+ * Insert: each half takes a free line, its home if it can (compare-and-swap of word0), is filled
+ * with gen odd and released with gen even, but does not live yet. Then the reverse direction's slot
+ * is published, which is the test that the translated tuple is free, then the forward one's, and
+ * then both lines are made to live. Key and rewrite never change while gen is even.
+ * Free: both lines cease to live, both slots are cleared, gen becomes odd, the pair is chained for
+ * fp_flow_maintain(), which waits for one grace period a batch (XDP: membarrier; workers:
+ * conf.grace) and only then lets pair and lines be used again. No worker waits for that or makes
+ * that call.
  *
  * Two buckets can hold a key. Nothing is ever moved, so a reader that sees no slot in either has
  * seen a miss. The first is taken while it has less than 5 of 7 slots in use, else the emptier:
@@ -22,10 +24,10 @@
  * sees 0 there is done (rtr/flow.h, struct flow_bucket). Who ends such a key takes the lock too.
  *
  * Adoption: the process that gets the lease (flock on conf.lease_path) raises the epoch, which
- * voids locks of the dead, hands out free pairs of the spare segment at once, and looks at the
- * rest in steps of fp_flow_maintain(): living flows go to their worker's wheel, halves without
- * twin are removed. Nothing but the table itself is trusted; each pair is looked at once before
- * this process writes to it.
+ * voids locks of the dead and tells what they had in hand from what this process has, hands out
+ * free pairs of the spare segment at once, and looks at the rest in steps of fp_flow_maintain():
+ * lines that are no half of a whole flow are removed, then living flows go to their worker's wheel.
+ * Nothing but the table itself is trusted.
  *
  * Owns: the process's half (free lists, wheels); the memory is the caller's, flow_mem.h.
  * Threads: find: any. insert, free, age: the thread of that worker. maintain: one thread, not a
@@ -97,7 +99,8 @@ enum fp_flow_stat {
 };
 
 struct fp_flow_adoption {
-	uint64_t living, repaired, free; /* pairs seen so far */
+	uint64_t living, free; /* pairs seen so far */
+	uint64_t repaired;     /* lines */
 	bool done;
 };
 
@@ -120,7 +123,8 @@ enum flow_find fp_flow_find6(const struct fp_flow *t, const struct flow_key6 *ke
 
 /*
  * n <= FP_FLOW_BURST lookups, every memory access fetched a stage ahead. Returns the mask of hits
- * and fills ret of those; bits of *ret_stale: ended while it was read, look again or treat as new.
+ * and fills ret of those, line, side, twin and twin_side of TCP only: they cost a cache line; bits
+ * of *ret_stale: ended while it was read, look again or treat as new.
  */
 uint64_t fp_flow_find4_burst(const struct fp_flow *t, const struct flow_key4 *keys, unsigned n,
 			     struct flow_hit4 *ret, uint64_t *ret_stale);
@@ -129,13 +133,15 @@ uint64_t fp_flow_find6_burst(const struct fp_flow *t, const struct flow_key6 *ke
 
 /*
  * Fetch ahead what the call that follows will touch, a burst at a time: an insert of f (it takes
- * ready pairs in turn); a free of ref, first its lines, then the slots that they lead to.
+ * ready pairs in turn); a free of ref, in three steps: its cold entry, the opener's line, what that
+ * leads to.
  */
 void fp_flow_prefetch(struct fp_flow_worker *w, enum flow_family fam, const struct fp_flow_new *f);
 void fp_flow_prefetch_free(const struct fp_flow_worker *w, enum flow_family fam, uint64_t ref);
+void fp_flow_prefetch_lines(const struct fp_flow_worker *w, enum flow_family fam, uint64_t ref);
 void fp_flow_prefetch_slots(const struct fp_flow_worker *w, enum flow_family fam, uint64_t ref);
 
-/* 0 and the forward line's ref, -EEXIST, -ENOSPC or -EBUSY. */
+/* 0 and the forward half's ref (the other one is ref ^ 1), -EEXIST, -ENOSPC or -EBUSY. */
 int fp_flow_insert(struct fp_flow_worker *w, enum flow_family fam, const struct fp_flow_new *f,
 		   uint64_t *ret_ref);
 
@@ -154,9 +160,15 @@ int fp_flow_set_policy(struct fp_flow_worker *w, enum flow_family fam, uint64_t 
 		       uint16_t policy);
 int fp_flow_inflight_done(struct fp_flow_worker *w, enum flow_family fam, uint64_t ref);
 
+/* A direction has shown a larger window, or its scale: in its egress word and in the twin's side.
+ */
+int fp_flow_set_window(struct fp_flow_worker *w, enum flow_family fam, uint64_t ref,
+		       uint8_t win_log2, uint8_t scale);
+
 /* Moves the counters of both directions into the cold entry; the owner only. */
 int fp_flow_harvest(struct fp_flow_worker *w, enum flow_family fam, uint64_t ref);
-struct flow_cold *fp_flow_cold(const struct fp_flow *t, enum flow_family fam, uint32_t line);
+/* name: of either half (hit.line, or the lower half of a ref). */
+struct flow_cold *fp_flow_cold(const struct fp_flow *t, enum flow_family fam, uint32_t name);
 
 /*
  * Looks at flows whose time may be over, at most budget of them: ended ones are reported to end()

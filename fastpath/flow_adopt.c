@@ -72,12 +72,12 @@ static void table_init(struct fp_flow *t, enum flow_family fam, const struct fp_
 	*ft = (struct flow_table){
 		.buckets = mem->base[FP_FLOW_R_BUCKETS4 + shift],
 		.lines = mem->base[FP_FLOW_R_LINES4 + shift],
+		.sides = fam == FLOW_4 ? mem->base[FP_FLOW_R_SIDES4] : NULL,
 		.cold = mem->base[FP_FLOW_R_COLD4 + shift],
 		.n_pairs = mem->n_pairs[fam],
 		.seg_pairs = mem->n_pairs[fam] / FLOW_SEGMENTS,
 		.bucket_mask = mem->n_buckets[fam] - 1,
 		.pool = xcalloc(mem->n_pairs[fam], sizeof(uint32_t)),
-		.waiting = CHAIN_END,
 		.scanning = !blank,
 	};
 	if (!blank)
@@ -166,8 +166,10 @@ struct fp_flow *fp_flow_close(struct fp_flow *t)
 	for (unsigned i = 0; t->worker && i < t->n_workers; i++)
 		for (int f = 0; f < FLOW__FAMILIES; f++)
 			free(t->worker[i].ring[f].pair);
-	for (int f = 0; f < FLOW__FAMILIES; f++)
+	for (int f = 0; f < FLOW__FAMILIES; f++) {
 		free(t->fam[f].pool);
+		free(t->fam[f].waiting);
+	}
 	free(t->worker);
 	if (t->lease_fd >= 0)
 		close(t->lease_fd);
@@ -201,48 +203,56 @@ static void pool_add(struct fp_flow *t, enum flow_family fam, uint32_t pair)
 		ft->pool[ft->n_pool++] = pair;
 }
 
-/* Makes the pairs of a chain free: nobody can hold a pointer to them any more. */
+/* Nobody can hold a pointer to it any more. */
+static void line_free(const struct flow_table *ft, enum flow_family fam, uint32_t place)
+{
+	flow_word *line = flow_line(ft, fam, place);
+
+	FLOW_ST(line, FLOW_W0(flow_w0_gen(FLOW_LD(line)), FLOW_P_FREE, 0, 0));
+}
+
+/* Makes the pairs of a chain free. */
 static void reuse(struct fp_flow *t, enum flow_family fam, uint32_t pair)
 {
 	struct flow_table *ft = &t->fam[fam];
 
 	while (pair != CHAIN_END) {
-		uint32_t next = ft->cold[pair].chain;
+		uint32_t next = ft->cold[pair].next, place[2];
 
-		for (int d = 0; d < 2; d++) {
-			flow_word *line = flow_line(ft, fam, 2 * pair + d);
-
-			FLOW_ST(line, FLOW_W0(flow_w0_gen(FLOW_LD(line)), FLOW_P_FREE, 0, 0));
-		}
+		flow_places(ft, fam, pair, place);
+		for (int d = 0; d < 2; d++)
+			line_free(ft, fam, place[d]);
 		pool_add(t, fam, pair);
 		pair = next;
 	}
 }
 
-/* Everything that was freed before the grace period begins, as one chain a worker. */
+/* Everything that was freed before the grace period begins: a chain a worker, and the repaired. */
 static bool grace_step(struct fp_flow *t)
 {
 	unsigned n = t->n_workers, taken = 0;
-	uint32_t *chain = xcalloc((size_t)FLOW__FAMILIES * (n + 1), sizeof(*chain));
+	uint32_t *chain = xcalloc((size_t)FLOW__FAMILIES * n, sizeof(*chain));
 
 	for (int f = 0; f < FLOW__FAMILIES; f++) {
-		uint32_t *c = chain + f * (n + 1);
-
-		for (unsigned i = 0; i < n; i++)
-			c[i] = __atomic_exchange_n(&t->worker[i].freed[f], CHAIN_END,
-						   __ATOMIC_ACQUIRE);
-		c[n] = t->fam[f].waiting;
-		t->fam[f].waiting = CHAIN_END;
-		for (unsigned i = 0; i <= n; i++)
-			taken += c[i] != CHAIN_END;
+		for (unsigned i = 0; i < n; i++) {
+			chain[(unsigned)f * n + i] = __atomic_exchange_n(
+				&t->worker[i].freed[f], CHAIN_END, __ATOMIC_ACQUIRE);
+			taken += chain[(unsigned)f * n + i] != CHAIN_END;
+		}
+		taken += t->fam[f].n_waiting;
 	}
 	if (taken) {
 		FLOW_MEMBARRIER();
 		if (t->grace)
 			t->grace(t->grace_ctx);
-		for (int f = 0; f < FLOW__FAMILIES; f++)
-			for (unsigned i = 0; i <= n; i++)
-				reuse(t, f, chain[f * (n + 1) + i]);
+		for (int f = 0; f < FLOW__FAMILIES; f++) {
+			struct flow_table *ft = &t->fam[f];
+
+			for (unsigned i = 0; i < n; i++)
+				reuse(t, f, chain[(unsigned)f * n + i]);
+			while (ft->n_waiting)
+				line_free(ft, f, ft->waiting[--ft->n_waiting]);
+		}
 	}
 	free(chain);
 	return taken;
@@ -266,63 +276,105 @@ static void refill(struct fp_flow *t, enum flow_family fam)
 
 /* --- adoption --- */
 
-static bool published(const struct fp_flow *t, enum flow_family fam, uint32_t line, uint16_t gen)
+static bool published(const struct fp_flow *t, enum flow_family fam, uint32_t place, uint16_t gen)
 {
 	const struct flow_table *ft = &t->fam[fam];
-	uint64_t hash = flow_hash(t->hdr, fam, flow_line(ft, fam, line) + 1);
+	uint64_t hash = flow_hash(t->hdr, fam, flow_line(ft, fam, place) + 1);
 	int s;
 
-	return flow_slot_find(ft, hash, flow_slot(hash, gen, line), &s);
+	return flow_slot_find(ft, hash, flow_slot(hash, gen, place), &s);
 }
 
-static bool lives(uint64_t word0)
+/* Is all of the flow there: cold entry, both lines, sides that name each other, both slots? */
+static bool pair_lives(const struct fp_flow *t, enum flow_family fam, uint32_t pair,
+		       uint32_t place[2])
 {
-	return !(flow_w0_gen(word0) & 1) && flow_w0_path(word0) >= FLOW_P_WORKER;
+	const struct flow_table *ft = &t->fam[fam];
+	uint16_t gen = ft->cold[pair].gen;
+
+	flow_places(ft, fam, pair, place);
+	for (uint32_t d = 0; d < 2; d++) {
+		uint64_t word0 = FLOW_LD(flow_line(ft, fam, place[d]));
+		uint64_t side = flow_side_load(ft, fam, place[d]);
+
+		if (!flow_lives(word0) || flow_w0_gen(word0) != gen ||
+		    ((uint32_t)side & FLOW_NAME_MASK) != 2 * pair + d || side >> 32 != place[!d])
+			return false;
+	}
+	return published(t, fam, place[0], gen) && published(t, fam, place[1], gen);
+}
+
+/* Being filled, published or ended by this process. */
+static bool in_work(const struct fp_flow *t, uint64_t word0)
+{
+	return flow_w0_path(word0) == FLOW_P_DEAD &&
+	       flow_w0_policy(word0) == (uint16_t)t->hdr->epoch;
 }
 
 /*
- * A pair that its writer did not finish. Slots exist only while gen is even: insert publishes
- * after that, free clears before it. The new odd gen is later than both halves'.
+ * Does the line need repair? Not if it is free, half of a flow, or in the hands of a worker of this
+ * process, which may change it or its twin while we look: then the flow has ended or is complete
+ * when we look again, for nothing that ends is used again before this thread's next grace period.
  */
-static void repair(struct fp_flow *t, enum flow_family fam, uint32_t pair, const uint64_t word0[2])
+static bool broken(const struct fp_flow *t, enum flow_family fam, uint32_t place)
+{
+	const struct flow_table *ft = &t->fam[fam];
+
+	for (int tries = 0; tries < 3; tries++) {
+		uint64_t word0 = FLOW_LD(flow_line(ft, fam, place)), side;
+		uint32_t both[2], twin, pair;
+
+		if (flow_w0_path(word0) == FLOW_P_FREE || in_work(t, word0))
+			return false;
+		if (!flow_lives(word0))
+			return true;
+		side = flow_side_load(ft, fam, place);
+		pair = ((uint32_t)side & FLOW_NAME_MASK) >> 1;
+		twin = (uint32_t)(side >> 32);
+		if (pair >= ft->n_pairs || twin >= 2 * ft->n_pairs)
+			return true;
+		if (pair_lives(t, fam, pair, both) && both[side & 1] == place)
+			return false;
+		if (in_work(t, FLOW_LD(flow_line(ft, fam, twin))))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * A line that its writer did not finish. A slot exists only while gen is even: insert publishes
+ * after that, free clears before it is odd. Marked as the work of an earlier epoch, so that its
+ * twin is repaired as well.
+ */
+static void repair(struct fp_flow *t, enum flow_family fam, uint32_t place)
 {
 	struct flow_table *ft = &t->fam[fam];
-	uint16_t gen[2];
+	flow_word *line = flow_line(ft, fam, place);
+	uint16_t gen = flow_w0_gen(FLOW_LD(line)), before = (uint16_t)(t->hdr->epoch - 1);
 
-	for (int d = 0; d < 2; d++) {
-		gen[d] = flow_w0_gen(word0[d]) | 1;
-		if (lives(word0[d]))
-			flow_unpublish(t, fam, t->lock, 2 * pair + d, flow_w0_gen(word0[d]));
+	FLOW_ST(line, FLOW_W0(gen, FLOW_P_DEAD, 0, before));
+	if (!(gen & 1))
+		flow_unpublish(t, fam, t->lock, place, gen);
+	FLOW_ST(line, FLOW_W0(gen | 1, FLOW_P_DEAD, 0, before));
+	if (ft->n_waiting == ft->max_waiting) {
+		ft->max_waiting = MAX(2 * ft->max_waiting, 256u);
+		ft->waiting = xrealloc(ft->waiting, ft->max_waiting * sizeof(*ft->waiting));
 	}
-	if ((int16_t)(gen[1] - gen[0]) > 0)
-		gen[0] = gen[1];
-	for (int d = 0; d < 2; d++)
-		FLOW_ST(flow_line(ft, fam, 2 * pair + d), FLOW_W0(gen[0], FLOW_P_DEAD, 0, 0));
-	ft->cold[pair].chain = ft->waiting;
-	ft->waiting = pair;
+	ft->waiting[ft->n_waiting++] = place;
 }
 
 static void adopt_pair(struct fp_flow *t, enum flow_family fam, uint32_t pair)
 {
 	struct flow_table *ft = &t->fam[fam];
-	uint64_t word0[2];
-	uint16_t gen;
+	uint32_t place[2];
 
-	for (int d = 0; d < 2; d++)
-		word0[d] = FLOW_LD(flow_line(ft, fam, 2 * pair + d));
-	gen = flow_w0_gen(word0[0]);
-	if (flow_w0_path(word0[0]) == FLOW_P_FREE && flow_w0_path(word0[1]) == FLOW_P_FREE) {
+	if (pair_lives(t, fam, pair, place)) {
+		t->adoption.living++;
+		flow_chain_push(ft, &t->worker[ft->cold[pair].owner % t->n_workers].adopted[fam],
+				pair);
+	} else {
 		t->adoption.free++;
 		pool_add(t, fam, pair);
-	} else if (lives(word0[0]) && lives(word0[1]) && gen == flow_w0_gen(word0[1]) &&
-		   published(t, fam, 2 * pair, gen) && published(t, fam, 2 * pair + 1, gen)) {
-		struct fp_flow_worker *w = &t->worker[ft->cold[pair].owner % t->n_workers];
-
-		t->adoption.living++;
-		flow_chain_push(ft, &w->adopted[fam], pair);
-	} else {
-		t->adoption.repaired++;
-		repair(t, fam, pair, word0);
 	}
 }
 
@@ -344,18 +396,39 @@ static void spare_choose(struct fp_flow *t, enum flow_family fam)
 	__atomic_store_n(&t->hdr->spare_seg[fam], best, __ATOMIC_RELEASE);
 }
 
+/*
+ * The spare segment's pairs come first, because new flows are made of them at once. Lines come
+ * before the other pairs: a flow is adopted, and may be ended by its worker, only when no line is
+ * looked at any more but those of flows that this process has made itself.
+ */
 static void adopt_step(struct fp_flow *t, enum flow_family fam, unsigned budget)
 {
 	struct flow_table *ft = &t->fam[fam];
-	uint32_t first = (uint32_t)t->hdr->spare_seg[fam] * ft->seg_pairs;
+	uint32_t first = (uint32_t)t->hdr->spare_seg[fam] * ft->seg_pairs,
+		 n_lines = 2 * ft->n_pairs;
 
-	for (; budget && ft->scan < ft->n_pairs; budget--, ft->scan++) {
-		adopt_pair(t, fam, (first + ft->scan) % ft->n_pairs);
-		/* There are not more buckets than pairs. */
-		if (ft->scan <= ft->bucket_mask)
-			flow_bucket_sweep(t, fam, ft->scan);
+	for (; budget && ft->scan < (uint64_t)ft->n_pairs + n_lines; budget--, ft->scan++) {
+		uint64_t i = ft->scan;
+
+		if (i < ft->seg_pairs) {
+			adopt_pair(t, fam, first + (uint32_t)i);
+			continue;
+		}
+		i -= ft->seg_pairs;
+		if (i >= n_lines) {
+			i = i - n_lines + ft->seg_pairs;
+			adopt_pair(t, fam, (uint32_t)((first + i) % ft->n_pairs));
+			continue;
+		}
+		if (broken(t, fam, (uint32_t)i)) {
+			t->adoption.repaired++;
+			repair(t, fam, (uint32_t)i);
+		}
+		/* There are not more buckets than lines. */
+		if (i <= ft->bucket_mask)
+			flow_bucket_sweep(t, fam, (uint32_t)i);
 	}
-	if (ft->scan < ft->n_pairs)
+	if (ft->scan < (uint64_t)ft->n_pairs + n_lines)
 		return;
 	spare_choose(t, fam);
 	ft->scanning = false;

@@ -124,16 +124,16 @@ void flow_bucket_sweep(const struct fp_flow *t, enum flow_family fam, uint32_t i
 
 /* --- the end of a slot --- */
 
-void flow_unpublish(const struct fp_flow *t, enum flow_family fam, uint64_t lock, uint32_t line,
+void flow_unpublish(const struct fp_flow *t, enum flow_family fam, uint64_t lock, uint32_t place,
 		    uint16_t gen)
 {
 	const struct flow_table *ft = &t->fam[fam];
-	uint64_t hash = flow_hash(t->hdr, fam, flow_line(ft, fam, line) + 1), spill;
+	uint64_t hash = flow_hash(t->hdr, fam, flow_line(ft, fam, place) + 1), spill;
 	uint32_t first = flow_bucket_of(hash, ft->bucket_mask, 0);
 	struct flow_bucket *b;
 	int s;
 
-	b = flow_slot_find(ft, hash, flow_slot(hash, gen, line), &s);
+	b = flow_slot_find(ft, hash, flow_slot(hash, gen, place), &s);
 	if (!b)
 		return;
 	if (b == &ft->buckets[first]) {

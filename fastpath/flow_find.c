@@ -2,6 +2,7 @@
 #include "flow_priv.h"
 
 #include <netinet/in.h>
+
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
@@ -13,17 +14,34 @@
 FLOW_DEFINE_FIND(4)
 FLOW_DEFINE_FIND(6)
 
-enum flow_find fp_flow_find4(const struct fp_flow *t, const struct flow_key4 *key,
-			     struct flow_hit4 *ret)
-{
-	return flow_find4(t, t->hdr, key, flow_hash4(t->hdr, key), ret);
-}
+/* What user space has beside the lookup: name, side and twin. The flow may end while they are read.
+ */
+#define DEFINE_SIDE(v)                                                                             \
+	static inline enum flow_find side##v(const struct fp_flow *t, struct flow_hit##v *h)       \
+	{                                                                                          \
+		const struct flow_table *ft = &t->fam[FLOW_##v];                                   \
+		uint64_t side = flow_side_load(ft, FLOW_##v, h->place);                            \
+		uint32_t twin = (uint32_t)(side >> 32) % (2 * ft->n_pairs);                        \
+                                                                                                   \
+		h->side = flow_side(ft, FLOW_##v, h->place);                                       \
+		h->line = (uint32_t)side & FLOW_NAME_MASK;                                         \
+		h->twin = (struct flow_line##v *)(void *)flow_line(ft, FLOW_##v, twin);            \
+		h->twin_side = flow_side(ft, FLOW_##v, twin);                                      \
+		return flow_w0_gen(FLOW_LD(&h->own->word0)) == flow_w0_gen(h->word0) ? FLOW_HIT    \
+										     : FLOW_STALE; \
+	}                                                                                          \
+                                                                                                   \
+	enum flow_find fp_flow_find##v(const struct fp_flow *t, const struct flow_key##v *key,     \
+				       struct flow_hit##v *ret)                                    \
+	{                                                                                          \
+		enum flow_find found;                                                              \
+                                                                                                   \
+		found = flow_find##v(t, t->hdr, key, flow_hash##v(t->hdr, key), ret);              \
+		return found == FLOW_HIT ? side##v(t, ret) : found;                                \
+	}
 
-enum flow_find fp_flow_find6(const struct fp_flow *t, const struct flow_key6 *key,
-			     struct flow_hit6 *ret)
-{
-	return flow_find6(t, t->hdr, key, flow_hash6(t->hdr, key), ret);
-}
+DEFINE_SIDE(4)
+DEFINE_SIDE(6)
 
 /*
  * Which slots of a bucket hold the tag, four bits a slot: (bit - 7) / 4 is its number. The answer
@@ -56,9 +74,8 @@ static inline uint32_t tag_bits(const struct flow_bucket *b, uint16_t tag)
 
 /*
  * Stages: hash and fetch the first bucket; look for the tag and fetch the line it leads to, or the
- * second bucket if the first one's filter says so; look there; compare the key and copy. A
- * TCP segment is judged by both directions: the twin is fetched with the line. A tag that led to
- * another flow's line (once in 10,000 lookups) is looked up again alone.
+ * second bucket if the first one's filter says so; look there; compare the key and copy. A tag that
+ * led to another flow's line (once in 10,000 lookups) is looked up again alone.
  */
 
 /* The first slot of a bucket with the tag, or 0. */
@@ -81,16 +98,11 @@ __attribute__((always_inline)) static inline void
 burst_fetch(const struct flow_table *ft, enum flow_family fam, uint64_t slot, uint8_t proto)
 {
 	const flow_word *own = flow_line(ft, fam, (uint32_t)slot);
-	const flow_word *twin = flow_line(ft, fam, (uint32_t)slot ^ 1);
 
 	__builtin_prefetch(own, 1);
-	if (fam == FLOW_6)
-		__builtin_prefetch(own + 8, 1); /* rewrite and TCP */
-	if (proto != IPPROTO_TCP)
-		return;
-	__builtin_prefetch(twin);
-	if (fam == FLOW_6)
-		__builtin_prefetch(twin + 8);
+	/* Of IPv6 rewrite and TCP come with the side. */
+	if (fam == FLOW_6 || proto == IPPROTO_TCP)
+		__builtin_prefetch(flow_side(ft, fam, (uint32_t)slot), 1);
 }
 
 #define DEFINE_BURST(v)                                                                            \
@@ -135,13 +147,14 @@ burst_fetch(const struct flow_table *ft, enum flow_family fam, uint64_t slot, ui
 			if (!slot[i])                                                              \
 				continue;                                                          \
 			pair = FLOW_PAIR##v(t, (uint32_t)slot[i] >> 1);                            \
-			ret[i].line = (uint32_t)slot[i];                                           \
+			ret[i].place = (uint32_t)slot[i];                                          \
 			ret[i].own = &pair->dir[slot[i] & 1];                                      \
-			ret[i].twin = &pair->dir[(slot[i] & 1) ^ 1];                               \
 			found = flow_line##v##_read(ret[i].own, (uint16_t)(slot[i] >> 32),         \
 						    &keys[i], &ret[i].rw, &ret[i].word0);          \
 			if (found != FLOW_HIT)                                                     \
 				found = flow_find##v(t, t->hdr, &keys[i], hash[i], &ret[i]);       \
+			if (found == FLOW_HIT && keys[i].proto == IPPROTO_TCP)                     \
+				found = side##v(t, &ret[i]);                                       \
 			hits |= (uint64_t)(found == FLOW_HIT) << i;                                \
 			stale |= (uint64_t)(found == FLOW_STALE) << i;                             \
 		}                                                                                  \

@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define MAX_PAIRS (1u << 25)
+#define MAX_FLOWS (1u << 25)
 
 static const struct {
 	const char *name;
@@ -21,19 +21,21 @@ static const struct {
 	[FP_FLOW_R_BUCKETS6] = { "flow_buckets6", sizeof(struct flow_bucket) },
 	[FP_FLOW_R_LINES6] = { "flow_lines6", sizeof(struct flow_pair6) },
 	[FP_FLOW_R_COLD6] = { "flow_cold6", sizeof(struct flow_cold) },
+	[FP_FLOW_R_SIDES4] = { "flow_sides4", sizeof(struct flow_sides4) },
 };
 
-static int set_sizes(struct fp_flow_mem *m, const uint32_t pairs[FLOW__FAMILIES])
+static int set_sizes(struct fp_flow_mem *m, const uint32_t flows[FLOW__FAMILIES])
 {
 	*m = (struct fp_flow_mem){ 0 };
 	for (int r = 0; r < FP_FLOW_R__MAX; r++)
 		m->fd[r] = -1;
 	for (int f = 0; f < FLOW__FAMILIES; f++) {
-		if (pairs[f] > MAX_PAIRS)
+		if (flows[f] > MAX_FLOWS)
 			return -EINVAL;
-		m->n_pairs[f] = ROUND_UP(MAX(pairs[f], 1u), (uint32_t)FLOW_SEGMENTS);
+		m->n_flows[f] = flows[f];
+		m->n_pairs[f] = ROUND_UP(MAX(flows[f] + flows[f] / 4, 1u), (uint32_t)FLOW_SEGMENTS);
 		m->n_buckets[f] = 2;
-		while (m->n_buckets[f] < DIV_ROUND_UP(m->n_pairs[f], 2))
+		while (m->n_buckets[f] < DIV_ROUND_UP(flows[f], 2))
 			m->n_buckets[f] *= 2;
 	}
 	return 0;
@@ -45,7 +47,7 @@ static uint32_t region_len(const struct fp_flow_mem *m, int r)
 		return 1;
 	if (r == FP_FLOW_R_BUCKETS4 || r == FP_FLOW_R_BUCKETS6)
 		return m->n_buckets[r == FP_FLOW_R_BUCKETS6];
-	return m->n_pairs[r > FP_FLOW_R_COLD4];
+	return m->n_pairs[r == FP_FLOW_R_LINES6 || r == FP_FLOW_R_COLD6];
 }
 
 static struct fp_bpf_map shape_of(const struct fp_flow_mem *m, int r)
@@ -79,10 +81,10 @@ static int map_bpf(struct fp_flow_mem *m, int r, const char *pin_dir)
 	return fp_bpf_map_map(m->fd[r], &shape, &m->base[r], &m->size[r]);
 }
 
-int fp_flow_mem_anon(const uint32_t pairs[FLOW__FAMILIES], struct fp_flow_mem *ret)
+int fp_flow_mem_anon(const uint32_t flows[FLOW__FAMILIES], struct fp_flow_mem *ret)
 {
 	struct fp_flow_mem m;
-	int r, err = set_sizes(&m, pairs);
+	int r, err = set_sizes(&m, flows);
 
 	for (r = 0; !err && r < FP_FLOW_R__MAX; r++)
 		err = map_anon(&m, r);
@@ -93,11 +95,11 @@ int fp_flow_mem_anon(const uint32_t pairs[FLOW__FAMILIES], struct fp_flow_mem *r
 	return err;
 }
 
-int fp_flow_mem_bpf(const uint32_t pairs[FLOW__FAMILIES], const char *pin_dir,
+int fp_flow_mem_bpf(const uint32_t flows[FLOW__FAMILIES], const char *pin_dir,
 		    struct fp_flow_mem *ret)
 {
 	struct fp_flow_mem m;
-	int r, err = set_sizes(&m, pairs);
+	int r, err = set_sizes(&m, flows);
 
 	for (r = 0; !err && r < FP_FLOW_R__MAX; r++)
 		err = map_bpf(&m, r, pin_dir);

@@ -21,10 +21,12 @@ enum fp_flow_region {
 	FP_FLOW_R_BUCKETS6,
 	FP_FLOW_R_LINES6,
 	FP_FLOW_R_COLD6,
+	FP_FLOW_R_SIDES4, /* IPv6 has them in its lines */
 	FP_FLOW_R__MAX
 };
 
 struct fp_flow_mem {
+	uint32_t n_flows[FLOW__FAMILIES]; /* as asked for */
 	uint32_t n_pairs[FLOW__FAMILIES];
 	uint32_t n_buckets[FLOW__FAMILIES];
 	void *base[FP_FLOW_R__MAX];
@@ -33,17 +35,18 @@ struct fp_flow_mem {
 };
 
 /*
- * pairs of each family are rounded up to a multiple of FLOW_SEGMENTS; one bucket for two pairs,
- * rounded up to a power of 2: at most 4 of 7 slots used on average. -EINVAL above 2^25 pairs: the
- * hash has 24 bits for a bucket.
+ * flows of each family: n_pairs is a quarter more, a multiple of FLOW_SEGMENTS, because a line
+ * finds its home the more often the emptier the table is; one bucket for two flows, rounded up to a
+ * power of 2: 4 of 7 slots used on average when all of these flows are there. -EINVAL above 2^25
+ * flows: the hash has 24 bits for a bucket.
  */
-int fp_flow_mem_anon(const uint32_t pairs[FLOW__FAMILIES], struct fp_flow_mem *ret);
+int fp_flow_mem_anon(const uint32_t flows[FLOW__FAMILIES], struct fp_flow_mem *ret);
 
 /*
  * Opens the arrays pinned in pin_dir, or creates and pins them there; pin_dir NULL: unpinned.
  * Pinned ones of another size are -EPROTO.
  */
-int fp_flow_mem_bpf(const uint32_t pairs[FLOW__FAMILIES], const char *pin_dir,
+int fp_flow_mem_bpf(const uint32_t flows[FLOW__FAMILIES], const char *pin_dir,
 		    struct fp_flow_mem *ret);
 
 void fp_flow_mem_fini(struct fp_flow_mem *mem);

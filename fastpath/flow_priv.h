@@ -28,7 +28,7 @@ struct fp_flow_worker {
 	struct wheel wheel[FLOW__FAMILIES]; /* wk:own */
 	uint64_t stat[FP_FLOW_STAT__MAX];   /* wk:w any:r */
 	struct flow_ring ring[FLOW__FAMILIES];
-	/* Chains through flow_cold.chain; one pushes, the other takes all. */
+	/* Chains through flow_cold.next; one pushes, the other takes all. */
 	uint32_t freed[FLOW__FAMILIES] RTR_CACHE_ALIGNED;   /* wk:push maintenance:take */
 	uint32_t adopted[FLOW__FAMILIES] RTR_CACHE_ALIGNED; /* maintenance:push wk:take */
 };
@@ -36,12 +36,13 @@ struct fp_flow_worker {
 struct flow_table {
 	struct flow_bucket *buckets;
 	char *lines;
+	struct flow_side *sides; /* IPv4's */
 	struct flow_cold *cold;
 	uint32_t n_pairs, seg_pairs, bucket_mask;
 	/* maintenance thread: */
-	uint32_t *pool, n_pool; /* free pairs not yet given to a worker */
-	uint32_t waiting;       /* chain: no slot, odd, waits for the grace period */
-	uint32_t scan;          /* adoption has looked at so many pairs, spare segment first */
+	uint32_t *pool, n_pool;                    /* free pairs not yet given to a worker */
+	uint32_t *waiting, n_waiting, max_waiting; /* lines: no slot, odd, for the grace period */
+	uint64_t scan; /* adoption: pairs of the spare segment, all lines, all other pairs */
 	bool scanning;
 	unsigned next_worker;
 };
@@ -68,6 +69,28 @@ static inline flow_word *flow_line(const struct flow_table *ft, enum flow_family
 	return (flow_word *)(void *)(ft->lines + ((size_t)line << flow_line_shift(fam)));
 }
 
+static inline struct flow_side *flow_side(const struct flow_table *ft, enum flow_family fam,
+					  uint32_t place)
+{
+	return fam == FLOW_4 ? &ft->sides[place]
+			     : &((struct flow_line6 *)(void *)ft->lines)[place].side;
+}
+
+/* Both words of the side that do not change while the line lives, as one: {twin, name}. */
+static inline uint64_t flow_side_load(const struct flow_table *ft, enum flow_family fam,
+				      uint32_t place)
+{
+	return FLOW_LD((const void *)&flow_side(ft, fam, place)->name);
+}
+
+/* The places of a pair's lines. */
+static inline void flow_places(const struct flow_table *ft, enum flow_family fam, uint32_t pair,
+			       uint32_t ret[2])
+{
+	ret[0] = __atomic_load_n(&ft->cold[pair].place, __ATOMIC_RELAXED) % (2 * ft->n_pairs);
+	ret[1] = (uint32_t)(flow_side_load(ft, fam, ret[0]) >> 32) % (2 * ft->n_pairs);
+}
+
 static inline uint64_t flow_hash(const struct flow_hdr *hdr, enum flow_family fam,
 				 const flow_word *key)
 {
@@ -80,7 +103,7 @@ static inline int flow_key_len(enum flow_family fam)
 	return fam == FLOW_4 ? 2 : 5;
 }
 
-/* The slot that holds {gen, line}, or NULL. */
+/* The slot that holds {gen, place}, or NULL. */
 static inline struct flow_bucket *flow_slot_find(const struct flow_table *ft, uint64_t hash,
 						 uint64_t slot, int *ret_s)
 {
@@ -110,8 +133,8 @@ uint64_t flow_spill_add(uint64_t spill, uint64_t hash);
 /* The counters that bucket first should have; exact when its lock is held or nobody writes. */
 uint64_t flow_spill_count(const struct fp_flow *t, enum flow_family fam, uint32_t first);
 
-/* Clears the slot of a line; a line without slot is left as it is. */
-void flow_unpublish(const struct fp_flow *t, enum flow_family fam, uint64_t lock, uint32_t line,
+/* Clears the slot of the line in a place; a line without slot is left as it is. */
+void flow_unpublish(const struct fp_flow *t, enum flow_family fam, uint64_t lock, uint32_t place,
 		    uint16_t gen);
 
 /* Frees bucket i of a dead holder's lock and makes its counters right. */
@@ -122,12 +145,18 @@ static inline uint64_t flow_lock_make(const struct flow_hdr *hdr, unsigned owner
 	return (hdr->epoch & 0xffff) << FLOW_LOCK_EPOCH_SHIFT | (owner + 1);
 }
 
+/* word0 of a line that does not live; the epoch tells whose work it is. */
+static inline uint64_t flow_w0_dead(const struct flow_hdr *hdr, uint16_t gen)
+{
+	return FLOW_W0(gen, FLOW_P_DEAD, 0, __atomic_load_n(&hdr->epoch, __ATOMIC_RELAXED));
+}
+
 static inline void flow_chain_push(struct flow_table *ft, uint32_t *head, uint32_t pair)
 {
 	uint32_t old = __atomic_load_n(head, __ATOMIC_RELAXED);
 
 	do
-		ft->cold[pair].chain = old;
+		ft->cold[pair].next = old;
 	while (!__atomic_compare_exchange_n(head, &old, pair, true, __ATOMIC_RELEASE,
 					    __ATOMIC_RELAXED));
 }

@@ -104,7 +104,7 @@ static void to_worker(uint64_t *word0, uint64_t old)
 
 /*
  * One direction; true: the line was used for another flow meanwhile, look again. That is rare: only
- * a pair whose insert failed unseen is used again without a grace period, and grace periods are
+ * a line whose insert failed unseen is used again without a grace period, and grace periods are
  * this thread's.
  */
 static bool sweep_half(struct fp_keeper *k, enum flow_family fam, uint32_t line)
@@ -138,20 +138,18 @@ static void sweep_family(struct fp_keeper *k, enum flow_family fam)
 {
 	uint32_t n = 0;
 
-	for (uint32_t pair = 0; pair < k->conf.mem->n_pairs[fam]; pair++) {
-		struct half h = half_of(k, fam, 2 * pair);
-		uint64_t w0 = __atomic_load_n(h.word0, __ATOMIC_RELAXED);
+	for (uint32_t line = 0; line < 2 * k->conf.mem->n_pairs[fam]; line++) {
+		struct half h = half_of(k, fam, line);
 
-		if (!(flow_w0_gen(w0) & 1) && flow_w0_path(w0) != FLOW_P_FREE) {
+		if (flow_lives(__atomic_load_n(h.word0, __ATOMIC_RELAXED))) {
 			n++;
-			for (uint32_t d = 0; d < 2; d++)
-				while (sweep_half(k, fam, 2 * pair + d))
-					;
+			while (sweep_half(k, fam, line))
+				;
 		}
-		if (pair % SWEEP_PAIRS == 0)
+		if (line % (2 * SWEEP_PAIRS) == 0)
 			rcu_quiescent_state();
 	}
-	__atomic_store_n(&k->stats.n_flows[fam], n, __ATOMIC_RELAXED);
+	__atomic_store_n(&k->stats.n_flows[fam], n / 2, __ATOMIC_RELAXED);
 }
 
 static void sweep(struct fp_keeper *k)

@@ -190,8 +190,8 @@ static inline struct tcp_express express_of(const struct flow_tcp *t, uint32_t e
 
 /* A plain ACK or data segment that cannot surprise the tracker. */
 static inline bool tcp_passes(const uint8_t *h, unsigned len, uint64_t word0,
-			      const struct flow_tcp *own, const struct flow_tcp *twin,
-			      uint32_t own_egress, uint32_t twin_egress)
+			      const struct flow_tcp *own, uint32_t egress,
+			      const struct flow_side *side)
 {
 	unsigned hlen = (h[12] >> 4) * 4u;
 	struct tcp_express o, t;
@@ -204,13 +204,15 @@ static inline bool tcp_passes(const uint8_t *h, unsigned len, uint64_t word0,
 		return false;
 	if (flow_w0_flags(word0) & FLOW_F_LIBERAL)
 		return true;
-	o = express_of(own, own_egress);
-	t = express_of(twin, twin_egress);
+	o = express_of(own, egress);
+	t = express_of(&side->peer, 0);
+	t.win_log2 = (uint8_t)(__atomic_load_n(&side->name, __ATOMIC_RELAXED) >>
+			       FLOW_SIDE_WLOG_SHIFT);
 	return tcp_express_ok(&o, &t, seq, seq + len - hlen, fp_ld32(h + 8), fp_ld16(h + 14));
 }
 
 /* Path, policy and, without TCP, whether the answer has been seen before. */
-static inline bool word0_passes(const struct fp_pipe *p, uint64_t word0, uint32_t line)
+static inline bool word0_passes(const struct fp_pipe *p, uint64_t word0)
 {
 	unsigned path = flow_w0_path(word0);
 
@@ -218,8 +220,7 @@ static inline bool word0_passes(const struct fp_pipe *p, uint64_t word0, uint32_
 		return false;
 	if ((uint16_t)(p->policy - flow_w0_policy(word0)) > 1)
 		return false;
-	return flow_w0_flags(word0) & FLOW_F_TCP || !(line & 1) ||
-	       flow_w0_state(word0) >> FLOW_TRACK_SHIFT;
+	return flow_w0_flags(word0) & FLOW_F_TCP || flow_w0_state(word0) >> FLOW_TRACK_SHIFT;
 }
 
 #define DEFINE_JUDGE(v, L4_OFF, IP_LEN)                                                            \
@@ -229,12 +230,11 @@ static inline bool word0_passes(const struct fp_pipe *p, uint64_t word0, uint32_
 		unsigned i = b->idx##v[k];                                                         \
 		uint32_t egress = __atomic_load_n(&h->own->egress, __ATOMIC_RELAXED);              \
                                                                                                    \
-		if (!word0_passes(p, h->word0, h->line))                                           \
+		if (!word0_passes(p, h->word0))                                                    \
 			return false;                                                              \
 		if (flow_w0_flags(h->word0) & FLOW_F_TCP &&                                        \
 		    !tcp_passes(b->data[i] + (L4_OFF), b->l3_len[i] - (IP_LEN), h->word0,          \
-				&h->own->tcp, &h->twin->tcp, egress,                               \
-				__atomic_load_n(&h->twin->egress, __ATOMIC_RELAXED)))              \
+				&h->own->tcp, egress, h->side))                                    \
 			return false;                                                              \
 		b->adj[i] = egress & FLOW_EGRESS_ADJ_MASK;                                         \
 		__builtin_prefetch(&p->adj[b->adj[i]]);                                            \
@@ -377,17 +377,22 @@ void fp_pipe_link(const struct fp_pipe *p, struct fp_burst *b)
 
 /* ----- account ----- */
 
-static inline void advance(struct flow_tcp *t, uint32_t egress, const uint8_t *h, unsigned len)
+static inline void advance(struct flow_tcp *t, struct flow_tcp *copy, uint32_t egress,
+			   const uint8_t *h, unsigned len)
 {
 	struct tcp_express was = express_of(t, egress), e = was;
 	uint32_t seq = fp_ld32(h + 4);
 
 	tcp_express_advance(&e, seq + len - (h[12] >> 4) * 4u, fp_ld32(h + 8), fp_ld16(h + 14));
-	/* Written only when changed: the twin's readers keep their copy of the line. */
-	if (e.end != was.end)
+	/* Written only when changed: the twin's readers keep their copy of its side. */
+	if (e.end != was.end) {
 		__atomic_store_n(&t->end, e.end, __ATOMIC_RELAXED);
-	if (e.edge != was.edge)
+		__atomic_store_n(&copy->end, e.end, __ATOMIC_RELAXED);
+	}
+	if (e.edge != was.edge) {
 		__atomic_store_n(&t->edge, e.edge, __ATOMIC_RELAXED);
+		__atomic_store_n(&copy->edge, e.edge, __ATOMIC_RELAXED);
+	}
 }
 
 #define DEFINE_ACCOUNT(v, L4_OFF_BACK)                                                             \
@@ -400,7 +405,8 @@ static inline void advance(struct flow_tcp *t, uint32_t egress, const uint8_t *h
 		if (__atomic_load_n(&own->time, __ATOMIC_RELAXED) != p->now)                       \
 			__atomic_store_n(&own->time, p->now, __ATOMIC_RELAXED);                    \
 		if (flow_w0_flags(b->hit##v[k].word0) & FLOW_F_TCP)                                \
-			advance(&own->tcp, __atomic_load_n(&own->egress, __ATOMIC_RELAXED),        \
+			advance(&own->tcp, &b->hit##v[k].twin_side->peer,                          \
+				__atomic_load_n(&own->egress, __ATOMIC_RELAXED),                   \
 				b->data[i] + p->adj[b->adj[i]].len + (L4_OFF_BACK),                \
 				b->l3_len[i] - (L4_OFF_BACK));                                     \
 	}

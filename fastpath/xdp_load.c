@@ -172,6 +172,7 @@ static int skel_load(struct fp_xdp *x, const struct express_port *port, struct e
 	err = bpf_map__reuse_fd(s->maps.flow_hdr, x->flow_fd[FP_FLOW_R_HDR]) ?:
 	      bpf_map__reuse_fd(s->maps.flow_buckets4, x->flow_fd[FP_FLOW_R_BUCKETS4]) ?:
 	      bpf_map__reuse_fd(s->maps.flow_lines4, x->flow_fd[FP_FLOW_R_LINES4]) ?:
+	      bpf_map__reuse_fd(s->maps.flow_sides4, x->flow_fd[FP_FLOW_R_SIDES4]) ?:
 	      bpf_map__reuse_fd(s->maps.flow_buckets6, x->flow_fd[FP_FLOW_R_BUCKETS6]) ?:
 	      bpf_map__reuse_fd(s->maps.flow_lines6, x->flow_fd[FP_FLOW_R_LINES6]) ?:
 	      bpf_map__reuse_fd(s->maps.express_ctl, x->fd[M_CTL]) ?:

@@ -4,7 +4,8 @@
  * forwards packets of flows that need no thought, and hands everything else on untouched: to the
  * AF_XDP socket of the queue while its worker lives, else to the kernel.
  *
- *	parse -> key -> bucket -> line (generation, key) -> path, policy, TCP window
+ *	parse -> key -> line at home, else bucket -> line (generation, key) -> path, policy, TCP
+ *window
  *	      -> adjacency, MTU -> redirect -> rewrite, checksums, TTL -> counters, time
  *
  * FASTPLANE's rules that this file keeps: XDP never inserts, frees or drops on state. A hit is
@@ -51,6 +52,7 @@ struct flow_hdr_page {
 SHARED(flow_hdr, BPF_MAP_TYPE_ARRAY, struct flow_hdr_page, MMAPABLE);
 SHARED(flow_buckets4, BPF_MAP_TYPE_ARRAY, struct flow_bucket, MMAPABLE);
 SHARED(flow_lines4, BPF_MAP_TYPE_ARRAY, struct flow_pair4, MMAPABLE);
+SHARED(flow_sides4, BPF_MAP_TYPE_ARRAY, struct flow_sides4, MMAPABLE);
 SHARED(flow_buckets6, BPF_MAP_TYPE_ARRAY, struct flow_bucket, MMAPABLE);
 SHARED(flow_lines6, BPF_MAP_TYPE_ARRAY, struct flow_pair6, MMAPABLE);
 SHARED(express_ctl, BPF_MAP_TYPE_ARRAY, struct express_ctl, MMAPABLE);
@@ -88,6 +90,43 @@ static __always_inline struct flow_pair6 *pair6(uint32_t i)
 #include "flow_lookup.h"
 FLOW_DEFINE_FIND(4)
 FLOW_DEFINE_FIND(6)
+FLOW_DEFINE_GUESS(4)
+FLOW_DEFINE_GUESS(6)
+
+/* clang would add to the pointer before it is tested, which the verifier refuses. */
+#define TESTED(p) asm volatile("" : "+r"(p))
+
+/* The side of the line in a place. */
+static __always_inline struct flow_side *side4(uint32_t place)
+{
+	uint32_t i = place >> 1;
+	struct flow_sides4 *s = bpf_map_lookup_elem(&flow_sides4, &i);
+
+	if (!s)
+		return NULL;
+	TESTED(s);
+	return &s->dir[place & 1];
+}
+
+static __always_inline struct flow_side *side6(uint32_t place)
+{
+	struct flow_pair6 *p = pair6(place >> 1);
+
+	if (!p)
+		return NULL;
+	TESTED(p);
+	return &p->dir[place & 1].side;
+}
+
+static __always_inline struct flow_side *hit_side4(const struct flow_hit4 *h)
+{
+	return side4(h->place);
+}
+
+static __always_inline struct flow_side *hit_side6(const struct flow_hit6 *h)
+{
+	return &h->own->side;
+}
 
 #define LOAD(x) (*(const volatile typeof(x) *)&(x))
 
@@ -111,22 +150,21 @@ struct pkt {
 	bool plain; /* XDP can forward it: no option, no fragment, hops left */
 };
 
-/* A hit, of either family; the pointers lead into the lines. */
+/* A hit, of either family; the pointers lead into the line. */
 struct hit {
 	uint64_t *word0, *count;
 	uint32_t *egress, *time;
-	const uint32_t *twin_egress;
 	struct flow_tcp *tcp;
-	const struct flow_tcp *twin_tcp;
-	uint64_t w0; /* as found */
-	uint32_t line;
+	const struct flow_side *side; /* of TCP */
+	uint64_t w0;                  /* as found */
+	bool v6;
 };
 
-#define HIT(h)                                                                                     \
+#define HIT(h, side_, v6_)                                                                         \
 	{                                                                                          \
 		.word0 = &(h).own->word0, .count = &(h).own->count, .egress = &(h).own->egress,    \
-		.time = &(h).own->time, .twin_egress = &(h).twin->egress, .tcp = &(h).own->tcp,    \
-		.twin_tcp = &(h).twin->tcp, .w0 = (h).word0, .line = (h).line                      \
+		.time = &(h).own->time, .tcp = &(h).own->tcp, .side = (side_), .w0 = (h).word0,    \
+		.v6 = (v6_)                                                                        \
 	}
 
 /* ----- lookup ----- */
@@ -141,32 +179,43 @@ static __always_inline uint64_t *recent_of(const struct lane *l, uint64_t hash)
 	return &l->recent->slot[hash >> 34 & (EXPRESS_RECENT - 1)];
 }
 
+/* *ret_side: of TCP; IPv4's is fetched together with the line. */
 #define DEFINE_LOOK(v)                                                                             \
 	static __always_inline enum flow_find look##v(                                             \
-		const struct lane *l, const struct flow_key##v *key, struct flow_hit##v *ret)      \
+		const struct lane *l, const struct flow_key##v *key, struct flow_hit##v *ret,      \
+		struct flow_side **ret_side)                                                       \
 	{                                                                                          \
 		uint64_t hash = flow_hash##v(l->hdr, key), *recent = recent_of(l, hash);           \
 		uint64_t slot = LOAD(*recent);                                                     \
 		enum flow_find found;                                                              \
                                                                                                    \
-		*ret = (struct flow_hit##v){ .line = 0 };                                          \
+		*ret = (struct flow_hit##v){ .place = (uint32_t)slot };                            \
 		if (slot && slot >> 48 == flow_tag(hash)) {                                        \
 			struct flow_pair##v *pair = pair##v((uint32_t)slot >> 1);                  \
                                                                                                    \
 			if (pair) {                                                                \
-				ret->line = (uint32_t)slot;                                        \
 				ret->own = &pair->dir[slot & 1];                                   \
-				ret->twin = &pair->dir[(slot & 1) ^ 1];                            \
 				if (flow_line##v##_read(ret->own, (uint16_t)(slot >> 32), key,     \
 							&ret->rw, &ret->word0) == FLOW_HIT)        \
-					return FLOW_HIT;                                           \
+					goto hit;                                                  \
 			}                                                                          \
 		}                                                                                  \
-		found = flow_find##v(NULL, l->hdr, key, hash, ret);                                \
-		if (found == FLOW_HIT)                                                             \
-			*(volatile uint64_t *)recent = flow_slot(hash, flow_w0_gen(ret->word0),    \
-								 ret->line);                       \
-		return found;                                                                      \
+		if (v == 4 && key->proto == IPPROTO_TCP) {                                         \
+			*ret_side = side4(flow_home(hash, l->hdr->n_pairs[FLOW_4]));               \
+			if (*ret_side)                                                             \
+				(void)LOAD((*ret_side)->name);                                     \
+		}                                                                                  \
+		found = flow_guess##v(NULL, l->hdr, key, hash, ret);                               \
+		if (found != FLOW_HIT)                                                             \
+			found = flow_find##v(NULL, l->hdr, key, hash, ret);                        \
+		if (found != FLOW_HIT)                                                             \
+			return found;                                                              \
+		*(volatile uint64_t *)recent = flow_slot(hash, flow_w0_gen(ret->word0),            \
+							 ret->place);                              \
+	hit:                                                                                       \
+		if (key->proto == IPPROTO_TCP)                                                     \
+			*ret_side = hit_side##v(ret);                                              \
+		return FLOW_HIT;                                                                   \
 	}
 
 DEFINE_LOOK(4)
@@ -274,6 +323,8 @@ enum tcp_verdict {
 
 struct segment {
 	uint32_t end, ack, win; /* host order */
+	bool end_rose, edge_rose;
+	struct flow_tcp tcp; /* what it leaves, where they rose */
 };
 
 static __always_inline struct tcp_express express_of(const struct flow_tcp *t, uint32_t egress)
@@ -294,7 +345,7 @@ static __always_inline enum tcp_verdict tcp_judge(const struct pkt *p, const str
 	struct tcp_express own, twin;
 	uint32_t hlen, seq;
 
-	if ((void *)(th + 1) > p->end)
+	if ((void *)(th + 1) > p->end || !h->side)
 		return TCP_THINK;
 	hlen = th->doff * 4u;
 	if (hlen < sizeof(*th) || hlen > p->l4_len)
@@ -316,22 +367,44 @@ static __always_inline enum tcp_verdict tcp_judge(const struct pkt *p, const str
 	if (flow_w0_flags(h->w0) & FLOW_F_LIBERAL)
 		return TCP_PASS;
 	own = express_of(h->tcp, egress);
-	twin = express_of(h->twin_tcp, LOAD(*h->twin_egress));
+	twin = express_of(&h->side->peer, 0);
+	twin.win_log2 = LOAD(h->side->name) >> FLOW_SIDE_WLOG_SHIFT;
 	return tcp_express_ok(&own, &twin, seq, ret->end, ret->ack, ret->win) ? TCP_PASS
 									      : TCP_WINDOW;
 }
 
 /* Written only when changed: other CPUs keep their copies of the line. */
-static __always_inline void tcp_advance(const struct hit *h, uint32_t egress,
-					const struct segment *s)
+static __always_inline void tcp_advance(const struct hit *h, uint32_t egress, struct segment *s)
 {
 	struct tcp_express was = express_of(h->tcp, egress), e = was;
 
 	tcp_express_advance(&e, s->end, s->ack, s->win);
-	if (e.end != was.end)
+	s->tcp = (struct flow_tcp){ e.end, e.edge };
+	s->end_rose = e.end != was.end;
+	s->edge_rose = e.edge != was.edge;
+	if (s->end_rose)
 		*(volatile uint32_t *)&h->tcp->end = e.end;
-	if (e.edge != was.edge)
+	if (s->edge_rose)
 		*(volatile uint32_t *)&h->tcp->edge = e.edge;
+}
+
+/*
+ * The twin's segments are judged by a copy in its side. Stored at the very end: nothing waits for
+ * the fetch of that line then, while an atomic operation waits for all stores before it.
+ */
+static __always_inline void tcp_tell(const struct hit *h, const struct segment *s)
+{
+	struct flow_side *twin;
+
+	if ((!s->end_rose && !s->edge_rose) || !h->side)
+		return;
+	twin = h->v6 ? side6(LOAD(h->side->twin)) : side4(LOAD(h->side->twin));
+	if (!twin)
+		return;
+	if (s->end_rose)
+		*(volatile uint32_t *)&twin->peer.end = s->tcp.end;
+	if (s->edge_rose)
+		*(volatile uint32_t *)&twin->peer.edge = s->tcp.edge;
 }
 
 /* What the tracker would have wanted to see, for the worker that comes. */
@@ -351,14 +424,13 @@ static __always_inline void tcp_note(const struct pkt *p, const struct hit *h, e
 /* ----- the decision ----- */
 
 /* Path, policy and, without TCP, whether the answer has been seen: may XDP go on alone? */
-static __always_inline bool word0_passes(const struct lane *l, uint64_t w0, uint32_t line)
+static __always_inline bool word0_passes(const struct lane *l, uint64_t w0)
 {
 	if (flow_w0_path(w0) != FLOW_P_EXPRESS || flow_w0_inflight(w0))
 		return false;
 	if ((uint16_t)(LOAD(l->ctl->policy) - flow_w0_policy(w0)) > 1)
 		return false;
-	return flow_w0_flags(w0) & FLOW_F_TCP || !(line & 1) ||
-	       flow_w0_state(w0) >> FLOW_TRACK_SHIFT;
+	return flow_w0_flags(w0) & FLOW_F_TCP || flow_w0_state(w0) >> FLOW_TRACK_SHIFT;
 }
 
 /* The link header as two words; false: not ready, shaped, too small, tagged, being changed. */
@@ -392,12 +464,12 @@ enum decision { D_SEND, D_DONE };
  * rewrite, and redirected already.
  */
 static __always_inline enum decision decide(const struct lane *l, const struct pkt *p,
-					    const struct hit *h, struct link *link, int *ret_rc)
+					    const struct hit *h, struct link *link,
+					    struct segment *seg, int *ret_rc)
 {
 	uint32_t egress = LOAD(*h->egress);
 	bool tcp = flow_w0_flags(h->w0) & FLOW_F_TCP, alone = false;
 	enum tcp_verdict v = TCP_PASS;
-	struct segment seg = { 0 };
 	bool can;
 
 	if (flow_w0_path(h->w0) == FLOW_P_KERNEL) {
@@ -406,8 +478,8 @@ static __always_inline enum decision decide(const struct lane *l, const struct p
 	}
 	can = p->plain && !(flow_w0_flags(h->w0) & FLOW_F_SHAPED) && link_of(egress, p, link);
 	if (tcp)
-		v = tcp_judge(p, h, egress, &seg);
-	if (!can || v != TCP_PASS || !word0_passes(l, h->w0, h->line)) {
+		v = tcp_judge(p, h, egress, seg);
+	if (!can || v != TCP_PASS || !word0_passes(l, h->w0)) {
 		if (to_worker(l, h->word0)) {
 			l->count->verdict[EXPRESS_V_WORKER_FLOW]++;
 			*ret_rc = XDP_REDIRECT;
@@ -427,7 +499,7 @@ static __always_inline enum decision decide(const struct lane *l, const struct p
 		return D_DONE;
 	}
 	if (tcp && v == TCP_PASS)
-		tcp_advance(h, egress, &seg);
+		tcp_advance(h, egress, seg);
 	else if (tcp)
 		tcp_note(p, h, v);
 	l->count->verdict[alone ? EXPRESS_V_SENT_ALONE : EXPRESS_V_SENT]++;
@@ -570,6 +642,8 @@ static __always_inline int express4(const struct lane *l)
 {
 	struct flow_key4 key;
 	struct link link = { 0 };
+	struct flow_side *side = NULL;
+	struct segment seg = { 0 };
 	struct flow_hit4 f;
 	struct pkt p = { 0 };
 	int rc;
@@ -582,12 +656,12 @@ static __always_inline int express4(const struct lane *l)
 	case P_KEY:
 		break;
 	}
-	if (look4(l, &key, &f) != FLOW_HIT)
+	if (look4(l, &key, &f, &side) != FLOW_HIT)
 		return miss(l, FAMILY_4);
 
-	struct hit h = HIT(f);
+	struct hit h = HIT(f, side, false);
 
-	if (decide(l, &p, &h, &link, &rc) == D_DONE)
+	if (decide(l, &p, &h, &link, &seg, &rc) == D_DONE)
 		return rc;
 
 	void *data = l->data;
@@ -605,6 +679,7 @@ static __always_inline int express4(const struct lane *l)
 	}
 	ip->check = adjust(ip->check, delta);
 	account(l, &h, p.l3_len);
+	tcp_tell(&h, &seg);
 	return XDP_REDIRECT;
 }
 
@@ -655,6 +730,8 @@ static __always_inline int express6(const struct lane *l)
 {
 	struct flow_key6 key;
 	struct link link = { 0 };
+	struct flow_side *side = NULL;
+	struct segment seg = { 0 };
 	struct flow_hit6 f;
 	struct pkt p = { 0 };
 	int rc;
@@ -667,12 +744,12 @@ static __always_inline int express6(const struct lane *l)
 	case P_KEY:
 		break;
 	}
-	if (look6(l, &key, &f) != FLOW_HIT)
+	if (look6(l, &key, &f, &side) != FLOW_HIT)
 		return miss(l, FAMILY_6);
 
-	struct hit h = HIT(f);
+	struct hit h = HIT(f, side, true);
 
-	if (decide(l, &p, &h, &link, &rc) == D_DONE)
+	if (decide(l, &p, &h, &link, &seg, &rc) == D_DONE)
 		return rc;
 
 	void *data = l->data;
@@ -691,6 +768,7 @@ static __always_inline int express6(const struct lane *l)
 		rewrite_l4(&p, &f.rw.sport, f.rw.l4_delta);
 	}
 	account(l, &h, p.l3_len);
+	tcp_tell(&h, &seg);
 	return XDP_REDIRECT;
 }
 

@@ -3,9 +3,13 @@
  * What: reading the flow table, one source for XDP and for user space.
  *
  * The reader's protocol: slot -> the line's gen equals the slot's and is even -> the key is the
- * packet's -> copy the rewrite to the stack -> the gen is still the same. A line that fails the
- * first or the last test was freed under the reader: FLOW_STALE, and the worker decides. The
- * writer's half of the protocol is in flow.c.
+ * packet's -> copy the rewrite to the stack -> the gen is still the same, and the line lives. A
+ *line that fails the first or the last test was freed under the reader: FLOW_STALE, and the worker
+ * decides. The writer's half of the protocol is in flow.c.
+ *
+ * The guess (flow_guess4, flow_guess6): most lines lie where the hash says. A line there that lives
+ * and has the key is the flow, for lines live only while their slots are published, and two with
+ *one key never do. Its fetch starts together with that of the bucket, which is needed if it fails.
  *
  * Order: all writers use release stores, all readers acquire loads. On x86-64 both are plain
  * moves, and the volatile accesses of the BPF build compile to the same; other machines need
@@ -14,7 +18,7 @@
  * The includer says where the memory is:
  *	FLOW_ENV          type of the handle, passed through
  *	FLOW_BUCKET(env, fam, i)  the bucket, or NULL (a BPF map lookup may say so)
- *	FLOW_PAIR4(env, i), FLOW_PAIR6(env, i)  the pair, or NULL
+ *	FLOW_PAIR4(env, i), FLOW_PAIR6(env, i)  the lines 2i and 2i + 1, or NULL
  * Tests replace FLOW_LD, FLOW_ST, FLOW_CAS to stop or reorder each access.
  *
  * Owns: nothing. Threads: any. Failure: FLOW_MISS or FLOW_STALE.
@@ -100,6 +104,17 @@ FLOW_INLINE int flow_spilled(uint64_t lock, uint64_t hash)
 	return (lock & (FLOW_LOCK_OWNER | FLOW_SPILL_MAX << flow_spill_shift(hash))) != 0;
 }
 
+/* Where the line of a key lies by preference. */
+FLOW_INLINE uint32_t flow_home(uint64_t hash, uint32_t n_pairs)
+{
+	return (uint32_t)((hash >> 32) * (2 * (uint64_t)n_pairs) >> 32);
+}
+
+FLOW_INLINE int flow_lives(uint64_t word0)
+{
+	return !(flow_w0_gen(word0) & 1) && flow_w0_path(word0) >= FLOW_P_WORKER;
+}
+
 FLOW_INLINE uint64_t flow_slot(uint64_t hash, uint16_t gen, uint32_t line)
 {
 	return (uint64_t)flow_tag(hash) << 48 | flow_ref(gen, line);
@@ -135,8 +150,11 @@ FLOW_INLINE enum flow_find flow_line4_read(const struct flow_line4 *line, uint16
 					   const struct flow_key4 *key,
 					   struct flow_rewrite4 *ret_rw, uint64_t *ret_word0)
 {
-	return flow_line_read((const flow_word *)line, gen, (const flow_word *)key, 2,
-			      (flow_word *)ret_rw, 3, 2, ret_word0);
+	enum flow_find found;
+
+	found = flow_line_read((const flow_word *)line, gen, (const flow_word *)key, 2,
+			       (flow_word *)ret_rw, 3, 2, ret_word0);
+	return found == FLOW_HIT && !flow_lives(*ret_word0) ? FLOW_STALE : found;
 }
 
 /* The second cache line is read for translated flows only; else ret_rw is left alone. */
@@ -148,27 +166,41 @@ FLOW_INLINE enum flow_find flow_line6_read(const struct flow_line6 *line, uint16
 
 	found = flow_line_read((const flow_word *)line, gen, (const flow_word *)key, 5, NULL, 0, 0,
 			       ret_word0);
+	if (found == FLOW_HIT && !flow_lives(*ret_word0))
+		return FLOW_STALE;
 	if (found != FLOW_HIT || !(flow_w0_flags(*ret_word0) & FLOW_F_REWRITE))
 		return found;
 	for (int i = 0; i < 5; i++)
 		((flow_word *)ret_rw)[i] = FLOW_LD((const flow_word *)line + 8 + i);
 	*ret_word0 = FLOW_LD(line);
-	return flow_w0_gen(*ret_word0) == gen ? FLOW_HIT : FLOW_STALE;
+	return flow_w0_gen(*ret_word0) == gen && flow_lives(*ret_word0) ? FLOW_HIT : FLOW_STALE;
 }
 
 /* What a hit leaves on the stack: a copy that nobody changes any more. */
+#ifdef __bpf__
+#define FLOW_HIT_USER(v)
+#else
+/* User space wants name and twin too; XDP would have to fetch the side for them. What a segment
+ * leaves in own->tcp is copied to twin_side->peer, by which the twin's segments are judged. */
+#define FLOW_HIT_USER(v)                                                                           \
+	uint32_t line;                                                                             \
+	struct flow_side *side, *twin_side;                                                        \
+	struct flow_line##v *twin;
+#endif
 struct flow_hit4 {
-	struct flow_line4 *own, *twin;
+	struct flow_line4 *own;
 	uint64_t word0;
-	uint32_t line;
+	uint32_t place;
 	struct flow_rewrite4 rw;
+	FLOW_HIT_USER(4)
 };
 
 struct flow_hit6 {
-	struct flow_line6 *own, *twin;
+	struct flow_line6 *own;
 	uint64_t word0;
-	uint32_t line;
+	uint32_t place;
 	struct flow_rewrite6 rw; /* when word0 has FLOW_F_REWRITE */
+	FLOW_HIT_USER(6)
 };
 
 /* flow_find4 and flow_find6, for includers that have defined FLOW_ENV and its companions. */
@@ -181,7 +213,7 @@ struct flow_hit6 {
 		enum flow_find worst = FLOW_MISS;                                                  \
                                                                                                    \
 		/* Or clang merges a register that was never set, which the verifier refuses. */   \
-		*ret = (struct flow_hit##v){ .line = 0 };                                          \
+		*ret = (struct flow_hit##v){ .place = 0 };                                         \
 		for (int second = 0; second < 2; second++) {                                       \
 			const struct flow_bucket *b;                                               \
                                                                                                    \
@@ -198,9 +230,8 @@ struct flow_hit6 {
 				pair = FLOW_PAIR##v(env, (uint32_t)slot >> 1);                     \
 				if (!pair)                                                         \
 					return FLOW_STALE;                                         \
-				ret->line = (uint32_t)slot;                                        \
+				ret->place = (uint32_t)slot;                                       \
 				ret->own = &pair->dir[slot & 1];                                   \
-				ret->twin = &pair->dir[(slot & 1) ^ 1];                            \
 				found = flow_line##v##_read(ret->own, (uint16_t)(slot >> 32), key, \
 							    &ret->rw, &ret->word0);                \
 				if (found == FLOW_HIT)                                             \
@@ -212,6 +243,34 @@ struct flow_hit6 {
 				break;                                                             \
 		}                                                                                  \
 		return worst;                                                                      \
+	}
+
+/* FLOW_HIT: it was at home; the bucket's fetch has begun either way. */
+#define FLOW_DEFINE_GUESS(v)                                                                       \
+	FLOW_INLINE enum flow_find flow_guess##v(FLOW_ENV env, const struct flow_hdr *hdr,         \
+						 const struct flow_key##v *key, uint64_t hash,     \
+						 struct flow_hit##v *ret)                          \
+	{                                                                                          \
+		uint32_t home = flow_home(hash, hdr->n_pairs[FLOW_##v]);                           \
+		uint32_t first = flow_bucket_of(hash, hdr->bucket_mask[FLOW_##v], 0);              \
+		struct flow_pair##v *pair = FLOW_PAIR##v(env, home >> 1);                          \
+		const struct flow_bucket *b = FLOW_BUCKET(env, FLOW_##v, first);                   \
+		uint64_t word0;                                                                    \
+                                                                                                   \
+		*ret = (struct flow_hit##v){ .place = home };                                      \
+		if (!pair || !b)                                                                   \
+			return FLOW_MISS;                                                          \
+		ret->own = &pair->dir[home & 1];                                                   \
+		word0 = FLOW_LD(&ret->own->word0);                                                 \
+		(void)FLOW_LD(&b->lock);                                                           \
+		if (v == 6)                                                                        \
+			(void)FLOW_LD(&ret->own->rw);                                              \
+		if (!flow_lives(word0))                                                            \
+			return FLOW_MISS;                                                          \
+		return flow_line##v##_read(ret->own, flow_w0_gen(word0), key, &ret->rw,            \
+					   &ret->word0) == FLOW_HIT                                \
+			       ? FLOW_HIT                                                          \
+			       : FLOW_MISS;                                                        \
 	}
 
 #endif

@@ -35,6 +35,7 @@ struct {
 
 FLOW_MAP(flow_buckets4, struct flow_bucket);
 FLOW_MAP(flow_lines4, struct flow_pair4);
+FLOW_MAP(flow_sides4, struct flow_sides4);
 FLOW_MAP(flow_buckets6, struct flow_bucket);
 FLOW_MAP(flow_lines6, struct flow_pair6);
 
@@ -65,51 +66,73 @@ static __always_inline struct flow_pair6 *pair6(uint32_t i)
 #include "flow_lookup.h"
 FLOW_DEFINE_FIND(4)
 FLOW_DEFINE_FIND(6)
+FLOW_DEFINE_GUESS(4)
+FLOW_DEFINE_GUESS(6)
 
-/* What both families do after the lookup; the pointers lead into the two halves of the line. */
+static __always_inline struct flow_side *side4(uint32_t place)
+{
+	uint32_t i = place >> 1;
+	struct flow_sides4 *s = bpf_map_lookup_elem(&flow_sides4, &i);
+
+	return s ? &s->dir[place & 1] : NULL;
+}
+
+static __always_inline struct flow_side *side6(uint32_t place)
+{
+	struct flow_pair6 *p = pair6(place >> 1);
+
+	return p ? &p->dir[place & 1].side : NULL;
+}
+
+/* What both families do after the lookup; the pointers lead into the line and the two sides. */
 struct half {
 	uint32_t *egress, *time;
 	uint64_t *count;
 	struct flow_tcp *tcp;
+	struct flow_side *side, *twin;
 };
 
-static __always_inline void express_load(struct tcp_express *ret, const struct half *h)
+static __always_inline void express_load(struct tcp_express *ret, const struct flow_tcp *tcp)
 {
-	uint32_t egress = *(volatile uint32_t *)h->egress;
-
-	ret->end = *(volatile uint32_t *)&h->tcp->end;
-	ret->edge = *(volatile uint32_t *)&h->tcp->edge;
-	ret->scale = egress >> FLOW_EGRESS_SCALE_SHIFT;
-	ret->win_log2 = egress >> FLOW_EGRESS_WLOG_SHIFT & 31;
+	ret->end = *(const volatile uint32_t *)&tcp->end;
+	ret->edge = *(const volatile uint32_t *)&tcp->edge;
 }
 
-static __always_inline bool tcp_pass(const struct half *own, const struct half *twin,
-				     const struct tcphdr *th, uint32_t payload)
+static __always_inline bool tcp_pass(const struct half *own, const struct tcphdr *th,
+				     uint32_t payload)
 {
+	uint32_t egress = *(volatile uint32_t *)own->egress;
+
 	uint32_t seq = bpf_ntohl(th->seq), ack = bpf_ntohl(th->ack_seq),
 		 win = bpf_ntohs(th->window);
-	struct tcp_express mine, other;
+	struct tcp_express mine = { .scale = egress >> FLOW_EGRESS_SCALE_SHIFT,
+				    .win_log2 = egress >> FLOW_EGRESS_WLOG_SHIFT & 31 };
+	struct tcp_express other = { .win_log2 = *(volatile uint32_t *)&own->side->name >>
+						 FLOW_SIDE_WLOG_SHIFT };
 	uint32_t end, edge;
 
 	if (th->syn || th->fin || th->rst || !th->ack)
 		return false;
-	express_load(&mine, own);
-	express_load(&other, twin);
+	express_load(&mine, own->tcp);
+	express_load(&other, &own->side->peer);
 	if (!tcp_express_ok(&mine, &other, seq, seq + payload, ack, win))
 		return false;
 	end = mine.end;
 	edge = mine.edge;
 	tcp_express_advance(&mine, seq + payload, ack, win);
-	if (mine.end != end)
+	if (mine.end != end) {
 		*(volatile uint32_t *)&own->tcp->end = mine.end;
-	if (mine.edge != edge)
+		*(volatile uint32_t *)&own->twin->peer.end = mine.end;
+	}
+	if (mine.edge != edge) {
 		*(volatile uint32_t *)&own->tcp->edge = mine.edge;
+		*(volatile uint32_t *)&own->twin->peer.edge = mine.edge;
+	}
 	return true;
 }
 
-static __always_inline uint32_t hit(uint64_t word0, const struct half *own, const struct half *twin,
-				    const struct tcphdr *th, void *end, uint32_t payload,
-				    uint32_t frame)
+static __always_inline uint32_t hit(uint64_t word0, const struct half *own, const struct tcphdr *th,
+				    void *end, uint32_t payload, uint32_t frame)
 {
 	uint32_t now;
 
@@ -118,7 +141,7 @@ static __always_inline uint32_t hit(uint64_t word0, const struct half *own, cons
 	if (flow_w0_flags(word0) & FLOW_F_TCP) {
 		if ((void *)(th + 1) > end)
 			return FLOW_SELFTEST_WORKER;
-		if (!tcp_pass(own, twin, th, payload))
+		if (!tcp_pass(own, th, payload))
 			return FLOW_SELFTEST_WINDOW;
 	}
 	__sync_fetch_and_add(own->count, FLOW_COUNT_ONE(frame));
@@ -128,16 +151,43 @@ static __always_inline uint32_t hit(uint64_t word0, const struct half *own, cons
 	return FLOW_SELFTEST_HIT;
 }
 
-#define HALF(line)                                                                                 \
+/* The result tells by which way it was found, the test by which it should have been. */
+#define DEFINE_LOOK(v)                                                                             \
+	static __always_inline enum flow_find look##v(                                             \
+		struct flow_hdr *hdr, struct flow_selftest_result *r,                              \
+		const struct flow_key##v *key, struct flow_hit##v *h, struct half *ret)            \
 	{                                                                                          \
-		&(line)->egress, &(line)->time, &(line)->count, &(line)->tcp                       \
+		uint64_t hash = flow_hash##v(hdr, key);                                            \
+		enum flow_find found = flow_guess##v(NULL, hdr, key, hash, h);                     \
+                                                                                                   \
+		r->home = found == FLOW_HIT;                                                       \
+		if (found != FLOW_HIT)                                                             \
+			found = flow_find##v(NULL, hdr, key, hash, h);                             \
+		if (found != FLOW_HIT)                                                             \
+			return found;                                                              \
+		*ret = (struct half){ .egress = &h->own->egress,                                   \
+				      .time = &h->own->time,                                       \
+				      .count = &h->own->count,                                     \
+				      .tcp = &h->own->tcp,                                         \
+				      .side = side##v(h->place) };                                 \
+		if (!ret->side)                                                                    \
+			return FLOW_STALE;                                                         \
+		ret->twin = side##v(ret->side->twin);                                              \
+		if (!ret->twin)                                                                    \
+			return FLOW_STALE;                                                         \
+		r->line = ret->side->name & FLOW_NAME_MASK;                                        \
+		return FLOW_HIT;                                                                   \
 	}
+
+DEFINE_LOOK(4)
+DEFINE_LOOK(6)
 
 static __always_inline uint32_t run4(struct flow_hdr *hdr, struct flow_selftest_result *r,
 				     struct iphdr *ip, void *end, uint32_t frame)
 {
 	struct flow_key4 key = { 0 };
 	struct flow_hit4 h;
+	struct half own;
 	enum flow_find found;
 	uint16_t *ports = (void *)(ip + 1);
 
@@ -148,18 +198,16 @@ static __always_inline uint32_t run4(struct flow_hdr *hdr, struct flow_selftest_
 	key.sport = ports[0];
 	key.dport = ports[1];
 	key.proto = ip->protocol;
-	found = flow_find4(NULL, hdr, &key, flow_hash4(hdr, &key), &h);
+	found = look4(hdr, r, &key, &h, &own);
 	if (found != FLOW_HIT)
 		return found == FLOW_MISS ? FLOW_SELFTEST_MISS : FLOW_SELFTEST_WORKER;
-	r->line = h.line;
 	r->rw4 = h.rw;
-	struct half own = HALF(h.own), twin = HALF(h.twin);
 	struct tcphdr *th = (void *)ports;
 	uint32_t payload = 0;
 
 	if ((void *)(th + 1) <= end)
 		payload = bpf_ntohs(ip->tot_len) - sizeof(*ip) - th->doff * 4u;
-	return hit(h.word0, &own, &twin, th, end, payload, frame);
+	return hit(h.word0, &own, th, end, payload, frame);
 }
 
 static __always_inline uint32_t run6(struct flow_hdr *hdr, struct flow_selftest_result *r,
@@ -167,6 +215,7 @@ static __always_inline uint32_t run6(struct flow_hdr *hdr, struct flow_selftest_
 {
 	struct flow_key6 key = { 0 };
 	struct flow_hit6 h;
+	struct half own;
 	enum flow_find found;
 	uint16_t *ports = (void *)(ip + 1);
 
@@ -178,18 +227,16 @@ static __always_inline uint32_t run6(struct flow_hdr *hdr, struct flow_selftest_
 	key.dport = ports[1];
 	key.proto = ip->nexthdr;
 	__builtin_memset(&h.rw, 0, sizeof(h.rw));
-	found = flow_find6(NULL, hdr, &key, flow_hash6(hdr, &key), &h);
+	found = look6(hdr, r, &key, &h, &own);
 	if (found != FLOW_HIT)
 		return found == FLOW_MISS ? FLOW_SELFTEST_MISS : FLOW_SELFTEST_WORKER;
-	r->line = h.line;
 	r->rw6 = h.rw;
-	struct half own = HALF(h.own), twin = HALF(h.twin);
 	struct tcphdr *th = (void *)ports;
 	uint32_t payload = 0;
 
 	if ((void *)(th + 1) <= end)
 		payload = bpf_ntohs(ip->payload_len) - th->doff * 4u;
-	return hit(h.word0, &own, &twin, th, end, payload, frame);
+	return hit(h.word0, &own, th, end, payload, frame);
 }
 
 SEC("xdp")

@@ -15,7 +15,9 @@ enum flow_selftest_verdict {
 };
 
 struct flow_selftest_result {
-	uint32_t verdict, line;
+	uint32_t verdict, line; /* line: its name */
+	uint32_t home;          /* found where the hash says */
+	uint32_t unused;
 	struct flow_rewrite4 rw4;
 	struct flow_rewrite6 rw6;
 };

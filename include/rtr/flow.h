@@ -4,29 +4,38 @@
  * Fixed widths only; this file is compiled for BPF and for user space, and FLOW_LAYOUT_VERSION
  * rises with every change of it. docs/design/flowtable.md has the reasons and the figures.
  *
- * A FLOW is a pair of half entries, one a direction, which lie side by side: the halves of pair p
- * are the lines 2p (the direction that opened it) and 2p + 1, so twin = line ^ 1. IPv4 and IPv6
- * have arrays of their own: an element of a BPF array has one size, an IPv4 flow shall not pay
- * for IPv6 addresses, and a bucket that holds one family never sends a reader to a line of the
- * other. Each family is sized by itself.
+ * A FLOW is a pair of half entries, one a direction. Each half has a line of its own, which lies
+ * where the hash of its key says (its home) or, if that is taken, somewhere else: a reader fetches
+ * home and bucket at the same time, and most often needs no more. IPv4 and IPv6 have arrays of
+ * their own: an element of a BPF array has one size, an IPv4 flow shall not pay for IPv6
+ * addresses, and a bucket that holds one family never sends a reader to a line of the other. Each
+ * family is sized by itself.
  *
- *	header, 1 page      buckets 64 B           lines                        cold 64 B a pair
- *	+-------------+     +----+---------+       IPv4  64 B a direction       (only workers and
- *	| sizes,seeds |     |lock| 7 slots |--+--> +------------+------------+   the maintenance
- *	| epoch,spare |     +----+---------+  |    | line 2p    | line 2p+1  |   step touch it)
- *	+-------------+     two for each key  |    +------------+------------+
- *	                                      |    IPv6 128 B a direction
- *	                                      +--> | hot | more | hot | more |
+ *	header, 1 page      buckets 64 B           lines                       sides   cold 64 B
+ *	+-------------+     +----+---------+       IPv4  64 B a direction      16 B    a pair (only
+ *	| sizes,seeds |     |lock| 7 slots |--+--> +-------------------+  ...  +----+  workers and
+ *	| epoch,spare |     +----+---------+  |    +-------------------+       +----+  the
+ *maintenance
+ *	+-------------+     two for each key  |    IPv6 128 B a direction              step touch
+ *it) home = upper half of hash |    +-------------------+
+ *	                           ... . . . -+--> | hot | more + side |
+ *	                                           +-------------------+
+ *
+ * The NAME of a half is 2 * pair + direction; the direction that opened the flow is 0. Names are
+ * what user space hands around (fp_flow_*), with the generation, which both halves have in common:
+ * the twin's name is name ^ 1. The side tells a line's name and where its twin lies.
  *
  * slot, u64; 0 = empty. It never moves and changes by one 64-bit store or compare-and-swap.
  *	63        48 47        32 31                               0
- *	|  tag 16   |   gen 16   |            line number           |
+ *	|  tag 16   |   gen 16   |         place of the line        |
  *
  * word0, u64, the first word of a line:
  *	63        48 47        32 31      24 23      16 15         0
  *	| policy 16 | inflight16 |  flags 8 |  state 8 |   gen 16   |
  *	state = path (low 3 bits) and tracker state (high 5). gen is odd while the line is filled or
- *	dead and even while it lives; it is never 0 in a living line, so no living slot is 0.
+ *	dead and even while it lives; it is never 0 in a living line, so no living slot is 0. A line
+ *	lives when gen is even and the path is one that packets take: while its slots are published
+ *	or taken away gen is even and the path DEAD, and policy is the epoch of who does it.
  *
  * IPv4 line, one cache line, 64 of 64 bytes used:
  *	 0 word0                          8
@@ -37,15 +46,19 @@
  *	48 packets 28 bits, bytes 36 bits 8
  *	56 TCP end 4, right edge 4        8
  * IPv6 line: word0 8, key 40, egress 4, time 4, counters 8 = the first cache line, all that an
- * untranslated UDP packet needs; the second has rewrite 40, TCP 8, 16 unused.
+ * untranslated UDP packet needs; the second has rewrite 40, TCP 8, side 16.
+ * Side: what of its twin a TCP packet is judged by (end, right edge, log2 of the window), a copy
+ * that the twin's packets keep; the name; the place of the twin.
  *
  * The bits of TCP that have no word of their own: window scale 0..14 = 4 bits; log2 of the
  * largest window seen, 0..30 = 5 bits (tcp_track.h: the lower bound of the window test). They
  * change with the adjacency by compare-and-swap of one u32; 23 bits name 8M adjacencies.
  *
  * Who writes what: key and rewrite are fixed while gen is even. XDP writes only inflight and
- * flags of word0 (atomic), time, counters (one atomic add) and TCP end and edge of its own
- * direction. All other changes are the owner worker's, by compare-and-swap where XDP writes too.
+ * flags of word0 (atomic), time, counters (one atomic add), TCP end and edge of its own direction
+ * and their copy in the twin's side, and only while the grace period has not passed that lets the
+ * twin's place be used again. All other changes are the owner worker's, by compare-and-swap where
+ *XDP writes too.
  */
 #ifndef RTR_FLOW_H
 #define RTR_FLOW_H
@@ -54,7 +67,7 @@
 #include <stdint.h>
 
 #define FLOW_MAGIC          0x72747266u /* "frtr" */
-#define FLOW_LAYOUT_VERSION 3
+#define FLOW_LAYOUT_VERSION 4
 #define FLOW_HDR_SIZE       4096
 #define FLOW_SLOTS          7
 #define FLOW_NO_LINE        0xffffffffu
@@ -73,8 +86,10 @@ enum flow_path {
 	FLOW_P_KERNEL,
 	FLOW_P__MAX
 };
-#define FLOW_PATH_MASK   0x07u
-#define FLOW_TRACK_SHIFT 3 /* enum tcp_track_state for TCP; 0 unreplied, 1 replied for others */
+#define FLOW_PATH_MASK 0x07u
+/* enum tcp_track_state for TCP. For others 0: no answer seen yet, the first one needs thought; an
+ * opener's half waits for none and is inserted with 1. */
+#define FLOW_TRACK_SHIFT 3
 
 enum flow_flag {
 	FLOW_F_REWRITE = 1 << 0,  /* the rewrite differs from the key; fixed like both */
@@ -128,7 +143,7 @@ static inline uint16_t flow_w0_policy(uint64_t w)
 	return (uint16_t)(w >> FLOW_W0_POLICY_SHIFT);
 }
 
-/* Names a line beyond its life: {gen, line}, as in a slot, tag 0. */
+/* Names a half beyond its life: {gen, name}. In a slot, with a tag: {gen, place}. */
 static inline uint64_t flow_ref(uint16_t gen, uint32_t line)
 {
 	return (uint64_t)gen << 32 | line;
@@ -188,6 +203,19 @@ struct flow_tcp {
 	uint32_t end, edge;
 };
 
+/*
+ * name: bits 0-26 the name, 27-31 log2 of the largest window that the twin has shown, as in its
+ * egress word; who changes that of a living flow changes both.
+ */
+#define FLOW_NAME_MASK       0x7ffffffu
+#define FLOW_SIDE_WLOG_SHIFT 27
+
+struct flow_side {
+	struct flow_tcp peer; /* wk,xdp:rw the twin's tcp */
+	uint32_t name;        /* wk:own xdp:r */
+	uint32_t twin;        /* wk:own xdp:r its place */
+} FLOW_WORDS;
+
 struct flow_line4 {
 	uint64_t word0;          /* wk:rw xdp:rw */
 	struct flow_key4 key;    /* wk:own xdp:r */
@@ -207,16 +235,20 @@ struct flow_line6 {
 	/* second cache line */
 	struct flow_rewrite6 rw;
 	struct flow_tcp tcp;
-	uint64_t unused[2];
+	struct flow_side side;
 };
 
-/* The element of the BPF arrays: both halves, so that the twin needs no lookup of its own. */
+/* The elements of the BPF arrays: two neighbours, which have nothing to do with each other. */
 struct flow_pair4 {
 	struct flow_line4 dir[2];
 };
 
 struct flow_pair6 {
 	struct flow_line6 dir[2];
+};
+
+struct flow_sides4 {
+	struct flow_side dir[2];
 };
 
 /*
@@ -244,13 +276,14 @@ struct flow_bucket {
 
 /* One a pair, for workers and the maintenance step; XDP has no map of it. */
 struct flow_cold {
-	uint32_t next, prev; /* wheel.h: the list this flow is on */
+	uint32_t next, prev; /* wheel.h: the list this flow is on; next of the freed or adopted */
 	uint32_t deadline;   /* seconds as in wheel.h */
-	uint32_t chain;      /* the next of the freed or of the adopted, ~0 at the end */
+	uint32_t place;      /* of the opener's line */
 	uint32_t timeout;    /* units of time; idle longer ends the flow */
 	uint32_t rule;       /* which rule admitted it */
-	uint32_t journal;    /* position of its last journal record */
-	uint16_t owner;      /* worker */
+	uint16_t gen;        /* of both halves, while they live */
+	uint16_t unused;
+	uint16_t owner; /* worker */
 	uint16_t nat_pool;
 	uint64_t packets[2], bytes[2]; /* harvested so far */
 };
@@ -289,6 +322,8 @@ FLOW_ASSERT("line6", sizeof(struct flow_line6) == 128);
 FLOW_ASSERT("line6 egress", offsetof(struct flow_line6, egress) == 48);
 FLOW_ASSERT("line6 rw", offsetof(struct flow_line6, rw) == 64);
 FLOW_ASSERT("line6 tcp", offsetof(struct flow_line6, tcp) == 104);
+FLOW_ASSERT("line6 side", offsetof(struct flow_line6, side) == 112);
+FLOW_ASSERT("side", sizeof(struct flow_side) == 16);
 FLOW_ASSERT("pair4", sizeof(struct flow_pair4) == 128);
 FLOW_ASSERT("pair6", sizeof(struct flow_pair6) == 256);
 FLOW_ASSERT("bucket", sizeof(struct flow_bucket) == 64);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What: what must hold of a flow table at rest, for tests that include flow.c and flow_adopt.c:
- * each pair is in exactly one place (a free list, alive, kept spare), each living line has exactly
- * one slot, each slot leads to a living line, no lock is held, the counters of keys in their
- * second bucket are exact.
+ * each pair is in exactly one place (a free list, alive, kept spare), each line is free or half of
+ * a living pair and then has exactly one slot, each slot leads to a living line, no lock is held,
+ * the counters of keys in their second bucket are exact.
  */
 #ifndef TESTS_FLOW_AUDIT_H
 #define TESTS_FLOW_AUDIT_H
@@ -30,7 +30,7 @@ static void audit_free(const struct fp_flow *t, enum flow_family fam, uint8_t *s
 			audit_seen(seen, w->stash[fam], ft->n_pairs);
 		ck_assert_uint_eq(w->freed[fam], CHAIN_END);
 	}
-	ck_assert_uint_eq(ft->waiting, CHAIN_END);
+	ck_assert_uint_eq(ft->n_waiting, 0);
 }
 
 /* Returns the number of flows. */
@@ -61,18 +61,26 @@ static uint32_t audit(const struct fp_flow *t, enum flow_family fam)
 			ck_assert_uint_eq(slots[line]++, 0);
 		}
 	}
-	for (uint32_t p = 0; p < ft->n_pairs; p++) {
-		uint64_t word0[2] = { *flow_line(ft, fam, 2 * p), *flow_line(ft, fam, 2 * p + 1) };
-		bool alive = flow_w0_path(word0[0]) >= FLOW_P_WORKER;
+	for (uint32_t line = 0; line < 2 * ft->n_pairs; line++) {
+		uint64_t word0 = *flow_line(ft, fam, line), side = flow_side_load(ft, fam, line);
+		uint32_t name = (uint32_t)side & FLOW_NAME_MASK, place[2];
 
-		ck_assert_uint_eq(slots[2 * p], alive);
-		ck_assert_uint_eq(slots[2 * p + 1], alive);
-		ck_assert_int_eq(flow_w0_path(word0[1]) >= FLOW_P_WORKER, alive);
-		if (alive)
+		ck_assert_uint_eq(slots[line], flow_lives(word0));
+		if (!flow_lives(word0)) {
+			ck_assert_int_eq(flow_w0_path(word0), FLOW_P_FREE);
+			continue;
+		}
+		ck_assert_uint_lt(name >> 1, ft->n_pairs);
+		ck_assert(pair_lives(t, fam, name >> 1, place));
+		ck_assert_uint_eq(place[name & 1], line);
+		if (name & 1)
+			continue;
+		audit_seen(seen, name >> 1, ft->n_pairs);
+		living++;
+	}
+	for (uint32_t p = 0; p < ft->n_pairs; p++) {
+		if (!seen[p] && p / ft->seg_pairs == spare_of(t, fam))
 			audit_seen(seen, p, ft->n_pairs);
-		else if (p / ft->seg_pairs == spare_of(t, fam))
-			audit_seen(seen, p, ft->n_pairs);
-		living += alive;
 		ck_assert_msg(seen[p], "pair %u is lost", p);
 	}
 	free(seen);

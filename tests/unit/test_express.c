@@ -259,11 +259,15 @@ struct conn {
 
 static uint64_t *line_of(const struct conn *c, unsigned dir)
 {
-	return (uint64_t *)((char *)mem
-				    .base[c->fam == FLOW_4 ? FP_FLOW_R_LINES4 : FP_FLOW_R_LINES6] +
-			    ((size_t)(uint32_t)c->ref + dir) *
-				    (c->fam == FLOW_4 ? sizeof(struct flow_line4)
-						      : sizeof(struct flow_line6)));
+	struct flow_hit4 h4;
+	struct flow_hit6 h6;
+
+	if (c->fam == FLOW_4)
+		return fp_flow_find4(table, &c->flow.dir[dir].key4, &h4) == FLOW_HIT
+			       ? &h4.own->word0
+			       : NULL;
+	return fp_flow_find6(table, &c->flow.dir[dir].key6, &h6) == FLOW_HIT ? &h6.own->word0
+									     : NULL;
 }
 
 /* The second direction's rewrite: into the inverse of the first one's key. */
@@ -888,12 +892,27 @@ START_TEST(adjacency)
 }
 END_TEST
 
-static void egress_set(const struct conn *c, unsigned dir, uint32_t egress)
+static void window_set(const struct conn *c, unsigned dir, uint8_t win_log2)
 {
-	if (c->fam == FLOW_4)
-		((struct flow_line4 *)line_of(c, dir))->egress = egress;
-	else
-		((struct flow_line6 *)line_of(c, dir))->egress = egress;
+	ck_assert_int_eq(
+		fp_flow_set_window(fp_flow_worker(table, 0), c->fam, c->ref ^ dir, win_log2, 2), 0);
+}
+
+/* Each side's copy of the twin's edges is what the twin has. */
+static void copies_right(const struct conn *c)
+{
+	for (unsigned d = 0; d < 2; d++) {
+		struct flow_hit4 h4;
+		struct flow_hit6 h6;
+
+		if (c->fam == FLOW_4) {
+			ck_assert_int_eq(fp_flow_find4(table, &c->flow.dir[d].key4, &h4), FLOW_HIT);
+			ck_assert_mem_eq(&h4.side->peer, &h4.twin->tcp, sizeof(h4.twin->tcp));
+		} else {
+			ck_assert_int_eq(fp_flow_find6(table, &c->flow.dir[d].key6, &h6), FLOW_HIT);
+			ck_assert_mem_eq(&h6.side->peer, &h6.twin->tcp, sizeof(h6.twin->tcp));
+		}
+	}
 }
 
 /* What the tracker must see goes to the worker; without one it goes out and is noted. */
@@ -936,12 +955,29 @@ static void tcp_thought_case(int which)
 	conn_sum(&c);
 	worker_lives(true);
 	sent_right(&c, 0, EXPRESS_V_SENT);
-	egress_set(&c, 1, flow_egress(ADJ, 10, 2));
+	window_set(&c, 1, 10);
 	TO_WORKER(&c);
 	*w0 = was;
-	egress_set(&c, 1, flow_egress(ADJ, 14, 2));
-	egress_set(&c, 0, flow_egress(ADJ, 10, 2));
+	window_set(&c, 1, 14);
+	window_set(&c, 0, 10);
 	sent_right(&c, 0, EXPRESS_V_SENT);
+	/* What one end sends the other may acknowledge at once. */
+	copies_right(&c);
+	conn_frame(&c, 1, 10);
+	fp_st32(conn_l4(&c) + 8, 10010);
+	conn_sum(&c);
+	TO_WORKER(&c);
+	window_set(&c, 0, 14);
+	inflight_clear();
+	conn_frame(&c, 0, 10);
+	conn_sum(&c);
+	sent_right(&c, 0, EXPRESS_V_SENT);
+	copies_right(&c);
+	conn_frame(&c, 1, 10);
+	fp_st32(conn_l4(&c) + 8, 10010);
+	conn_sum(&c);
+	sent_right(&c, 1, EXPRESS_V_SENT);
+	copies_right(&c);
 }
 
 START_TEST(tcp_thought)

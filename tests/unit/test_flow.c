@@ -4,6 +4,7 @@
 #include "../lib/check_main.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <unistd.h>
 
 static struct fp_flow_mem mem;
@@ -91,6 +92,34 @@ START_TEST(oracle)
 }
 END_TEST
 
+/* The twin of the twin is the line itself, and the copies are each other's. */
+static void twins(const struct flow_hit4 *h4, const struct flow_hit6 *h6)
+{
+	struct flow_hit4 t4;
+	struct flow_hit6 t6;
+
+	ck_assert_int_eq(fp_flow_find4(table, &h4->twin->key, &t4), FLOW_HIT);
+	ck_assert_ptr_eq(t4.twin, h4->own);
+	ck_assert_ptr_eq(t4.twin_side, h4->side);
+	ck_assert_uint_eq(t4.line, h4->line ^ 1);
+	ck_assert_mem_eq(&h4->side->peer, &h4->twin->tcp, sizeof(h4->twin->tcp));
+	ck_assert_int_eq(fp_flow_find6(table, &h6->twin->key, &t6), FLOW_HIT);
+	ck_assert_ptr_eq(t6.twin, h6->own);
+	ck_assert_ptr_eq(t6.twin_side, h6->side);
+	ck_assert_uint_eq(t6.line, h6->line ^ 1);
+	ck_assert_mem_eq(&h6->side->peer, &h6->twin->tcp, sizeof(h6->twin->tcp));
+}
+
+static void tcp_of_half(enum flow_family fam, uint32_t id, struct fp_flow_new *f)
+{
+	for (int d = 0; id % 4 > 1 && d < 2; d++) {
+		if (fam == FLOW_4)
+			f->dir[d].key4.proto = IPPROTO_TCP;
+		else
+			f->dir[d].key6.proto = IPPROTO_TCP;
+	}
+}
+
 START_TEST(burst)
 {
 	struct flow_key4 k4[FP_FLOW_BURST];
@@ -104,6 +133,7 @@ START_TEST(burst)
 		for (int fam = 0; fam < 2; fam++) {
 			struct fp_flow_new f = flow_make(fam, id, 0, fp_flow_now());
 
+			tcp_of_half(fam, id, &f);
 			ck_assert_int_eq(put(fam, &f, &ref), 0);
 		}
 	for (int round = 0; round < 500; round++) {
@@ -115,8 +145,10 @@ START_TEST(burst)
 			uint32_t id = (uint32_t)(test_rand(&rnd) % 6000), d = id % 2;
 
 			want |= (uint64_t)(id < 4000) << i;
-			for (int fam = 0; fam < 2; fam++)
+			for (int fam = 0; fam < 2; fam++) {
 				f[fam][i] = flow_make(fam, id, 0, 0);
+				tcp_of_half(fam, id, &f[fam][i]);
+			}
 			k4[i] = f[0][i].dir[d].key4;
 			k6[i] = f[1][i].dir[d].key6;
 			f[0][i].dir[0].rw4 = f[0][i].dir[d].rw4;
@@ -131,8 +163,12 @@ START_TEST(burst)
 				continue;
 			ck_assert_mem_eq(&h4[i].rw, &f[0][i].dir[0].rw4, sizeof(h4[i].rw));
 			ck_assert_mem_eq(&h6[i].rw, &f[1][i].dir[0].rw6, sizeof(h6[i].rw));
-			ck_assert_ptr_eq(h4[i].twin,
-					 (h4[i].line & 1) ? h4[i].own - 1 : h4[i].own + 1);
+			/* Those of TCP came with the burst. */
+			if (k4[i].proto != IPPROTO_TCP) {
+				ck_assert_int_eq(fp_flow_find4(table, &k4[i], &h4[i]), FLOW_HIT);
+				ck_assert_int_eq(fp_flow_find6(table, &k6[i], &h6[i]), FLOW_HIT);
+			}
+			twins(&h4[i], &h6[i]);
 		}
 	}
 	close_table();
@@ -145,9 +181,10 @@ START_TEST(full)
 	enum flow_family fam = _i;
 	static uint64_t ref[8192];
 	uint64_t last;
-	uint32_t n = 0, usable = 4096 - 4096 / FLOW_SEGMENTS;
+	uint32_t n = 0, usable;
 
 	open_table(4096);
+	usable = mem.n_pairs[fam] - mem.n_pairs[fam] / FLOW_SEGMENTS;
 	for (uint32_t id = 0; id < 8192; id++) {
 		struct fp_flow_new f = flow_make(fam, id, 0, fp_flow_now());
 		int err = put(fam, &f, &ref[n]);
@@ -155,10 +192,10 @@ START_TEST(full)
 		ck_assert(err == 0 || err == -ENOSPC);
 		n += !err;
 	}
-	/* Only full buckets may keep a few pairs unused. */
+	/* What was asked for is there; then full buckets may keep some of the rest unused. */
 	ck_assert_uint_le(n, usable);
-	ck_assert_uint_ge(n, usable - 4);
-	ck_assert_uint_ge(fp_flow_stat(table, FP_FLOW_STAT_NO_PAIR), 4000);
+	ck_assert_uint_ge(n, 4096);
+	ck_assert_uint_ge(fp_flow_stat(table, FP_FLOW_STAT_NO_PAIR), 2000);
 	for (uint32_t i = 0; i < 100; i++)
 		ck_assert_int_eq(fp_flow_free(wk, fam, ref[i]), 0);
 	/* Not before the grace period. */
@@ -169,14 +206,14 @@ START_TEST(full)
 		ck_assert(err == -ENOSPC || n < usable);
 	}
 	fp_flow_maintain(table, 1000);
-	/* 1 of 10,000 keys of a full table finds both buckets full. */
+	/* 1 of 100 keys of an overfull table finds both buckets full. */
 	n = 0;
 	for (uint32_t id = 10000; id < 10090; id++) {
 		struct fp_flow_new f = flow_make(fam, id, 0, fp_flow_now());
 
 		n += put(fam, &f, &last) == 0;
 	}
-	ck_assert_uint_ge(n, 87);
+	ck_assert_uint_ge(n, 80);
 	close_table();
 }
 END_TEST
@@ -350,14 +387,17 @@ START_TEST(ageing)
 	ck_assert_uint_eq(fp_flow_age(wk, t0 + 30 * unit_sec - 1, 10000, ended, &n_ended), 0);
 	/* the reverse direction of every second one is alive at 25 s */
 	for (uint32_t id = 0; id < 500; id += 2) {
-		uint32_t line = (uint32_t)ref[id] + 1;
+		struct fp_flow_new f = flow_make(fam, id, 0, t0);
+		struct flow_hit4 h4;
+		struct flow_hit6 h6;
 
-		if (fam == FLOW_4)
-			((struct flow_line4 *)mem.base[FP_FLOW_R_LINES4])[line]
-				.time = t0 + 25 * unit_sec;
-		else
-			((struct flow_line6 *)mem.base[FP_FLOW_R_LINES6])[line]
-				.time = t0 + 25 * unit_sec;
+		if (fam == FLOW_4) {
+			ck_assert_int_eq(fp_flow_find4(table, &f.dir[1].key4, &h4), FLOW_HIT);
+			h4.own->time = t0 + 25 * unit_sec;
+		} else {
+			ck_assert_int_eq(fp_flow_find6(table, &f.dir[1].key6, &h6), FLOW_HIT);
+			h6.own->time = t0 + 25 * unit_sec;
+		}
 	}
 	ck_assert_uint_eq(fp_flow_age(wk, t0 + 33 * unit_sec, 100, ended, &n_ended) +
 				  fp_flow_age(wk, t0 + 33 * unit_sec, 10000, ended, &n_ended),
@@ -406,7 +446,7 @@ START_TEST(opening)
 	ck_assert_int_eq(fp_flow_open(&mem, &conf, &t), 0);
 	fp_flow_close(t);
 	fp_flow_mem_fini(&mem);
-	n[0] = (1u << 25) + 1;
+	n[0] = (1u << 25) + 1; /* flows */
 	ck_assert_int_eq(fp_flow_mem_anon(n, &mem), -EINVAL);
 	unlink(path);
 }
