@@ -198,6 +198,14 @@ def test_killed(fast):
         lan.ping(dest, count=5)
         assert total(r1, "forwarded") >= before + 10
     assert "FAST-3-ENDED" in r1.cli("show logging")
+    # rtrd itself: rtr-fastpath goes on until the next rtrd has its own.
+    pid, rtrd = fastpath_pid(r1), r1.daemon_pid()
+    os.kill(rtrd, signal.SIGKILL)
+    lan.ping(INTERNET, count=2)
+    wait_for(lambda: fastpath_pid(r1) not in (None, pid), timeout=10, what="another rtr-fastpath")
+    wait_for(lambda: r1.cli("show clock", check=False).strip() != "" and planes(r1), timeout=10, what="another rtrd")
+    on_fast(r1)
+    lan.ping(INTERNET)
 
 
 def test_neighbour_moves(fast):
