@@ -147,22 +147,37 @@ static void take(struct whohas *w, int ifindex, const uint8_t mac[6])
 	memcpy(w->v[w->n++].mac, mac, 6);
 }
 
-static bool read_arp(struct whohas *w)
+bool whohas_arp_reply(const void *frame, size_t size, const struct rtr_addr *target,
+		      uint8_t ret_mac[6])
 {
-	struct sockaddr_ll from;
-	socklen_t len = sizeof(from);
 	struct arp a;
-	ssize_t n = recvfrom(w->fd, &a, sizeof(a), MSG_DONTWAIT, (void *)&from, &len);
 
-	if (n < 0)
+	if (size < sizeof(a))
 		return false;
-	if ((size_t)n >= sizeof(a) && a.op_be == htons(ARPOP_REPLY) && a.hln == 6 && a.pln == 4 &&
-	    from.sll_pkttype != PACKET_OUTGOING && !memcmp(a.spa, w->target.b, 4))
-		take(w, from.sll_ifindex, a.sha);
+	memcpy(&a, frame, sizeof(a));
+	if (a.op_be != htons(ARPOP_REPLY) || a.hln != 6 || a.pln != 4 ||
+	    memcmp(a.spa, target->b, 4) != 0)
+		return false;
+	memcpy(ret_mac, a.sha, 6);
 	return true;
 }
 
-/* The MAC address of an advertisement; false when it says none. */
+static bool read_arp(struct whohas *w)
+{
+	uint8_t buf[64], mac[6];
+	struct sockaddr_ll from;
+	socklen_t len = sizeof(from);
+	ssize_t n = recvfrom(w->fd, buf, sizeof(buf), MSG_DONTWAIT, (void *)&from, &len);
+
+	if (n < 0)
+		return false;
+	if (from.sll_pkttype != PACKET_OUTGOING &&
+	    whohas_arp_reply(buf, (size_t)n, &w->target, mac))
+		take(w, from.sll_ifindex, mac);
+	return true;
+}
+
+/* The MAC address of an advertisement's options; false when they say none. */
 static bool target_mac(const uint8_t *opt, size_t size, uint8_t mac[6])
 {
 	while (size >= 8 && opt[1] && (size_t)opt[1] * 8 <= size) {
@@ -176,6 +191,21 @@ static bool target_mac(const uint8_t *opt, size_t size, uint8_t mac[6])
 	return false;
 }
 
+/* RFC 4861 section 7.1.2: what came through a router is forged. */
+bool whohas_advert(const void *msg, size_t size, int hops, const struct rtr_addr *target,
+		   uint8_t ret_mac[6])
+{
+	struct nd_neighbor_advert na;
+
+	if (size < sizeof(na) || hops != 255)
+		return false;
+	memcpy(&na, msg, sizeof(na));
+	if (na.nd_na_type != ND_NEIGHBOR_ADVERT || na.nd_na_code ||
+	    memcmp(&na.nd_na_target, target->b, 16) != 0)
+		return false;
+	return target_mac((const uint8_t *)msg + sizeof(na), size - sizeof(na), ret_mac);
+}
+
 static bool read_na(struct whohas *w)
 {
 	uint8_t buf[256], control[128], mac[6];
@@ -185,7 +215,6 @@ static bool read_na(struct whohas *w)
 			     .msg_control = control,
 			     .msg_controllen = sizeof(control) };
 	ssize_t n = recvmsg(w->fd, &mh, MSG_DONTWAIT);
-	const struct nd_neighbor_advert *na = (const void *)buf;
 	struct in6_pktinfo pi = { 0 };
 	int hops = 0;
 
@@ -197,9 +226,7 @@ static bool read_na(struct whohas *w)
 		if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_HOPLIMIT)
 			memcpy(&hops, CMSG_DATA(c), sizeof(hops));
 	}
-	if ((size_t)n >= sizeof(*na) && hops == 255 && na->nd_na_type == ND_NEIGHBOR_ADVERT &&
-	    !memcmp(&na->nd_na_target, w->target.b, 16) &&
-	    target_mac(buf + sizeof(*na), (size_t)n - sizeof(*na), mac))
+	if (whohas_advert(buf, (size_t)n, hops, &w->target, mac))
 		take(w, (int)pi.ipi6_ifindex, mac);
 	return true;
 }

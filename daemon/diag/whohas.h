@@ -22,6 +22,12 @@ struct whohas_answer {
 
 typedef void (*whohas_fn)(void *arg, const struct whohas_answer *v, size_t n);
 
+/* Pure: is it an answer for the target, and whose? Hosts send it: any size, any bytes. */
+bool whohas_arp_reply(const void *frame, size_t size, const struct rtr_addr *target,
+		      uint8_t ret_mac[6]);
+bool whohas_advert(const void *msg, size_t size, int hops, const struct rtr_addr *target,
+		   uint8_t ret_mac[6]);
+
 struct whohas;
 /* done is called once, from the loop; the whohas may be freed there. */
 struct whohas *whohas_new(struct event_base *base, const struct rtr_addr *target, whohas_fn done,

@@ -322,8 +322,10 @@ static void put_time(void)
 	struct timex t = { 0 };
 	double ms;
 
-	if (adjtimex(&t) < 0)
+	if (adjtimex(&t) < 0) {
+		health_put_unknown(HEALTH_TIME, "", "the kernel's clock cannot be asked");
 		return;
+	}
 	ms = (double)t.offset / (t.status & STA_NANO ? 1e6 : 1e3);
 	if (t.status & STA_UNSYNC)
 		health_put_unknown(HEALTH_TIME, "", "the clock is not synchronised");
