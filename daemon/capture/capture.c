@@ -143,6 +143,8 @@ static void job_end(struct job *j)
 
 static void job_fail(struct job *j, int error)
 {
+	if (j->op == CAPTURED_EXPORT)
+		(void)capture_export_remove(j->file);
 	if (error == -ENOTCONN)
 		cmd_fail(j->c, "Captures need rtrd's parent process, which is not there");
 	else
@@ -256,6 +258,15 @@ static struct capture_entry *entry_of(struct cmd_ctx *c)
 	return e;
 }
 
+static bool is_starting(const struct capture_entry *e)
+{
+	const struct job *j = jobs;
+
+	while (j && (j->e != e || j->op != CAPTURED_START))
+		j = j->next;
+	return j;
+}
+
 static void start(struct cmd_ctx *c)
 {
 	struct capture_entry *e = entry_of(c);
@@ -265,7 +276,7 @@ static void start(struct cmd_ctx *c)
 
 	if (!l)
 		return;
-	if (e->running) {
+	if (e->running || is_starting(e)) {
 		cmd_fail(c, "%s is running", e->def.name);
 		return;
 	}

@@ -178,7 +178,11 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	if (!k.fast)
 		k.fast = fast_ask(false, 0, NULL, tick_heard, NULL);
 	drops_sync_forget(&k);
-	drops_sync(ticked, &k);
+	/* To start it again is not the tick's business. */
+	if (drops_untraced())
+		ticked(&k);
+	else
+		drops_sync(ticked, &k);
 }
 
 static void on_first(evutil_socket_t fd, short what, void *arg)
