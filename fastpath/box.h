@@ -98,6 +98,7 @@ void fp_box_tell_count(struct fp_box *b, unsigned slot, struct fastpath_event *r
 void fp_box_tell_worker(struct fp_box *b, unsigned i, struct fastpath_event *ret);
 void fp_box_tell_table(struct fp_box *b, struct fastpath_event *ret);
 /* The next flow at or after *at (family and pair), both directions in turn; false: no more. */
+void fp_box_tell_route(struct fp_box *b, const struct fastpath_req *q, struct fastpath_event *ret);
 bool fp_box_tell_flow(struct fp_box *b, uint64_t *at, struct fastpath_event *ret);
 
 #endif

@@ -206,3 +206,30 @@ bool fp_box_tell_flow(struct fp_box *b, uint64_t *at, struct fastpath_event *ret
 	}
 	return false;
 }
+
+/* For a packet from nowhere in particular: rules that ask for a source do not match. */
+void fp_box_tell_route(struct fp_box *b, const struct fastpath_req *q, struct fastpath_event *ret)
+{
+	struct fastpath_route *r = &ret->u.route;
+	struct fib_key k = { .iif = (uint32_t)q->ifindex, .family = q->u.way.family };
+	struct fib_res res;
+
+	for (unsigned slot = 0; !k.iif && slot < FP_PORTS_MAX; slot++)
+		k.iif = b->port[slot].ifindex;
+	memcpy(k.dst.b, q->u.way.dst, sizeof(k.dst.b));
+	fib_lookup(fibctl_fib(b->fib), &k, &res);
+	*ret = (struct fastpath_event){ .kind = FASTPATH_ROUTE };
+	r->family = k.family;
+	r->nh_family = res.nh_family;
+	memcpy(r->dst, k.dst.b, sizeof(r->dst));
+	memcpy(r->nh, res.nh.b, sizeof(r->nh));
+	r->in = (int32_t)k.iif;
+	r->out = (int32_t)res.oif;
+	r->adj = res.adj;
+	r->connected = !!(res.flags & FIB_RF_CONNECTED);
+	r->by_default = !!(res.flags & FIB_RF_DEFAULT);
+	rtr_strlcpy(r->verdict, fib_verdict_text(res.verdict), sizeof(r->verdict));
+	rtr_strlcpy(r->neighbour, fib_adj_state_text(res.adj_state), sizeof(r->neighbour));
+	if (res.reason)
+		rtr_strlcpy(r->reason, elig_doc(res.reason), sizeof(r->reason));
+}

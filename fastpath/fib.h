@@ -64,6 +64,10 @@ enum fib_adj_state {
 	FIB_ADJ__MAX
 };
 
+/* Static texts; "unknown" beyond the enums, never NULL. */
+const char *fib_verdict_text(unsigned verdict);
+const char *fib_adj_state_text(unsigned state);
+
 static inline bool fib_adj_ready(unsigned state)
 {
 	return state == FIB_ADJ_RESOLVED || state == FIB_ADJ_STALE;

@@ -7,6 +7,32 @@
 #include <linux/rtnetlink.h>
 #include <unistd.h>
 
+const char *fib_verdict_text(unsigned verdict)
+{
+	static const char *const texts[FIB_V__MAX] = {
+		[FIB_V_KERNEL] = "kernel",
+		[FIB_V_FORWARD] = "forward",
+		[FIB_V_LOCAL] = "local",
+		[FIB_V_BLACKHOLE] = "blackhole",
+		[FIB_V_UNREACHABLE] = "unreachable",
+		[FIB_V_PROHIBIT] = "prohibit",
+		[FIB_V_NO_ROUTE] = "no-route",
+	};
+
+	return verdict < FIB_V__MAX ? texts[verdict] : "unknown";
+}
+
+const char *fib_adj_state_text(unsigned state)
+{
+	static const char *const texts[FIB_ADJ__MAX] = {
+		[FIB_ADJ_NONE] = "none",         [FIB_ADJ_INCOMPLETE] = "incomplete",
+		[FIB_ADJ_RESOLVED] = "resolved", [FIB_ADJ_STALE] = "stale",
+		[FIB_ADJ_FAILED] = "failed",     [FIB_ADJ_DEAD] = "down",
+	};
+
+	return state < FIB_ADJ__MAX ? texts[state] : "unknown";
+}
+
 enum fib_adj_state fib_adj_state(const struct fib *f, uint32_t adj)
 {
 	if (!adj || adj >= f->n_adj)

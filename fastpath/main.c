@@ -33,7 +33,7 @@
 /* Answers to TELL of 64 interfaces. */
 #define SNDBUF (1 << 20)
 
-enum answer { A_NONE, A_TELL, A_FLOWS };
+enum answer { A_NONE, A_TELL, A_FLOWS, A_WAY };
 
 static struct {
 	struct fp_box box;
@@ -43,6 +43,7 @@ static struct {
 	/* The answer that is being given, and how far. */
 	enum answer answer;
 	uint32_t seq, left;
+	struct fastpath_req asked;
 	uint64_t at;
 } d = { .rtrd = RTRD_FD };
 
@@ -61,6 +62,8 @@ static size_t size_of(const struct fastpath_event *e)
 		return u + sizeof(e->u.worker);
 	case FASTPATH_TABLE:
 		return u + sizeof(e->u.table);
+	case FASTPATH_ROUTE:
+		return u + sizeof(e->u.route);
 	case FASTPATH_FLOW:
 		return u + sizeof(e->u.flow);
 	default:
@@ -125,13 +128,31 @@ static bool figure(struct fastpath_event *e)
 	return true;
 }
 
+/* The next item of the answer under way. */
+static bool item(struct fastpath_event *e)
+{
+	switch (d.answer) {
+	case A_TELL:
+		return figure(e);
+	case A_FLOWS:
+		return d.left && fp_box_tell_flow(&d.box, &d.at, e);
+	case A_WAY:
+		if (d.at++)
+			return false;
+		fp_box_tell_route(&d.box, &d.asked, e);
+		return true;
+	case A_NONE:
+		break;
+	}
+	return false;
+}
+
 static void go_on(void)
 {
 	while (d.answer != A_NONE) {
 		struct fastpath_event e;
 		uint64_t at = d.at;
-		bool more = d.answer == A_TELL ? figure(&e)
-					       : d.left && fp_box_tell_flow(&d.box, &d.at, &e);
+		bool more = item(&e);
 
 		if (!more)
 			e = (struct fastpath_event){ .kind = FASTPATH_END };
@@ -149,6 +170,7 @@ static void go_on(void)
 static void answer(enum answer what, const struct fastpath_req *q)
 {
 	d.answer = what;
+	d.asked = *q;
 	d.seq = q->seq;
 	d.left = q->u.n;
 	d.at = 0;
@@ -223,6 +245,9 @@ static void take(const struct fastpath_req *q)
 		break;
 	case FASTPATH_FLOWS:
 		answer(A_FLOWS, q);
+		break;
+	case FASTPATH_WAY:
+		answer(A_WAY, q);
 		break;
 	case FASTPATH_BYE:
 		d.end = true;

@@ -23,8 +23,9 @@
 #define MB_FRAMES 512 /* of 2 KiB */
 
 struct fast_ask {
-	uint32_t seq, n;
-	bool flows, sent;
+	struct fastpath_req req;
+	bool sent;
+	void (*route)(void *arg, const struct fastpath_route *r);
 	void (*flow)(void *arg, const struct fastpath_flow *f);
 	void (*done)(void *arg, bool ok);
 	void *arg;
@@ -101,11 +102,7 @@ static void talk(void)
 	if (!d.synced)
 		d.synced = say(&(struct fastpath_req){ .op = FASTPATH_SYNCED });
 	if (d.asks && !d.asks->sent) {
-		struct fastpath_req q = { .op = d.asks->flows ? FASTPATH_FLOWS : FASTPATH_TELL,
-					  .seq = d.asks->seq };
-
-		q.u.n = d.asks->n;
-		d.asks->sent = say(&q);
+		d.asks->sent = say(&d.asks->req);
 	}
 }
 
@@ -139,9 +136,9 @@ static void on_ask_timeout(evutil_socket_t fd, short what, void *arg)
 	ask_end(arg, false);
 }
 
-struct fast_ask *fast_ask(bool flows, uint32_t n,
-			  void (*flow)(void *arg, const struct fastpath_flow *f),
-			  void (*done)(void *arg, bool ok), void *arg)
+/* At the end of the queue; the caller adds who gets the items, then talks. */
+static struct fast_ask *ask_begin(const struct fastpath_req *q, void (*done)(void *arg, bool ok),
+				  void *arg)
 {
 	struct timeval tv = { .tv_sec = ANSWER_MS / 1000 };
 	struct fast_ask *a, **pp = &d.asks;
@@ -149,7 +146,8 @@ struct fast_ask *fast_ask(bool flows, uint32_t n,
 	if (d.fd < 0)
 		return NULL;
 	a = xcalloc(1, sizeof(*a));
-	*a = (struct fast_ask){ ++d.seq, n, flows, false, flow, done, arg, NULL, NULL };
+	*a = (struct fast_ask){ .req = *q, .done = done, .arg = arg };
+	a->req.seq = ++d.seq;
 	a->ev_timeout = evtimer_new(cmd_base(), on_ask_timeout, a);
 	if (!a->ev_timeout)
 		abort();
@@ -157,6 +155,38 @@ struct fast_ask *fast_ask(bool flows, uint32_t n,
 	while (*pp)
 		pp = &(*pp)->next;
 	*pp = a;
+	return a;
+}
+
+struct fast_ask *fast_ask(bool flows, uint32_t n,
+			  void (*flow)(void *arg, const struct fastpath_flow *f),
+			  void (*done)(void *arg, bool ok), void *arg)
+{
+	struct fastpath_req q = { .op = flows ? FASTPATH_FLOWS : FASTPATH_TELL };
+	struct fast_ask *a;
+
+	q.u.n = n;
+	a = ask_begin(&q, done, arg);
+	if (!a)
+		return NULL;
+	a->flow = flow;
+	talk();
+	return a;
+}
+
+struct fast_ask *fast_ask_way(const struct rtr_addr *dst, int ifindex,
+			      void (*route)(void *arg, const struct fastpath_route *r),
+			      void (*done)(void *arg, bool ok), void *arg)
+{
+	struct fastpath_req q = { .op = FASTPATH_WAY, .ifindex = ifindex };
+	struct fast_ask *a;
+
+	q.u.way.family = dst->family;
+	memcpy(q.u.way.dst, dst->b, sizeof(q.u.way.dst));
+	a = ask_begin(&q, done, arg);
+	if (!a)
+		return NULL;
+	a->route = route;
 	talk();
 	return a;
 }
@@ -245,11 +275,15 @@ static void take_event(const struct fastpath_event *e)
 		d.seen.table = e->u.table;
 		break;
 	case FASTPATH_FLOW:
-		if (d.asks && d.asks->seq == e->seq && d.asks->flow)
+		if (d.asks && d.asks->req.seq == e->seq && d.asks->flow)
 			d.asks->flow(d.asks->arg, &e->u.flow);
 		break;
+	case FASTPATH_ROUTE:
+		if (d.asks && d.asks->req.seq == e->seq && d.asks->route)
+			d.asks->route(d.asks->arg, &e->u.route);
+		break;
 	case FASTPATH_END:
-		if (d.asks && d.asks->seq == e->seq)
+		if (d.asks && d.asks->req.seq == e->seq)
 			ask_end(d.asks, true);
 		break;
 	}

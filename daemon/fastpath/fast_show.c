@@ -381,7 +381,7 @@ struct view {
 	void (*print)(struct cmd_ctx *c, const json_t *doc);
 	struct cmd_ctx *c;
 	struct fast_ask *ask;
-	json_t *flows;
+	json_t *flows, *route;
 };
 
 static void finish(struct view *v, json_t *doc)
@@ -405,7 +405,7 @@ static void answered(void *arg, bool ok)
 {
 	struct view *v = arg;
 
-	finish(v, v->flows ? v->flows : v->doc());
+	finish(v, v->flows ? v->flows : v->route ? v->route : v->doc());
 }
 
 static void on_flow(void *arg, const struct fastpath_flow *f)
@@ -439,6 +439,7 @@ static void interrupt(struct cmd_ctx *c)
 
 	fast_ask_drop(v->ask);
 	json_decref(v->flows);
+	json_decref(v->route);
 	free(v);
 	cmd_done(c);
 }
@@ -473,6 +474,69 @@ static void show_flows(struct cmd_ctx *c)
 	run(c, NULL, fast_flows_print, true);
 }
 
+/* ---- show dataplane fib ---- */
+
+static void on_route(void *arg, const struct fastpath_route *r)
+{
+	const struct shadow_link *in = shadow_link_by_index(r->in);
+	const struct shadow_link *out = shadow_link_by_index(r->out);
+	char dst[INET6_ADDRSTRLEN] = "", nh[INET6_ADDRSTRLEN] = "";
+	struct view *v = arg;
+
+	inet_ntop(r->family, r->dst, dst, sizeof(dst));
+	if (r->nh_family)
+		inet_ntop(r->nh_family, r->nh, nh, sizeof(nh));
+	json_object_update_new(
+		v->route,
+		json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:b,s:b}", "destination", dst, "from",
+			  in ? iface_operator_name(in->name) : "", "verdict", r->verdict, "reason",
+			  r->reason, "interface", out ? iface_operator_name(out->name) : "",
+			  "next_hop", nh, "neighbour", out ? r->neighbour : "", "adjacency",
+			  (json_int_t)r->adj, "connected", r->connected, "default", r->by_default));
+}
+
+static void print_route(struct cmd_ctx *c, const json_t *o)
+{
+	if (!*fast_text(o, "verdict")) {
+		cmd_puts(c, "% rtr-fastpath does not answer\n");
+		return;
+	}
+	cmd_printf(c, "%s from %s: %s\n", fast_text(o, "destination"), fast_text(o, "from"),
+		   fast_text(o, "verdict"));
+	if (*fast_text(o, "reason"))
+		cmd_printf(c, "  the kernel decides: %s\n", fast_text(o, "reason"));
+	if (!*fast_text(o, "interface"))
+		return;
+	cmd_printf(c, "  %s %s, interface %s%s\n",
+		   json_is_true(json_object_get(o, "connected")) ? "connected:" : "via",
+		   fast_text(o, "next_hop"), fast_text(o, "interface"),
+		   json_is_true(json_object_get(o, "default")) ? ", by the default route" : "");
+	cmd_printf(c, "  neighbour %s, adjacency %lld\n", fast_text(o, "neighbour"),
+		   fast_int(o, "adjacency"));
+}
+
+static void show_fib(struct cmd_ctx *c)
+{
+	struct view *v;
+	char from[IFNAMSIZ + 1] = "";
+	const struct shadow_link *l = NULL;
+	struct rtr_addr dst;
+
+	if (cmd_get(c, "from", from) && !(l = iface_link(from))) {
+		cmd_fail(c, "%s: there is no such interface", from);
+		return;
+	}
+	cmd_get(c, "dst", &dst);
+	v = xcalloc(1, sizeof(*v));
+	*v = (struct view){ .print = print_route, .c = c };
+	v->route = json_object();
+	cmd_set_data(c, v);
+	cmd_pend(c);
+	v->ask = fast_ask_way(&dst, l ? l->ifindex : 0, on_route, answered, v);
+	if (!v->ask)
+		answered(v, false);
+}
+
 static const struct cmd cmds[] = {
 	{ "show dataplane", "The fast plane: interfaces and what became of packets", .run = show,
 	  .interrupt = interrupt },
@@ -480,6 +544,9 @@ static const struct cmd cmds[] = {
 	  .interrupt = interrupt },
 	{ "show dataplane eligibility", "On which plane each interface is, and why",
 	  .run = show_ifaces, .interrupt = interrupt },
+	{ "show dataplane fib <dst:ADDR>[ from <from:IFNAME>]",
+	  "Which way the fast plane sends packets to an address", .run = show_fib,
+	  .interrupt = interrupt },
 	{ "show dataplane workers", "Threads of the fast plane", .run = show_workers,
 	  .interrupt = interrupt },
 	{ "show dataplane memory", "Memory and tables of the fast plane", .run = show_memory,

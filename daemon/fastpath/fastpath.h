@@ -72,6 +72,10 @@ struct fast_ask;
 struct fast_ask *fast_ask(bool flows, uint32_t n,
 			  void (*flow)(void *arg, const struct fastpath_flow *f),
 			  void (*done)(void *arg, bool ok), void *arg);
+/* Which way rtr-fastpath would send a packet from an interface (0: any). */
+struct fast_ask *fast_ask_way(const struct rtr_addr *dst, int ifindex,
+			      void (*route)(void *arg, const struct fastpath_route *r),
+			      void (*done)(void *arg, bool ok), void *arg);
 void fast_ask_drop(struct fast_ask *a);
 
 int fast_init(void);

@@ -43,6 +43,7 @@ enum fastpath_op {
 	FASTPATH_SYNCED,    /* all interfaces were told */
 	FASTPATH_TELL,      /* all figures, then FASTPATH_END */
 	FASTPATH_FLOWS,     /* up to n flows, then FASTPATH_END */
+	FASTPATH_WAY,       /* which way to a destination, then FASTPATH_END */
 	FASTPATH_BYE,       /* orderly end: everything to the kernel */
 };
 
@@ -62,6 +63,9 @@ struct fastpath_req {
 			uint8_t express; /* its flows may go by XDP */
 		} port;
 		uint32_t n; /* FLOWS */
+		struct {
+			uint8_t family, dst[16]; /* from ifindex; 0: the first interface */
+		} way;
 	} u;
 };
 
@@ -73,6 +77,7 @@ enum fastpath_event_kind {
 	FASTPATH_WORKER,
 	FASTPATH_TABLE,
 	FASTPATH_FLOW,
+	FASTPATH_ROUTE,
 	FASTPATH_END,
 	FASTPATH_NOTE, /* for the log */
 };
@@ -117,6 +122,17 @@ struct fastpath_flow {
 	uint64_t packets, bytes;
 };
 
+/* What the mirror of the kernel's tables says of a destination. */
+struct fastpath_route {
+	uint8_t family, nh_family;
+	uint8_t dst[16], nh[16];
+	int32_t in, out; /* ifindex; 0 = none */
+	uint32_t adj;    /* 0 = none */
+	uint8_t connected, by_default;
+	char verdict[16], neighbour[16];
+	char reason[FASTPATH_TEXT]; /* why the kernel decides; "" */
+};
+
 struct fastpath_event {
 	uint32_t kind; /* enum fastpath_event_kind */
 	int32_t ifindex;
@@ -133,6 +149,7 @@ struct fastpath_event {
 		struct fastpath_worker worker;
 		struct fastpath_table table;
 		struct fastpath_flow flow;
+		struct fastpath_route route;
 		char text[FASTPATH_TEXT];
 	} u;
 };

@@ -208,6 +208,23 @@ def test_killed(fast):
     lan.ping(INTERNET)
 
 
+def test_fib(fast):
+    """`show dataplane fib` says what the mirror of the kernel's tables says."""
+    r1 = fast.r1
+    fast.lan.ping(INTERNET)
+    way = r1.json(f"show dataplane fib {INTERNET}")
+    assert (way["verdict"], way["interface"], way["next_hop"]) == ("forward", "eth1", "198.51.100.1")
+    assert way["default"] and way["neighbour"] in ("resolved", "stale") and way["adjacency"]
+    assert r1.json(f"show dataplane fib {INTERNET6} from eth0")["next_hop"] == "2001:db8:100::1"
+    assert r1.json(f"show dataplane fib {LAN} from eth1")["connected"]
+    assert r1.json(f"show dataplane fib {R1_LAN}")["verdict"] == "local"
+    assert "via 198.51.100.1, interface eth1, by the default route" in r1.cli(f"show dataplane fib {INTERNET}")
+    r1.ip("xfrm", "policy", "add", "src", "0.0.0.0/0", "dst", "203.0.113.0/24", "dir", "out", "action", "block")
+    wait_for(lambda: "IPsec" in r1.json(f"show dataplane fib {INTERNET}")["reason"], what="the policy to be seen")
+    r1.ip("xfrm", "policy", "flush")
+    wait_for(lambda: not r1.json(f"show dataplane fib {INTERNET}")["reason"], what="its end to be seen")
+
+
 def test_neighbour_moves(fast):
     """A new MAC address of the next hop reaches flows that XDP forwards."""
     r1, lan, wan = fast.r1, fast.lan, fast.wan
