@@ -173,7 +173,7 @@ static void settle(struct lb_boxes *b, struct lb_boxes *cut, const struct lb_box
 
 bool lb_empty(const struct lb_tables *t)
 {
-	return t->a.leaf && t->late.leaf && t->c.leaf &&
+	return !t->n_c && t->a.leaf && t->late.leaf && t->c.leaf &&
 	       t->a.set.n + t->late.set.n + t->c.set.n == 0;
 }
 
@@ -216,6 +216,9 @@ static void block_drop(struct lb_block *b)
 		free(t->in_c.box);
 		free(t->early_b.box);
 		free(t->early_c.box);
+		free(t->c_lines);
+		t->c_lines = NULL;
+		t->n_c = 0;
 		t->b = t->cb = t->in_b = t->in_c = t->early_b = t->early_c = (struct lb_set){ 0 };
 	}
 }
@@ -271,6 +274,22 @@ bool lb_near(struct lb_tables *t, uint8_t family)
 	return fits;
 }
 
+static bool c_build(struct lb_tables *t, const struct lb_boxes *c, uint8_t family)
+{
+	bool fits;
+
+	lb_tree_build(&t->c, c, NULL, family, 1);
+	fits = lb_tree_disjoint(&t->c, family, max_boxes(c));
+	if (c->n > LB_C_LINES || (fits && lb_tree_size(&t->c) <= LB_C_TIMES * c->n))
+		return fits;
+	lb_tree_drop(&t->c);
+	t->c_lines = xcalloc(c->n, sizeof(struct pol_rule *));
+	for (size_t i = 0; i < c->n; i++)
+		if (!t->n_c || t->c_lines[t->n_c - 1] != c->v[i].line)
+			t->c_lines[t->n_c++] = c->v[i].line;
+	return true;
+}
+
 static bool tables_build(struct lb_tables *t, const struct lb_boxes *all, uint8_t family)
 {
 	/* A, B, C; of B and C what comes before A (1, 2) and of C what comes before B (0). */
@@ -298,8 +317,7 @@ static bool tables_build(struct lb_tables *t, const struct lb_boxes *all, uint8_
 		lb_tree_settle(&t->a, &in[2], family, &early[2]);
 	}
 	lb_tree_build(&t->late, &b, &early[0], family, 0);
-	lb_tree_build(&t->c, &in[2], NULL, family, 1);
-	fits = lb_tree_disjoint(&t->c, family, max_boxes(&in[2])) && fits;
+	fits = c_build(t, &in[2], family) && fits;
 	lb_tree_finish(&t->a, family, 0);
 	lb_tree_finish(&t->late, family, 0);
 	lb_tree_finish(&t->c, family, 1);

@@ -24,7 +24,8 @@
  *		A = rank; B                             -> B
  *		and X, A as above
  *
- * then through late B, all of B without a rank, for those not in A, with X of its own; then C.
+ * then through late B, all of B without a rank, for those not in A, with X of its own; then C, a
+ * table, or lines as they are when they cross each other so often that they would be many boxes.
  *
  * Why trees: a set's cost is memory, about three cache lines for each 64 boxes and
  * byte of the key; one of 10,000 boxes took 5 us. So a table is first cut by a field into parts of
@@ -57,6 +58,11 @@
 #define LB_MAX_OF_LINE 64
 /* Boxes of a part of a table, about. */
 #define LB_LEAF 128
+
+/* Lines of C, which come last, are left as lines when there are no more than so many and they would
+ * be this many times the boxes: 160 lines cost up to 3 us, and boxes cost the commit. */
+#define LB_C_LINES 160
+#define LB_C_TIMES 8
 
 enum lb_class { LB_TCP, LB_UDP, LB_ICMP, LB_OTHER, LB_CLASSES };
 /* Ports: source and destination; ICMP: type << 8 | code in the first; others: protocol in the
@@ -96,6 +102,9 @@ struct lb_node {
 struct lb_tables {
 	enum lb_field lead; /* LB_DST, LB_SRC */
 	struct lb_node a, late, c;
+	/* The lines of C one after the other, in place of its table: they cross too often. */
+	size_t n_c;
+	const struct pol_rule **c_lines;
 	struct lb_set b, cb; /* of late and C, beside A */
 	bool fresh;          /* these two */
 	/* For lb_patch: B and C; what of them comes before A and is not in it; lines of A once. */

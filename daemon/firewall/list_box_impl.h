@@ -77,6 +77,7 @@ struct lb_patch_tree {
 void lb_tree_patch(struct lb_node *node, const struct lb_patch_tree *x);
 /* Nothing of it is fresh. */
 void lb_tree_stale(struct lb_node *node);
+size_t lb_tree_size(const struct lb_node *node); /* boxes */
 /* Ranks in it, ascending, as boxes of which nothing else is set. The caller frees. */
 struct lb_boxes lb_tree_ranks(const struct lb_node *node);
 void lb_tree_drop(struct lb_node *node);

@@ -636,7 +636,7 @@ static void add_class(const struct lc_list *l, struct use *u, size_t block, enum
 		bool more = false;
 
 		for (size_t k = i + 1; k < ARRAY_LEN(trees); k++)
-			more = more || !tree_empty(trees[k]);
+			more = more || !tree_empty(trees[k]) || t->n_c;
 		rtr_strlcpy(p.path, paths[i], sizeof(p.path));
 		if (trees[i]->leaf || !more) {
 			tree_rules(l, u, chain, &p, trees[i], next);
@@ -649,6 +649,8 @@ static void add_class(const struct lc_list *l, struct use *u, size_t block, enum
 		hold_chain(u, chain);
 		chain = new_chain(l, name);
 	}
+	for (size_t i = 0; i < t->n_c; i++)
+		lc_line_rules(&(struct line){ .l = l, .u = u, .c = chain, .p = t->c_lines[i] });
 	go_on(chain, l, next);
 	hold_chain(u, chain);
 }

@@ -532,6 +532,15 @@ void lb_tree_stale(struct lb_node *node)
 		lb_tree_stale(&node->part[i]);
 }
 
+size_t lb_tree_size(const struct lb_node *node)
+{
+	size_t n = node->leaf ? node->set.n : 0;
+
+	for (size_t i = 0; !node->leaf && i < node->n; i++)
+		n += lb_tree_size(&node->part[i]);
+	return n;
+}
+
 static void add_ranks(const struct lb_node *node, struct lb_boxes *to)
 {
 	for (size_t i = 0; node->leaf && i < node->set.n; i++) {

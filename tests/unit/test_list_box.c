@@ -68,6 +68,9 @@ static const struct pol_rule *block_match(const struct lb_block *b, const struct
 		x = tree_find(&t->late, key);
 	if (!x)
 		x = tree_find(&t->c, key);
+	for (size_t i = 0; !x && i < t->n_c; i++)
+		if (naive_match(t->c_lines[i], pkt))
+			return t->c_lines[i];
 	return x ? x->line : NULL;
 }
 
@@ -213,6 +216,38 @@ static void count_same(const struct lb_node *a, const struct lb_node *b, size_t 
 	}
 }
 
+/* Lines from a port to anywhere and to a port from anywhere, all of them crossing. */
+START_TEST(wide_lines)
+{
+	struct arena *a = xmalloc(sizeof(*a));
+	struct pol_ports *port[64];
+	struct lb_prog *p;
+
+	rnd = test_seed;
+	random_list(a, ARRAY_LEN(port), AF_INET, false);
+	for (size_t i = 0; i < ARRAY_LEN(port); i++) {
+		port[i] = hold(a, xcalloc(1, sizeof(*port[i]) + sizeof(port[i]->r[0])));
+		port[i]->n = 1;
+		port[i]->r[0].lo = port[i]->r[0].hi = (uint16_t)(2 * i);
+		a->service[i] = (struct pol_service){ .proto = IPPROTO_TCP };
+		if (below(2))
+			a->service[i].sport = port[i];
+		else
+			a->service[i].dport = port[i];
+		a->rule[i].active = true;
+		a->rule[i].src = a->rule[i].dst = NULL;
+	}
+	p = lb_build(&a->list);
+	ck_assert_uint_eq(p->n_blocks, 1);
+	ck_assert_uint_eq(p->blocks[0].class[LB_TCP].n_c, ARRAY_LEN(port));
+	ck_assert(!lb_empty(&p->blocks[0].class[LB_TCP]));
+	check_prog(p, &a->list, 2000);
+	lb_free(p);
+	drop_list(a);
+	free(a);
+}
+END_TEST
+
 static bool stays(struct arena *a)
 {
 	struct lb_prog *p, *q;
@@ -346,6 +381,7 @@ static Suite *suite(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, first_match);
 	tcase_add_test(t, crossing_lines);
+	tcase_add_test(t, wide_lines);
 	tcase_add_test(t, one_line_more);
 	tcase_add_test(t, patched);
 	suite_add_tcase(s, t);

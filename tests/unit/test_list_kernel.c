@@ -316,6 +316,35 @@ START_TEST(one_line_other)
 }
 END_TEST
 
+/* Wide lines that all cross: they are rules, behind the tables. */
+START_TEST(wide_lines)
+{
+	rnd = test_seed;
+	returning = _i;
+	new_lists(64, false);
+	for (int f = 0; f < 2; f++) {
+		for (size_t i = 0; i < 64; i++) {
+			struct pol_ports *p = hold(lists[f],
+						   xcalloc(1, sizeof(*p) + sizeof(p->r[0])));
+
+			p->n = 1;
+			p->r[0].lo = p->r[0].hi = (uint16_t)(i & ~(size_t)1);
+			lists[f]->service[i] = (struct pol_service){ .proto = IPPROTO_TCP };
+			if (i % 2)
+				lists[f]->service[i].sport = p;
+			else
+				lists[f]->service[i].dport = p;
+			lists[f]->rule[i].active = true;
+			lists[f]->rule[i].src = lists[f]->rule[i].dst = NULL;
+		}
+		lc_free(compiled[f]);
+		compiled[f] = lc_compile(&lists[f]->list, f ? "list6" : "list4", NULL);
+	}
+	apply(1);
+	compare();
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("list_kernel");
@@ -327,6 +356,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, first_match, 0, 3);
 	tcase_add_test(t, adopted);
 	tcase_add_test(t, one_line_other);
+	tcase_add_loop_test(t, wide_lines, 0, 2);
 	suite_add_tcase(s, t);
 	return s;
 }
