@@ -18,6 +18,8 @@
 /* Between two starts of rtr-fastpath; the first is at once. */
 #define RESTART_MIN_MS 100
 #define RESTART_MAX_MS 10000
+/* A commit takes milliseconds. */
+#define LOOK_AGAIN_MS 20
 /* An answer that takes longer does not come. */
 #define ANSWER_MS 3000
 #define MB_FRAMES 512 /* of 2 KiB */
@@ -238,6 +240,14 @@ static void take_state(const struct fastpath_event *e)
 				  iface_operator_name(p->name), e->u.state.reason);
 }
 
+static void look_soon(void)
+{
+	struct timeval now = { 0 };
+
+	if (d.ev_look)
+		event_add(d.ev_look, &now);
+}
+
 static void take_event(const struct fastpath_event *e)
 {
 	static struct log_limit limit;
@@ -245,7 +255,7 @@ static void take_event(const struct fastpath_event *e)
 
 	switch (e->kind) {
 	case FASTPATH_READY:
-		fast_gate_open();
+		look_soon(); /* its map may be a new one: fast_gate_open */
 		d.seen.ready = true;
 		d.backoff_ms = 0;
 		d.complained = false;
@@ -503,17 +513,16 @@ static void look(void)
 		on_start(-1, 0, NULL);
 }
 
+/* What a commit under way says counts when it has ended: else a policy that it removes, and that a
+ * failure brings back, would be let go too early. The gate closes at once (fast_gate_closed). */
 static void on_look(evutil_socket_t fd, short what, void *arg)
 {
-	look();
-}
+	struct timeval later = { .tv_usec = LOOK_AGAIN_MS * 1000 };
 
-static void look_soon(void)
-{
-	struct timeval now = { 0 };
-
-	if (d.ev_look)
-		event_add(d.ev_look, &now);
+	if (txn_busy())
+		event_add(d.ev_look, &later);
+	else
+		look();
 }
 
 void fast_gate_closed(void)
