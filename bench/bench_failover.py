@@ -355,8 +355,8 @@ def cell(event, ms, mac, rounds, folder):
         beside = "" if other == "keepalived" else f", beside {other}"
         emit(f"{name}: outage{beside}", ours, peer, limit=1.05 * statistics.median(peer) + 2 if judged else None,
              required=judged, name=other)
-        emit(f"{name}: lost{beside}", lost, lost_peer, "packets", 0 if event == "stop" and judged else None,
-             event == "stop" and judged, name=other)
+        emit(f"{name}: lost{beside}", lost, lost_peer, "packets", 0 if event == "stop" else None,
+             event == "stop", name=other)
     if event == "kill" and ms == 10 and judged:
         worst = sorted(ours)[max(0, -(-len(ours) * 98 // 100) - 1)]
         emit(f"{name}: 98th of 100", [worst], limit=50, required=True)

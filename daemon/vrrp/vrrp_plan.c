@@ -11,7 +11,10 @@
  *	                physical MAC for the virtual address, and the other way round
  *	rp_filter 2     macvlan: the way back to the host is by the interface below
  *	accept_local 1  on both: adverts of the address's owner come from the address that is ours
- *as long as we are master accept_dad 0    macvlan: the peer may hold the address for another moment
+ *			as long as we are master
+ *	disable_ipv6 1  macvlan of IPv4: coming up, the kernel would report multicast groups from
+ *			the virtual MAC, and switches send us the hosts' packets a skew too early
+ *	accept_dad 0    macvlan of IPv6: the peer may hold the address for another moment
  */
 #include "domain.h"
 #include "iface/iface.h"
@@ -127,6 +130,10 @@ static void plan_sysctls(struct plan *p, const struct vrrp_want *w, const char *
 	set(p, w, vmac, "ipv4", "rp_filter", "2");
 	set(p, w, vmac, "ipv4", "accept_local", "1");
 	set(p, w, vmac, "ipv4", "send_redirects", "0");
+	if (w->conf.family == AF_INET) {
+		set(p, w, vmac, "ipv6", "disable_ipv6", "1");
+		return;
+	}
 	for (size_t i = 0; i < ARRAY_LEN(off6); i++)
 		set(p, w, vmac, "ipv6", off6[i], "0");
 	/* No link-local address of its own: it is nobody but the group. */

@@ -216,3 +216,17 @@ def test_each_thread_is_locked_in(topo):
         net_admin, net_raw, ipc_lock = 1 << 12, 1 << 13, 1 << 14
         assert sanitized or (status["Seccomp"], status["NoNewPrivs"]) == ("2", "1")
         assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == net_admin | net_raw | ipc_lock
+
+
+def test_a_backup_that_prepares_says_nothing(routers):
+    """A frame from the virtual MAC would turn the switch before the other one has stopped forwarding."""
+    topo = routers(vrrp.ends("r1", "r2"))
+    for r, prio in ((topo.r1, 110), (topo.r2, 100)):
+        configure(r, topo, group_lines(prio, 500))
+    wait_state(topo.r1, "MASTER")
+    wait_state(topo.r2, "BACKUP")
+    with Capture(topo.sw, "p1", "ether src 00:00:5e:00:01:01") as seen:
+        topo.r1.stop()
+        wait_state(topo.r2, "MASTER")
+    said = [p for p in seen.packets if p]
+    assert said and all("VRRPv3" in p or "ARP" in p for p in said), said
