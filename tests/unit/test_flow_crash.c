@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A writer is killed at every single store to the table, by SIGKILL, in each kind of change; then a
- * new process adopts what is there. The module is compiled here with counted accesses.
+ * new process adopts what is there. Or the adoption runs at each store of a writer that lives. The
+ * module is compiled here with counted accesses.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -35,10 +36,16 @@ static bool crash_cas(uint64_t *p, uint64_t *old, uint64_t new);
 
 static unsigned fuse; /* stores until the kill; 0 = none */
 
+static struct fp_flow *adopting; /* instead of the kill the table's adoption runs to its end */
+
 static void crash_point(void)
 {
-	if (fuse && !--fuse)
+	if (!fuse || --fuse)
+		return;
+	if (!adopting)
 		raise(SIGKILL);
+	while (fp_flow_maintain(adopting, 50))
+		;
 }
 
 static bool crash_cas(uint64_t *p, uint64_t *old, uint64_t new)
@@ -244,6 +251,57 @@ START_TEST(kill_everywhere)
 }
 END_TEST
 
+/*
+ * All of the adoption happens between two stores of a worker of the new process: what that one has
+ * in hand is not taken for the work of the dead.
+ */
+START_TEST(adopt_meanwhile)
+{
+	enum flow_family fam = _i % 2;
+	bool ends = _i / 2; /* the worker ends a flow, else it makes one */
+	uint32_t n[FLOW__FAMILIES] = { PAIRS, PAIRS };
+	struct fp_flow_conf conf = { .n_workers = 1 };
+	bool met = true;
+
+	for (unsigned k = 1; met; k++) {
+		struct fp_flow_new f;
+		struct fp_flow *t;
+		uint64_t ref;
+
+		ck_assert_int_eq(fp_flow_mem_anon(n, &mem), 0);
+		ck_assert_int_eq(fp_flow_open(&mem, &conf, &t), 0);
+		fp_flow_maintain(t, PAIRS);
+		for (uint32_t id = 0; id < BASE; id++) {
+			f = flow_of(fam, id);
+			ck_assert_int_eq(fp_flow_insert(fp_flow_worker(t, 0), fam, &f, &ref), 0);
+		}
+		fp_flow_close(t);
+		ck_assert_int_eq(fp_flow_open(&mem, &conf, &t), 0);
+		fp_flow_maintain(t, 8);
+		f = flow_of(fam, NEWCOMER);
+		if (ends)
+			ck_assert_int_eq(fp_flow_insert(fp_flow_worker(t, 0), fam, &f, &ref), 0);
+		adopting = t;
+		fuse = k;
+		if (ends)
+			ck_assert_int_eq(fp_flow_free(fp_flow_worker(t, 0), fam, ref), 0);
+		else
+			ck_assert_int_eq(fp_flow_insert(fp_flow_worker(t, 0), fam, &f, &ref), 0);
+		met = !fuse;
+		fuse = 0;
+		adopting = NULL;
+		while (fp_flow_maintain(t, 50))
+			;
+		for (int d = 0; d < 2; d++)
+			ck_assert_int_eq(flow_make_find(t, fam, &f.dir[d], &ref),
+					 ends ? FLOW_MISS : FLOW_HIT);
+		ck_assert_uint_eq(audit(t, fam), BASE + !ends);
+		fp_flow_close(t);
+		fp_flow_mem_fini(&mem);
+	}
+}
+END_TEST
+
 /* The next process finds free pairs in the spare segment even when the table was full. */
 START_TEST(spare)
 {
@@ -287,6 +345,7 @@ static Suite *suite(void)
 
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, kill_everywhere, 0, 2 * SC__MAX);
+	tcase_add_loop_test(tc, adopt_meanwhile, 0, 4);
 	tcase_add_test(tc, spare);
 	suite_add_tcase(s, tc);
 	return s;
