@@ -67,7 +67,8 @@ static uint8_t read_flag(const char *family, const char *link, const char *name)
 	return value != '0';
 }
 
-/* The kernel tells of these by no event; they are read with every change of the link. */
+/* The kernel tells of these by no event; they are read with every change of the link, and every
+ * second where it has a port. */
 static void read_sysctls(struct fc_link *l)
 {
 	l->send_redirects = read_flag("ipv4", l->name, "send_redirects") |
@@ -481,6 +482,17 @@ int fibctl_port(struct fibctl *c, uint32_t ifindex, uint32_t slot)
 	l->slot = slot;
 	fc_link_publish(c, l);
 	return 0;
+}
+
+void fc_links_tick(struct fibctl *c)
+{
+	for (unsigned i = 0; i < FIB_LINK_BUCKETS; i++)
+		for (struct fc_link *l = c->link[i]; l; l = l->next) {
+			if (!l->known || l->slot == FIB_NO_SLOT)
+				continue;
+			read_sysctls(l);
+			publish_one(c, l);
+		}
 }
 
 void fc_links_fini(struct fibctl *c)

@@ -192,6 +192,8 @@ void fc_addr_apply(struct fibctl *c, const struct fib_msg *m, bool dump);
 void fc_links_swept(struct fibctl *c);
 void fc_addrs_swept(struct fibctl *c);
 void fc_link_publish(struct fibctl *c, struct fc_link *l);
+/* Looks at what no event tells. */
+void fc_links_tick(struct fibctl *c);
 void fc_links_fini(struct fibctl *c);
 /* Why frames cannot leave by it; ELIG_OK when they can. NULL link: unknown. */
 unsigned fc_link_egress_reason(const struct fc_link *l);

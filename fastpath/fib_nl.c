@@ -565,8 +565,10 @@ static void timers(struct fibctl *c)
 	if (now >= nl->keepalive_at) {
 		nl->keepalive_at = now + KEEPALIVE_MS;
 		fc_adjs_keepalive(c);
-		if (c->f.ready)
+		if (c->f.ready) {
+			fc_links_tick(c);
 			fc_elig_tick(c);
+		}
 	}
 	if (now >= nl->flush_at) {
 		nl->flush_at = now + FLUSH_MS;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The mirror against the kernel: random routes, rules, addresses, neighbours and links in a
- * namespace of its own, and for random packets both ways compared. RTR_LONG multiplies the rounds.
+ * namespace of its own, and for random packets both ways compared. RTR_TEST_LONG multiplies the
+ * rounds.
  */
 #include <net/if.h>
 
@@ -348,7 +349,7 @@ static void report(const struct world *w)
 /* Without rules of one's own first: the tables are one to the kernel until the first rule. */
 START_TEST(same_as_kernel)
 {
-	unsigned rounds = getenv("RTR_LONG") ? ROUNDS * 20 : ROUNDS;
+	unsigned rounds = getenv("RTR_TEST_LONG") ? ROUNDS * 20 : ROUNDS;
 	struct world w;
 
 	setup(&w);
