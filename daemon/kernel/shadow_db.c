@@ -583,8 +583,6 @@ void shadow_db_init(const char *instance)
 	rtr_strlcpy(shadow_db.instance, instance, sizeof(shadow_db.instance));
 	shadow_db.proto = shadow_proto_of(instance);
 	shadow_db.group = 0x72740000u + shadow_db.proto; /* "rt" */
-	shadow_db.by_index = xcalloc(SHADOW_LINK_BUCKETS, sizeof(*shadow_db.by_index));
-	shadow_db.by_name = xcalloc(SHADOW_LINK_BUCKETS, sizeof(*shadow_db.by_name));
 	shadow_db.neighs = xcalloc(SHADOW_NEIGH_BUCKETS, sizeof(*shadow_db.neighs));
 	routes_resize(ROUTE_BUCKETS_MIN);
 }
@@ -600,8 +598,6 @@ void shadow_db_fini(void)
 		shadow_link_del(l->ifindex);
 	shadow_neighs_free();
 	shadow_rules_free();
-	free(shadow_db.by_index);
-	free(shadow_db.by_name);
 	free(shadow_db.routes);
-	shadow_db = (struct shadow_db){ 0 };
+	memset(&shadow_db, 0, sizeof(shadow_db));
 }

@@ -10,11 +10,15 @@
 
 #include <linux/netlink.h>
 
+#define SHADOW_LINK_BUCKETS  1024 /* some thousand VLANs stay cheap */
+#define SHADOW_NEIGH_BUCKETS 1024 /* typed by hand: some thousand at most */
+
 struct shadow_db {
 	uint8_t proto;
 	uint32_t group;
 	char instance[64];
-	struct shadow_link **by_index, **by_name; /* chains; SHADOW_LINK_BUCKETS each */
+	/* Chains. Part of the struct: without a kernel (rtrd -t) they are there, and empty. */
+	struct shadow_link *by_index[SHADOW_LINK_BUCKETS], *by_name[SHADOW_LINK_BUCKETS];
 	size_t n_links;
 	struct shadow_route **routes;
 	size_t n_routes, n_buckets;
@@ -24,9 +28,6 @@ struct shadow_db {
 };
 
 extern struct shadow_db shadow_db;
-
-#define SHADOW_LINK_BUCKETS  1024 /* some thousand VLANs stay cheap */
-#define SHADOW_NEIGH_BUCKETS 1024 /* typed by hand: some thousand at most */
 
 void shadow_db_init(const char *instance);
 void shadow_db_fini(void);

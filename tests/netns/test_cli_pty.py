@@ -482,7 +482,8 @@ def router(real):
 
 def revision(router, prompt="rtr#"):
     router.type("show version\r")
-    return int(re.search(r"revision (\d+)", router.expect(f"(?s)revision.*{prompt}")).group(1))
+    shown = router.expect(f"(?s)changes of the configuration.*{prompt}")
+    return int(re.search(r"(\d+) changes of", shown).group(1))
 
 
 def test_router_pasted_configuration_is_one_commit(router):
