@@ -3,14 +3,15 @@
 
 #include "hash.h"
 
+#include <arpa/inet.h>
 #include <sys/socket.h>
 
 static struct fib_key key_of(const struct fp_ask *a)
 {
 	size_t size = a->family == AF_INET6 ? 16 : 4;
 	struct fib_key k = { .iif = a->ifindex,
-			     .sport = a->sport_be,
-			     .dport = a->dport_be,
+			     .sport = ntohs(a->sport_be),
+			     .dport = ntohs(a->dport_be),
 			     .family = a->family,
 			     .proto = a->proto,
 			     .tos = a->tos };
