@@ -24,7 +24,7 @@ SETS, SIZES = ("acl1", "fw1", "ipc1"), (10, 1000, 10000)
 def emit(case, ours, peer=None, peer_runs=(), limit=None):
     line = {"bench": "acl-kernel", "case": case, "unit": "ns", "better": "lower", "ours_runs": ours,
             "peer_runs": list(peer_runs)}
-    if peer:
+    if peer and peer_runs:
         line["peer"] = peer
     if limit:
         line.update(limit=limit, required=True)
