@@ -11,6 +11,7 @@
 #include "txn/txn.h"
 #include "vrf/vrf.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if_arp.h>
 #include <linux/rtnetlink.h>
@@ -100,6 +101,40 @@ static struct route_want *group_of(struct route_want *wants, size_t *n, const st
 	return &wants[(*n)++];
 }
 
+static int vrf_of(const struct shadow_link *l)
+{
+	const struct shadow_link *m = l->master ? shadow_link_by_index(l->master) : NULL;
+
+	return m && !strcmp(m->kind, "vrf") ? m->ifindex : 0;
+}
+
+static bool is_broadcast(const struct rtr_prefix *subnet, const struct rtr_addr *a)
+{
+	uint32_t host = subnet->len < 31 ? UINT32_MAX >> subnet->len : 0;
+
+	return host && (ntohl(subnet->addr.v4_be) | host) == ntohl(a->v4_be);
+}
+
+/*
+ * The kernel refuses a route by what is no host, by a broadcast address of a connected network or,
+ * on another link, by an address of its own. What a server says must not undo a commit.
+ */
+static bool can_lead(const struct shadow_link *l, const struct rtr_addr *gw)
+{
+	if (!gw->b[0] || gw->b[0] == 127 || gw->b[0] >= 224)
+		return false;
+	for (const struct shadow_link *o = shadow_link_next(NULL); o; o = shadow_link_next(o)) {
+		for (size_t i = 0; vrf_of(o) == vrf_of(l) && i < o->n_addrs; i++) {
+			const struct rtr_prefix *a = &o->addrs[i].addr;
+
+			if (a->addr.family == AF_INET &&
+			    (!rtr_addr_cmp(&a->addr, gw) || is_broadcast(a, gw)))
+				return false;
+		}
+	}
+	return true;
+}
+
 static void add_route(struct plan *p, const struct iface *i, const struct shadow_link *l,
 		      const struct lease *lease, const struct autod_route *r,
 		      struct route_want *wants, size_t *n)
@@ -116,9 +151,12 @@ static void add_route(struct plan *p, const struct iface *i, const struct shadow
 
 	memcpy(w.dst.addr.b, r->net, 4);
 	memcpy(subnet.addr.b, lease->e.addr, 4);
-	if (r->gw[0]) {
+	/* RFC 3442: 0.0.0.0 is a network on the link. */
+	if (r->gw[0] || r->gw[1] || r->gw[2] || r->gw[3]) {
 		hop.gw.family = AF_INET;
 		memcpy(hop.gw.b, r->gw, 4);
+		if (!can_lead(l, &hop.gw))
+			return;
 		subnet = rtr_prefix_network(subnet);
 		if (!rtr_prefix_contains(&subnet, &hop.gw))
 			hop.flags = RTNH_F_ONLINK;
@@ -221,6 +259,27 @@ static const char *ifname_of(int ifindex)
 	return NULL;
 }
 
+/* Once a lease, not at every renewal. */
+static void complain_of_routes(const char *name, const struct autod_event *e)
+{
+	static struct log_limit limit;
+	const struct shadow_link *l = iface_link(name);
+	struct rtr_prefix own = { .addr = { .family = AF_INET }, .len = e->len };
+	struct rtr_addr gw = { .family = AF_INET };
+	char text[RTR_ADDR_STRLEN];
+
+	/* The address is not in the kernel yet. */
+	memcpy(own.addr.b, e->addr, 4);
+	for (unsigned i = 0; l && i < MIN(e->n_routes, (uint8_t)AUTOD_ROUTES); i++) {
+		memcpy(gw.b, e->routes[i].gw, 4);
+		if (gw.v4_be && (!can_lead(l, &gw) || is_broadcast(&own, &gw)))
+			log_event_limited(&limit, 20, "DHCP", LOG_L_WARN, "BADROUTE",
+					  "Interface %s: the server's router %s is no host, route "
+					  "left out",
+					  name, rtr_addr_str(&gw, text));
+	}
+}
+
 static void take_event(const void *event)
 {
 	const struct autod_event *e = event;
@@ -237,10 +296,12 @@ static void take_event(const void *event)
 		bool same = old && !memcmp(old->e.addr, e->addr, 4) && old->e.len == e->len;
 
 		memcpy(a.b, e->addr, 4);
-		if (!same)
+		if (!same) {
 			log_event_limited(&limit, 20, "DHCP", LOG_L_INFO, "ADDRESS_ASSIGN",
 					  "Interface %s assigned DHCP address %s/%u", name,
 					  rtr_addr_str(&a, text), e->len);
+			complain_of_routes(name, e);
+		}
 		lease_put(name, e);
 	} else if (lease_drop(name)) {
 		log_event_limited(&limit, 20, "DHCP", LOG_L_WARN, "LEASE_LOST",

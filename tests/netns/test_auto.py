@@ -116,6 +116,22 @@ def test_change_of_address(topo):
     assert "198.51.100.7" not in routes(r1)
 
 
+def test_bad_routers(topo):
+    """Routers that the kernel would refuse are left out and logged; changes of the configuration go on."""
+    r1, server = topo.r1, topo.server
+    bad = ["198.51.100.255", "10.0.1.1", "10.0.1.255", "224.0.0.1", "127.0.0.1", "255.255.255.255", "0.0.0.7"]
+    server.wish(address="198.51.100.60", routes=[[f"10.{i}.0.0/16", gw] for i, gw in enumerate(bad)] +
+                [["10.99.0.0/16", "198.51.100.1"], ["10.98.0.0/16", "0.0.0.0"], ["10.97.0.0/16", "203.0.113.9"]])
+    r1.cli("renew dhcp eth1")
+    wait_for(lambda: has(r1, "198.51.100.60/24") and "10.99.0.0/16 via 198.51.100.1" in routes(r1), what="the good one")
+    wait_for(lambda: "matches" in r1.cli("show kernel drift"), what="rest")
+    assert "10.98.0.0/16 dev eth1" in routes(r1) and "10.97.0.0/16 via 203.0.113.9 dev eth1" in routes(r1)
+    assert not [gw for gw in bad if f"via {gw} " in routes(r1)]
+    log = r1.cli("show logging")
+    assert not [gw for gw in bad if f"router {gw} is no host" not in log] and "DEGRADED" not in log
+    r1.config(["interface eth0", "description changes go on"])
+
+
 def test_lease_runs_out(topo):
     """Renewed in time while there is an answer; without one the address goes when its time is over."""
     r1, server = topo.r1, topo.server
