@@ -305,6 +305,17 @@ static bool on_fast_plane(int ifindex)
 	return p && p->heard && p->state.u.state.fast;
 }
 
+static void started(struct capture_entry *e, const struct captured_event *ev)
+{
+	e->running = e->ever = true;
+	e->gone = false;
+	e->error = 0;
+	e->started = time(NULL);
+	e->stopped = 0;
+	e->figures = *ev;
+	(void)capture_def_save(e);
+}
+
 static void start_done(struct job *j, const struct captured_event *ev)
 {
 	struct capture_entry *e = j->e;
@@ -312,13 +323,7 @@ static void start_done(struct job *j, const struct captured_event *ev)
 	if (ev->error) {
 		cmd_fail(j->c, "%s: %s", e->def.name, *ev->text ? ev->text : strerror(ev->error));
 	} else {
-		e->running = e->ever = true;
-		e->gone = false;
-		e->error = 0;
-		e->started = time(NULL);
-		e->stopped = 0;
-		e->figures = *ev;
-		(void)capture_def_save(e);
+		started(e, ev);
 		if (on_fast_plane(e->ifindex) && !cmd_json(j->c))
 			cmd_printf(j->c,
 				   "%s is on the fast plane: what that forwards is not captured\n",
@@ -348,6 +353,7 @@ static void stop(struct cmd_ctx *c)
 		return;
 	}
 	q = request(CAPTURED_STOP, e);
+	e->stop_serial = q.serial;
 	job_send(new_job(c, CAPTURED_STOP, e), &q, NULL, 0);
 }
 
@@ -595,16 +601,27 @@ static struct job *job_of(uint32_t serial)
 	return j;
 }
 
-static void take_stopped(const struct captured_event *ev, struct job *j)
+static struct job *stop_of(const struct capture_entry *e)
+{
+	struct job *j = jobs;
+
+	while (j && (j->op != CAPTURED_STOP || j->e != e))
+		j = j->next;
+	return j;
+}
+
+static void take_stopped(const struct captured_event *ev)
 {
 	struct capture_entry *e = &entries[ev->id];
+	struct job *j;
 
 	/* One that ended by itself while somebody asked for it has said so before. */
 	if (e->used && e->running) {
 		e->figures = *ev;
 		stopped(e, ev->end, ev->error);
 	}
-	if (j)
+	/* Several may have asked; the last one alone is answered. */
+	while ((j = stop_of(e)))
 		stop_done(j);
 }
 
@@ -613,11 +630,8 @@ static void take_started(const struct captured_event *ev)
 {
 	struct capture_entry *e = &entries[ev->id];
 
-	if (!e->used || ev->error || e->serial != ev->serial)
-		return;
-	e->running = e->ever = true;
-	e->started = time(NULL);
-	e->figures = *ev;
+	if (e->used && !ev->error && e->serial == ev->serial)
+		started(e, ev);
 }
 
 void capture_event(const struct captured_event *ev)
@@ -641,8 +655,9 @@ void capture_event(const struct captured_event *ev)
 			e->figures = *ev;
 		break;
 	case CAPTURED_STOPPED:
-		if (j || e->serial == ev->serial || e->gone)
-			take_stopped(ev, j);
+		/* Whoever asked for it may be gone. */
+		if (j || e->serial == ev->serial || e->stop_serial == ev->serial || e->gone)
+			take_stopped(ev);
 		break;
 	case CAPTURED_CLEARED:
 		if (j)

@@ -34,6 +34,7 @@ struct capture_entry {
 	bool gone;                /* stopping because the interface went */
 	int ifindex;              /* while running */
 	uint32_t serial;          /* of its START */
+	uint32_t stop_serial;     /* of the last STOP; 0: none */
 	bool ever;                /* was started */
 	uint8_t end;              /* enum captured_end */
 	int error;

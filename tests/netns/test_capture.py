@@ -11,7 +11,7 @@ from scapy.utils import RawPcapNgReader
 
 import topo
 from clients import LAN, WAN, inside, make
-from router import CliError, rtrctl
+from router import CliError, program, rtrctl
 
 PORT = 4000
 HEAD = {4: 14 + 20 + 8, 6: 14 + 40 + 8}
@@ -269,6 +269,37 @@ def test_killed(net):
     assert [f[HEAD[4]:] for f, _ in read(r1, "A")] == numbered(60)
     r1.cli("no monitor capture A")
     topo.wait_for(lambda: not captured(r1.proc.pid), what="the end of rtr-captured, which has nothing to do")
+
+
+def test_stop_by_several(net):
+    """Each who asks for the end is answered; one who goes away before does not leave it running for ever."""
+    r1 = net.r1
+    r1.cli("monitor capture A interface eth0 in match udp", "monitor capture A start")
+    argv = [program("rtrctl"), "-N", r1.instance, "-c", "monitor capture A stop"]
+
+    def unread(pid):
+        lines = [x for x in r1.run("ss", "-xnp").stdout.splitlines() if f"pid={pid},fd=3)" in x]
+        return int(lines[0].split()[2])
+
+    def stops(n):
+        # None of them is answered before all have asked.
+        pid, ps = captured(r1.proc.pid)[0], []
+        os.kill(pid, signal.SIGSTOP)
+        for _ in range(n):
+            before = unread(pid)
+            ps.append(subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
+            topo.wait_for(lambda: unread(pid) > before, what="the request")
+        return pid, ps
+
+    pid, ps = stops(3)
+    os.kill(pid, signal.SIGCONT)
+    assert [p.communicate(timeout=10)[0] for p in ps] == ["Captured 0, dropped by kernel 0\n"] * 3
+    r1.cli("monitor capture A start")
+    pid, ps = stops(1)
+    ps[0].kill()
+    ps[0].wait()
+    os.kill(pid, signal.SIGCONT)
+    assert until(r1, "A", state="stopped")["reason"]
 
 
 def test_interface_goes(net):
