@@ -100,6 +100,16 @@ static unsigned arguments(const struct btf *btf)
 	return t && btf_is_func_proto(t) && btf_vlen(t) ? btf_vlen(t) - 1u : 0;
 }
 
+/* 0: this kernel has no reason of this name. */
+static uint32_t reason_named(const char *name)
+{
+	for (uint32_t i = 0; i < MAX_REASONS; i++) {
+		if (d.names[i] && !strcmp(d.names[i], name))
+			return i;
+	}
+	return 0;
+}
+
 static int begin(char why[DROPD_TEXT])
 {
 	struct btf *btf = btf__load_vmlinux_btf();
@@ -122,6 +132,7 @@ static int begin(char why[DROPD_TEXT])
 	if (!r) {
 		d.skel->rodata->drops_netns = (uint32_t)st.st_ino;
 		d.skel->rodata->drops_has_sk = n > 3;
+		d.skel->rodata->drops_purged = reason_named("QUEUE_PURGE");
 		r = drops_bpf__load(d.skel);
 	}
 	if (!r)

@@ -57,7 +57,8 @@ struct sk_buff {
 
 /* Set before loading. */
 const volatile __u32 drops_netns;
-const volatile bool drops_has_sk; /* the tracepoint names the socket: Linux 6.11 and later */
+const volatile __u32 drops_purged; /* the reason QUEUE_PURGE, 0: this kernel has none */
+const volatile bool drops_has_sk;  /* the tracepoint names the socket: Linux 6.11 and later */
 
 /* How many more packets may be handed over; refilled by who reads them. */
 int drops_budget;
@@ -190,6 +191,10 @@ int drops_kfree_skb(unsigned long long *ctx)
 		return 0;
 	k.ifindex = netns_of_dev(skb->dev) == drops_netns ? (__u32)skb->dev->ifindex
 							  : (__u32)skb->skb_iif;
+	/* What a socket of the box had not read when it was closed: netlink messages, mostly.
+	 * Neighbours' queues that are emptied have their device. */
+	if (drops_purged && k.reason == drops_purged && !k.ifindex)
+		return 0;
 	count(&k, skb->len);
 	if (drops_watched)
 		hand_over(skb, &k);

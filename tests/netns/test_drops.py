@@ -131,6 +131,19 @@ def test_stack(net):
         stack_of(net, v)
 
 
+def test_unread(net):
+    """What a program of the box did not read before it closed its socket is no loss of a packet."""
+    datagrams(net.lan, NOWHERE[4], 1)
+    with inside(net.r1):
+        for _ in range(20):
+            s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+            s.send(struct.pack("=IHHIIBBHiII", 32, 18, 0x301, 1, 0, 0, 0, 0, 0, 0, 0))  # RTM_GETLINK, a dump
+            s.close()
+    datagrams(net.lan, NOWHERE[4], 1)
+    expect(net.r1, 2, reason="no-route", interface="eth0", stage="stack")
+    assert not drops(net.r1, reason="QUEUE_PURGE")
+
+
 def neighbour_of(net, v):
     r1 = net.r1
     datagrams(net.wan, ABSENT[v], 400, size=900)
