@@ -760,7 +760,13 @@ static json_t *result_doc(const struct run *r)
 {
 	const struct tracer_result *t = r->ret;
 	const char *oif = t->local ? "local" : iface_operator_name(t->oif);
-	bool up = t->local || r->out.up;
+	struct tracer_link out = r->out;
+	bool up;
+
+	/* Of a packet that was dropped before it got there, too. */
+	if (!t->local && *t->oif && !out.found)
+		r->k->link(r->k->arg, t->oif, r->pkt.family, &out);
+	up = t->local || out.up;
 
 	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "input_interface",
 			 iface_operator_name(r->ask->pkt.iif), "input_status",

@@ -245,6 +245,12 @@ START_TEST(zones_and_translation)
 	conf("zone security A\nzone security B\ninterface eth0\nzone-member security A\n"
 	     "interface eth1\nzone-member security B");
 	expect(&a, RTR_DROP_ZONE_DENY, EARLY "FLOW-LOOKUP ROUTE-LOOKUP ZONE-PAIR");
+	/* The link that it did not get to is up all the same. */
+	tracer_run(&a, pol, &kernel, &r);
+	ck_assert_str_eq(json_string_value(json_object_get(json_object_get(r.doc, "result"),
+							   "output_status")),
+			 "up");
+	json_decref(r.doc);
 	conf("no zone security A\nno zone security B\ninterface eth0\nno zone-member security A\n"
 	     "ipv6 nat inside\ninterface eth1\nno zone-member security B\nipv6 nat outside\n"
 	     "ipv6 nat inside source static 2001:db8::1 2001:db8:1::99");
