@@ -32,6 +32,7 @@ const char *commands_init(const struct domain *const *domains, size_t n)
 
 			e->cmd = &domains[d]->cmds[i];
 			table.error = syn_compile(&e->prog, e->cmd->line, e);
+			e->prog.domain = domains[d];
 			if (table.error)
 				return table.error;
 			syn_set_add(&table.set[e->cmd->where][1], &e->prog);

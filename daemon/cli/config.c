@@ -431,9 +431,9 @@ static void after_commit(struct session *s)
 		session_printf(s, CONN_OUT, "Commit complete.\n");
 	if (ok && txn_confirm_pending(&left))
 		session_printf(s, CONN_OUT,
-			       "Going back in %u minutes unless confirmed: \"commit\" keeps the "
+			       "Going back in %u minute%s unless confirmed: \"commit\" keeps the "
 			       "change, \"commit abort\" goes back now.\n",
-			       DIV_ROUND_UP(left, 60u));
+			       DIV_ROUND_UP(left, 60u), left > 60 ? "s" : "");
 	ctx_over(s);
 }
 

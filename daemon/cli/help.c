@@ -80,7 +80,7 @@ static void next_choice(void *arg, const char *word, bool is_hint, const struct 
 
 	if (!is_hint) {
 		word_path(prog, word, &path);
-		help = schema_word_help(strbuf_str(&path));
+		help = schema_word_help(prog->domain, strbuf_str(&path));
 		/* A line of this one keyword, or ending in it, explains itself. */
 		if (own && tree->n_kids == prog->lead_words &&
 		    !strcmp(tree->kid[prog->lead_words - 1]->word, word))

@@ -412,6 +412,7 @@ static const struct cmd cmds[] = {
 };
 
 static const struct sch_word words[] = {
+	{ "interface", "Packets of one interface" },
 	{ "drops", "Packets that were lost" },
 	{ "reason", "One reason alone" },
 	{ "detail", "Every place in the kernel" },

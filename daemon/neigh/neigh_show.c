@@ -435,6 +435,7 @@ static const struct cmd cmds[] = {
 };
 
 static const struct sch_word words[] = {
+	{ "interface", "Entries of one interface" },
 	{ "neighbors", "IPv6 neighbours" },
 	{ "detail", "With states, probes and timers" },
 	{ "summary", "Numbers only" },

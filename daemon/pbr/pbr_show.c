@@ -253,6 +253,7 @@ static const struct cmd cmds[] = {
 };
 
 static const struct sch_word words[] = {
+	{ "policy", "Interfaces with policy routing" },
 	{ "rules", "Rules that choose the routing table" },
 };
 

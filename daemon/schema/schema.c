@@ -112,6 +112,15 @@ const struct sch_line *schema_maker(const struct sch_type *t)
 	return NULL;
 }
 
+static const char *find_own(const struct domain *d, const char *word)
+{
+	for (size_t i = 0; d && i < d->n_words; i++) {
+		if (!strcmp(d->words[i].word, word))
+			return d->words[i].help;
+	}
+	return NULL;
+}
+
 static const char *find_word(const char *word)
 {
 	for (size_t i = 0; i < schema.n_word_tables; i++) {
@@ -123,10 +132,14 @@ static const char *find_word(const char *word)
 	return NULL;
 }
 
-const char *schema_word_help(const char *path)
+const char *schema_word_help(const struct domain *domain, const char *path)
 {
-	const char *help = find_word(path), *last = strrchr(path, ' ');
+	const char *help = find_own(domain, path), *last = strrchr(path, ' ');
 
+	if (!help)
+		help = find_word(path);
+	if (!help && last)
+		help = find_own(domain, last + 1);
 	return help || !last ? help : find_word(last + 1);
 }
 
@@ -248,7 +261,7 @@ static bool is_list_type(const struct sch_type *t)
 	return t->row && t->row->kind == SCH_K_LIST;
 }
 
-static const char *link_row(const struct sch_row *row)
+static const char *link_row(const struct domain *d, const struct sch_row *row)
 {
 	struct sch_line *l = xcalloc(1, sizeof(*l));
 	const char *bad;
@@ -259,6 +272,7 @@ static const char *link_row(const struct sch_row *row)
 	schema.line[schema.n_lines++] = l;
 	l->row = row;
 	err = syn_compile(&l->prog, row->line, l);
+	l->prog.domain = d;
 	if (err)
 		return fail(err);
 	if (row->kind == SCH_K_LEAF)
@@ -302,7 +316,7 @@ const char *schema_init(const struct domain *const *domains, size_t n)
 	}
 	for (size_t d = 0; d < n && !bad; d++) {
 		for (size_t i = 0; i < domains[d]->n_rows && !bad; i++)
-			bad = link_row(&domains[d]->rows[i]);
+			bad = link_row(domains[d], &domains[d]->rows[i]);
 		if (!bad && domains[d]->n_words &&
 		    schema.n_word_tables < ARRAY_LEN(schema.word_table)) {
 			schema.word_table[schema.n_word_tables].v = domains[d]->words;

@@ -145,8 +145,9 @@ const struct syn_set *schema_set(const struct sch_type *container);
 /* The one line that makes records of a type. */
 const struct sch_line *schema_maker(const struct sch_type *t);
 /* Help of a keyword for `?`: of the words that lead to it ("configure terminal"), or of the last
- * one by itself; NULL when nobody gave one. */
-const char *schema_word_help(const char *path);
+ * one by itself; NULL when nobody gave one. What `domain` (may be NULL) says goes before what
+ * others say: a "limit" of captures is not one of neighbours. */
+const char *schema_word_help(const struct domain *domain, const char *path);
 
 int sch_field_find(const struct sch_type *t, const char *name); /* -1 when there is none */
 /* The words of alternative `v` of a choice: "permit", or the name of the value that it takes. */

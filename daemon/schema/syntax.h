@@ -37,9 +37,12 @@ struct syn_value {
 	struct val_spec spec;
 };
 
+struct domain;
+
 struct syn_prog {
-	const char *text; /* the notation */
-	void *owner;      /* the row or command that it belongs to */
+	const char *text;            /* the notation */
+	void *owner;                 /* the row or command that it belongs to */
+	const struct domain *domain; /* whose it is: what its keywords mean */
 	struct syn_node *tree;
 	struct syn_value values[SYN_MAX_VALUES];
 	unsigned n_values;

@@ -68,7 +68,7 @@ static void late_words(const struct syn_prog *p, const struct syn_node *n, unsig
 			char path[128];
 
 			snprintf(path, sizeof(path), " %s", kid->word);
-			ck_assert_msg(schema_word_help(path) != NULL,
+			ck_assert_msg(schema_word_help(p->domain, path) != NULL,
 				      "\"%s\" in \"%s\" has no help", kid->word, p->text);
 		}
 		late_words(p, kid, 0);
@@ -83,7 +83,7 @@ static void lead_words(const struct syn_prog *p)
 		strbuf_addf(&path, "%s%s", i ? " " : "", p->tree->kid[i]->word);
 		/* The last one of a line that ends there is explained by the line. */
 		if (i + 1 < p->lead_words)
-			ck_assert_msg(schema_word_help(strbuf_str(&path)) != NULL,
+			ck_assert_msg(schema_word_help(p->domain, strbuf_str(&path)) != NULL,
 				      "\"%s\" in \"%s\" has no help", strbuf_str(&path), p->text);
 	}
 	strbuf_fini(&path);
@@ -112,6 +112,42 @@ START_TEST(keywords_have_help)
 
 		for (size_t i = 0; i < set->n; i++)
 			lead_words(set->prog[i]);
+	}
+}
+END_TEST
+
+static const struct domain *owner_of(const char *begin)
+{
+	for (size_t d = 0; d < n_domains; d++) {
+		for (size_t k = 0; k < domains[d]->n_rows; k++) {
+			if (!strncmp(domains[d]->rows[k].line, begin, strlen(begin)))
+				return domains[d];
+		}
+		for (size_t k = 0; k < domains[d]->n_cmds; k++) {
+			if (!strncmp(domains[d]->cmds[k].line, begin, strlen(begin)))
+				return domains[d];
+		}
+	}
+	return NULL;
+}
+
+/* The same word means different things in different lines: a domain's own help goes first. */
+START_TEST(own_help_goes_first)
+{
+	static const struct {
+		const char *line, *path, *help; /* how a line of the domain begins */
+	} is[] = {
+		{ "write", "write memory", "To the startup configuration" },
+		{ "show conntrack", "show conntrack limit", "Most that are shown" },
+		{ "ip policy", "ip policy", "Policy routing" },
+		{ "ip address <", "ip address", "Addresses of the interface" },
+		{ "arp limit", "arp limit", "Most entries" },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(is); i++) {
+		const struct domain *owner = owner_of(is[i].line);
+
+		ck_assert_msg(owner != NULL, "no domain has \"%s\"", is[i].line);
+		ck_assert_str_eq(schema_word_help(owner, is[i].path), is[i].help);
 	}
 }
 END_TEST
@@ -163,6 +199,7 @@ static Suite *suite(void)
 	tcase_add_checked_fixture(t, set_up, tear_down);
 	tcase_add_test(t, rows_have_help);
 	tcase_add_test(t, keywords_have_help);
+	tcase_add_test(t, own_help_goes_first);
 	tcase_add_test(t, manual_is_complete);
 	tcase_add_test(t, manual_is_markdown);
 	suite_add_tcase(s, t);
