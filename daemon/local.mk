@@ -96,6 +96,7 @@ librtrd_a_SOURCES += daemon/firewall/policy_alias.c daemon/firewall/policy_urpf.
 librtrd_a_SOURCES += daemon/firewall/policy_zone.c daemon/firewall/policy_build.c
 librtrd_a_SOURCES += daemon/firewall/policy_eval.c
 librtrd_a_SOURCES += daemon/system/parent_prog.c daemon/system/parent_prog.h
+librtrd_a_SOURCES += daemon/system/parent_xt.c daemon/system/parent_xt.h
 librtrd_a_SOURCES += daemon/neigh/dad.c daemon/neigh/dad.h include/rtr/arpd.h
 
 # Announcements and duplicate detection, outside rtrd: it reads what hosts send.

@@ -136,6 +136,7 @@ static int open_fib(struct fp_box *b)
 {
 	struct fibctl_params p = { .instance = b->conf.instance,
 				   .n_adj = FP_ADJ_MAX / 2,
+				   .xt_names = b->conf.xt_names,
 				   .defer = fib_rcu_defer,
 				   .drain = fib_rcu_drain,
 				   .adj_set = adj_set,

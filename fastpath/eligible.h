@@ -38,6 +38,7 @@
 	X(XFRM, "ipsec-policy", "an IPsec policy may match")                                       \
 	X(NFT, "foreign-nftables", "an nftables chain that is not ours sees forwarded packets")    \
 	X(IPTABLES, "iptables", "legacy iptables rules see forwarded packets")                     \
+	X(IPTABLES_BLIND, "iptables-unwatched", "legacy iptables cannot be watched")               \
 	X(TC, "foreign-tc", "a foreign traffic control filter or queueing discipline")             \
 	X(BPF, "foreign-bpf", "a foreign BPF program sees packets of the interface (tcx)")           \
 	X(UNWATCHED, "unwatched", "the kernel refuses to say what hooks there are")

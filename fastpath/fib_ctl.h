@@ -36,6 +36,7 @@ struct fibctl_params {
 		*instance; /* whose nft tables are not foreign; NULL: all are. Kept by reference */
 	uint32_t n_adj;    /* 0 = 65,536; at most 2^23 */
 	size_t max_route_bytes; /* of the writer's routes; 0 = 512 MB, 5 full tables */
+	int xt_names;    /* socket to who opens lists of iptables' tables (xt_watch.h); 0: none */
 	int event_bytes; /* room for events that wait to be read; 0 = 32 MB, used as they come */
 	fib_defer_fn *defer; /* NULL: there are no concurrent readers */
 	fib_drain_fn *drain; /* called every turn, and to wait, by fibctl_free */

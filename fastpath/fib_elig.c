@@ -8,9 +8,9 @@
  * What is read is short (chains, not rules; policies; disciplines), so this thread waits for it.
  */
 #include "fib_ctl_priv.h"
+#include "xt_watch.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <libmnl/libmnl.h>
 #include <linux/bpf.h>
 #include <linux/netfilter.h>
@@ -40,8 +40,8 @@ struct fc_elig {
 	int fd[W__MAX];   /* events; -1: the kernel has no such thing */
 	uint8_t all;      /* enum elig: of every interface */
 	uint8_t iptables; /* likewise, as it was last seen */
-	bool unread;      /* told once that iptables cannot be looked at */
-	char own[40];     /* our table, "rtr_INSTANCE" */
+	struct xt_watch xt;
+	char own[40]; /* our table, "rtr_INSTANCE" */
 	struct fib_xfrm *collect;
 	uint8_t *buf;
 };
@@ -348,31 +348,6 @@ static int read_tc(struct fibctl *c)
 
 /* --- what no event tells --- */
 
-/* The names of the tables that iptables-legacy made in this namespace. */
-static uint8_t read_iptables(struct fibctl *c)
-{
-	static const char *const files[] = { "/proc/thread-self/net/ip_tables_names",
-					     "/proc/thread-self/net/ip6_tables_names" };
-	uint8_t found = ELIG_OK;
-
-	for (unsigned i = 0; i < ARRAY_LEN(files); i++) {
-		int fd = open(files[i], O_RDONLY | O_CLOEXEC);
-		char one;
-
-		if (fd < 0 && errno == EACCES && !c->elig->unread) {
-			c->elig->unread = true;
-			fc_event(c, FIBCTL_EV_REFUSED,
-				 "iptables-legacy: its tables cannot be listed, and go unnoticed");
-		}
-		if (fd < 0)
-			continue;
-		if (read(fd, &one, 1) == 1)
-			found = ELIG_IPTABLES;
-		close(fd);
-	}
-	return found;
-}
-
 static bool has_tcx(uint32_t ifindex)
 {
 	union bpf_attr attr;
@@ -485,9 +460,15 @@ void fc_elig_turn(struct fibctl *c)
 
 void fc_elig_tick(struct fibctl *c)
 {
-	if (!c->elig)
+	struct fc_elig *e = c->elig;
+	uint8_t was;
+
+	if (!e)
 		return;
-	c->elig->iptables = read_iptables(c);
+	was = e->iptables;
+	e->iptables = xt_watch_look(&e->xt);
+	if (e->iptables == ELIG_IPTABLES_BLIND && was != ELIG_IPTABLES_BLIND)
+		fc_event(c, FIBCTL_EV_REFUSED, "iptables-legacy: its tables cannot be listed");
 	judge(c);
 }
 
@@ -498,6 +479,8 @@ int fc_elig_open(struct fibctl *c, int ep_fd)
 	c->elig = e;
 	if (!e)
 		return -ENOMEM;
+	xt_watch_init(&e->xt, c->p.xt_names ?: -1);
+	e->iptables = ELIG_UNWATCHED; /* until the first tick */
 	e->buf = malloc(ELIG_BYTES);
 	e->fd[W_XFRM] = open_events(NETLINK_XFRM, XFRMNLGRP_POLICY);
 	e->fd[W_NFT] = open_events(NETLINK_NETFILTER, NFNLGRP_NFTABLES);
@@ -523,8 +506,10 @@ void fc_elig_close(struct fibctl *c)
 	for (unsigned i = 0; e && i < W__MAX; i++)
 		if (e->fd[i] >= 0)
 			close(e->fd[i]);
-	if (e)
+	if (e) {
+		xt_watch_fini(&e->xt);
 		free(e->buf);
+	}
 	free(e);
 	c->elig = NULL;
 	fc_pub_free(c, (void *)c->f.xfrm);

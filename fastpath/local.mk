@@ -69,7 +69,7 @@ libfp_a_SOURCES += fastpath/umem.c fastpath/umem.h fastpath/xsk.c fastpath/xsk.h
 libfp_a_SOURCES += fastpath/worker.c fastpath/worker.h fastpath/worker_impl.h fastpath/worker_slow.c fastpath/worker_flow.c
 libfib_a_SOURCES += fastpath/fib_ctl.c fastpath/fib_ctl_adj.c fastpath/fib_ctl_link.c \
 	fastpath/fib_ctl_path.c fastpath/fib_ctl_priv.h fastpath/fib_ctl_route.c \
-	fastpath/fib_ctl_rule.c fastpath/fib_elig.c fastpath/fib_msg.c fastpath/fib_msg.h fastpath/fib_nl.c \
+	fastpath/fib_ctl_rule.c fastpath/fib_elig.c fastpath/xt_watch.c fastpath/xt_watch.h fastpath/fib_msg.c fastpath/fib_msg.h fastpath/fib_nl.c \
 	fastpath/fib_rcu.c fastpath/fib_rcu.h
 libfib_a_CFLAGS = $(AM_CFLAGS) $(MNL_CFLAGS) $(URCU_CFLAGS) -pthread
 # rtr-fastpath: the program.

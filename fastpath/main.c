@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * rtr-fastpath: the packet plane. Started by rtrd's root parent in the namespace of the interfaces,
- * with one socket to rtrd (include/rtr/fastpath.h) as descriptor 3.
+ * with one socket to rtrd (include/rtr/fastpath.h) as descriptor 3, and one to the parent itself
+ * (include/rtr/xt_names.h) as descriptor 4.
  *
  * Without rtrd it goes on with what it was told: the kernel tells it of routes and neighbours. When
  * it is killed, XDP goes on with the flows that are known and gives the rest to the kernel.
@@ -14,6 +15,7 @@
  */
 #include "box.h"
 #include "filter.h"
+#include "rtr/xt_names.h"
 
 #include <errno.h>
 #include <linux/magic.h>
@@ -201,6 +203,7 @@ static void find_pin_dir(const char *said, char ret[FASTPATH_PATH])
 static void do_open(const struct fastpath_req *q)
 {
 	struct fp_box_conf conf = { .instance = d.instance,
+				    .xt_names = XT_NAMES_FD,
 				    .n_workers = q->u.open.n_workers,
 				    .n_frames = q->u.open.n_frames,
 				    .n_flows = { q->u.open.n_flows[0], q->u.open.n_flows[1] },

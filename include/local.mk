@@ -5,3 +5,4 @@ noinst_HEADERS += include/rtr/cliproto.h include/rtr/version.h
 noinst_HEADERS += include/rtr/adj.h include/rtr/express.h include/rtr/flow.h
 noinst_HEADERS += include/rtr/vrrp.h
 noinst_HEADERS += include/rtr/fastpath.h
+noinst_HEADERS += include/rtr/xt_names.h

@@ -91,6 +91,7 @@ static int child_run(struct parent *p, int link, pid_t parent_pid)
 		unsetenv("RTR_FAULT");
 
 	close(p->signal_fd);
+	parent_prog_forget(&p->progs);
 	notify_fini();
 	/* Until rtrd_main listens to it: the start reads the configuration anyway. */
 	signal(SIGHUP, SIG_IGN);
@@ -402,10 +403,14 @@ static void supervise(struct parent *p)
 	while (!p->ending || p->vrrp.pid) {
 		int ms = run_timers(p);
 		struct pollfd fds[] = { { .fd = p->signal_fd, .events = POLLIN },
-					{ .fd = p->link, .events = POLLIN } };
+					{ .fd = p->link, .events = POLLIN },
+					{ .fd = parent_prog_fd(&p->progs), .events = POLLIN } };
 
 		if (poll(fds, ARRAY_LEN(fds), ms) < 0)
 			continue;
+		/* Before a request, which may put another one in its place. */
+		if (fds[2].revents)
+			parent_prog_serve(&p->progs);
 		if (fds[1].revents)
 			take_request(p);
 		if (fds[0].revents)
@@ -499,6 +504,7 @@ static int run_parent(struct parent *p)
 					.run_dir = p->run_dir,
 					.user = &p->user,
 					.mask = &p->old_mask };
+	parent_prog_init(&p->progs);
 	parent_vrrp_init(&p->vrrp);
 	if (p->kept)
 		parent_vrrp_take(&p->vrrp, &p->keep);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "parent_prog.h"
 
+#include "parent_xt.h"
+#include "rtr/xt_names.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -49,8 +52,18 @@ static void find(const char *file, char path[PATH_MAX])
 	snprintf(path, PATH_MAX, "%s/%s", RTR_LIBEXECDIR, file);
 }
 
+/* Under the numbers that the program knows them by. Neither may lie where the other one goes. */
+static bool place(int fd, int xt_fd)
+{
+	fd = fcntl(fd, F_DUPFD_CLOEXEC, XT_NAMES_FD + 1);
+	if (xt_fd >= 0)
+		xt_fd = fcntl(xt_fd, F_DUPFD_CLOEXEC, XT_NAMES_FD + 1);
+	return fd >= 0 && dup2(fd, PARENT_PROG_FD) >= 0 &&
+	       (xt_fd < 0 || dup2(xt_fd, XT_NAMES_FD) >= 0);
+}
+
 /* In the child. Everything else that is open is close-on-exec. */
-static void run(enum parent_prog prog, const char *path, const char *instance, int fd,
+static void run(enum parent_prog prog, const char *path, const char *instance, int fd, int xt_fd,
 		const struct parent_user *u, pid_t parent_pid)
 {
 	char *const argv[] = { (char *)(uintptr_t)progs[prog].file, (char *)(uintptr_t)instance,
@@ -63,11 +76,7 @@ static void run(enum parent_prog prog, const char *path, const char *instance, i
 	r = parent_drop_to(u, progs[prog].caps, progs[prog].n_caps);
 	/* After the change of user, which clears it. */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if (r || getppid() != parent_pid)
-		_exit(126);
-	if (fd == PARENT_PROG_FD)
-		fcntl(fd, F_SETFD, 0);
-	else if (dup2(fd, PARENT_PROG_FD) < 0)
+	if (r || getppid() != parent_pid || !place(fd, xt_fd))
 		_exit(126);
 	execv(path, argv);
 	_exit(127);
@@ -92,21 +101,51 @@ static void end_one(pid_t *pid, int sig)
 	*pid = 0;
 }
 
+void parent_prog_init(struct parent_progs *ps)
+{
+	*ps = (struct parent_progs){ .xt_fd = -1 };
+}
+
+int parent_prog_fd(const struct parent_progs *ps)
+{
+	return ps->xt_fd;
+}
+
+void parent_prog_forget(struct parent_progs *ps)
+{
+	if (ps->xt_fd >= 0)
+		close(ps->xt_fd);
+	ps->xt_fd = -1;
+}
+
+void parent_prog_serve(struct parent_progs *ps)
+{
+	if (!parent_xt_serve(ps->xt_fd))
+		parent_prog_forget(ps);
+}
+
 void parent_prog_start(struct parent_progs *ps, uint32_t prog, const char *instance, int fd,
 		       const struct parent_user *u)
 {
 	char path[PATH_MAX];
 	pid_t self = getpid(), pid;
+	int xt_fd = -1;
 
 	if (prog >= PARENT_PROG__MAX || !progs[prog].file)
 		return;
 	/* The one before has lost whom it worked for. */
 	end_one(&ps->pid[prog], SIGKILL);
 	find(progs[prog].file, path);
+	if (prog == PARENT_PROG_FASTPATH) {
+		parent_prog_forget(ps);
+		ps->xt_fd = parent_xt_open(&xt_fd);
+	}
 	fflush(NULL);
 	pid = fork();
 	if (pid == 0)
-		run((enum parent_prog)prog, path, instance, fd, u, self);
+		run((enum parent_prog)prog, path, instance, fd, xt_fd, u, self);
+	if (xt_fd >= 0)
+		close(xt_fd);
 	if (pid < 0)
 		fprintf(stderr, "rtrd: fork: %s\n", strerror(errno));
 	else
@@ -135,4 +174,5 @@ void parent_prog_end(struct parent_progs *ps)
 {
 	for (size_t i = 0; i < PARENT_PROG__MAX; i++)
 		end_one(&ps->pid[i], SIGTERM);
+	parent_prog_forget(ps);
 }

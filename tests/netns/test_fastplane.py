@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The fast plane end to end: what it forwards is what the kernel would, and every frame is accounted for."""
+import array
+import ctypes
 import os
+import shutil
 import signal
+import socket
 
 import pytest
 
@@ -302,6 +306,58 @@ def test_foreign_hooks_keep_the_kernel(fast):
     r1.run("nft", "delete table ip other")
     on_fast(r1)
     lan.ping(INTERNET)
+
+
+def fd_of(pid, fd):
+    """A copy of a process's descriptor (pidfd_getfd)."""
+    pidfd = os.pidfd_open(pid)
+    got = ctypes.CDLL(None, use_errno=True).syscall(438, pidfd, fd, 0)
+    os.close(pidfd)
+    assert got >= 0, os.strerror(ctypes.get_errno())
+    return got
+
+
+def test_parent_opens_again(fast):
+    """Asked by rtr-fastpath, the root parent opens the lists of iptables' tables, and no more than these."""
+    pid = fastpath_pid(fast.r1)
+    with socket.socket(fileno=fd_of(pid, 4)) as ask:
+        os.kill(pid, signal.SIGSTOP)  # it would take the answer
+        try:
+            ask.send(b"/etc/shadow")
+            ask.settimeout(5)
+            data, control, _, _ = ask.recvmsg(16, socket.CMSG_SPACE(64))
+        finally:
+            os.kill(pid, signal.SIGCONT)
+    fds = array.array("i")
+    for _, _, payload in control:
+        fds.frombytes(payload)
+    names = [os.path.basename(os.readlink(f"/proc/self/fd/{fd}")) for fd in fds]
+    for fd in fds:
+        os.close(fd)
+    want = [n for n in ("ip_tables_names", "ip6_tables_names") if os.path.exists(f"/proc/net/{n}")]
+    assert names == want and bin(int.from_bytes(data, "little")).count("1") == len(want)
+
+
+@pytest.mark.parametrize("command, dest", [("iptables-legacy", INTERNET), ("ip6tables-legacy", INTERNET6)])
+def test_legacy_iptables_keeps_the_kernel(fast, command, dest):
+    """Rules of the old iptables, of which no event tells: seen by a program that is not root."""
+    r1, lan, wan = fast.r1, fast.lan, fast.wan
+    if not shutil.which(command) or not os.path.exists("/proc/net/ip6_tables_names"):
+        pytest.skip(f"no {command}, or none in the kernel")
+    lan.ping(dest)
+    sink = Sink(wan)
+    sender = udp_stream(lan, dest, 10000, 1000)
+    wait_for(lambda: flows(r1, destination_port=4000, path="express"), what="the flow on the express path")
+    r1.run(command, "-A", "FORWARD", "-j", "DROP")
+    wait_for(lambda: set(planes(r1).values()) == {"kernel"}, timeout=2, what="the kernel plane")
+    assert sender.poll() is None, "the flow ended before the rule was seen"
+    assert "iptables" in reason(r1) and "iptables" in reason(r1, "eth1")
+    got = sink.numbers()
+    assert sender.poll() is None, "the rule drops nothing"
+    assert got
+    assert lan.ping(dest, count=2, timeout=1, check=False) == 0
+    sender.kill()
+    sender.wait()
 
 
 def test_lines(routers):
