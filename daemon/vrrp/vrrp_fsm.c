@@ -109,7 +109,11 @@ static bool can_run(const struct vrrp_fsm *f, uint64_t now)
 
 static void all_active(struct vrrp_fsm *f, uint64_t now, enum vrrp_reason why)
 {
-	foreach_member(f, m) become_active(m, now, m == f ? why : VRRP_R_SYNC);
+	foreach_member(f, m)
+	{
+		if (m->state != VRRP_S_INIT)
+			become_active(m, now, m == f ? why : VRRP_R_SYNC);
+	}
 }
 
 static void start_all(struct vrrp_fsm *f, uint64_t now)
@@ -118,31 +122,47 @@ static void start_all(struct vrrp_fsm *f, uint64_t now)
 
 	foreach_member(f, m)
 	{
-		if (m->state == VRRP_S_INIT)
+		if (can_run(m, now))
+			m->ran = true;
+		if (m->state == VRRP_S_INIT && m->ran)
 			become_backup(m, now, VRRP_R_START);
-		if (m->prio == 255)
+		if (m->prio == 255 && m->ran)
 			owner = m;
 	}
 	if (owner)
 		all_active(owner, now, VRRP_R_OWNER);
 }
 
-/* After a change of what decides whether the members may run: all do, or none does. */
+static void await_hold(struct vrrp_fsm *f, uint64_t now)
+{
+	f->due = f->ready && !f->fault && now < f->hold_until ? f->hold_until : 0;
+}
+
+/* After a change of what decides whether the members may run: all do, or none does. But one that
+ * is new to those at work joins them when it can: they do not go down because of it, for as long
+ * as its interface is looked for or it is held back. */
 static void settle(struct vrrp_fsm *f, uint64_t now, enum vrrp_reason why)
 {
-	bool ok = true;
+	bool ok = true, at_work = false;
 
-	foreach_member(f, m) ok = ok && can_run(m, now);
-	if (ok) {
+	foreach_member(f, m) at_work = at_work || m->state != VRRP_S_INIT;
+	foreach_member(f, m) ok = ok && (can_run(m, now) || (at_work && !m->ran));
+	if (ok)
 		start_all(f, now);
-		return;
-	}
 	foreach_member(f, m)
 	{
-		if (m->state != VRRP_S_INIT)
+		if (!ok && m->state != VRRP_S_INIT)
 			become_init(m, can_run(m, now) ? VRRP_R_SYNC : why);
-		m->due = m->ready && !m->fault && now < m->hold_until ? m->hold_until : 0;
+		if (m->state == VRRP_S_INIT)
+			await_hold(m, now);
 	}
+}
+
+/* Until when a backup leaves the living master alone: it is not heard for so long, or the delay
+ * before it is preempted is over. */
+static uint64_t obeys_until(const struct vrrp_fsm *m)
+{
+	return m->preempt_at ? MIN(m->better_until, m->preempt_at) : m->better_until;
 }
 
 /* A backup's time is up. Not while a member of the sync group obeys a living master: to follow
@@ -153,8 +173,8 @@ static void take_over(struct vrrp_fsm *f, uint64_t now, enum vrrp_reason why)
 
 	foreach_member(f, m)
 	{
-		if (m != f && m->state == VRRP_S_BACKUP && m->better_until > now)
-			wait = MAX(wait, m->better_until);
+		if (m != f && m->state == VRRP_S_BACKUP && obeys_until(m) > now)
+			wait = MAX(wait, obeys_until(m));
 	}
 	if (wait)
 		f->due = wait;
@@ -194,6 +214,8 @@ static void heard_as_backup(struct vrrp_fsm *f, uint64_t now, const struct vrrp_
 	if (h->prio >= f->prio || !f->c.preempt || f->no_preempt) {
 		f->preempt_at = 0;
 		obey(f, h);
+		/* Those that it has just joined yield with it. */
+		all_backup(f, now, VRRP_R_HIGHER);
 		return;
 	}
 	if (!f->c.preempt_delay_ns) {
@@ -227,6 +249,18 @@ static void heard_as_active(struct vrrp_fsm *f, uint64_t now, const struct vrrp_
 		f->due = now + f->adver_ns;
 		f->ops->announce(f);
 	}
+}
+
+/* Nobody has taken over. After a switchover we go on at once: to wait for an advert as a backup
+ * would leave the address without a router. Not where another has taken a part of a sync group. */
+static bool stays(struct vrrp_fsm *f)
+{
+	foreach_member(f, m)
+	{
+		if (m->state == VRRP_S_BACKUP)
+			return false;
+	}
+	return !f->leave_down;
 }
 
 static void end_leaving(struct vrrp_fsm *f, uint64_t now)
@@ -283,7 +317,10 @@ void vrrp_fsm_timer(struct vrrp_fsm *f, uint64_t now)
 			f->due = now + f->adver_ns;
 		break;
 	case VRRP_S_LEAVING:
-		end_leaving(f, now);
+		if (stays(f))
+			all_active(f, now, VRRP_R_MASTER_DOWN);
+		else
+			end_leaving(f, now);
 		break;
 	}
 }
@@ -327,7 +364,7 @@ void vrrp_fsm_join(struct vrrp_fsm *f, struct vrrp_sync *s)
 
 void vrrp_fsm_resume(struct vrrp_fsm *f, uint64_t now)
 {
-	f->ready = true;
+	f->ready = f->ran = true;
 	f->state = VRRP_S_ACTIVE;
 	f->due = now;
 	f->ops->own(f);

@@ -8,13 +8,13 @@
  *	           ready, not held                 owner
  *	   INIT ------------------> BACKUP     INIT ------> ACTIVE
  *	     ^                       |  ^
- *	     | fault, link, shutdown |  | a better advert; end of LEAVING after a switchover
+ *	     | fault, link, shutdown |  | a better advert, also while LEAVING after a switchover
  *	     |                       v  |
  *	     +--------------------- ACTIVE ----> LEAVING (priority 0 was said; still forwards)
  *	                  Active_Down | preempt
  *
  * A sync group moves as one: its members start together, become active together (never while one
- * of them hears a better master), fall back together.
+ * of them hears a better master), fall back together. One that is added later joins when it can.
  *
  * Owns: nothing; structs are the caller's, members of a sync group form a chain. Threads: one.
  * Failure: none. Times are CLOCK_MONOTONIC nanoseconds; 0 means "none".
@@ -55,6 +55,7 @@ struct vrrp_fsm {
 	uint8_t state, prio; /* prio: in force, after tracking */
 	uint8_t decrement;
 	bool ready, fault;
+	bool ran;        /* could once: from then on it holds up its sync group */
 	bool no_preempt; /* after a switchover, until active again */
 	bool leave_down; /* LEAVING ends in INIT */
 	uint8_t leave_why, expiry_why;

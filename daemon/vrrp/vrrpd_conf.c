@@ -486,6 +486,7 @@ static void restore_state(struct vg *g, uint64_t now)
 	struct vrrp_status *st = &g->slot->st;
 	uint8_t prio = g->slot->conf.prio;
 
+	g->fsm.ran = true; /* of a sync group that is at work, it is no new member */
 	vrrp_fsm_track(&g->fsm, now, st->prio < prio ? (uint8_t)(prio - st->prio) : 0, st->fault);
 	if (st->state == VRRP_S_ACTIVE && st->owned && g->vif->up &&
 	    g->vif->local[FAM(g->slot->conf.family)].family) {

@@ -133,6 +133,17 @@ def test_switchover_is_not_taken_back(pair):
     wait_state(topo.r1, "MASTER")
 
 
+def test_switchover_to_nobody(routers):
+    topo = routers(vrrp.ends("r1", "lan"))
+    configure(topo.r1, topo, group_lines(110, 100))
+    wait_state(topo.r1, "MASTER")
+    reaches(topo.lan, VIP4)
+    topo.r1.cli("ha switchover")
+    while state(topo.r1) != "MASTER":
+        assert topo.lan.ping(VIP4, count=1, timeout=1, check=False)
+    assert [h["to"] for h in topo.r1.json("show vrrp history")[-2:]] == ["LEAVING", "MASTER"]
+
+
 def test_graceful_stop_hands_over_at_once(pair):
     topo = pair(ms=1000)
     topo.r1.stop()

@@ -232,6 +232,31 @@ def test_sync_group_moves_as_one(routers):
     assert topo.r2.json("show vrrp history") == before
 
 
+@pytest.mark.parametrize("delay", [[], ["fhrp delay minimum 1"]], ids=["at-once", "held"])
+def test_sync_group_takes_in_a_new_member(routers, delay):
+    r1 = routers(two_segments()).r1
+    lines = sync_lines(r1.topology, "r1", 110)
+    second = next(i for i, x in enumerate(lines) if x == "interface eth1")
+    r1.cli("configure candidate", *lines[second:], "commit", "end")
+    wait_for(lambda: sync_states(r1) == {"MASTER"}, 8, "those of eth1")
+    before = r1.json("show vrrp history")
+    r1.cli("configure candidate", *lines[:second], *delay, "commit", "end")
+    wait_for(lambda: {g["interface"] for g in r1.json("show vrrp") if g["state"] == "MASTER"} == {"eth0", "eth1"}, 8,
+             "the one of eth0 too")
+    assert [h["interface"] for h in r1.json("show vrrp history")[len(before):]] == ["eth0"] * 2
+
+
+def test_sync_group_preempts_after_its_delay(routers):
+    topo = routers(two_segments())
+    for name, prio in (("r2", 100), ("r1", 110)):
+        r = getattr(topo, name)
+        lines = [y for x in sync_lines(topo, name, prio)
+                 for y in ([x, "preempt delay minimum 1"] if x.startswith("priority") else [x])]
+        r.cli("configure candidate", *lines, "commit", "end")
+        wait_for(lambda r=r: sync_states(r) == {"MASTER"}, 8, f"all of {name}")
+    wait_for(lambda: sync_states(topo.r2) == {"BACKUP"}, 8, "none of r2")
+
+
 # ---- reloads ----
 
 def reload_alternately(r1, ka, n):

@@ -369,9 +369,9 @@ START_TEST(switchover_without_a_peer)
 	active(200);
 	vrrp_fsm_leave(&f, 10 * S, false, VRRP_R_SWITCHOVER);
 	vrrp_fsm_timer(&f, f.due);
-	ck_assert_int_eq(f.state, VRRP_S_BACKUP);
-	vrrp_fsm_timer(&f, f.due);
 	ck_assert_int_eq(f.state, VRRP_S_ACTIVE);
+	ck_assert_int_eq(last_prio, 200);
+	ck_assert_int_eq(n_release, 0); /* the address was never without a router */
 }
 END_TEST
 
@@ -490,6 +490,89 @@ START_TEST(sync_does_not_split)
 	vrrp_fsm_timer(&g, g.due);
 	ck_assert_int_eq(g.state, VRRP_S_ACTIVE);
 	ck_assert_int_eq(f.state, VRRP_S_ACTIVE);
+}
+END_TEST
+
+/* Those at work do not go down while a new member cannot run yet; it joins them when it can. */
+START_TEST(sync_takes_in_a_new_member)
+{
+	struct vrrp_fsm_conf c = conf(100);
+	struct vrrp_fsm late;
+	struct vrrp_heard h = { .prio = 150, .src = host(9), .adver_ns = S, .rx = 31 * S };
+
+	pair();
+	vrrp_fsm_timer(&f, f.due);
+	vrrp_fsm_init(&late, &c, &ops);
+	vrrp_fsm_join(&late, &sync_group);
+	vrrp_fsm_up(&f, 10 * S, 0);
+	vrrp_fsm_up(&late, 10 * S, 20 * S); /* held back */
+	ck_assert_int_eq(f.state, VRRP_S_ACTIVE);
+	ck_assert_int_eq(g.state, VRRP_S_ACTIVE);
+	ck_assert_int_eq(late.state, VRRP_S_INIT);
+	ck_assert_uint_eq(late.due, 20 * S);
+	vrrp_fsm_timer(&late, 20 * S);
+	ck_assert_int_eq(late.state, VRRP_S_BACKUP);
+	vrrp_fsm_timer(&late, late.due);
+	ck_assert_int_eq(late.state, VRRP_S_ACTIVE);
+	ck_assert_int_eq(n_release, 0);
+	/* From then on it counts, */
+	vrrp_fsm_down(&late, 30 * S, VRRP_R_LINK);
+	ck_assert_int_eq(f.state, VRRP_S_INIT);
+	/* and one that finds a better master where it joins brings that to all. */
+	vrrp_fsm_join(&late, NULL);
+	vrrp_fsm_up(&f, 30 * S, 0);
+	vrrp_fsm_timer(&f, f.due);
+	ck_assert_int_eq(g.state, VRRP_S_ACTIVE);
+	vrrp_fsm_init(&late, &c, &ops);
+	vrrp_fsm_join(&late, &sync_group);
+	vrrp_fsm_up(&late, 31 * S, 0);
+	vrrp_fsm_heard(&late, 31 * S, &h);
+	ck_assert_int_eq(f.state, VRRP_S_BACKUP);
+	ck_assert_int_eq(g.state, VRRP_S_BACKUP);
+}
+END_TEST
+
+/* A switchover that another took half of does not end with half of it here. */
+START_TEST(sync_leaves_as_one)
+{
+	pair();
+	vrrp_fsm_timer(&f, f.due);
+	vrrp_fsm_leave(&f, 10 * S, false, VRRP_R_SWITCHOVER);
+	hear(10 * S + 500 * MS, 50, 9, S);
+	ck_assert_int_eq(f.state, VRRP_S_BACKUP);
+	ck_assert_int_eq(g.state, VRRP_S_LEAVING);
+	vrrp_fsm_timer(&g, g.due);
+	ck_assert_int_eq(g.state, VRRP_S_BACKUP);
+	pair();
+	vrrp_fsm_timer(&f, f.due);
+	vrrp_fsm_leave(&f, 10 * S, false, VRRP_R_SWITCHOVER);
+	vrrp_fsm_timer(&g, g.due);
+	ck_assert_int_eq(f.state, VRRP_S_ACTIVE);
+	ck_assert_int_eq(g.state, VRRP_S_ACTIVE);
+}
+END_TEST
+
+/* Each member hears the lesser master to the end of the delay: that holds up none of them. */
+START_TEST(sync_preempts_after_the_delay)
+{
+	struct vrrp_heard h = { .prio = 99, .src = host(9), .adver_ns = S };
+
+	pair();
+	f.c.preempt_delay_ns = 3 * S;
+	g.c.preempt_delay_ns = 5 * S;
+	for (h.rx = 2 * S; h.rx < 7 * S; h.rx += S) {
+		vrrp_fsm_heard(&f, h.rx, &h);
+		vrrp_fsm_heard(&g, h.rx, &h);
+		vrrp_fsm_timer(&f, h.rx);
+		vrrp_fsm_timer(&g, h.rx);
+		ck_assert_int_eq(f.state, VRRP_S_BACKUP);
+		ck_assert_int_eq(g.state, VRRP_S_BACKUP);
+	}
+	ck_assert_uint_eq(f.due, 7 * S); /* the longer delay counts */
+	vrrp_fsm_timer(&f, 7 * S);
+	ck_assert_int_eq(why, VRRP_R_PREEMPT);
+	ck_assert_int_eq(f.state, VRRP_S_ACTIVE);
+	ck_assert_int_eq(g.state, VRRP_S_ACTIVE);
 }
 END_TEST
 
@@ -698,6 +781,9 @@ static Suite *suite(void)
 	tcase_add_test(tc, resume_and_stall);
 	tcase_add_test(tc, sync_moves_as_one);
 	tcase_add_test(tc, sync_does_not_split);
+	tcase_add_test(tc, sync_preempts_after_the_delay);
+	tcase_add_test(tc, sync_takes_in_a_new_member);
+	tcase_add_test(tc, sync_leaves_as_one);
 	tcase_add_loop_test(rt, random_segments, 0, 40);
 	tcase_set_timeout(rt, 60);
 	suite_add_tcase(s, tc);
