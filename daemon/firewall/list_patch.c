@@ -103,9 +103,9 @@ bool lb_patch(struct lb_prog *p, const struct pol_list *list)
 	for (int c = 0; c < LB_CLASSES && can; c++)
 		can = class_change(&b->class[c], c, &gone, &come, &change[c]);
 	for (int c = 0; c < LB_CLASSES; c++) {
-		struct lb_tables *t = &b->class[c];
-
 		if (can) {
+			struct lb_tables *t = &b->class[c];
+
 			lb_tree_stale(&t->a);
 			lb_tree_stale(&t->late);
 			lb_tree_stale(&t->c);
