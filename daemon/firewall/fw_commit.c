@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <linux/inet_diag.h>
+#include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/sock_diag.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -40,7 +41,9 @@ static struct {
 	void (*preview)(void *arg, const char *text); /* NULL: the walk is of a commit */
 	void *preview_arg;
 	uint64_t would_end;
-	bool names; /* the new policy goes by server names */
+	bool names;    /* the new policy goes by server names */
+	bool resuming; /* the walk is the one after a restart */
+	bool resumed;  /* that one is still to be made */
 	struct way *ways;
 } k;
 
@@ -191,6 +194,29 @@ static enum ct_verdict judge(void *arg, const struct ct_entry *e)
 	return permits(k.old, &p) || lost_line(e) ? CT_END : CT_KEEP;
 }
 
+/* Did it leave, when it began, as it would today? Unknown counts as yes. */
+static bool same_way_out(const struct ct_entry *e)
+{
+	const struct shadow_link *l = shadow_link_by_index((int)ct_oif(e));
+
+	return !ct_oif(e) || (l && !strcmp(way(&e->reply.src)->oif, l->name));
+}
+
+/* After a restart there is no old policy to ask. What the one in force does not let in, though a
+ * policy has seen it begin, was admitted by another: a commit that rtrd did not live to judge by,
+ * or hours that ended meanwhile. */
+static enum ct_verdict judge_resumed(void *arg, const struct ct_entry *e)
+{
+	struct pol_past past;
+	struct pol_packet p = first_packet(e, &past);
+	bool seen = e->label[0] || e->label[1] || e->label[2] || e->label[3];
+
+	if (e->status & (IPS_EXPECTED | IPS_UNTRACKED) || !seen || !strcmp(p.iif, "lo") ||
+	    permits(k.new, &p))
+		return CT_KEEP;
+	return lost_line(e) || same_way_out(e) ? CT_END : CT_KEEP;
+}
+
 /* ---- the walk ---- */
 
 static void walk_end(void)
@@ -201,6 +227,7 @@ static void walk_end(void)
 	k.old = policy_unref(k.old);
 	k.new = policy_unref(k.new);
 	k.preview = NULL;
+	k.resuming = false;
 }
 
 /* Takes over both policies. */
@@ -271,6 +298,23 @@ static void foreseen(void *arg, const struct ct_change_result *r)
 	free(text);
 }
 
+/* A commit goes before what only looks, and before what can be done after it. */
+static void make_way(void)
+{
+	if (!k.walk)
+		return;
+	k.walk = ct_change_cancel(k.walk);
+	if (k.preview) {
+		tell_preview("");
+		return;
+	}
+	if (k.resuming)
+		k.resumed = true;
+	else
+		fw_commit_hour(k.old);
+	walk_end();
+}
+
 /* The lines that say what may pass are the same. */
 static bool same_policy(const struct rec *a, const struct rec *b)
 {
@@ -311,11 +355,7 @@ static bool after_commit(const struct rec *old, const struct rec *new,
 
 	if (same_policy(old, new))
 		return false;
-	/* A commit goes before what only looks. */
-	if (k.preview) {
-		ct_change_cancel(k.walk);
-		tell_preview("");
-	}
+	make_way();
 	/* A walk over an empty table costs 5 ms: the kernel looks into each of its buckets. */
 	if (!ct_count_get(&live) && !live.n)
 		return false;
@@ -358,12 +398,34 @@ void fw_commit_hour(const struct policy *old)
 	k.hour = policy_ref(old);
 }
 
+/* True when a walk has begun. */
+static bool resume(void)
+{
+	const struct policy *p = policy_running();
+
+	if (!k.resumed || k.walk || !p)
+		return false;
+	k.resumed = false;
+	k.done = hour_walked;
+	if (!walk_start(policy_ref(p), policy_ref(p), judge_resumed, walked))
+		return false;
+	k.resuming = true;
+	return true;
+}
+
+static void resumed(void)
+{
+	k.resumed = true;
+	resume();
+}
+
 /* The repair that brought it there comes with an event; so do others, before it is. */
 void fw_commit_observed(unsigned change)
 {
 	const struct policy *old = k.hour, *new = fw_planned();
 
-	if (!old || k.walk || apply_running() || new == old || new->model != txn_running())
+	if (resume() || !old || k.walk || apply_running() || new == old ||
+	    new->model != txn_running())
 		return;
 	k.hour = NULL;
 	k.done = hour_walked;
@@ -373,6 +435,7 @@ void fw_commit_observed(unsigned change)
 void fw_commit_init(void)
 {
 	txn_after_publish(after_commit);
+	txn_on_resume(resumed);
 	txn_set_preview(&(struct txn_preview){ preview, preview_stop });
 }
 

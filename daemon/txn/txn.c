@@ -42,6 +42,9 @@ static struct {
 	uint64_t start_ns, start_writes;
 	bool undone;
 
+	bool resuming; /* from the journal: the first repair is still to come */
+	void (*on_resume)(void);
+
 	bool degraded, repair_wanted;
 	unsigned backoff_ms, repairs_this_sec;
 	uint64_t sec_ns;
@@ -87,6 +90,11 @@ void txn_on_publish(txn_hook_fn fn)
 void txn_after_publish(txn_after_fn fn)
 {
 	t.after = fn;
+}
+
+void txn_on_resume(void (*fn)(void))
+{
+	t.on_resume = fn;
 }
 
 void txn_set_preview(const struct txn_preview *p)
@@ -336,6 +344,11 @@ static void repaired(void *arg, const struct apply_result *res)
 				  (unsigned long long)res->n_writes);
 	}
 	set_degraded(res->n_errors > 0);
+	if (t.resuming) {
+		t.resuming = false;
+		if (t.on_resume)
+			t.on_resume();
+	}
 	if (res->n_errors || t.repairs_this_sec > REPAIR_FIGHT) {
 		t.backoff_ms = t.backoff_ms ? MIN(t.backoff_ms * 2, REPAIR_BACKOFF_MAX_MS)
 					    : REPAIR_BACKOFF_MIN_MS;
@@ -409,7 +422,7 @@ int txn_init(struct event_base *base, const char *rundir, struct strbuf *notes, 
 
 	if (r)
 		return r;
-	*ret_resumed = running != NULL;
+	*ret_resumed = t.resuming = running != NULL;
 	t.running = running ? running : model_new();
 	t.base = base;
 	t.tail = &t.head;

@@ -83,6 +83,9 @@ typedef bool (*txn_after_fn)(const struct rec *old, const struct rec *new,
 			     void (*done)(const char *text));
 void txn_after_publish(txn_after_fn fn);
 
+/* Runs once when rtrd went on from its journal and the kernel is as that says. One only. */
+void txn_on_resume(void (*fn)(void));
+
 /* For `commit check`: what a good candidate would do to what lives. True: done(arg) is called once,
  * from the loop, with lines for the operator, unless `stop` is called before. One only. */
 struct txn_preview {

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from clients import BOX_LAN, BOX_WAN, LAN, WAN, Server, make, silent, tcp, udp
-from router import CliError
+from router import RUN_DIR, CliError
 from topo import router_lines, wait_for
 
 
@@ -362,6 +362,32 @@ def test_recheck(net):
     assert "ended" in text
     assert not alive(server, old[4, 80]) and not alive(server, old[6, 80])
     for s in [*old.values(), *server.conns]:
+        s.close()
+
+
+def test_recheck_after_a_restart(net):
+    """rtrd ends in the middle of a commit and goes on from the journal of the one before: what only
+    the lost one let in ends, the rest goes on."""
+    r1, lan, server = net.r1, net.lan, net.server
+    server.conns = []
+    for v in (4, 6):
+        set_list(r1, v, ["permit tcp any any eq 80"])
+    files = [f"{RUN_DIR}/{r1.instance}/{name}" for name in ("running", "journal")]
+    before = [open(f, "rb").read() for f in files]
+    r1.config(["ip access-list extended T", "permit tcp any any eq 443", "exit",
+               "ipv6 access-list T", "permit tcp any any eq 443"])
+    held = {(v, p): tcp(lan, WAN[v], p, keep=True) for v in (4, 6) for p in (80, 443)}
+    assert all(alive(server, s) for s in held.values())
+    child = r1.daemon_pid()
+    r1.kill9()
+    wait_for(lambda: not os.path.exists(f"/proc/{child}"), what="the end of its child")
+    for name, data in zip(files, before):
+        with open(name, "wb") as f:
+            f.write(data)
+    r1.start()
+    wait_for(lambda: "sessions re-checked, 2 ended" in r1.cli("show logging"), what="the second look")
+    assert [alive(server, held[v, p]) for v in (4, 6) for p in (80, 443)] == [True, False] * 2
+    for s in [*held.values(), *server.conns]:
         s.close()
 
 
