@@ -127,33 +127,19 @@ void io_frame_build(struct vg *g)
 	g->frame_prio = g->fsm.prio;
 }
 
-static void send_unicast(struct vg *g, uint8_t prio, const struct rtr_addr *peer)
+/* By the group's interface, whatever the routing table says of the peer: a route by another one
+ * would part the two, and both would become master. */
+static void send_unicast4(const struct vg *g, const uint8_t *packet, size_t size,
+			  const struct vrrp_say *s)
 {
-	struct vrrp_say s = say_of(g, prio, peer);
-	uint8_t buf[VRRP_FRAME_MAX];
-	size_t size;
-
-	if (s.family == AF_INET) {
-		struct sockaddr_in to = { .sin_family = AF_INET };
-
-		/* The frame without its Ethernet header. */
-		size = vrrp_frame_advert(&s, g->mac, buf) - ETH_HLEN;
-		memcpy(&to.sin_addr, peer->b, 4);
-		(void)sendto(uni_fd[V4], buf + ETH_HLEN, size, 0, (struct sockaddr *)&to,
-			     sizeof(to));
-		return;
-	}
-	struct sockaddr_in6 to = { .sin6_family = AF_INET6,
-				   .sin6_addr = peer->v6,
-				   .sin6_scope_id = (uint32_t)g->vif->ifindex };
-	struct in6_pktinfo info = { .ipi6_addr = s.src.v6,
-				    .ipi6_ifindex = (unsigned)g->vif->ifindex };
-	int hops = VRRP_TTL;
+	struct sockaddr_in to = { .sin_family = AF_INET };
+	struct in_pktinfo info = { .ipi_ifindex = g->vif->ifindex };
 	union {
-		char buf[CMSG_SPACE(sizeof(info)) + CMSG_SPACE(sizeof(hops))];
+		char buf[CMSG_SPACE(sizeof(info))];
 		struct cmsghdr align;
 	} control = { 0 };
-	struct iovec iov = { buf, 0 };
+	/* Not written to. */
+	struct iovec iov = { (void *)(uintptr_t)packet, size };
 	struct msghdr mh = { .msg_name = &to,
 			     .msg_namelen = sizeof(to),
 			     .msg_iov = &iov,
@@ -162,7 +148,37 @@ static void send_unicast(struct vg *g, uint8_t prio, const struct rtr_addr *peer
 			     .msg_controllen = sizeof(control.buf) };
 	struct cmsghdr *cm = CMSG_FIRSTHDR(&mh);
 
-	iov.iov_len = vrrp_build(&s, buf);
+	memcpy(&to.sin_addr, s->dst.b, 4);
+	memcpy(&info.ipi_spec_dst, s->src.b, 4);
+	cm->cmsg_level = IPPROTO_IP;
+	cm->cmsg_type = IP_PKTINFO;
+	cm->cmsg_len = CMSG_LEN(sizeof(info));
+	memcpy(CMSG_DATA(cm), &info, sizeof(info));
+	(void)sendmsg(uni_fd[V4], &mh, 0);
+}
+
+static void send_unicast6(const struct vg *g, const struct vrrp_say *s)
+{
+	struct sockaddr_in6 to = { .sin6_family = AF_INET6,
+				   .sin6_addr = s->dst.v6,
+				   .sin6_scope_id = (uint32_t)g->vif->ifindex };
+	struct in6_pktinfo info = { .ipi6_addr = s->src.v6,
+				    .ipi6_ifindex = (unsigned)g->vif->ifindex };
+	int hops = VRRP_TTL;
+	uint8_t buf[VRRP_FRAME_MAX];
+	union {
+		char buf[CMSG_SPACE(sizeof(info)) + CMSG_SPACE(sizeof(hops))];
+		struct cmsghdr align;
+	} control = { 0 };
+	struct iovec iov = { buf, vrrp_build(s, buf) };
+	struct msghdr mh = { .msg_name = &to,
+			     .msg_namelen = sizeof(to),
+			     .msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.buf,
+			     .msg_controllen = sizeof(control.buf) };
+	struct cmsghdr *cm = CMSG_FIRSTHDR(&mh);
+
 	cm->cmsg_level = IPPROTO_IPV6;
 	cm->cmsg_type = IPV6_PKTINFO;
 	cm->cmsg_len = CMSG_LEN(sizeof(info));
@@ -173,6 +189,21 @@ static void send_unicast(struct vg *g, uint8_t prio, const struct rtr_addr *peer
 	cm->cmsg_len = CMSG_LEN(sizeof(hops));
 	memcpy(CMSG_DATA(cm), &hops, sizeof(hops));
 	(void)sendmsg(uni_fd[V6], &mh, 0);
+}
+
+static void send_unicast(struct vg *g, uint8_t prio, const struct rtr_addr *peer)
+{
+	struct vrrp_say s = say_of(g, prio, peer);
+	uint8_t buf[VRRP_FRAME_MAX];
+	size_t size;
+
+	if (s.family == AF_INET6) {
+		send_unicast6(g, &s);
+		return;
+	}
+	/* The frame without its Ethernet header. */
+	size = vrrp_frame_advert(&s, g->mac, buf) - ETH_HLEN;
+	send_unicast4(g, buf + ETH_HLEN, size, &s);
 }
 
 static void count_sent(struct vg *g, uint8_t prio)
