@@ -2,6 +2,7 @@
 /* Zones, their pairs and the box itself, as chains of nftables. */
 #include "firewall/compile.h"
 #include "firewall/policy_set.h"
+#include "vrrp/vrrp_packet.h"
 
 #include <linux/netfilter_ipv4.h>
 #include <stdlib.h>
@@ -383,6 +384,16 @@ static void build_input(struct fwc *f)
 	nft_table_add_chain(f->t, c);
 }
 
+/* The router's own VRRP adverts to unicast peers: not sent, both routers would be master. */
+static void accept_adverts(struct nft_chain *c)
+{
+	struct nft_rule *r = nft_rule_new(0, NULL, "vrrp");
+
+	nft_l4proto_is(r, VRRP_PROTO);
+	nft_verdict(r, NF_ACCEPT);
+	nft_chain_add(c, r);
+}
+
 static void build_output(struct fwc *f)
 {
 	struct nft_set *s = fwc_iface_map("box-to");
@@ -411,6 +422,7 @@ static void build_output(struct fwc *f)
 	nft_chain_add(c, r);
 	fwc_accept_known(f, c, "fw-output.judge");
 	fwc_accept_nd(c);
+	accept_adverts(c);
 	add_goto(c, "fw-output.judge");
 	nft_table_add_chain(f->t, c);
 	c = nft_chain_new(&(struct nft_chain_spec){ .name = "fw-output.judge" });

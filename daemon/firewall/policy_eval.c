@@ -4,6 +4,7 @@
 #include "firewall/policy_set.h"
 #include "inspect/tls_hello.h"
 #include "nat/nat_policy.h"
+#include "vrrp/vrrp_packet.h"
 
 #include <string.h>
 
@@ -388,6 +389,8 @@ static bool zone_stage(struct eval *e)
 						: "within one zone");
 	if (in == POL_ZONE_SELF && pol_is_nd(&e->pkt))
 		return step(e, POL_ST_ZONE, POL_PERMIT, NULL, "neighbour discovery");
+	if (in == POL_ZONE_SELF && e->pkt.proto == VRRP_PROTO)
+		return step(e, POL_ST_ZONE, POL_PERMIT, NULL, "vrrp");
 	if (pair)
 		return pair_stage(e, POL_ST_ZONE, pair);
 	return step(e, POL_ST_ZONE, POL_DENY, NULL, "no zone pair");

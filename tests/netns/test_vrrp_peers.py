@@ -257,6 +257,41 @@ def test_sync_group_preempts_after_its_delay(routers):
     wait_for(lambda: sync_states(topo.r2) == {"BACKUP"}, 8, "none of r2")
 
 
+# ---- unicast ----
+
+def test_unicast_keeps_to_its_interface(routers):
+    topo = routers(two_segments())
+    for n, prio in ((2, 110), (3, 100)):
+        r = getattr(topo, f"r{n - 1}")
+        r.cli("configure candidate", "interface eth1", f"ip address 10.0.2.{n}/24", "no shutdown", "interface eth0",
+              f"ip address 10.0.1.{n}/24", "no shutdown", *group_lines(prio, extra=[f"unicast peer 10.0.1.{5 - n}"]),
+              "exit", f"ip route 10.0.1.{5 - n}/32 10.0.2.{5 - n}", "commit", "end")
+        wait_state(r, "MASTER" if n == 2 else "BACKUP")
+    wait_for(lambda: group(topo.r2)["counters"]["received"] > 5, what="adverts")
+    before = topo.r2.json("show vrrp history")
+    time.sleep(0.5)  # longer than Master_Down
+    assert topo.r2.json("show vrrp history") == before
+
+
+SELF = ["zone security LAN", "class-map type inspect match-any ICMP", "match protocol icmp",
+        "policy-map type inspect P", "class type inspect ICMP", "inspect",
+        "zone-pair security OUT source self destination LAN", "service-policy type inspect P",
+        "zone-pair security IN source LAN destination self", "service-policy type inspect P"]
+
+
+def test_unicast_passes_the_zone_of_the_router_itself(routers):
+    topo = routers(vrrp.ends("r1", "r2"))
+    for n, prio in ((2, 110), (3, 100)):
+        r = getattr(topo, f"r{n - 1}")
+        r.cli("configure candidate", *SELF, *base_lines(topo, r.name), f"ipv6 address fe80::{n} link-local",
+              "zone-member security LAN", *group_lines(prio, extra=[f"unicast peer 10.0.1.{5 - n}"]),
+              *group_lines(prio, af="ipv6", extra=[f"unicast peer fe80::{5 - n}"]), "commit", "end")
+    for af in ("ipv4", "ipv6"):
+        wait_for(lambda f=af: group(topo.r2, family=f)["counters"]["received"] > 5, what=f"adverts of {af}")
+        wait_state(topo.r1, "MASTER", family=af)
+        wait_state(topo.r2, "BACKUP", family=af)
+
+
 # ---- reloads ----
 
 def reload_alternately(r1, ka, n):
