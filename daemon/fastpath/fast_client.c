@@ -429,6 +429,15 @@ static void set_port(struct fast_port *p, bool wanted)
 	p->told = false;
 }
 
+bool fast_carries(const char *kernel_name)
+{
+	const struct fast_port *p = d.seen.ports;
+
+	while (p && strcmp(p->name, kernel_name))
+		p = p->next;
+	return p && d.seen.ready && p->wanted && p->heard && p->state.u.state.fast;
+}
+
 const char *fast_against(const struct iface *i)
 {
 	const struct shadow_link *l = iface_link(i->name), *v = NULL;

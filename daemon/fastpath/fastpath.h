@@ -66,6 +66,9 @@ struct fast_seen {
 
 const struct fast_seen *fast_seen(void);
 
+/* Is the link (the kernel's name) on the fast plane at this moment? */
+bool fast_carries(const char *kernel_name);
+
 /* Asks for all figures, or up to n flows; done() is called once, ok false: no answer. flow() gets
  * each flow. */
 struct fast_ask;

@@ -77,6 +77,7 @@ struct tracer_kernel {
 	/* Sorted by preference, the caller's to free; -errno. */
 	int (*rules)(void *arg, uint8_t family, struct rule **ret);
 	void (*ruleset)(void *arg, struct tracer_ruleset *ret);
+	bool (*fast)(void *arg, const char *ifname); /* is it on the fast plane? */
 	void *arg;
 };
 const struct tracer_kernel *tracer_kernel(void);

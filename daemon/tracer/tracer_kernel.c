@@ -2,6 +2,7 @@
 /* What the kernel answers to packet-tracer. */
 #include "tracer/tracer.h"
 
+#include "fastpath/fastpath.h"
 #include "kernel/query.h"
 #include "kernel/rtmsg.h"
 #include "kernel/shadow.h"
@@ -281,6 +282,12 @@ static void ruleset(void *arg, struct tracer_ruleset *ret)
 	strbuf_fini(&b);
 }
 
+static bool fast(void *arg, const char *ifname)
+{
+	(void)arg;
+	return fast_carries(ifname);
+}
+
 const struct tracer_kernel *tracer_kernel(void)
 {
 	static const struct tracer_kernel k = {
@@ -291,6 +298,7 @@ const struct tracer_kernel *tracer_kernel(void)
 		.conn = conn,
 		.rules = rules,
 		.ruleset = ruleset,
+		.fast = fast,
 	};
 
 	return &k;

@@ -756,29 +756,39 @@ static json_t *ruleset_doc(const struct run *r)
 				  : s.difference);
 }
 
+/* Of what gets through; sizes and hop limits that need the kernel are not asked for here. */
+static bool goes_fast(const struct run *r)
+{
+	const struct tracer_result *t = r->ret;
+
+	return !t->drop && !t->local && strcmp(r->pkt.iif, t->oif) != 0 &&
+	       (r->pkt.proto == IPPROTO_TCP || r->pkt.proto == IPPROTO_UDP) &&
+	       r->k->fast(r->k->arg, r->pkt.iif) && r->k->fast(r->k->arg, t->oif);
+}
+
 static json_t *result_doc(const struct run *r)
 {
 	const struct tracer_result *t = r->ret;
 	const char *oif = t->local ? "local" : iface_operator_name(t->oif);
 	struct tracer_link out = r->out;
-	bool up;
+	bool up, fast = goes_fast(r);
 
 	/* Of a packet that was dropped before it got there, too. */
 	if (!t->local && *t->oif && !out.found)
 		r->k->link(r->k->arg, t->oif, r->pkt.family, &out);
 	up = t->local || out.up;
 
-	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "input_interface",
-			 iface_operator_name(r->ask->pkt.iif), "input_status",
-			 r->in.up ? "up" : "down", "output_interface", *oif ? oif : "none",
-			 "output_status",
-			 !*oif ? "none"
-			 : up  ? "up"
-			       : "down",
-			 "action", t->drop ? "drop" : "allow", "drop_reason",
-			 t->drop ? rtr_drop_text(t->drop) : "", "drop_text",
-			 t->drop ? rtr_drop_doc(t->drop) : "", "path", "slow", "path_reason",
-			 "forwarded by the kernel");
+	return json_pack(
+		"{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "input_interface",
+		iface_operator_name(r->ask->pkt.iif), "input_status", r->in.up ? "up" : "down",
+		"output_interface", *oif ? oif : "none", "output_status",
+		!*oif ? "none"
+		: up  ? "up"
+		      : "down",
+		"action", t->drop ? "drop" : "allow", "drop_reason",
+		t->drop ? rtr_drop_text(t->drop) : "", "drop_text",
+		t->drop ? rtr_drop_doc(t->drop) : "", "path", fast ? "fast" : "slow", "path_reason",
+		fast ? "both interfaces are on the fast plane" : "forwarded by the kernel");
 }
 
 void tracer_run(const struct tracer_ask *ask, const struct policy *p, const struct tracer_kernel *k,

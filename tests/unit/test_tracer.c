@@ -24,6 +24,7 @@ static struct {
 	struct tracer_route route;
 	struct tracer_neigh neigh;
 	struct tracer_ruleset ruleset;
+	bool fast;
 	bool back, has_conn;
 	struct ct_entry conn;
 } w;
@@ -75,13 +76,21 @@ static void k_ruleset(void *arg, struct tracer_ruleset *ret)
 	*ret = w.ruleset;
 }
 
+static bool k_fast(void *arg, const char *ifname)
+{
+	(void)arg;
+	(void)ifname;
+	return w.fast;
+}
+
 static const struct tracer_kernel kernel = { .link = k_link,
 					     .route = k_route,
 					     .back = k_back,
 					     .neigh = k_neigh,
 					     .conn = k_conn,
 					     .rules = k_rules,
-					     .ruleset = k_ruleset };
+					     .ruleset = k_ruleset,
+					     .fast = k_fast };
 
 static void set_up(void)
 {
@@ -263,6 +272,32 @@ START_TEST(zones_and_translation)
 }
 END_TEST
 
+static void path_is(const struct tracer_ask *a, const char *path)
+{
+	struct tracer_result r;
+
+	tracer_run(a, pol, &kernel, &r);
+	ck_assert_str_eq(
+		json_string_value(json_object_get(json_object_get(r.doc, "result"), "path")), path);
+	json_decref(r.doc);
+}
+
+START_TEST(planes)
+{
+	struct tracer_ask a = tcp("10.0.0.1", 1, "192.0.2.1", 80);
+
+	conf("hostname x");
+	path_is(&a, "slow");
+	w.fast = true;
+	path_is(&a, "fast");
+	a.pkt.proto = IPPROTO_ICMP;
+	path_is(&a, "slow");
+	a.pkt.proto = IPPROTO_UDP;
+	w.route.type = RTN_LOCAL;
+	path_is(&a, "slow");
+}
+END_TEST
+
 /* ---- the frame ---- */
 
 static uint16_t fold(const uint8_t *b, size_t n, uint32_t s)
@@ -340,6 +375,7 @@ static Suite *suite(void)
 	tcase_add_test(t, plain_router);
 	tcase_add_test(t, lists_and_connections);
 	tcase_add_test(t, zones_and_translation);
+	tcase_add_test(t, planes);
 	tcase_add_test(t, frames);
 	tcase_add_test(t, comparison);
 	suite_add_tcase(s, t);
