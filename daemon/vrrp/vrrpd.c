@@ -172,6 +172,22 @@ static void op_announce(struct vrrp_fsm *f)
 	announce_from_now((struct vg *)f);
 }
 
+static void tell_one(struct vg *g)
+{
+	const struct vrrp_fsm *f = &g->fsm;
+	struct vrrp_status *st = st_begin(g);
+
+	st->prio = f->prio;
+	st->fault = f->fault;
+	st->holding = f->state == VRRP_S_INIT && f->due != 0;
+	if (f->state == VRRP_S_ACTIVE) {
+		st->active = f->c.local;
+		st->active_prio = f->prio;
+		st->active_adver_ms = g->slot->conf.adver_ms;
+	}
+	st_end(g);
+}
+
 static void op_state(struct vrrp_fsm *f, uint8_t from, enum vrrp_reason why)
 {
 	struct vg *g = (struct vg *)f;
@@ -183,15 +199,12 @@ static void op_state(struct vrrp_fsm *f, uint8_t from, enum vrrp_reason why)
 	st->n_became_active += f->state == VRRP_S_ACTIVE;
 	st->since_sec = time(NULL);
 	st->since_ns = rtr_now_ns();
-	if (f->state == VRRP_S_ACTIVE) {
-		st->active = g->vif->local[FAM(g->slot->conf.family)];
-		st->active_prio = f->prio;
-		st->active_adver_ms = g->slot->conf.adver_ms;
-	} else if (f->state == VRRP_S_INIT) {
+	if (f->state == VRRP_S_INIT) {
 		st->active = (struct rtr_addr){ 0 };
 		st->active_prio = 0;
 	}
 	st_end(g);
+	tell_one(g);
 	g->sent_ns = 0;
 	addr_prepare(g);
 	conf_tell_state(g, from, why);
@@ -225,6 +238,16 @@ void vg_set_mac(struct vg *g)
 		vrrp_virtual_mac(c->family, c->vrid, g->mac);
 	else
 		memcpy(g->mac, g->vif->mac, sizeof(g->mac));
+}
+
+void vg_tell(struct vg *g)
+{
+	if (!g->fsm.sync) {
+		tell_one(g);
+		return;
+	}
+	for (struct vrrp_fsm *m = g->fsm.sync->first; m; m = m->sync_next)
+		tell_one((struct vg *)m);
 }
 
 static uint64_t hold_until(const struct vg *g)
@@ -272,11 +295,7 @@ void vg_usable(struct vg *g, uint64_t now, enum vrrp_reason why)
 	/* And hosts must hear that they are elsewhere: another's frames may not find us there. */
 	if (g->fsm.state == VRRP_S_ACTIVE && memcmp(mac, g->mac, sizeof(mac)) != 0)
 		announce_from_now(g);
-	st = st_begin(g);
-	st->prio = g->fsm.prio;
-	st->fault = g->fsm.fault;
-	st->holding = g->fsm.state == VRRP_S_INIT && g->fsm.due != 0;
-	st_end(g);
+	vg_tell(g);
 	vg_schedule(g);
 }
 

@@ -136,6 +136,8 @@ void vg_usable(struct vg *g, uint64_t now, enum vrrp_reason why);
 void vg_after(struct vg *g, uint64_t now, uint8_t state_before);
 /* The MAC that the group has now, virtual or not. */
 void vg_set_mac(struct vg *g);
+/* For show: what has changed of the group, and of the others in its sync group, but the state. */
+void vg_tell(struct vg *g);
 /* The state machine's view of the configuration. */
 struct vrrp_fsm_conf vg_fsm_conf(const struct vg *g);
 extern const struct vrrp_fsm_ops vg_ops;

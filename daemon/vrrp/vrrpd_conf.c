@@ -300,7 +300,6 @@ static void take_track(const struct vrrp_msg *m, uint64_t now)
 {
 	struct vrrp_name n = m->u.track.name;
 	struct vg *g;
-	struct vrrp_status *st;
 
 	n.ifname[IFNAMSIZ - 1] = '\0';
 	g = find(&n);
@@ -308,10 +307,7 @@ static void take_track(const struct vrrp_msg *m, uint64_t now)
 		return;
 	vrrp_fsm_track(&g->fsm, now, m->u.track.decrement, m->u.track.fault);
 	g->frame_size = 0;
-	st = st_begin(g);
-	st->prio = g->fsm.prio;
-	st->fault = g->fsm.fault;
-	st_end(g);
+	vg_tell(g);
 	vg_schedule(g);
 }
 

@@ -51,6 +51,14 @@ def test_an_address_moves_to_another_group(topo, first, last):
     reaches(topo.lan, "10.0.1.50")
 
 
+def test_show_tells_what_the_master_has_now(topo):
+    configure(topo.r1, topo, group_lines(110))
+    wait_state(topo.r1, "MASTER")
+    topo.r1.config(["interface eth0", "ip address 10.0.1.22/24", "vrrp 1 address-family ipv4", "timers advertise 200"])
+    wait_for(lambda: "10.0.1.22(local)/10.0.1.1" in topo.r1.cli("show vrrp brief"), what="the new address")
+    assert "Master Advertisement interval is 200 msec" in topo.r1.cli("show vrrp")
+
+
 def test_another_number_while_master(topo):
     """The old group leaves more slowly than the new one starts; both have the same address."""
     configure(topo.r1, topo, group_lines(100, 1000, extra=["mac-address physical"]))
