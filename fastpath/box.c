@@ -132,6 +132,28 @@ static void fib_event(void *ctx, enum fibctl_event ev, const char *what)
 		note(b, "%s%s%s", texts[ev], what ? ": " : "", what ? what : "");
 }
 
+static void fib_closing(void *ctx)
+{
+	struct fp_box *b = ctx;
+
+	b->closing = true;
+	fp_xdp_pause(b->xdp, true);
+}
+
+/* XDP asks nobody: after a change of hooks or IPsec policies it goes on when each flow has been
+ * looked at by a sweep that knew of the change. */
+static void open_again(struct fp_box *b)
+{
+	if (b->closing) {
+		b->closing = false;
+		b->open_at = fp_keeper_next(b->keeper);
+		fp_keeper_hurry(b->keeper);
+	} else if (b->open_at && fp_keeper_swept(b->keeper, b->open_at)) {
+		b->open_at = 0;
+		fp_xdp_pause(b->xdp, false);
+	}
+}
+
 static int open_fib(struct fp_box *b)
 {
 	struct fibctl_params p = { .instance = b->conf.instance,
@@ -141,6 +163,7 @@ static int open_fib(struct fp_box *b)
 				   .drain = fib_rcu_drain,
 				   .adj_set = adj_set,
 				   .event = fib_event,
+				   .closing = fib_closing,
 				   .ctx = b };
 	int err;
 
@@ -297,6 +320,7 @@ void fp_box_synced(struct fp_box *b)
 
 void fp_box_turn(struct fp_box *b, uint64_t now_ns)
 {
+	open_again(b);
 	for (unsigned slot = 0; slot < FP_PORTS_MAX; slot++)
 		if (b->port[slot].ifindex)
 			fp_box_port_look(b, slot, now_ns);

@@ -78,6 +78,8 @@ struct fp_box {
 	struct fp_box_port port[FP_PORTS_MAX];
 	uint64_t before[FP_PORTS_MAX]; /* frames for workers of a process before */
 	bool synced, sweeping;
+	bool closing;     /* XDP was paused in this turn */
+	uint64_t open_at; /* ... until this sweep has ended; 0: it is not */
 	uint64_t clock_ns;
 };
 

@@ -46,6 +46,9 @@ struct fibctl_params {
 	/* A next hop became ready or failed; what waits for it is to be tried again. */
 	void (*adj_done)(void *ctx, uint32_t i, enum fib_adj_state state);
 	void (*event)(void *ctx, enum fibctl_event ev, const char *what);
+	/* Hooks or IPsec policies changed: flows may go by no more until a sweep that begins after
+	 * this turn has looked at them. */
+	void (*closing)(void *ctx);
 	void *ctx;
 };
 

@@ -435,6 +435,8 @@ static void close_all(struct fibctl *c)
 {
 	c->classifying = true;
 	fc_reason_publish(c);
+	if (c->p.closing)
+		c->p.closing(c->p.ctx);
 }
 
 void fc_elig_turn(struct fibctl *c)

@@ -154,12 +154,15 @@ static void sweep_family(struct fp_keeper *k, enum flow_family fam)
 
 static void sweep(struct fp_keeper *k)
 {
-	uint32_t pass = fibctl_pass_begin(k->conf.fib);
+	uint32_t pass;
+
+	__atomic_store_n(&k->stats.begun, k->stats.begun + 1, __ATOMIC_SEQ_CST);
+	pass = fibctl_pass_begin(k->conf.fib);
 
 	for (int fam = 0; fam < FLOW__FAMILIES; fam++)
 		sweep_family(k, (enum flow_family)fam);
 	fibctl_pass_end(k->conf.fib, pass);
-	k->stats.sweeps++;
+	__atomic_store_n(&k->stats.sweeps, k->stats.sweeps + 1, __ATOMIC_RELEASE);
 }
 
 static void *run(void *arg)
@@ -246,6 +249,16 @@ void fp_keeper_hurry(struct fp_keeper *k)
 {
 	__atomic_store_n(&k->hurry, 1, __ATOMIC_RELAXED);
 	wake(k);
+}
+
+uint64_t fp_keeper_next(const struct fp_keeper *k)
+{
+	return __atomic_load_n(&k->stats.begun, __ATOMIC_SEQ_CST) + 1;
+}
+
+bool fp_keeper_swept(const struct fp_keeper *k, uint64_t sweep)
+{
+	return __atomic_load_n(&k->stats.sweeps, __ATOMIC_ACQUIRE) >= sweep;
 }
 
 void fp_keeper_stats(const struct fp_keeper *k, struct fp_keeper_stats *ret)

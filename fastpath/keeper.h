@@ -34,7 +34,7 @@ struct fp_keeper_conf {
 };
 
 struct fp_keeper_stats {
-	uint64_t sweeps, flows, changed, ns;
+	uint64_t begun, sweeps, flows, changed, ns;
 	uint32_t n_flows[FLOW__FAMILIES];
 };
 
@@ -46,6 +46,9 @@ struct fp_keeper *fp_keeper_stop(struct fp_keeper *k);
 void fp_keeper_sweep(struct fp_keeper *k, bool on);
 /* Something changed: sweep soon. */
 void fp_keeper_hurry(struct fp_keeper *k);
+/* The number of the next sweep to begin; whether that one has ended. */
+uint64_t fp_keeper_next(const struct fp_keeper *k);
+bool fp_keeper_swept(const struct fp_keeper *k, uint64_t sweep);
 void fp_keeper_stats(const struct fp_keeper *k, struct fp_keeper_stats *ret);
 
 #endif

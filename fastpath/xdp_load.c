@@ -33,6 +33,7 @@ struct port {
 	struct express_bpf *skel;
 	int link; /* descriptor, -1 without skel */
 	unsigned ifindex;
+	bool on; /* as it was set; XDP sees otherwise while paused */
 };
 
 struct fp_xdp {
@@ -45,6 +46,7 @@ struct fp_xdp {
 	size_t size[M__MAX];
 	struct port *port;
 	uint32_t adj_gen;
+	bool paused;
 };
 
 static int map_setup(struct fp_xdp *x, enum map m)
@@ -169,6 +171,7 @@ static int skel_load(struct fp_xdp *x, const struct express_port *port, struct e
 	if (!s)
 		return -errno;
 	s->bss->port = *port;
+	s->bss->port.on = port->on && !x->paused;
 	err = bpf_map__reuse_fd(s->maps.flow_hdr, x->flow_fd[FP_FLOW_R_HDR]) ?:
 	      bpf_map__reuse_fd(s->maps.flow_buckets4, x->flow_fd[FP_FLOW_R_BUCKETS4]) ?:
 	      bpf_map__reuse_fd(s->maps.flow_lines4, x->flow_fd[FP_FLOW_R_LINES4]) ?:
@@ -253,8 +256,12 @@ int fp_xdp_port_set(struct fp_xdp *x, unsigned ifindex, const struct express_por
 	    (port->n_queues && port->xsk_base + port->n_queues > x->conf.n_xsks))
 		return -EINVAL;
 	p = &x->port[port->slot];
+	p->on = port->on;
 	if (p->skel && p->ifindex == ifindex) {
-		p->skel->bss->port = *port;
+		struct express_port seen = *port;
+
+		seen.on = port->on && !x->paused;
+		p->skel->bss->port = seen;
 		return index_set(x, ifindex, port);
 	}
 	port_close(p);
@@ -269,6 +276,15 @@ int fp_xdp_port_set(struct fp_xdp *x, unsigned ifindex, const struct express_por
 	if (err)
 		port_close(p);
 	return err;
+}
+
+void fp_xdp_pause(struct fp_xdp *x, bool pause)
+{
+	x->paused = pause;
+	for (uint32_t i = 0; i < x->conf.n_ports; i++)
+		if (x->port[i].skel)
+			__atomic_store_n(&x->port[i].skel->bss->port.on, x->port[i].on && !pause,
+					 __ATOMIC_SEQ_CST);
 }
 
 int fp_xdp_port_del(struct fp_xdp *x, uint32_t slot)

@@ -42,6 +42,8 @@ uint64_t *fp_xdp_beat(struct fp_xdp *x, uint32_t xsk);
 
 /* Generic XDP is refused: on it the lane has no way out (FASTPLANE.md section 7). */
 int fp_xdp_port_set(struct fp_xdp *x, unsigned ifindex, const struct express_port *port);
+/* Everything to the kernel, at once, on all interfaces; false: as each of them was set. */
+void fp_xdp_pause(struct fp_xdp *x, bool pause);
 /* The interface whose pinned link a process before left in this slot; 0: none. */
 unsigned fp_xdp_port_found(const struct fp_xdp *x, uint32_t slot);
 /* Detaches, and takes the slot out of the device map. */

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import socket
+import time
 
 import pytest
 
@@ -379,3 +380,45 @@ def test_lines(routers):
     wait_for(lambda: fastpath_pid(r1) is None, what="the end of rtr-fastpath")
     topo.lan.ping(INTERNET)
     assert "not needed" in r1.cli("show dataplane")
+
+
+STAMPED = ("import socket,sys,time\n"
+           "s=socket.socket(socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET,socket.SOCK_DGRAM)\n"
+           "s.connect((sys.argv[1],4000))\n"
+           "while True: s.send(time.monotonic_ns().to_bytes(8,'big')+bytes(60)); time.sleep(2e-4)\n")
+STAMPED_SINK = ("import socket\n"
+                "s=socket.socket(socket.AF_INET6,socket.SOCK_DGRAM); s.bind(('::',4000))\n"
+                "s.setsockopt(socket.SOL_SOCKET,socket.SO_RCVBUF,1<<22); s.settimeout(2)\n"
+                "got=[]\n"
+                "try:\n"
+                " while True: got.append(int.from_bytes(s.recv(100)[:8],'big'))\n"
+                "except socket.timeout: print(*got)\n")
+
+
+@pytest.mark.parametrize("dest, subnet", [(INTERNET, "203.0.113.0/24"), (INTERNET6, "2001:db8:203::/64")])
+def test_ipsec_under_load(fast, dest, subnet):
+    """A policy that comes while XDP forwards the flow: XDP stops at the kernel's word, not when flows have been swept."""
+    r1, lan, wan = fast.r1, fast.lan, fast.wan
+    if r1.run("ip", "xfrm", "policy", "list", check=False).returncode:
+        pytest.skip("no xfrm in the kernel")
+    lan.ping(dest)
+    sink = wan.popen("/usr/bin/python3", "-u", "-c", STAMPED_SINK, stdout=-1)
+    wan.wait_listening(4000, "udp")
+    sender = lan.popen("/usr/bin/python3", "-c", STAMPED, dest)
+    before = total(r1, "express")
+    wait_for(lambda: total(r1, "express") > before + 300, what="the flow on the express path")
+    r1.ip("xfrm", "policy", "add", "src", "::/0" if ":" in dest else "0.0.0.0/0", "dst", subnet, "dir", "out",
+          "action", "block")
+    done = time.monotonic_ns()
+    got = [int(x) for x in sink.communicate(timeout=30)[0].split()]
+    assert sender.poll() is None, "nobody sends any more"
+    # 50 ms: rtr-fastpath must get to run on a busy machine before it can tell XDP.
+    late = [g - done for g in got if g > done]
+    assert not late or max(late) < 50e6, f"{len(late)} packets in clear, {max(late) / 1e6} ms after the policy"
+    r1.ip("xfrm", "policy", "flush")
+    wait_for(lambda: lan.ping(dest, count=1, timeout=1, check=False) == 1, what="the way without the policy")
+    sender.kill()
+    sender.wait()
+    before = total(r1, "forwarded")
+    lan.ping(dest, count=3)
+    assert total(r1, "forwarded") >= before + 6

@@ -19,7 +19,7 @@ struct world {
 	pid_t peer;
 	uint32_t a0, a1;
 	struct fp_adj adj[N_ADJ];
-	unsigned n_done, n_failed, n_lost, n_resync;
+	unsigned n_done, n_failed, n_lost, n_resync, n_closing;
 };
 
 static void adj_set(void *ctx, uint32_t i, const struct fp_adj *adj)
@@ -46,6 +46,11 @@ static void event(void *ctx, enum fibctl_event e, const char *what)
 	w->n_resync += e == FIBCTL_EV_RESYNC;
 	if (e == FIBCTL_EV_LIMIT)
 		ck_abort_msg("%s", what);
+}
+
+static void closing(void *ctx)
+{
+	((struct world *)ctx)->n_closing++;
 }
 
 /* A process that keeps a namespace, until it is killed. */
@@ -80,6 +85,7 @@ static void setup(struct world *w, int event_bytes)
 				   .adj_set = adj_set,
 				   .adj_done = adj_done,
 				   .event = event,
+				   .closing = closing,
 				   .ctx = w };
 
 	*w = (struct world){ .peer = start_peer() };
@@ -292,6 +298,8 @@ START_TEST(foreign_hooks)
 	ck_assert(sh("ip xfrm policy add src 10.0.0.0/8 dst 30.1.0.0/16 dir out action block"));
 	expect(&w, "30.1.0.1", ELIG_XFRM);
 	expect(&w, "30.2.0.1", ELIG_OK);
+	ck_assert_uint_ge(w.n_closing, 1); /* XDP was told before */
+	w.n_closing = 0;
 	ck_assert(sh("ip xfrm policy add src ::/0 dst 2001:1::/32 dir fwd action block"));
 	expect(&w, "2001:1::1", ELIG_XFRM);
 	expect(&w, "2001:2::1", ELIG_OK);
@@ -299,6 +307,11 @@ START_TEST(foreign_hooks)
 	expect(&w, "30.1.0.1", ELIG_OK);
 	expect(&w, "2001:1::1", ELIG_OK);
 	/* nftables: an empty chain does nothing, our own is no stranger. */
+	w.n_closing = 0;
+	ck_assert(sh(
+		"nft add table inet rtr_main && nft add set inet rtr_main s '{ type ipv4_addr; }'"));
+	expect(&w, "30.0.0.1", ELIG_OK);
+	ck_assert_uint_eq(w.n_closing, 0);
 	ck_assert(sh("nft add table ip f && "
 		     "nft add chain ip f c '{ type filter hook forward priority 0; }' && "
 		     "nft add table inet rtr_main && "
@@ -307,6 +320,7 @@ START_TEST(foreign_hooks)
 	expect(&w, "30.0.0.1", ELIG_OK);
 	ck_assert(sh("nft add rule ip f c counter"));
 	expect(&w, "30.0.0.1", ELIG_NFT);
+	ck_assert_uint_ge(w.n_closing, 1);
 	ck_assert(sh("nft flush chain ip f c"));
 	expect(&w, "30.0.0.1", ELIG_OK);
 	ck_assert(
