@@ -433,6 +433,16 @@ static void npt_in(struct eval *e)
 	e->v->dnat = x;
 }
 
+/* A connection that lives was let through. */
+static bool guard_stage(struct eval *e)
+{
+	if (e->pkt.past || !nat_guarded(e->p->nat, &e->pkt))
+		return true;
+	return step(e, POL_ST_DNAT, POL_DENY, NULL,
+		    e->pkt.state == POL_INVALID ? "of no connection, to a shared address"
+						: "of no connection, to a port of the fast plane");
+}
+
 static void dnat_stage(struct eval *e)
 {
 	struct pol_xlate x = { 0 };
@@ -481,6 +491,8 @@ void policy_eval(const struct policy *p, const struct pol_packet *pkt, const str
 	npt_in(&e);
 	if (!martian(&e) || !urpf(&e, in) ||
 	    (in && !list_stage(&e, POL_ST_IN, v6 ? in->in6 : in->in4)))
+		return;
+	if (!guard_stage(&e))
 		return;
 	dnat_stage(&e);
 	if (!route_stage(&e))

@@ -420,3 +420,56 @@ bool nat_xlate_covers(const struct nat_policy *p, const struct pol_xlate *x,
 	return port >= x->port_lo && port <= x->port_hi &&
 	       (x->port_lo == x->port_hi || nat_port_in(p, NAT_PORTS_KERNEL, port));
 }
+
+/* ---- guards ---- */
+
+static bool in_span(const struct rtr_addr *lo, const struct rtr_addr *hi, const struct rtr_addr *a)
+{
+	return rtr_addr_cmp(lo, a) <= 0 && rtr_addr_cmp(a, hi) <= 0;
+}
+
+static bool of_iface(const struct nat_policy *p, const char *ifname, const struct rtr_addr *a)
+{
+	const struct nat_iface *i = nat_iface_find(p, ifname);
+	unsigned f = nat_fam(a->family);
+
+	for (size_t k = 0; i && k < i->n_addrs[f]; k++) {
+		if (!rtr_addr_cmp(&i->addrs[f][k], a))
+			return true;
+	}
+	return false;
+}
+
+bool nat_is_shared(const struct nat_policy *p, const struct rtr_addr *a)
+{
+	unsigned f = nat_fam(a->family);
+
+	for (size_t i = 0; i < p->f[f].n_dynamics; i++) {
+		const struct nat_dynamic *d = &p->f[f].dynamics[i];
+
+		if (d->pool ? d->overload && in_span(&d->pool->lo, &d->pool->hi, a)
+			    : !d->exempt && of_iface(p, *d->loopback ? d->loopback : d->ifname, a))
+			return true;
+	}
+	for (size_t i = 0; i < p->f[f].n_statics; i++) {
+		const struct nat_static *s = &p->f[f].statics[i];
+
+		if (s->kind >= NAT_TCP && !rtr_addr_cmp(&s->global, a))
+			return true;
+	}
+	return false;
+}
+
+bool nat_guarded(const struct nat_policy *p, const struct pol_packet *pkt)
+{
+	bool icmp = pkt->proto == IPPROTO_ICMP || pkt->proto == IPPROTO_ICMPV6;
+	bool answer = icmp && pkt->icmp_type == (pkt->family == AF_INET6 ? 129 : 0);
+
+	if (!p || pkt->state == POL_ESTABLISHED || pkt->state == POL_RELATED ||
+	    !strcmp(pkt->iif, "lo") || !*pkt->iif || !nat_is_shared(p, &pkt->dst))
+		return false;
+	if (pkt->state == POL_INVALID)
+		return true;
+	return (answer && nat_port_in(p, NAT_PORTS_FAST, pkt->sport)) ||
+	       (has_ports(pkt->proto) && nat_port_in(p, NAT_PORTS_FAST, pkt->dport));
+}

@@ -185,6 +185,11 @@ const struct nat_iface *nat_iface_find(const struct nat_policy *p, const char *i
 const struct nat_addrs *nat_pool_of(const struct nat_policy *p, const struct rtr_addr *a);
 /* Number of its addresses, UINT64_MAX when that is too small to tell. */
 uint64_t nat_addrs_size(const struct nat_addrs *a);
+/* Are the ports of the address shared: of overload, or with forwards? */
+bool nat_is_shared(const struct nat_policy *p, const struct rtr_addr *a);
+/* Is it dropped before destination translation: to a shared address, of no connection, and invalid
+ * or for a port of the fast plane? p may be NULL. */
+bool nat_guarded(const struct nat_policy *p, const struct pol_packet *pkt);
 /* Is the port (ICMP: identifier) in what is left of a range? */
 bool nat_port_in(const struct nat_policy *p, enum nat_port_user who, uint16_t port);
 static inline unsigned nat_fam(uint8_t family)

@@ -165,6 +165,18 @@ static bool same_way(const struct ct_tuple *t, const struct pol_packet *p)
 	       t->sport == p->sport && t->dport == p->dport;
 }
 
+/* As icmp_new and icmpv6_new decide: requests begin something, answers and errors of nothing are
+ * invalid; neighbour and multicast listener discovery is not tracked at all. */
+static bool begins(const struct pol_packet *p)
+{
+	uint8_t t = p->icmp_type;
+
+	if (p->proto == IPPROTO_ICMP)
+		return t == 8 || t == 13 || t == 15 || t == 17;
+	return p->proto != IPPROTO_ICMPV6 || t == 128 || t == 139 || (t >= 130 && t <= 136) ||
+	       t == 143;
+}
+
 /* As nf_conntrack_in decides: IP_CT_ESTABLISHED, IP_CT_RELATED, IP_CT_NEW. */
 static void find_conn(struct run *r)
 {
@@ -175,6 +187,8 @@ static void find_conn(struct run *r)
 	r->pkt.state = POL_NEW;
 	/* Others may have it tracked, too: then it is somebody's, though it decides nothing. */
 	r->ret->had_conn = !r->k->conn(r->k->arg, &t, &r->entry);
+	if (r->p->stateful && !r->ret->had_conn && !begins(&r->pkt))
+		r->pkt.state = POL_INVALID;
 	if (!r->p->stateful || !r->ret->had_conn)
 		return;
 	r->conn = true;
@@ -212,7 +226,8 @@ static void conn_phase(struct run *r, uint64_t took_ns)
 		return;
 	o = phase(r, "FLOW-LOOKUP", states[r->pkt.state], true, took_ns);
 	if (!r->conn) {
-		info(o, "no connection: its first packet makes one");
+		info(o, r->pkt.state == POL_INVALID ? "no connection, and nothing begins one so"
+						    : "no connection: its first packet makes one");
 		return;
 	}
 	info(o, "connection %u, %s%s%s, %u s left", r->entry.id,
@@ -419,6 +434,11 @@ static void conn_nat_phase(struct run *r, const char *type, bool source)
 
 static void dnat_phase(struct run *r)
 {
+	if (r->v.step[POL_ST_DNAT].ran && !allowed(r, POL_ST_DNAT)) {
+		stage_phase(r, POL_ST_DNAT, "UN-NAT", "guard");
+		dropped(r, RTR_DROP_NAT_NO_MAPPING);
+		return;
+	}
 	if (is_answer(r) && r->conn)
 		conn_nat_phase(r, "UN-NAT", false);
 	if (r->v.dnat.on)
@@ -701,6 +721,8 @@ static void way_phases(struct run *r)
 	if (r->ret->drop)
 		return;
 	dnat_phase(r);
+	if (r->ret->drop)
+		return;
 	route_phase(r);
 	if (!r->ret->drop && !r->v.local)
 		forward_phase(r);

@@ -128,6 +128,8 @@ static const char *stage_chain(enum pol_stage st)
 		return "fw-raw";
 	case POL_ST_IN:
 		return "fw-in";
+	case POL_ST_DNAT:
+		return "nat_guard_pre";
 	case POL_ST_LOCAL:
 		return "fw-input";
 	case POL_ST_ZONE:

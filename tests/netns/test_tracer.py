@@ -233,6 +233,8 @@ def test_transmit_zones_and_nat(net, v):
     assert BOX_WAN[v] in x.doc["transmit"]["kernel"] and LAN[v] not in x.doc["transmit"]["kernel"]
     x = sends(net, v, BOX_WAN[v], 8080, iif="eth1", src=FAR[v])
     assert LAN[v] in x.doc["transmit"]["kernel"]
+    # Of no connection: what may be the fast plane's, the kernel does not answer.
+    assert sends(net, v, BOX_WAN[v], 15000, iif="eth1", src=FAR[v]).drop == "nat-no-mapping"
     # A connection that is there: what comes back is led back.
     server = Server(net.wan, [5000])
     assert udp(net.lan, server, WAN[v], 5000) == "open"

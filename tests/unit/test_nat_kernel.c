@@ -383,7 +383,7 @@ static struct pol_packet packet(unsigned *ret_in)
 	p.sport = (uint16_t)(below(3) ? 1 + below(65535) : 80 + below(6));
 	p.dport = (uint16_t)(below(3)   ? 80 + below(6)
 			     : below(2) ? 580 + below(6)
-					: 1 + below(9999));
+					: 1 + below(65535));
 	return p;
 }
 
@@ -556,12 +556,6 @@ static void answer(const struct pol_packet *p, const struct pol_verdict *v, cons
 	k.n_answered++;
 }
 
-/* The guard drops what asks for a fast port of a shared address. */
-static bool guarded(const struct pol_packet *p)
-{
-	return p->dport >= 10240 && p->dport <= 40959;
-}
-
 static void try(const struct pol_packet *p, unsigned in, const char *conf)
 {
 	struct pol_world w = { .route = route, .urpf = urpf, .now = time(NULL) };
@@ -616,7 +610,7 @@ static void one_policy(void)
 
 		do
 			p = packet(&in);
-		while (guarded(&p) || !rtr_addr_cmp(&p.src, &p.dst));
+		while (!rtr_addr_cmp(&p.src, &p.dst));
 		/* One packet a connection: the next with its numbers would be known. */
 		for (size_t i = 0; i < n && !again; i++)
 			again = seen[i].proto == p.proto && seen[i].sport == p.sport &&
