@@ -10,9 +10,11 @@
 #include <errno.h>
 #include <string.h>
 
-#define PING_SIZE     100
-#define PING_REPEAT   5
-#define PING_TIMEOUT  2
+#define PING_SIZE    100
+#define PING_REPEAT  5
+#define PING_TIMEOUT 2
+/* Kept for the document; of more only the sums are. A million would be half a gigabyte. */
+#define PING_ANSWERS  1000
 #define TRACE_SIZE    60
 #define TRACE_PORT    33434
 #define TRACE_TIMEOUT 3
@@ -174,10 +176,12 @@ static void ping_end(struct run *r)
 	unsigned percent = r->done ? r->good * 100 / r->done : 0;
 
 	if (r->answers) {
-		print_json(r->c, json_pack("{s:s,s:i,s:i,s:i,s:O,s:f,s:f,s:f}", "destination",
+		print_json(r->c, json_pack("{s:s,s:i,s:i,s:i,s:O,s:i,s:f,s:f,s:f}", "destination",
 					   r->dst, "sent", (int)r->done, "received", (int)r->good,
 					   "success_percent", (int)percent, "answers", r->answers,
-					   "min_ms", (double)r->min_us / 1000, "avg_ms",
+					   "answers_left_out",
+					   (int)(r->done - json_array_size(r->answers)), "min_ms",
+					   (double)r->min_us / 1000, "avg_ms",
 					   r->good ? (double)r->sum_us / r->good / 1000 : 0.0,
 					   "max_ms", (double)r->max_us / 1000));
 	} else {
@@ -194,6 +198,24 @@ static void ping_end(struct run *r)
 
 static void ping_next(struct run *r);
 
+static void keep_answer(struct run *r, enum probe_answer a, uint64_t us,
+			const struct rtr_addr *from, unsigned mtu)
+{
+	char code[2] = { (char)a, 0 }, buf[RTR_ADDR_STRLEN];
+	json_t *o;
+
+	if (json_array_size(r->answers) == PING_ANSWERS)
+		return;
+	o = json_pack("{s:s}", "code", code);
+	if (from->family)
+		json_object_set_new(o, "from", json_string(rtr_addr_str(from, buf)));
+	if (a == PROBE_REPLY)
+		json_object_set_new(o, "ms", json_real((double)us / 1000));
+	if (mtu)
+		json_object_set_new(o, "mtu", json_integer(mtu));
+	json_array_append_new(r->answers, o);
+}
+
 static void ping_answer(void *arg, enum probe_answer a, uint64_t us, const struct rtr_addr *from,
 			unsigned mtu)
 {
@@ -207,16 +229,7 @@ static void ping_answer(void *arg, enum probe_answer a, uint64_t us, const struc
 		r->max_us = MAX(r->max_us, us);
 	}
 	if (r->answers) {
-		char code[2] = { (char)a, 0 }, buf[RTR_ADDR_STRLEN];
-		json_t *o = json_pack("{s:s}", "code", code);
-
-		if (from->family)
-			json_object_set_new(o, "from", json_string(rtr_addr_str(from, buf)));
-		if (a == PROBE_REPLY)
-			json_object_set_new(o, "ms", json_real((double)us / 1000));
-		if (mtu)
-			json_object_set_new(o, "mtu", json_integer(mtu));
-		json_array_append_new(r->answers, o);
+		keep_answer(r, a, us, from, mtu);
 	} else {
 		cmd_printf(r->c, "%c%s", (char)a, r->done % 70 ? "" : "\n");
 	}

@@ -23,6 +23,8 @@ def test_link_local_destination(routers):
     assert "!!!" in r1.cli(f"ping {dest} repeat 3 source eth0")
     assert f"1 {dest}" in r1.cli(f"traceroute {dest}%eth0")
     assert r1.json(f"ping {dest}%eth0 repeat 1")["destination"] == f"{dest}%eth0"
+    many = r1.json("ping 127.0.0.1 repeat 3000")
+    assert (many["received"], len(many["answers"]), many["answers_left_out"]) == (3000, 1000, 2000)
     assert "There is no VRF RED" in r1.cli("ping vrf RED 10.0.1.10", check=False)
     assert "There is no VRF eth0" in r1.cli("traceroute 10.0.1.10 vrf eth0", check=False)
     # Not there, or nowhere.
