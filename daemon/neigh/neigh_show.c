@@ -11,6 +11,7 @@
 #include "neigh/neigh_list.h"
 
 #include <linux/neighbour.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Timers in force on an interface, ms; the kernel draws reachable from 0.5 to 1.5 of its base. */
@@ -292,12 +293,46 @@ static void go_on(struct cmd_ctx *c)
 	end(c);
 }
 
+/* `vrf NAME`: its ifindex, 0 without; -1: there is none. */
+static int read_vrf(struct cmd_ctx *c)
+{
+	const struct shadow_link *l;
+	char *name = NULL;
+	int ifindex = -1;
+
+	if (!cmd_get(c, "vrf", &name))
+		return 0;
+	l = shadow_link_by_name(name);
+	if (l && !strcmp(l->kind, "vrf"))
+		ifindex = l->ifindex;
+	else
+		cmd_fail(c, "There is no VRF %s", name);
+	free(name);
+	return ifindex;
+}
+
+static void keep_vrf(struct neigh_list *l, int vrf)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->n; i++) {
+		const struct shadow_link *k = shadow_link_by_index(l->v[i].ifindex);
+
+		if (k && k->master == vrf)
+			l->v[n++] = l->v[i];
+	}
+	l->n = n;
+}
+
 static void show(struct cmd_ctx *c, int family)
 {
+	int r, vrf = read_vrf(c);
 	struct listing *l;
 	char name[IFNAMSIZ];
 	const struct shadow_link *k = NULL;
-	int r;
+
+	if (vrf < 0)
+		return;
 
 	if (cmd_get(c, "ifname", name)) {
 		k = iface_link(name);
@@ -324,6 +359,8 @@ static void show(struct cmd_ctx *c, int family)
 		neigh_list_own(&l->list);
 		neigh_list_sort(&l->list);
 	}
+	if (vrf)
+		keep_vrf(&l->list, vrf);
 	if (l->detail || l->json)
 		read_parms(l);
 	if (!l->json)
@@ -418,8 +455,8 @@ static void print_summary(struct cmd_ctx *c, const json_t *doc)
 		   json_integer_value(json_object_get(doc, "failed")));
 }
 
-#define WHICH4 "[ {<addr:ADDR4>|interface <ifname:IFNAME>}][ detail]"
-#define WHICH6 "[ {<addr:ADDR6>|interface <ifname:IFNAME>}][ detail]"
+#define WHICH4 "[ vrf <vrf:WORD>][ {<addr:ADDR4>|interface <ifname:IFNAME>}][ detail]"
+#define WHICH6 "[ vrf <vrf:WORD>][ {<addr:ADDR6>|interface <ifname:IFNAME>}][ detail]"
 
 static const struct cmd cmds[] = {
 	{ "show ip arp" WHICH4, "ARP table", .run = show_arp, .drained = go_on, .interrupt = end },

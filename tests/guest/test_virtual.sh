@@ -98,6 +98,10 @@ t_vrf() {
 	# Each VRF has the address; only in RED somebody answers.
 	show "ping vrf RED 10.0.0.2" | grep -q 'is 100 percent'
 	show "ping vrf RED 2001:db8::2" | grep -q 'is 100 percent'
+	show "show ip arp vrf RED" | grep -q '10.0.0.2 .* p0'
+	! show "show ip arp vrf RED" | grep -q ' p1'
+	show "show ip arp vrf BLUE 10.0.0.1" | grep -q '10.0.0.1 .* p1'
+	show "show ipv6 neighbors vrf RED" | grep -q '2001:db8::2 .* p0'
 	show "ping 10.0.2.2 repeat 2 source 10.0.2.1 vrf RED" | grep -q 'is 100 percent'
 	show "traceroute vrf RED 10.0.0.2 timeout 1" | grep -q '^ *1 10.0.0.2'
 	show "ping vrf BLUE 10.0.0.2 repeat 1 timeout 1" | grep -q 'is 0 percent'

@@ -223,6 +223,7 @@ def test_tables_and_clear(net):
         r1.cli(f"ping {host} repeat 1")
         assert table(r1, f"show {family}")[host]["state"] in ("DELAY", "REACHABLE")
         assert host not in table(r1, f"show {family} interface eth1")
+        assert "There is no VRF BLUE" in r1.cli(f"show {family} vrf BLUE", check=False)
         # Forgotten one, then all; static ones stay.
         r1.cli(f"clear {family} {host}")
         assert host not in table(r1, f"show {family}")
