@@ -422,3 +422,32 @@ def test_ipsec_under_load(fast, dest, subnet):
     before = total(r1, "forwarded")
     lan.ping(dest, count=3)
     assert total(r1, "forwarded") >= before + 6
+
+
+def test_rule_by_port(routers):
+    """`ip rule` with a port: that flow goes where the kernel would send it, the one beside it stays."""
+    topo = routers("dual-wan")
+    r1, lan = topo.r1, topo.lan
+    addressed(r1)
+    r1.config(["interface eth2", "ip address 192.0.2.2/24", "dataplane fast"])
+    on_fast(r1)
+    sinks = [Sink(topo.wan1, 4000), Sink(topo.wan2, 4001), Sink(topo.wan1, 4001)]
+    senders = [udp_stream(lan, INTERNET, 3000, 1000, port) for port in (4000, 4001)]
+    wait_for(lambda: len(flows(r1, path="express", out="eth1")) == 2, what="both flows by eth1")
+    r1.ip("route", "add", "203.0.113.0/24", "via", "192.0.2.1", "table", "77")
+    r1.ip("rule", "add", "ipproto", "udp", "dport", "4001", "table", "77", "pref", "100")
+    for sender in senders:
+        sender.wait()
+    got = [s.numbers() for s in sinks]
+    assert got[0] == sorted(got[0]) and got[0][-1] == 2999
+    assert got[1] and got[1] == sorted(got[1]) and got[1][-1] == 2999, "the flow did not follow the rule"
+    assert got[2][0] == 0 and len(got[1]) + len(got[2]) >= 2990
+    # A flow that begins after the rule: a worker's own lookup.
+    sinks = [Sink(topo.wan1, 4002), Sink(topo.wan2, 4003)]
+    r1.ip("rule", "add", "ipproto", "udp", "dport", "4003", "table", "77", "pref", "101")
+    wait_for(lambda: r1.ip("route", "get", INTERNET, "from", "10.0.1.10", "iif", "eth0", "ipproto", "udp", "dport",
+                           "4003").stdout.find("192.0.2.1") > 0, what="the kernel's own answer")
+    for port in (4002, 4003):
+        udp_stream(lan, INTERNET, 50, 1000, port).wait()
+    assert [len(s.numbers()) for s in sinks] == [50, 50]
+    audit(r1)
