@@ -541,7 +541,7 @@ void fw_check(struct check *c)
 	check_zones(c);
 	check_ifaces(c);
 	check_syn(c);
-	/* What remains is found by building it: groups in a circle, wildcards with holes. */
+	/* What remains is found by building it: groups in a circle. */
 	if (c->n_errors == before) {
 		const struct policy *old = policy_running();
 		const struct policy *new = policy_build(c->new, old, time(NULL), c);

@@ -218,8 +218,8 @@ static const struct pol_addrs *ace_addrs(struct build *b, const struct rec *rec,
 		return NULL;
 	if (s->lo)
 		pol_ranges_add(&l, s->lo, s->hi);
-	else if (!s->group && !pol_ranges_add_wild(&l, s->addr))
-		build_error(b, rec, "a wildcard of more than %d ranges", POL_WILD_MAX);
+	else if (!s->group)
+		pol_ranges_add_wild(&l, s->addr);
 	a = pol_ranges_set(&l, family, NULL);
 	pol_ranges_fini(&l);
 	return a;

@@ -47,22 +47,18 @@ static void set_bit(struct rtr_addr *a, unsigned i)
 	a->b[i / 8] |= (uint8_t)(1 << (7 - i % 8));
 }
 
-bool pol_ranges_add_wild(struct pol_ranges *l, const struct acl_addr *a)
+void pol_ranges_add_wild(struct pol_ranges *l, const struct acl_addr *a)
 {
 	unsigned bits = rtr_family_bits(a->addr.family), low = bits, n_high = 0;
-	unsigned high[8];
+	unsigned high[ACL_WILD_HIGH];
 
 	/* The lowest run of wild bits is one range. */
 	while (low && bit(&a->wild, low - 1))
 		low--;
 	for (unsigned i = 0; i < low; i++) {
-		if (!bit(&a->wild, i))
-			continue;
-		if (n_high == ARRAY_LEN(high))
-			return false;
-		high[n_high++] = i;
+		if (bit(&a->wild, i) && n_high < ARRAY_LEN(high))
+			high[n_high++] = i;
 	}
-	_Static_assert(1 << ARRAY_LEN(high) == POL_WILD_MAX, "as many bits as ranges");
 	for (unsigned k = 0; k < 1u << n_high; k++) {
 		struct rtr_addr lo = a->addr, hi;
 
@@ -75,7 +71,6 @@ bool pol_ranges_add_wild(struct pol_ranges *l, const struct acl_addr *a)
 			set_bit(&hi, i);
 		pol_ranges_add(l, &lo, &hi);
 	}
-	return true;
 }
 
 static int range_cmp(const void *a, const void *b)

@@ -10,9 +10,6 @@
 #include "firewall/policy.h"
 #include "schema/types.h"
 
-/* A wildcard with holes makes a range for each combination of the bits above its lowest run. */
-#define POL_WILD_MAX 256
-
 struct pol_ranges {
 	struct pol_addr_range *v;
 	size_t n, room;
@@ -21,8 +18,8 @@ struct pol_ranges {
 void pol_ranges_add(struct pol_ranges *l, const struct rtr_addr *lo, const struct rtr_addr *hi);
 void pol_ranges_add_prefix(struct pol_ranges *l, const struct rtr_prefix *p);
 void pol_ranges_add_set(struct pol_ranges *l, const struct pol_addrs *a);
-/* False: more than POL_WILD_MAX ranges. */
-bool pol_ranges_add_wild(struct pol_ranges *l, const struct acl_addr *a);
+/* A range for each combination of the bits above its lowest run. */
+void pol_ranges_add_wild(struct pol_ranges *l, const struct acl_addr *a);
 /* The addresses of one family, sorted and merged; the list can be asked again. */
 struct pol_addrs *pol_ranges_set(const struct pol_ranges *l, uint8_t family, const char *group);
 void pol_ranges_fini(struct pol_ranges *l);

@@ -463,12 +463,25 @@ static void mac_print(const struct val_spec *s, const void *src, struct strbuf *
 }
 
 /* any | host A | A/len | A W */
+/* Bits of a wildcard above its lowest run. */
+static unsigned wild_high_bits(const struct rtr_addr *w)
+{
+	unsigned i = rtr_family_bits(w->family), n = 0;
+
+	while (i && w->b[(i - 1) / 8] >> (7 - (i - 1) % 8) & 1)
+		i--;
+	while (i--)
+		n += w->b[i / 8] >> (7 - i % 8) & 1;
+	return n;
+}
+
 static int acl_parse(const struct val_spec *s, const char *const *tok, size_t n, void *dst,
 		     struct strbuf *err)
 {
 	struct acl_addr a = { 0 };
 	struct rtr_prefix p;
 	int family = family_of(s), used = 2;
+	uint8_t len;
 
 	if (!strcasecmp(tok[0], "any")) {
 		a.addr.family = a.wild.family = (uint8_t)family;
@@ -495,6 +508,12 @@ static int acl_parse(const struct val_spec *s, const char *const *tok, size_t n,
 			return 0;
 		if (rtr_addr_parse(tok[1], AF_INET, &a.wild)) {
 			strbuf_addf(err, "\"%s\" is not a wildcard", tok[1]);
+			return -1;
+		}
+		if (wild_high_bits(&a.wild) > ACL_WILD_HIGH) {
+			strbuf_addf(err, "\"%s\" is a wildcard of more than %u ranges%s", tok[1],
+				    1u << ACL_WILD_HIGH,
+				    rtr_mask_to_len(&a.wild, &len) ? "" : " (it is a netmask)");
 			return -1;
 		}
 	}

@@ -82,7 +82,9 @@ struct zoned_addr {
 	char zone[IFNAMSIZ]; /* "" = none */
 };
 
-/* An address to match in an access list: any, one host, a prefix, or bits by wildcard. */
+/* An address to match in an access list: any, one host, a prefix, or bits by wildcard. Above its
+ * lowest run of bits a wildcard has at most so many more: each doubles the ranges that it means. */
+#define ACL_WILD_HIGH 8
 struct acl_addr {
 	struct rtr_addr addr, wild; /* wild: 1 bits are not looked at */
 };

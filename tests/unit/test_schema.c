@@ -154,6 +154,12 @@ static const struct {
 	  "neighbor 1.1.1.1 shutdown: status 0 col 0 not configured yet: neighbor" },
 	{ "hostname caf\xe9", "hostname caf\xe9: status 3 col 9 \"caf\xe9\" is not a word (WORD)" },
 	{ "interface eth0 x", "interface eth0 x: status 3 col 15 " },
+	{ "ip access-list extended A\npermit ip 10.0.1.0 255.255.255.0 any",
+	  "permit ip 10.0.1.0 255.255.255.0 any: status 3 col 19 \"255.255.255.0\" is a wildcard "
+	  "of more than 256 ranges (it is a netmask)" },
+	{ "ip access-list extended A\npermit ip 10.0.0.0 170.170.170.85 any",
+	  "permit ip 10.0.0.0 170.170.170.85 any: status 3 col 19 \"170.170.170.85\" is a wildcard "
+	  "of more than 256 ranges" },
 };
 
 START_TEST(refusals)
@@ -234,9 +240,9 @@ static void random_value(uint64_t *rng, const struct sch_field *f, void *dst)
 		struct acl_addr a = { .addr = random_addr(rng, family), .wild.family = family };
 
 		for (unsigned i = 0; i < 4; i++)
-			a.wild.b[i] = (uint8_t)(test_rand(rng) % 3   ? 0
-						: test_rand(rng) % 3 ? 255
-								     : 5);
+			a.wild.b[i] = test_rand(rng) % 3             ? 0
+				      : i == 3 && test_rand(rng) % 3 ? 255
+								     : 5;
 		for (unsigned i = 0; i < 4; i++)
 			a.addr.b[i] &= (uint8_t)~a.wild.b[i];
 		*(struct acl_addr *)dst = a;
