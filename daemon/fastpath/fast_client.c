@@ -6,6 +6,7 @@
 #include "system/global.h"
 #include "system/log.h"
 #include "system/parent.h"
+#include "track/track.h"
 #include "txn/txn.h"
 
 #include <errno.h>
@@ -256,7 +257,8 @@ static void take_event(const struct fastpath_event *e)
 	switch (e->kind) {
 	case FASTPATH_READY:
 		look_soon(); /* its map may be a new one: fast_gate_open */
-		d.seen.ready = true;
+		d.seen.ready = d.seen.was_ready = true;
+		track_kick();
 		d.backoff_ms = 0;
 		d.complained = false;
 		*d.seen.failure = '\0';
@@ -312,6 +314,7 @@ static void hang_up(void)
 		close(d.fd);
 	d.fd = -1;
 	d.opened = d.synced = d.seen.running = d.seen.ready = false;
+	track_kick();
 	d.seen.n_workers = 0;
 	/* The next one starts from nothing. */
 	for (struct fast_port *p = d.seen.ports; p; p = p->next)

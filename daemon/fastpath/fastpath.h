@@ -56,6 +56,7 @@ struct fast_port {
 
 struct fast_seen {
 	bool needed, running, ready;
+	bool was_ready; /* at least once: its state is known */
 	uint64_t starts;
 	char failure[FASTPATH_TEXT];
 	struct fast_port *ports;

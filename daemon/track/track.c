@@ -2,6 +2,7 @@
 #include "track/track.h"
 
 #include "cli/command.h"
+#include "fastpath/fastpath.h"
 #include "iface/iface.h"
 #include "kernel/query.h"
 #include "kernel/rtmsg.h"
@@ -156,6 +157,16 @@ static enum track_state list_state(const struct track *t)
 	return unknown ? TRACK_UNKNOWN : base;
 }
 
+/* Up while rtr-fastpath serves, or no line asks for it. */
+static enum track_state fastpath_state(void)
+{
+	const struct fast_seen *s = fast_seen();
+
+	if (!s->needed || s->ready)
+		return TRACK_UP;
+	return s->was_ready || *s->failure ? TRACK_DOWN : TRACK_UNKNOWN;
+}
+
 static enum track_state source_state(const struct track *t)
 {
 	switch (t->kind) {
@@ -167,6 +178,8 @@ static enum track_state source_state(const struct track *t)
 		return sla_state(t->sla, t->result);
 	case TRACK_LIST:
 		return list_state(t);
+	case TRACK_FASTPATH:
+		return fastpath_state();
 	default:
 		return iface_is_up(t) ? TRACK_UP : TRACK_DOWN;
 	}
@@ -404,6 +417,9 @@ void track_text(const struct track *t, char *buf, size_t size)
 		break;
 	case TRACK_LIST:
 		snprintf(buf, size, "list boolean %s", t->boolean == TRACK_OR ? "or" : "and");
+		break;
+	case TRACK_FASTPATH:
+		snprintf(buf, size, "fastpath");
 		break;
 	default:
 		snprintf(buf, size, "interface %s %s", t->ifname, of_iface[t->what]);

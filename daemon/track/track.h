@@ -5,6 +5,7 @@
  *
  *	track 1 interface eth1 line-protocol      track 2 ip route 10.0.0.0/8 reachability
  *	track 3 ip sla 1 reachability             track 4 list boolean and
+ *	track 5 fastpath
  *
  * A state is unknown from the start of rtrd, and of the object, until its source was looked at
  * (for a probe: its first answer or time-out). Whoever asks then leaves things as they are, so
@@ -22,7 +23,7 @@
 
 enum track_state { TRACK_UNKNOWN, TRACK_DOWN, TRACK_UP };
 
-enum track_kind { TRACK_IFACE, TRACK_ROUTE4, TRACK_ROUTE6, TRACK_SLA, TRACK_LIST };
+enum track_kind { TRACK_IFACE, TRACK_ROUTE4, TRACK_ROUTE6, TRACK_SLA, TRACK_LIST, TRACK_FASTPATH };
 enum track_iface { TRACK_LINE_PROTOCOL, TRACK_IP_ROUTING, TRACK_IPV6_ROUTING };
 enum track_sla { TRACK_REACHABILITY, TRACK_STATE };
 enum track_boolean { TRACK_AND, TRACK_OR };

@@ -40,7 +40,7 @@ static const struct sch_row rows[] = {
 		 "interface <ifname:IFNAME> {what:line-protocol|ip routing|ipv6 routing}"
 		 "|ip route <dst4:PREFIX4> reachability|ipv6 route <dst6:PREFIX6> reachability"
 		 "|ip sla <sla:U32(1,2147483647)>[ {result:reachability|state}]"
-		 "|list boolean {boolean:and|or}}]",
+		 "|list boolean {boolean:and|or}|fastpath}]",
 		 track, .key = "id", .prompt = "config-track", .buffered = true,
 		 .help = "Object that is up or down, for routes and failover"),
 	SCH_LIST("object <object:U16(1,1000)>[ not]", track_member, .parent = &track_type,
@@ -56,6 +56,7 @@ static const struct sch_word words[] = {
 	{ "delay", "Wait before a change counts" },
 	{ "down", "When it goes down" },
 	{ "faildetect", "Failures in a row that make it down" },
+	{ "fastpath", "Up while rtr-fastpath serves" },
 	{ "frequency", "Time from one probe to the next" },
 	{ "icmp-echo", "Send ICMP echo requests" },
 	{ "ip sla", "Probes" },
@@ -171,7 +172,7 @@ static void check_track(struct check *c, const struct track *t)
 	enum iface_kind kind = iface_kind_of(t->ifname);
 
 	if (!SCH_HAS(t, kind)) {
-		check_error(c, &t->rec, "say what: interface, ip route, ip sla or list");
+		check_error(c, &t->rec, "say what: interface, ip route, ip sla, list or fastpath");
 		return;
 	}
 	if (t->kind == TRACK_SLA && !sla_find(c->new, t->sla))

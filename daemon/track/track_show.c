@@ -91,8 +91,8 @@ static json_t *members_json(const struct track *t)
 
 static json_t *track_json(const struct track *t)
 {
-	static const char *const kinds[] = { "interface", "ip route", "ipv6 route", "ip sla",
-					     "list" };
+	static const char *const kinds[] = { "interface", "ip route", "ipv6 route",
+					     "ip sla",    "list",     "fastpath" };
 	struct track_view v = { .changed_sec = -1 };
 	json_t *o, *users = json_array();
 	char text[128];

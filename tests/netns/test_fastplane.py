@@ -185,6 +185,8 @@ def test_killed(fast):
         senders.append(udp_stream(lan, dest, 1200, 1000, 4000 + i))
     for port in (4000, 4001):
         wait_for(lambda: flows(r1, destination_port=port, path="express"), what="the flow on the express path")
+    r1.config(["track 1 fastpath", "exit"])
+    wait_for(lambda: r1.json("show track 1")[0]["state"] == "Up", what="the tracked fast plane")
     pid = fastpath_pid(r1)
     os.kill(pid, signal.SIGKILL)
     # A known flow needs nobody; a new one takes the kernel when the heartbeat is 50 ms old.
@@ -202,7 +204,9 @@ def test_killed(fast):
         before = total(r1, "forwarded")
         lan.ping(dest, count=5)
         assert total(r1, "forwarded") >= before + 10
-    assert "FAST-3-ENDED" in r1.cli("show logging")
+    log = r1.cli("show logging")
+    assert "FAST-3-ENDED" in log
+    assert "1 fastpath Up -> Down" in log and "1 fastpath Down -> Up" in log
     # rtrd itself: rtr-fastpath goes on until the next rtrd has its own.
     pid, rtrd = fastpath_pid(r1), r1.daemon_pid()
     os.kill(rtrd, signal.SIGKILL)
