@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Flows of the fast plane as a document and as text. */
+#include "conntrack/ct_text.h"
 #include "fastpath/fast_show.h"
 #include "kernel/shadow.h"
 
@@ -18,15 +19,15 @@ static const char *name_of(int32_t ifindex)
 json_t *fast_flow_doc(const struct fastpath_flow *f)
 {
 	int family = f->family == 6 ? AF_INET6 : AF_INET;
-	char src[INET6_ADDRSTRLEN] = "", dst[INET6_ADDRSTRLEN] = "";
+	char src[INET6_ADDRSTRLEN] = "", dst[INET6_ADDRSTRLEN] = "", proto[8];
 
 	inet_ntop(family, f->src, src, sizeof(src));
 	inet_ntop(family, f->dst, dst, sizeof(dst));
-	return json_pack("{s:i,s:s,s:i,s:s,s:i,s:s,s:s,s:s,s:I,s:I,s:I,s:i}", "protocol",
-			 (int)f->proto, "source", src, "source_port", (int)ntohs(f->sport_be),
-			 "destination", dst, "destination_port", (int)ntohs(f->dport_be), "in",
-			 name_of(f->in), "out", name_of(f->out), "path",
-			 f->path < ARRAY_LEN(paths) ? paths[f->path] : "?", "packets",
+	return json_pack("{s:s,s:s,s:i,s:s,s:i,s:s,s:s,s:s,s:I,s:I,s:I,s:i}", "protocol",
+			 ct_proto_name(f->proto, proto), "source", src, "source_port",
+			 (int)ntohs(f->sport_be), "destination", dst, "destination_port",
+			 (int)ntohs(f->dport_be), "in", name_of(f->in), "out", name_of(f->out),
+			 "path", f->path < ARRAY_LEN(paths) ? paths[f->path] : "?", "packets",
 			 (json_int_t)f->packets, "bytes", (json_int_t)f->bytes, "idle_ms",
 			 (json_int_t)f->idle_ms, "in_flight", (int)f->inflight);
 }
@@ -45,8 +46,8 @@ void fast_flows_print(struct cmd_ctx *c, const json_t *list)
 			 fast_int(o, "source_port"));
 		snprintf(dst, sizeof(dst), "%s %lld", fast_text(o, "destination"),
 			 fast_int(o, "destination_port"));
-		cmd_printf(c, "%-5lld %-32s %-32s %-10s %-10s %-8s %12lld %8lld\n",
-			   fast_int(o, "protocol"), src, dst, fast_text(o, "in"),
+		cmd_printf(c, "%-5s %-32s %-32s %-10s %-10s %-8s %12lld %8lld\n",
+			   fast_text(o, "protocol"), src, dst, fast_text(o, "in"),
 			   fast_text(o, "out"), fast_text(o, "path"), fast_int(o, "packets"),
 			   fast_int(o, "idle_ms") / 1000);
 	}
