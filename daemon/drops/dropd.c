@@ -55,7 +55,8 @@ static struct {
 	struct ring_buffer *ring;
 	char *names[MAX_REASONS];
 	struct place places[2 * DROPS_MAX_COUNTS]; /* hash table, open addressing */
-	struct drops_count *values;                /* BATCH times one for each CPU */
+	size_t n_places;
+	struct drops_count *values; /* BATCH times one for each CPU */
 	int n_cpus;
 	char want[DROPD_NAME];
 	bool watched;
@@ -173,13 +174,20 @@ static void describe(struct place *p)
 }
 
 /* There are twice as many as the kernel's table has. */
+/* Valid until the next call: a table that gets full (of interfaces that went) starts anew. */
 static struct place *place_of(const struct drops_key *k)
 {
-	size_t i = hash_bytes(k, sizeof(*k), 0) % ARRAY_LEN(d.places);
+	size_t home = hash_bytes(k, sizeof(*k), 0) % ARRAY_LEN(d.places), i = home;
 
 	while (d.places[i].used && memcmp(&d.places[i].key, k, sizeof(*k)) != 0)
 		i = (i + 1) % ARRAY_LEN(d.places);
 	if (!d.places[i].used) {
+		if (d.n_places >= ARRAY_LEN(d.places) / 4 * 3) {
+			memset(d.places, 0, sizeof(d.places));
+			d.n_places = 0;
+			i = home;
+		}
+		d.n_places++;
 		d.places[i] = (struct place){ .key = *k, .used = true };
 		describe(&d.places[i]);
 	}
