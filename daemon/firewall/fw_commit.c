@@ -248,6 +248,11 @@ static bool walk_start(const struct policy *old, const struct policy *new, ct_ju
 	return k.walk;
 }
 
+/* Of a walk that no commit waits for: a time range, a restart. */
+static void hour_walked(const char *text)
+{
+}
+
 static void walked(void *arg, const struct ct_change_result *r)
 {
 	void (*done)(const char *text) = k.done;
@@ -262,6 +267,13 @@ static void walked(void *arg, const struct ct_change_result *r)
 	if (r->ended)
 		log_event("SEC", LOG_L_INFO, "RECHECKED", "%llu sessions re-checked, %llu ended",
 			  (unsigned long long)r->judged, (unsigned long long)r->ended);
+	if (r->error && done == hour_walked) {
+		/* Nobody reads its text. The next event of the kernel starts another. */
+		log_event("SEC", LOG_L_WARN, "RECHECK_FAILED",
+			  "Live sessions could not be checked, trying again: %s",
+			  strerror(-r->error));
+		k.resumed = true;
+	}
 	walk_end();
 	done(text ? text : "");
 	free(text);
@@ -386,10 +398,6 @@ static void preview_stop(void *arg)
 		return;
 	ct_change_cancel(k.walk);
 	walk_end();
-}
-
-static void hour_walked(const char *text)
-{
 }
 
 void fw_commit_hour(const struct policy *old)
