@@ -61,6 +61,8 @@ static void set_state(struct vrrp_fsm *f, uint8_t to, enum vrrp_reason why)
 
 static void become_active(struct vrrp_fsm *f, uint64_t now, enum vrrp_reason why)
 {
+	bool had = f->state == VRRP_S_LEAVING;
+
 	if (f->state == VRRP_S_ACTIVE)
 		return;
 	f->adver_ns = f->c.adver_ns;
@@ -70,7 +72,10 @@ static void become_active(struct vrrp_fsm *f, uint64_t now, enum vrrp_reason why
 	set_state(f, VRRP_S_ACTIVE, why);
 	/* The advert first: it silences a second candidate while the kernel takes the addresses. */
 	f->ops->advert(f, f->prio);
-	f->ops->own(f);
+	if (had)
+		f->ops->announce(f);
+	else
+		f->ops->own(f);
 }
 
 static void become_backup(struct vrrp_fsm *f, uint64_t now, enum vrrp_reason why)
