@@ -103,6 +103,8 @@ def test_announcements(net):
         r1.config(["interface eth0", "ip gratuitous-arps", "ipv6 nd unsolicited-na"])
         w.wait(announced("10.0.1.2"), 3)
         w.wait(announced("2001:db8:1::2"), 4)
+        w.wait(announced(four), 12)
+        w.wait(announced(six), 16)
     # With nothing but the announcement the LAN's caches are right: the router flag, the new MAC.
     lines = [line for line in w.lines if re.search(announced(six), line)]
     assert len(lines) == 4 * 4 and all("33:33:00:00:00:01" in line for line in lines)

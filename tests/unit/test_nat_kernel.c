@@ -611,10 +611,12 @@ static void one_policy(void)
 		do
 			p = packet(&in);
 		while (!rtr_addr_cmp(&p.src, &p.dst));
-		/* One packet a connection: the next with its numbers would be known. */
+		/* One packet a connection: the next with its numbers would be known, and the one
+		 * with its numbers turned round would be its answer. */
 		for (size_t i = 0; i < n && !again; i++)
-			again = seen[i].proto == p.proto && seen[i].sport == p.sport &&
-				seen[i].dport == p.dport;
+			again = seen[i].proto == p.proto &&
+				((seen[i].sport == p.sport && seen[i].dport == p.dport) ||
+				 (seen[i].sport == p.dport && seen[i].dport == p.sport));
 		memset(&seen[n], 0, sizeof(seen[n]));
 		seen[n].proto = p.proto;
 		seen[n].sport = p.sport;
