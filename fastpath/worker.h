@@ -43,7 +43,8 @@ enum fp_to_kernel {
 enum fp_way {
 	FP_WAY_SEND,   /* by the adjacency */
 	FP_WAY_KERNEL, /* local, or by an interface of the kernel's: the whole flow */
-	FP_WAY_ANSWER, /* unreachable, or not known for now: this packet is the kernel's */
+	FP_WAY_ANSWER, /* unreachable, or the neighbour is being asked for: this packet is the
+			  kernel's */
 	FP_WAY_NEIGH,  /* a plain route, but its neighbour is not known */
 	FP_WAY_DROP,   /* as the kernel would, without a word to the sender: ret->drop */
 };

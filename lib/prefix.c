@@ -184,3 +184,18 @@ bool rtr_prefix_host_is_special(const struct rtr_prefix *p)
 		return false;
 	return !(p->addr.v4_be & ~m.v4_be) || (p->addr.v4_be | m.v4_be) == 0xffffffffu;
 }
+
+socklen_t rtr_addr_sockaddr(const struct rtr_addr *a, uint16_t port, struct sockaddr_storage *ret)
+{
+	*ret = (struct sockaddr_storage){ .ss_family = a->family };
+	if (a->family == AF_INET6) {
+		struct sockaddr_in6 *s6 = (void *)ret;
+
+		s6->sin6_port = htons(port);
+		s6->sin6_addr = a->v6;
+		return sizeof(*s6);
+	}
+	((struct sockaddr_in *)(void *)ret)->sin_port = htons(port);
+	((struct sockaddr_in *)(void *)ret)->sin_addr.s_addr = a->v4_be;
+	return sizeof(struct sockaddr_in);
+}

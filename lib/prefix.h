@@ -68,6 +68,9 @@ bool rtr_prefix_overlap(const struct rtr_prefix *a, const struct rtr_prefix *b);
 int rtr_addr_cmp(const struct rtr_addr *a, const struct rtr_addr *b);
 int rtr_prefix_cmp(const struct rtr_prefix *a, const struct rtr_prefix *b);
 
+/* For bind() and connect(); the length of it. */
+socklen_t rtr_addr_sockaddr(const struct rtr_addr *a, uint16_t port, struct sockaddr_storage *ret);
+
 bool rtr_addr_is_multicast(const struct rtr_addr *a);
 bool rtr_addr_is_loopback(const struct rtr_addr *a);
 bool rtr_addr_is_linklocal(const struct rtr_addr *a);

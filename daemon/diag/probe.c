@@ -27,26 +27,6 @@ struct probe {
 
 static uint16_t next_id;
 
-static void set_sockaddr(const struct rtr_addr *a, uint16_t port, struct sockaddr_storage *ss,
-			 socklen_t *len)
-{
-	memset(ss, 0, sizeof(*ss));
-	ss->ss_family = a->family;
-	if (a->family == AF_INET6) {
-		struct sockaddr_in6 *s6 = (void *)ss;
-
-		s6->sin6_port = htons(port);
-		s6->sin6_addr = a->v6;
-		*len = sizeof(*s6);
-	} else {
-		struct sockaddr_in *s4 = (void *)ss;
-
-		s4->sin_port = htons(port);
-		s4->sin_addr.s_addr = a->v4_be;
-		*len = sizeof(*s4);
-	}
-}
-
 /* A link-local address means something on its interface only. */
 static void set_scope(struct sockaddr_storage *ss, const struct rtr_addr *a, int ifindex)
 {
@@ -189,7 +169,7 @@ static int bind_source(int fd, const struct rtr_addr *src, int ifindex)
 
 	if (!src->family)
 		return 0;
-	set_sockaddr(src, 0, &ss, &len);
+	len = rtr_addr_sockaddr(src, 0, &ss);
 	set_scope(&ss, src, ifindex);
 	return bind(fd, (void *)&ss, len) < 0 ? -errno : 0;
 }
@@ -327,7 +307,7 @@ int probe_send(struct probe *p, unsigned ttl, unsigned timeout_ms)
 	} else {
 		n = make_echo(p, buf);
 	}
-	set_sockaddr(&p->o.dst, p->o.kind == PROBE_UDP ? p->seq : 0, &ss, &len);
+	len = rtr_addr_sockaddr(&p->o.dst, p->o.kind == PROBE_UDP ? p->seq : 0, &ss);
 	set_scope(&ss, &p->o.dst, p->o.ifindex);
 	p->sent_ns = rtr_now_ns();
 	if (sendto(fd, buf, n, MSG_DONTWAIT, (void *)&ss, len) < 0)

@@ -17,24 +17,6 @@
 /* Never installed, by IOS's rule. */
 #define DISTANCE_NEVER 255
 
-static bool on_link(const struct iface *i, const struct rtr_addr *a)
-{
-	const struct recvec *v4 = rec_kids(&i->rec, &iface_addr4_type);
-	const struct recvec *v6 = rec_kids(&i->rec, &iface_addr6_type);
-	const struct iface_addr4 *x;
-	const struct iface_addr6 *y;
-
-	recvec_foreach(v4, x) {
-		if (rtr_prefix_contains(&x->addr, a))
-			return true;
-	}
-	recvec_foreach(v6, y) {
-		if (rtr_prefix_contains(&y->addr, a))
-			return true;
-	}
-	return false;
-}
-
 static bool same_vrf(const char *a, const char *b)
 {
 	return !strcmp(a ? a : "", b ? b : "");
@@ -72,7 +54,7 @@ static bool leads_out(const struct routes *r, const struct static_route *s, unsi
 		return !strcmp(s->ifname, r->i->name);
 	if (s->via != ROUTE_VIA_ADDR || depth > RECURSION_MAX)
 		return false;
-	return on_link(r->i, &s->nexthop) || hop_leads_out(r, &s->nexthop, depth);
+	return iface_on_link(r->i, &s->nexthop) || hop_leads_out(r, &s->nexthop, depth);
 }
 
 /* Both vectors of a family: lines of the box, lines of VRFs. */

@@ -123,3 +123,21 @@ const struct iface *iface_owner_of(const struct rec *root, const struct rtr_addr
 	}
 	return NULL;
 }
+
+bool iface_on_link(const struct iface *i, const struct rtr_addr *a)
+{
+	const struct recvec *v4 = rec_kids(&i->rec, &iface_addr4_type);
+	const struct recvec *v6 = rec_kids(&i->rec, &iface_addr6_type);
+	const struct iface_addr4 *x;
+	const struct iface_addr6 *y;
+
+	recvec_foreach(v4, x) {
+		if (rtr_prefix_contains(&x->addr, a))
+			return true;
+	}
+	recvec_foreach(v6, y) {
+		if (rtr_prefix_contains(&y->addr, a))
+			return true;
+	}
+	return false;
+}

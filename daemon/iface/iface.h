@@ -135,6 +135,8 @@ bool iface_parent_name(const char *name, char ret[IFNAMSIZ]);
 const struct iface *iface_find(const struct rec *root, const char *name);
 /* The one that has the address, by its lines; NULL when none has. */
 const struct iface *iface_owner_of(const struct rec *root, const struct rtr_addr *a);
+/* Is the address in a network of its lines? */
+bool iface_on_link(const struct iface *i, const struct rtr_addr *a);
 /* Its link in the kernel now; NULL when there is none. */
 const struct shadow_link *iface_link(const char *name);
 

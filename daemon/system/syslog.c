@@ -129,21 +129,6 @@ static void drain(struct host *h)
 
 /* ---- the socket ---- */
 
-static socklen_t set_sockaddr(const struct rtr_addr *a, uint16_t port, struct sockaddr_storage *ss)
-{
-	*ss = (struct sockaddr_storage){ .ss_family = a->family };
-	if (a->family == AF_INET6) {
-		struct sockaddr_in6 *s6 = (void *)ss;
-
-		s6->sin6_port = htons(port);
-		s6->sin6_addr = a->v6;
-		return sizeof(*s6);
-	}
-	((struct sockaddr_in *)(void *)ss)->sin_port = htons(port);
-	((struct sockaddr_in *)(void *)ss)->sin_addr.s_addr = a->v4_be;
-	return sizeof(struct sockaddr_in);
-}
-
 /* logging source-interface: its first address of the family. */
 static bool find_source(uint8_t family, struct rtr_addr *ret)
 {
@@ -240,10 +225,10 @@ static int start(struct host *h)
 	r = set_options(h);
 	if (r)
 		return r;
-	len = set_sockaddr(&src, 0, &ss);
+	len = rtr_addr_sockaddr(&src, 0, &ss);
 	if (src.family && bind(h->fd, (void *)&ss, len) < 0)
 		return -errno;
-	len = set_sockaddr(&d->addr, syslog_port(d), &ss);
+	len = rtr_addr_sockaddr(&d->addr, syslog_port(d), &ss);
 	if (connect(h->fd, (void *)&ss, len) < 0 && errno != EINPROGRESS)
 		return -errno;
 	/* While duplicate address detection runs there is only a link-local one to be had. */

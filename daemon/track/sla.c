@@ -149,21 +149,6 @@ static int send_echo(struct run *r, const struct rtr_addr *src)
 
 /* ---- tcp-connect ---- */
 
-static socklen_t set_sockaddr(const struct rtr_addr *a, uint16_t port, struct sockaddr_storage *ss)
-{
-	*ss = (struct sockaddr_storage){ .ss_family = a->family };
-	if (a->family == AF_INET6) {
-		struct sockaddr_in6 *s6 = (void *)ss;
-
-		s6->sin6_port = htons(port);
-		s6->sin6_addr = a->v6;
-		return sizeof(*s6);
-	}
-	((struct sockaddr_in *)(void *)ss)->sin_port = htons(port);
-	((struct sockaddr_in *)(void *)ss)->sin_addr.s_addr = a->v4_be;
-	return sizeof(struct sockaddr_in);
-}
-
 static void on_connected(evutil_socket_t fd, short what, void *arg)
 {
 	socklen_t len = sizeof(int);
@@ -183,10 +168,10 @@ static int start_connect(struct run *r, const struct rtr_addr *src)
 	r->fd = socket(s->dst.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (r->fd < 0)
 		return -errno;
-	len = set_sockaddr(src, 0, &ss);
+	len = rtr_addr_sockaddr(src, 0, &ss);
 	if (src->family && bind(r->fd, (void *)&ss, len) < 0)
 		return -errno;
-	len = set_sockaddr(&s->dst, s->port, &ss);
+	len = rtr_addr_sockaddr(&s->dst, s->port, &ss);
 	if (connect(r->fd, (void *)&ss, len) < 0 && errno != EINPROGRESS)
 		return -errno;
 	r->connected = event_new(cmd_base(), r->fd, EV_WRITE, on_connected, r);

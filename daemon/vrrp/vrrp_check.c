@@ -13,24 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool on_link(const struct iface *i, const struct rtr_addr *a)
-{
-	const struct recvec *v4 = rec_kids(&i->rec, &iface_addr4_type);
-	const struct recvec *v6 = rec_kids(&i->rec, &iface_addr6_type);
-	const struct iface_addr4 *x;
-	const struct iface_addr6 *y;
-
-	recvec_foreach(v4, x) {
-		if (rtr_prefix_contains(&x->addr, a))
-			return true;
-	}
-	recvec_foreach(v6, y) {
-		if (rtr_prefix_contains(&y->addr, a))
-			return true;
-	}
-	return rtr_addr_is_linklocal(a);
-}
-
 static bool is_special(const struct iface *i, const struct rtr_addr *a, struct check *c,
 		       const struct rec *r)
 {
@@ -98,7 +80,7 @@ static void check_addrs(struct check *c, const struct vrrp_want *w, bool changed
 			if (!rtr_addr_cmp(a, &g->addrs[k]))
 				check_error(c, w->rec, "%s is in the group twice", text);
 		}
-		if (changed && !on_link(w->iface, a))
+		if (changed && !iface_on_link(w->iface, a) && !rtr_addr_is_linklocal(a))
 			check_warn(c, w->rec, "%s is in no network of %s", text, w->iface->name);
 	}
 	if (changed && g->family == AF_INET6 && g->n_addrs && !rtr_addr_is_linklocal(&g->addrs[0]))
