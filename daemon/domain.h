@@ -56,6 +56,8 @@ struct check {
 	const struct rec *old, *new; /* roots; old is an empty model at boot */
 	bool offline;                /* rtrd -t: no running box to ask, kernel/shadow.h is empty */
 	bool confirmed; /* a way back is armed, or nobody is there to be cut off (boot, SIGHUP) */
+	bool saved; /* from a file or the archive (boot, SIGHUP, rollback, a confirmed commit that
+		     * goes back): what the machine of the moment lacks is a warning */
 	/* private to txn */
 	void *sink;
 	unsigned n_errors, n_warnings;

@@ -46,6 +46,7 @@ librtrd_a_SOURCES += daemon/cli/pipe.c daemon/cli/pipe.h
 librtrd_a_SOURCES += daemon/cli/session.c daemon/cli/session.h
 librtrd_a_SOURCES += daemon/cli/config.c daemon/cli/help.c
 librtrd_a_SOURCES += daemon/txn/startup.c daemon/txn/startup.h
+librtrd_a_SOURCES += daemon/txn/disk.c daemon/txn/disk.h
 librtrd_a_SOURCES += daemon/system/system.c
 librtrd_a_SOURCES += daemon/schema/manual.c daemon/schema/manual.h
 librtrd_a_SOURCES += daemon/kernel/probe.c daemon/kernel/probe.h daemon/kernel/rtmsg.h

@@ -176,7 +176,7 @@ int baseline_sync(void)
 		add_escaped(&o, b.v[i].value);
 		strbuf_addc(&o, '\n');
 	}
-	r = rtr_file_replace(b.path, strbuf_str(&o), o.len, 0600);
+	r = rtr_file_swap(b.path, strbuf_str(&o), o.len, 0600);
 	strbuf_fini(&o);
 	if (!r)
 		b.dirty = false;

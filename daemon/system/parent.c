@@ -101,9 +101,10 @@ static int child_run(struct parent *p, int link, pid_t parent_pid)
 		fprintf(stderr, "rtrd: cannot become user rtr: %s\n", strerror(-r));
 		return RTRD_FAILED;
 	}
-	/* After the change of user, which clears it. The link's end tells the same to the event
-	 * loop; this also ends a child whose loop hangs. */
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	/* After the change of user, which clears it. A worker without a parent has nobody who
+	 * starts it again, and holds the instance's lock: it goes at once, as after any crash, also
+	 * from the middle of a long commit or a loop that hangs. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent_pid)
 		return RTRD_FAILED;
 	/* The instance's folder can be entered by everybody, for the socket's sake. */

@@ -227,7 +227,8 @@ int archive_load(unsigned n, struct rec **ret, struct strbuf *err)
 	return r;
 }
 
-int archive_load_good(struct rec **ret, char **ret_name)
+int archive_load_good(bool (*passes)(const struct rec *root, struct strbuf *why), struct rec **ret,
+		      char **ret_name)
 {
 	struct dirent **d;
 	int len = list(&d), r = -ENOENT;
@@ -237,6 +238,10 @@ int archive_load_good(struct rec **ret, char **ret_name)
 		char *path = xasprintf("%s/%s", a.dir, d[i]->d_name);
 
 		r = conffile_read(path, ret, &err);
+		if (!r && !passes(*ret, &err)) {
+			*ret = rec_unref(*ret);
+			r = -EINVAL;
+		}
 		if (!r)
 			*ret_name = path;
 		else

@@ -30,8 +30,9 @@ void archive_add(const struct rec *root, const char *user, const char *what);
 void archive_add_text(const char *text, const char *user, const char *what);
 /* Revision n, 1 = the newest. 0, or -errno with a sentence. */
 int archive_load(unsigned n, struct rec **ret, struct strbuf *err);
-/* The newest that can be read, for a start whose startup configuration cannot. */
-int archive_load_good(struct rec **ret, char **ret_name);
+/* The newest that can be read and passes, for a start whose startup configuration does not. */
+int archive_load_good(bool (*passes)(const struct rec *root, struct strbuf *why), struct rec **ret,
+		      char **ret_name);
 /* [{"revision":1,"file":"...","time":"...","user":"...","comment":"..."}] newest first */
 json_t *archive_list(void);
 

@@ -45,6 +45,7 @@ unsigned txn_check(const struct rec *old, const struct rec *new, unsigned flags,
 			   .new = new,
 			   .offline = flags &TXN_CHECK_OFFLINE,
 			   .confirmed = flags &TXN_CHECK_CONFIRMED,
+			   .saved = flags &TXN_CHECK_SAVED,
 			   .sink = ret };
 	const struct domain *const *d;
 	size_t n;

@@ -142,7 +142,8 @@ void confirm_arm(struct event_base *base, const struct rec *back, unsigned sec)
 	*c.user = '\0';
 	body = conffile_text(c.back, NULL);
 	text = xasprintf("deadline %" PRIu64 " %s\n%s", c.deadline_sec, place, body);
-	r = rtr_file_replace(c.path, text, strlen(text), 0600);
+	/* Not to the disk: after a boot there is nothing to go back from. */
+	r = rtr_file_swap(c.path, text, strlen(text), 0600);
 	if (r)
 		log_event("ARCHIVE_DIFF", LOG_L_WARN, "ROLLBK_CNFMD_CHG_NOFILE",
 			  "The way back is not on disk (%s): a crash of rtrd would lose it",

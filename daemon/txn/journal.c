@@ -42,7 +42,7 @@ static int write_whole(const struct rec *model, uint64_t revision)
 {
 	char *p = journal_place(), *comment = xasprintf("%s revision %" PRIu64, p, revision);
 	char *text = conffile_text(model, comment);
-	int r = rtr_file_replace(j.running, text, strlen(text), 0600);
+	int r = rtr_file_swap(j.running, text, strlen(text), 0600);
 
 	/* From here on it is on record. Entries that cannot be cleared away are older than it and
 	 * end a replay, so nothing may be appended behind them. */

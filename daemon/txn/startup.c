@@ -9,10 +9,12 @@
 #include "schema/text.h"
 #include "system/log.h"
 #include "txn/archive.h"
+#include "txn/disk.h"
 #include "txn/txn.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -27,6 +29,17 @@ static struct {
 	char *last_source, *last_text;
 	int last_error;
 } st;
+
+/* One file on its way to the disk. */
+struct saving {
+	struct saving *next;
+	struct cmd_ctx *ctx; /* NULL: nobody waits any more */
+	char *user;
+	struct rec *root;                           /* NULL: erased */
+	void (*then)(struct cmd_ctx *c, bool good); /* ends the command */
+};
+
+static struct saving *savings;
 
 const char *startup_path(void)
 {
@@ -165,9 +178,11 @@ static void replace_with(struct rec *root, const char *source, struct cmd_ctx *c
 }
 
 /* ^C or a hang-up: the operator goes, the replacement goes on. */
+static bool let_go_of_save(struct cmd_ctx *c);
+
 static void let_go(struct cmd_ctx *c)
 {
-	struct replacement *p = cmd_data(c);
+	struct replacement *p = let_go_of_save(c) ? NULL : cmd_data(c);
 
 	if (p) {
 		p->ctx = NULL;
@@ -205,7 +220,7 @@ void startup_reload(const char *source, void (*done)(void *arg), void *arg)
 static bool passes_check(const struct rec *root, struct strbuf *why)
 {
 	struct rec *empty = model_new();
-	bool ok = !txn_check(empty, root, TXN_CHECK_CONFIRMED, why);
+	bool ok = !txn_check(empty, root, TXN_CHECK_CONFIRMED | TXN_CHECK_SAVED, why);
 
 	rec_unref(empty);
 	return ok;
@@ -246,7 +261,7 @@ static void boot(void)
 	} else if (r) {
 		log_event("SYS", LOG_L_ERR, "STARTUP", "The startup configuration is refused: %s",
 			  strbuf_str(&why));
-		if (!archive_load_good(&root, &name))
+		if (!archive_load_good(passes_check, &root, &name))
 			log_event("SYS", LOG_L_ERR, "STARTUP",
 				  "Starting with the last good revision instead: %s", name);
 	}
@@ -262,12 +277,24 @@ void startup_init(struct event_base *base, const char *path, bool resumed)
 {
 	st.base = base;
 	st.path = xstrdup(path);
+	/* Without an eventfd there is no memory for anything else either. */
+	if (disk_init(base))
+		abort();
 	if (!resumed)
 		boot();
 }
 
 void startup_fini(void)
 {
+	disk_fini();
+	while (savings) {
+		struct saving *s = savings;
+
+		savings = s->next;
+		rec_unref(s->root);
+		free(s->user);
+		free(s);
+	}
 	if (st.reload)
 		event_free(st.reload);
 	free(st.path);
@@ -294,12 +321,65 @@ int startup_check(const char *path, struct strbuf *out)
 
 /* ---- commands: save ---- */
 
-static bool save(struct cmd_ctx *c)
+static bool let_go_of_save(struct cmd_ctx *c)
+{
+	struct saving *s = savings;
+
+	while (s && s->ctx != c)
+		s = s->next;
+	if (s)
+		s->ctx = NULL;
+	return s;
+}
+
+static void saved(void *arg, int error)
+{
+	struct saving **pp = &savings, *s = arg;
+
+	while (*pp != s)
+		pp = &(*pp)->next;
+	*pp = s->next;
+	if (s->ctx && error)
+		cmd_fail(s->ctx, "%s: %s; the startup configuration is as before", st.path,
+			 strerror(-error));
+	else if (s->ctx)
+		cmd_puts(s->ctx, "[OK]\n");
+	if (!error && s->root) {
+		log_event("SYS", LOG_L_NOTICE, "CONFIG_SAVED",
+			  "Startup configuration written by %s", s->user);
+		archive_add(s->root, s->user, "saved");
+	} else if (error && !s->ctx) {
+		log_event("SYS", LOG_L_ERR, "CONFIG_FAILED",
+			  "%s: %s; the startup configuration is as before", st.path,
+			  strerror(-error));
+	}
+	if (s->ctx)
+		s->then(s->ctx, !error);
+	rec_unref(s->root);
+	free(s->user);
+	free(s);
+}
+
+static void start_saving(struct cmd_ctx *c, char *text, const struct rec *root,
+			 void (*then)(struct cmd_ctx *c, bool good))
+{
+	struct saving *s = xcalloc(1, sizeof(*s));
+
+	*s = (struct saving){ .next = savings,
+			      .ctx = c,
+			      .user = xstrdup(cmd_user(c)),
+			      .root = root ? rec_ref((struct rec *)(uintptr_t)root) : NULL,
+			      .then = then };
+	savings = s;
+	disk_replace(st.path, text, saved, s);
+}
+
+/* Of a command that waits (cmd_pend). then is not called when it is refused: false. */
+static bool save(struct cmd_ctx *c, void (*then)(struct cmd_ctx *c, bool good))
 {
 	time_t now = time(NULL);
 	struct tm tm;
 	char stamp[32], *comment, *text, *old;
-	int r;
 
 	if (txn_confirm_pending(NULL)) {
 		cmd_fail(c, "A change waits for its confirmation: commit or commit abort first");
@@ -320,42 +400,34 @@ static bool save(struct cmd_ctx *c)
 		}
 		free(old);
 	}
-	r = rtr_file_replace(st.path, text, strlen(text), 0600);
-	if (r) {
-		cmd_fail(c, "%s: %s; the startup configuration is as before", st.path,
-			 strerror(-r));
-	} else {
-		cmd_puts(c, "[OK]\n");
-		log_event("SYS", LOG_L_NOTICE, "CONFIG_SAVED",
-			  "Startup configuration written by %s", cmd_user(c));
-		archive_add(txn_running(), cmd_user(c), "saved");
-	}
 	free(comment);
-	free(text);
-	return !r;
+	start_saving(c, text, txn_running(), then);
+	return true;
+}
+
+static void end_of_save(struct cmd_ctx *c, bool good)
+{
+	cmd_done(c);
 }
 
 static void write_memory(struct cmd_ctx *c)
 {
-	save(c);
+	cmd_pend(c);
+	if (!save(c, end_of_save))
+		cmd_done(c);
 }
 
 static void write_erase(struct cmd_ctx *c)
 {
 	struct rec *empty = model_new();
 	char *text = conffile_text(empty, "erased"), *old;
-	int r;
 
 	if (!rtr_file_read(st.path, CONFFILE_MAX, &old, NULL)) {
 		archive_add_text(old, cmd_user(c), "erased");
 		free(old);
 	}
-	r = rtr_file_replace(st.path, text, strlen(text), 0600);
-	if (r)
-		cmd_fail(c, "%s: %s", st.path, strerror(-r));
-	else
-		cmd_puts(c, "[OK]\n");
-	free(text);
+	cmd_pend(c);
+	start_saving(c, text, NULL, end_of_save);
 	rec_unref(empty);
 }
 
@@ -522,14 +594,11 @@ static bool reload_time(struct cmd_ctx *c, time_t *ret)
 	return ok;
 }
 
-static void reload_asked(struct cmd_ctx *c, const char *text)
+static void reload_go_on(struct cmd_ctx *c, bool saved_well)
 {
-	size_t n = strlen(text);
 	time_t at;
 
-	if ((n ? strncasecmp(text, "yes", n) && strncasecmp(text, "no", n) : cmd_asked(c))) {
-		cmd_ask(c, "% Please answer 'yes' or 'no'. Save? [yes/no]: ", reload_asked);
-	} else if ((n && !strncasecmp(text, "yes", n) && !save(c)) || !reload_time(c, &at)) {
+	if (!saved_well || !reload_time(c, &at)) {
 		cmd_done(c);
 	} else if (at) {
 		free(st.reload_reason);
@@ -539,6 +608,19 @@ static void reload_asked(struct cmd_ctx *c, const char *text)
 		reload_schedule(c);
 	} else {
 		load_and_replace(c, st.path, "reload", false);
+	}
+}
+
+static void reload_asked(struct cmd_ctx *c, const char *text)
+{
+	size_t n = strlen(text);
+
+	if ((n ? strncasecmp(text, "yes", n) && strncasecmp(text, "no", n) : cmd_asked(c))) {
+		cmd_ask(c, "% Please answer 'yes' or 'no'. Save? [yes/no]: ", reload_asked);
+	} else if (!n || strncasecmp(text, "yes", n)) {
+		reload_go_on(c, true);
+	} else if (!save(c, reload_go_on)) {
+		cmd_done(c);
 	}
 }
 
@@ -717,11 +799,14 @@ static const struct cmd cmds[] = {
 	  .data = show_drift, .text = print_drift },
 	{ "show reload[ last]", "Scheduled reload, and how the last one went", .data = show_reload,
 	  .text = print_reload },
-	{ "write[ memory]", "Save the running configuration", .run = write_memory, .admin = true },
-	{ "write erase", "Empty the startup configuration", .run = write_erase, .admin = true },
-	{ "commit save", "Save the running configuration", .run = write_memory, .admin = true },
+	{ "write[ memory]", "Save the running configuration", .run = write_memory,
+	  .interrupt = let_go, .admin = true },
+	{ "write erase", "Empty the startup configuration", .run = write_erase, .interrupt = let_go,
+	  .admin = true },
+	{ "commit save", "Save the running configuration", .run = write_memory, .interrupt = let_go,
+	  .admin = true },
 	{ "copy running-config startup-config", "Save the running configuration",
-	  .run = write_memory, .admin = true },
+	  .run = write_memory, .interrupt = let_go, .admin = true },
 	{ "copy startup-config running-config", "Add the startup configuration to what runs",
 	  .run = copy_startup, .interrupt = let_go, .admin = true },
 	{ "configure replace {what:startup-config|<path:FILE>}", "Make what runs equal to a file",

@@ -49,7 +49,9 @@ static struct {
 	unsigned backoff_ms, repairs_this_sec;
 	uint64_t sec_ns;
 	txn_hook_fn hook[32];
-	txn_after_fn after;
+	txn_after_fn after[4];
+	size_t n_after;
+	unsigned n_waits; /* of those that the commit under way waits for */
 	struct txn_preview preview;
 	size_t n_hooks;
 	struct txn_stats stats;
@@ -89,7 +91,9 @@ void txn_on_publish(txn_hook_fn fn)
 
 void txn_after_publish(txn_after_fn fn)
 {
-	t.after = fn;
+	if (t.n_after == ARRAY_LEN(t.after))
+		abort();
+	t.after[t.n_after++] = fn;
 }
 
 void txn_on_resume(void (*fn)(void))
@@ -221,12 +225,13 @@ static void go_back(void)
 static void settled(const char *text)
 {
 	strbuf_adds(&t.text, text);
-	finish(0, true);
+	if (!--t.n_waits)
+		finish(0, true);
 }
 
 static void applied(void *arg, const struct apply_result *res)
 {
-	bool best_effort = !strcmp(t.now->req.source, "boot"), waits;
+	bool best_effort = !strcmp(t.now->req.source, "boot");
 	struct rec *old;
 
 	for (const char *l = res->text, *e; *l; l = *e ? e + 1 : e) {
@@ -249,25 +254,34 @@ static void applied(void *arg, const struct apply_result *res)
 		set_degraded(true);
 		t.repair_wanted = true;
 	}
-	waits = t.after && t.after(old, t.running, settled);
+	t.n_waits = 0;
+	for (size_t i = 0; i < t.n_after; i++)
+		t.n_waits += t.after[i](old, t.running, settled);
 	rec_unref(old);
-	if (!waits)
+	if (!t.n_waits)
 		finish(0, true);
 }
 
 /* ---- the beginning ---- */
 
+/* Lines of an operator; else those of a file or the archive. */
+static bool is_typed(const struct txn_req *q)
+{
+	return !strcmp(q->source, "console") || !strcmp(q->source, "paste") ||
+	       !strcmp(q->source, "candidate");
+}
+
 /* An operator without a way back. */
 static bool is_guarded(const struct txn_req *q)
 {
-	return !q->confirm_sec && !q->overrides_confirm &&
-	       (!strcmp(q->source, "console") || !strcmp(q->source, "paste") ||
-		!strcmp(q->source, "candidate"));
+	return !q->confirm_sec && !q->overrides_confirm && is_typed(q);
 }
 
 static int begin(void)
 {
 	const struct txn_req *q = &t.now->req;
+	unsigned flags = (is_guarded(q) ? 0 : TXN_CHECK_CONFIRMED) |
+			 (is_typed(q) ? 0 : TXN_CHECK_SAVED);
 	struct strbuf err = STRBUF_INIT;
 	int r;
 
@@ -284,7 +298,7 @@ static int begin(void)
 		return -EINVAL;
 	if (model_equal(t.want, t.running))
 		return 1;
-	if (txn_check(t.running, t.want, is_guarded(q) ? 0 : TXN_CHECK_CONFIRMED, &t.text))
+	if (txn_check(t.running, t.want, flags, &t.text))
 		return -EINVAL;
 	r = journal_intent(t.revision + 1, q->user, q->source);
 	if (r) {

@@ -78,7 +78,7 @@ typedef void (*txn_hook_fn)(const struct rec *old, const struct rec *new, const 
 void txn_on_publish(txn_hook_fn fn);
 
 /* Runs after all those, for a commit that was made: true when the commit is to wait until done is
- * called, from the loop, with lines for the operator. One only. */
+ * called, once, from a later turn of the loop, with lines for the operator. */
 typedef bool (*txn_after_fn)(const struct rec *old, const struct rec *new,
 			     void (*done)(const char *text));
 void txn_after_publish(txn_after_fn fn);
@@ -99,6 +99,7 @@ const struct txn_preview *txn_get_preview(void);
 /* Check alone: `commit check`, rtrd -t. Returns the number of errors; texts in ret. */
 #define TXN_CHECK_OFFLINE   1u /* rtrd -t: no running box to ask */
 #define TXN_CHECK_CONFIRMED 2u /* struct check: confirmed */
+#define TXN_CHECK_SAVED     4u /* struct check: saved */
 unsigned txn_check(const struct rec *old, const struct rec *new, unsigned flags,
 		   struct strbuf *ret);
 

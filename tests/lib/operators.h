@@ -16,6 +16,7 @@
 #include "kernel/shadow.h"
 #include "system/log.h"
 #include "txn/archive.h"
+#include "txn/disk.h"
 #include "txn/startup.h"
 #include "txn/txn.h"
 
@@ -199,10 +200,11 @@ static inline void setup(void)
 	free(path);
 }
 
+/* However long the disk takes. */
 static inline void run_loop(const struct conn *c)
 {
 	for (int i = 0; i < 2000 && !(c && (c->done || c->closed || c->question)); i++)
-		event_base_loop(base, EVLOOP_NONBLOCK);
+		event_base_loop(base, disk_busy() ? EVLOOP_ONCE : EVLOOP_NONBLOCK);
 }
 
 static inline void teardown(void)

@@ -198,11 +198,12 @@ class Router(Node):
     def kill9(self, pid=None):
         """SIGKILL to the daemon (default: the parent process), and waits until it is gone."""
         pid = pid or self.proc.pid
-        started = start_time(pid)
+        # The daemon dies with its parent, a moment later: until then it answers.
+        pids = {p: start_time(p) for p in {pid, *([self.daemon_pid()] if pid == self.proc.pid else [])}}
         os.kill(pid, signal.SIGKILL)
         if pid == self.proc.pid:
             self.proc.wait(10)
-        wait_for(lambda: start_time(pid) != started, 10, f"end of {pid}")
+        wait_for(lambda: all(start_time(p) != started for p, started in pids.items()), 10, f"end of {pid}")
 
     def stop(self):
         """Ends rtrd in order; AssertionError if it has to be killed."""

@@ -13,7 +13,7 @@ import pytest
 
 from router import program
 from stub_rtrd import StubRtrd
-from topo import wait_for
+from topo import start_time, wait_for
 
 NET_ADMIN, NET_RAW, PERFMON, BPF = 12, 13, 38, 39
 
@@ -129,6 +129,18 @@ def test_killed_worker_is_back_within_a_second(rtrd):
     assert rtrd.child() != old
     assert took < 1.0, f"{took:.3f} s"
     assert "worker killed by signal 9" in rtrd.text()
+
+
+def test_worker_goes_with_its_parent_at_once(rtrd):
+    """Even one that is busy, here stopped: it holds the lock, and the next rtrd must not wait for it."""
+    rtrd.start()
+    worker = rtrd.child()
+    os.kill(worker, signal.SIGSTOP)
+    rtrd.proc.kill()
+    rtrd.proc.wait(10)
+    wait_for(lambda: start_time(worker) is None, 2, "end of the worker")
+    rtrd.start()
+    assert echo(rtrd, "again")
 
 
 def test_crash_loop_backs_off(rtrd):

@@ -12,10 +12,11 @@ import subprocess
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from router import CliError, program, startup
+from router import CliError, build_dir, program, startup
 from test_commit import base_lines, settled
 from topo import router_lines, sh, wait_for
 
@@ -102,7 +103,7 @@ def revisions(r1):
     return sorted(glob.glob(f"{r1.folder}/state/{r1.instance}/archive/*.conf"))
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty of sense", "a folder"])
+@pytest.mark.parametrize("damage", ["cut", "refused", "empty of sense", "a folder"])
 def test_bad_startup_file_at_boot_falls_back_to_the_archive(r1, damage):
     lines = router_lines(r1.topo.spec, "r1")
     r1.config(["hostname older", *lines])
@@ -117,15 +118,21 @@ def test_bad_startup_file_at_boot_falls_back_to_the_archive(r1, damage):
         os.unlink(path)
         os.mkdir(path)
     else:
-        open(path, "w").write(text[:len(text) // 2] if damage == "cut" else "interface = 7;\n")
-    if damage == "cut":  # the newest revision with it
-        open(revisions(r1)[-1], "w").write(text[:len(text) // 2])
+        bad = {"cut": text[:len(text) // 2], "empty of sense": "interface = 7;\n",
+               # Every line is known, but they do not go together.
+               "refused": text.replace('name = "eth0";',
+                                       'name = "eth0"; offload = ( { feature = "lro"; state = "on"; } );')}[damage]
+        assert bad != text
+        open(path, "w").write(bad)
+    if damage in ("cut", "refused"):  # the newest revision with it
+        open(revisions(r1)[-1], "w").write(bad)
     r1.start()
     wait_for(lambda: settled(r1) and r1.json("show version")["revision"] > 0, what="the last good revision")
-    want = "older" if damage == "cut" else "newer"
+    want = "older" if damage in ("cut", "refused") else "newer"
     assert f"hostname {want}" in r1.cli("show running-config")
     log = logging(r1)
     assert "The startup configuration is refused" in log
+    assert damage != "refused" or "LRO has joined cannot be routed" in log
     assert "Starting with the last good revision instead" in log
     if damage == "a folder":
         os.rmdir(path)
@@ -267,3 +274,40 @@ def test_a_bad_client_delays_nobody(r1, tmp_path):
             p.wait()
         deaf.stdout.close()
     assert with_them < max(5 * control, control + 0.25), f"{with_them} s, {control} s without them"
+
+
+SLOW_DISK = """#include <unistd.h>
+int fsync(int fd) { if (!access("%s", F_OK)) usleep(1500000); return 0; }
+"""
+
+
+@pytest.mark.skipif("asan" in build_dir(), reason="a sanitizer wants to be loaded first")
+def test_slow_disk(routers, tmp_path, monkeypatch):
+    """write memory waits for the disk, the router does not; who hangs up meanwhile leaves a file that is whole."""
+    # Where user rtr sees it too.
+    slow, so = Path(f"/run/slow-disk-{os.getpid()}"), tmp_path / "slow.so"
+    (tmp_path / "slow.c").write_text(SLOW_DISK % slow)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", so, tmp_path / "slow.c"], check=True)
+    monkeypatch.setenv("LD_PRELOAD", str(so))
+    r1 = routers("basic").r1
+    r1.config(["hostname first"])
+    slow.touch()
+    saving = subprocess.Popen([program("rtrctl"), "-N", r1.instance, "-c", "write memory"],
+                              stdout=subprocess.PIPE, text=True)
+    wait_for(lambda: len(r1.json("show users")) == 2, what="the one who saves")
+    began = time.monotonic()
+    r1.config(["hostname second"])
+    r1.cli("show version")
+    assert time.monotonic() - began < 1.2 and saving.poll() is None
+    assert "[OK]" in saving.communicate(timeout=20)[0] and saving.returncode == 0
+    assert '"first"' in open(startup(r1.folder)).read()
+    # Two at once, one of which does not wait.
+    hasty = subprocess.Popen([program("rtrctl"), "-N", r1.instance, "-c", "write memory"])
+    wait_for(lambda: len(r1.json("show users")) == 2, what="the one who saves")
+    hasty.kill()
+    hasty.wait()
+    slow.unlink()
+    r1.config(["hostname third"])
+    assert "[OK]" in r1.cli("write memory")
+    assert '"third"' in open(startup(r1.folder)).read()
+    assert [n for n in os.listdir(r1.folder) if n.startswith("startup.conf.")] == []
