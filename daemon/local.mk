@@ -14,6 +14,7 @@ librtrd_a_SOURCES += daemon/schema/schema.c daemon/schema/schema.h
 librtrd_a_SOURCES += daemon/schema/model.c daemon/schema/model.h
 librtrd_a_SOURCES += daemon/schema/text.c daemon/schema/text.h
 librtrd_a_SOURCES += daemon/schema/edit.c daemon/schema/edit.h
+librtrd_a_SOURCES += daemon/schema/edit_repeat.c
 librtrd_a_SOURCES += daemon/schema/conffile.c daemon/schema/conffile.h
 librtrd_a_SOURCES += daemon/cli/conn.h daemon/iface/iface.h daemon/route/route.h
 librtrd_a_SOURCES += daemon/cli/conn.c

@@ -8,6 +8,7 @@
 #include "fastpath/fastpath.h"
 #include "iface/iface.h"
 #include "kernel/shadow.h"
+#include "schema/types.h"
 #include "system/log.h"
 
 #include <errno.h>
@@ -721,23 +722,46 @@ static void observed(unsigned change)
 	"[ limit[ packets <packets:U32(1,4294967295)>][ size <size:U32(1,1024)>]"                  \
 	"[ duration <seconds:U32(1,604800)>]][ rotate][ snap-length <snap:U32(64,65535)>]"
 
+/* ---- the names, for ? and Tab ---- */
+
+static void names_complete(const struct val_spec *s, const struct rec *model, val_word_fn fn,
+			   void *arg)
+{
+	for (unsigned i = 0; i < CAPTURED_MAX; i++) {
+		if (entries[i].used)
+			fn(arg, entries[i].def.name);
+	}
+}
+
+static const struct val_type capture_type = { .name = "CAPTURE",
+					      .what = "the name of a capture",
+					      .hint = "WORD",
+					      .size = sizeof(char *),
+					      .is_text = true,
+					      .parse = val_text_parse,
+					      .print = val_text_print,
+					      .cmp = val_text_cmp,
+					      .complete = names_complete };
+VAL_TYPE(capture_type);
+
 static const struct cmd cmds[] = {
-	{ "monitor capture <name:WORD> interface <ifname:IFNAME>[ {dir:both|in|out}]" LIMITS
+	{ "monitor capture <name:CAPTURE> interface <ifname:IFNAME>[ {dir:both|in|out}]" LIMITS
 	  " match <filter:LINE>",
 	  "Define a capture of packets", .run = define, .interrupt = interrupt, .admin = true },
-	{ "monitor capture <name:WORD> start", "Begin anew: what it held is gone", .run = start,
+	{ "monitor capture <name:CAPTURE> start", "Begin anew: what it held is gone", .run = start,
 	  .interrupt = interrupt, .admin = true },
-	{ "monitor capture <name:WORD> stop", "End it; what it holds stays", .run = stop,
+	{ "monitor capture <name:CAPTURE> stop", "End it; what it holds stays", .run = stop,
 	  .interrupt = interrupt, .admin = true },
-	{ "monitor capture <name:WORD> clear", "Forget what it holds", .run = clear,
+	{ "monitor capture <name:CAPTURE> clear", "Forget what it holds", .run = clear,
 	  .interrupt = interrupt, .admin = true },
-	{ "monitor capture <name:WORD> export <file:WORD>", "Write what it holds as a pcapng file",
-	  .run = export_to, .interrupt = interrupt, .admin = true },
-	{ "no monitor capture <name:WORD>", "Remove a capture with what it holds", .run = forget,
+	{ "monitor capture <name:CAPTURE> export <file:WORD>",
+	  "Write what it holds as a pcapng file", .run = export_to, .interrupt = interrupt,
+	  .admin = true },
+	{ "no monitor capture <name:CAPTURE>", "Remove a capture with what it holds", .run = forget,
 	  .admin = true },
 	{ "clear monitor capture export <file:WORD>", "Remove a file that was exported",
 	  .run = remove_export, .admin = true },
-	{ "show monitor capture <name:WORD> dump[ packets <packets:U32(1,4294967295)>]",
+	{ "show monitor capture <name:CAPTURE> dump[ packets <packets:U32(1,4294967295)>]",
 	  "The packets that a capture holds", .run = dump, .interrupt = interrupt,
 	  .drained = dump_go_on, .admin = true },
 };

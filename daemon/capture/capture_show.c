@@ -215,8 +215,8 @@ static void print(struct cmd_ctx *c, const json_t *doc)
 static const struct cmd cmds[] = {
 	{ "show monitor capture[ {view:brief|detailed}]", "Captures of packets", .data = show,
 	  .text = print },
-	{ "show monitor capture <name:WORD>[ {view:brief|detailed}]", "One capture", .data = show,
-	  .text = print },
+	{ "show monitor capture <name:CAPTURE>[ {view:brief|detailed}]", "One capture",
+	  .data = show, .text = print },
 };
 
 static const struct sch_word words[] = {

@@ -235,7 +235,12 @@ void config_line(struct session *s, const char *line)
 		if (err.absent)
 			session_printf(s, CONN_ERR, "%% Warning: there is no such line: %s\n",
 				       line);
-		log_line(&s->log, line);
+		if (err.repeated)
+			session_printf(s, CONN_ERR,
+				       "%% Warning: this line is there already, and stays: %s\n",
+				       strbuf_str(&err.text));
+		else
+			log_line(&s->log, line);
 	}
 	edit_error_fini(&err);
 	/* Leaving a buffered mode by a line of another one is leaving it. */

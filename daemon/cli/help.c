@@ -188,7 +188,11 @@ struct named {
 	struct session *s;
 	const char *part;
 	size_t col; /* 0: nothing was printed yet */
+	size_t n;   /* names, printed or not */
 };
+
+/* Of a box with thousands of subinterfaces a page of names is told; Tab knows the others. */
+#define MAX_NAMES 40
 
 static void print_name(void *arg, const char *word)
 {
@@ -203,6 +207,28 @@ static void print_name(void *arg, const char *word)
 	}
 	session_printf(n->s, CONN_OUT, "%s  ", word);
 	n->col += len;
+}
+
+static void print_some(void *arg, const char *word)
+{
+	struct named *n = arg;
+
+	if (n->n++ < MAX_NAMES)
+		print_name(n, word);
+}
+
+/* "show monitor capture ?": below what may be typed, the names that there are. */
+static void print_existing(struct named *n, const struct choices *ch)
+{
+	for (size_t i = 0; i < ch->n; i++) {
+		const struct val_spec *spec = ch->v[i].spec;
+
+		if (!ch->v[i].is_hint || !spec || !spec->type->complete)
+			continue;
+		spec->type->complete(spec, txn_running(), print_some, n);
+		if (n->n > MAX_NAMES)
+			session_printf(n->s, CONN_OUT, "... (%zu)", n->n);
+	}
 }
 
 void session_help(struct session *s, const char *text)
@@ -230,6 +256,8 @@ void session_help(struct session *s, const char *text)
 		else if (spec && spec->type->complete)
 			spec->type->complete(spec, txn_running(), print_name, &names);
 	}
+	if (!w.open)
+		print_existing(&names, &ch);
 	if (names.col)
 		session_printf(s, CONN_OUT, "\n");
 	else if (w.open || !ch.n)

@@ -179,7 +179,8 @@ static const char *missing_key(const struct rec *r)
 	return NULL;
 }
 
-/* Keys and the values without which the line could not be written. */
+/* Keys and the values without which the line could not be written. False without a fault: it is
+ * there already. */
 static bool whole(struct reader *rd, const config_setting_t *s, const struct rec *parent,
 		  struct rec *r)
 {
@@ -187,6 +188,8 @@ static bool whole(struct reader *rd, const config_setting_t *s, const struct rec
 	const char *missing;
 
 	infer_choices(l, r);
+	if (edit_repeated(parent, r))
+		return false;
 	if (!edit_auto_key(parent, r)) {
 		fault(rd, s, "%s: no number is left after the last line", r->type->name);
 		return false;

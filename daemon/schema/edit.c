@@ -306,6 +306,14 @@ static enum outcome put_list(struct editor *e, unsigned depth, const struct sch_
 
 	if (!parent)
 		return gone(err);
+	have = edit_repeated(parent, fields);
+	if (have) {
+		err->repeated = true;
+		text_rec(have, &err->text);
+		return SAME;
+	}
+	if (fields->type->row->once && (fields->present >> fields->type->key[0] & 1))
+		edit_repeat_forget();
 	if (!edit_auto_key(parent, fields))
 		return refuse(err, "no number is left after the last line; resequence", NULL);
 	have = rec_find(parent, fields->type, fields);
@@ -404,6 +412,8 @@ static enum outcome remove_matching(struct editor *e, unsigned depth, const stru
 		if (agrees(v->v[i], fields, false))
 			doomed[n++] = rec_ref(v->v[i]);
 	}
+	if (n)
+		edit_repeat_forget();
 	for (size_t i = n; i-- > 0;) {
 		rec_remove(target(e, depth), doomed[i]);
 		rec_unref(doomed[i]);

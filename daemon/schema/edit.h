@@ -21,6 +21,7 @@ struct edit_error {
 	unsigned col;           /* where the caret stands */
 	struct strbuf text;     /* why, may be empty */
 	bool absent;            /* no error: `no` named a record that is not there */
+	bool repeated;          /* no error: there already, as `text` */
 };
 
 void editor_init(struct editor *e, const struct rec *root);
@@ -50,5 +51,9 @@ void edit_normalise(struct rec *r);
 /* A list key that was left out goes after the last one ("10 permit ...", "20 ..."). False when
  * no number is left. */
 bool edit_auto_key(const struct rec *parent, struct rec *r);
+/* The record that r, without a key of its own, repeats where its row has `once`; NULL. */
+const struct rec *edit_repeated(const struct rec *parent, const struct rec *r);
+/* After a change of a list that is no line at its end. */
+void edit_repeat_forget(void);
 
 #endif

@@ -79,6 +79,9 @@ struct sch_row {
 	const char *dflt;  /* LEAF: what is in force when not configured ("on"/"off" for a flag) */
 	const char *name;  /* MODE, LIST: name in the file and in JSON, when not the struct's */
 	uint32_t auto_key; /* LIST: step of a key that may be left out (10, 20, ...) */
+	/* LIST with auto_key: a line that has this field and is there already, whatever its key, is
+	 * not entered again when its key is left out. */
+	const char *once;
 	/* MODE: field that a new record gets in steps of 10 when the line leaves it out; with cmp,
 	 * the order of typing. */
 	const char *auto_order;

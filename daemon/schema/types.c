@@ -151,8 +151,8 @@ static bool printable(const char *s)
 	return true;
 }
 
-static int text_parse(const struct val_spec *s, const char *const *tok, size_t n, void *dst,
-		      struct strbuf *err)
+int val_text_parse(const struct val_spec *s, const char *const *tok, size_t n, void *dst,
+		   struct strbuf *err)
 {
 	size_t max = s->type->is_rest ? VAL_LINE_MAX : VAL_WORD_MAX;
 
@@ -167,14 +167,14 @@ static int text_parse(const struct val_spec *s, const char *const *tok, size_t n
 	return 1;
 }
 
-static void text_print(const struct val_spec *s, const void *src, struct strbuf *b)
+void val_text_print(const struct val_spec *s, const void *src, struct strbuf *b)
 {
 	const char *t = *(char *const *)src;
 
 	strbuf_adds(b, t ? t : "");
 }
 
-static int text_cmp(const void *a, const void *b)
+int val_text_cmp(const void *a, const void *b)
 {
 	const char *s = *(char *const *)a, *t = *(char *const *)b;
 
@@ -570,7 +570,8 @@ static void acl_print(const struct val_spec *s, const void *src, struct strbuf *
 #define TEXT(n, w, h, rest)                                                                        \
 	{                                                                                          \
 		.name = n, .what = w, .hint = h, .size = sizeof(char *), .is_text = true,          \
-		.is_rest = rest, .parse = text_parse, .print = text_print, .cmp = text_cmp         \
+		.is_rest = rest, .parse = val_text_parse, .print = val_text_print,                 \
+		.cmp = val_text_cmp                                                                \
 	}
 
 static const struct val_type types[] = {

@@ -69,6 +69,11 @@ json_t *val_to_json(const struct val_spec *s, const void *src);
 /* Reads a value from one string, blanks separating its words. 0, or -EINVAL with err. */
 int val_from_text(const struct val_spec *s, const char *text, void *dst, struct strbuf *err);
 void val_free(const struct val_type *t, void *v); /* text is freed; others need nothing */
+/* Of one word of text, for a domain's type that completes the names of its things. */
+int val_text_parse(const struct val_spec *s, const char *const *tok, size_t n, void *dst,
+		   struct strbuf *err);
+void val_text_print(const struct val_spec *s, const void *src, struct strbuf *b);
+int val_text_cmp(const void *a, const void *b);
 
 /* Where IFNAME completes from; set by the interface domain. */
 extern void (*val_ifname_source)(val_word_fn fn, void *arg);

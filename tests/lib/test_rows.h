@@ -132,7 +132,8 @@ static const struct sch_row t_rows[] = {
 		 .prompt = "config-ext-nacl", .name = "access_list"),
 	SCH_LIST("[<seq:U32(1,4294967294)>] {action:permit|deny} <proto:IPPROTO> <src:ACL4> "
 		 "<dst:ACL4>[ established][ ttl <ttl:U8>][ log]",
-		 t_ace, .parent = &t_acl_type, .key = "seq", .auto_key = 10, .name = "rule"),
+		 t_ace, .parent = &t_acl_type, .key = "seq", .auto_key = 10, .once = "proto",
+		 .name = "rule"),
 	SCH_MODE("router bgp <as:ASN>", t_bgp, .key = "as", .single = true, .buffered = true,
 		 .prompt = "config-router", .name = "bgp"),
 	SCH_LEAF("bgp router-id <router_id:ADDR4>", t_bgp),

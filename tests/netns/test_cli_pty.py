@@ -525,6 +525,18 @@ def test_router_help_and_completion_in_configuration(router):
     router.expect("rtr#")
 
 
+def test_router_names_that_there_are(router):
+    """Below what may be typed, ? tells the names; Tab completes one."""
+    for name in ("WEB", "DNS"):
+        router.type(f"monitor capture {name} interface lo match any\r").expect("rtr#")
+    for line in ("monitor capture ", "no monitor capture ", "show monitor capture "):
+        router.type(f"{line}?").expect(r"WORD +the name of a capture\r\n(.*\r\n)*WEB  DNS  \r\n")
+        router.type("\x15")
+    router.type("show monitor capture D\t\r").expect("Capture DNS")
+    router.expect("rtr#")
+    router.type("show interfaces ?").expect("Loopback0")
+
+
 def test_router_terminal_length(router):
     router.type("terminal length 5\r").expect("rtr#")
     router.type("show ?").expect(" --More-- ")

@@ -98,6 +98,30 @@ START_TEST(acl_order_and_auto_key)
 }
 END_TEST
 
+/* Typed again without a number a line stays one, among many, too; with a number it is another. */
+START_TEST(acl_line_again)
+{
+	struct strbuf in = STRBUF_INIT;
+	const struct rec *list;
+	char *err;
+	struct rec *r;
+
+	expect("ip access-list extended A\npermit tcp any any log\npermit tcp any any\n"
+	       "permit tcp any any log\nno 10\npermit tcp any any log\n5 permit tcp any any\n"
+	       "permit tcp any any",
+	       "!\nip access-list extended A\n 5 permit tcp any any\n 20 permit tcp any any\n"
+	       " 30 permit tcp any any log\n!\nend\n");
+	strbuf_adds(&in, "ip access-list extended A\n");
+	for (unsigned i = 0; i < 600; i++)
+		strbuf_addf(&in, "permit tcp any host 10.0.0.%u ttl %u\n", i % 100, 1 + i % 3);
+	r = run(strbuf_str(&in), &err);
+	list = rec_only(r, &t_acl_type);
+	ck_assert_uint_eq(rec_kids(list, &t_ace_type)->len, 300);
+	rec_unref(r);
+	strbuf_fini(&in);
+}
+END_TEST
+
 START_TEST(bgp_neighbours)
 {
 	expect("router bgp 65001\nneighbor 10.0.0.2 remote-as 65002\nneighbor 10.0.0.2 desc peer two\n"
@@ -485,6 +509,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, lines);
 	tcase_add_test(tc, a_new_primary_takes_the_old_ones_place);
 	tcase_add_test(tc, acl_order_and_auto_key);
+	tcase_add_test(tc, acl_line_again);
 	tcase_add_test(tc, bgp_neighbours);
 	tcase_add_test(tc, routes);
 	tcase_add_test(tc, defaults);
