@@ -92,5 +92,8 @@ void plan_nft(struct plan *p, struct nfbatch *batch, const struct rec *rec, cons
  * baseline (kernel/baseline.h), and returns when a plan does not ask for the file any more. True
  * when a write was queued. */
 bool plan_sysctl(struct plan *p, const char *path, const char *value, const struct rec *rec);
+/* A write of another kind: nlq_call (kernel/nlq.h). */
+void plan_call(struct plan *p, int (*fn)(const void *data, int *ret_fd), const void *data,
+	       size_t size, const struct rec *rec, const char *fmt, ...) RTR_PRINTF(6, 7);
 
 #endif

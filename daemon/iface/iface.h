@@ -67,6 +67,8 @@ struct iface {
 	uint16_t ra_max, ra_min, ra_lifetime;
 	uint32_t ring_rx, ring_tx; /* nic/nic.h */
 	uint16_t hw_queues;
+	char *rss_key;
+	bool rss_xor;
 	uint8_t dataplane; /* enum dataplane: fastpath/fastpath.h; not configured = kernel */
 };
 

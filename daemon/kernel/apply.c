@@ -71,12 +71,15 @@ static void hset_fini(struct hset *h)
 
 /* ---- plans ---- */
 
-enum kop_kind { KOP_NETLINK, KOP_NFT, KOP_SYSCTL, KOP_ERROR, KOP_KEEP, KOP_DROP };
+enum kop_kind { KOP_NETLINK, KOP_NFT, KOP_CALL, KOP_SYSCTL, KOP_ERROR, KOP_KEEP, KOP_DROP };
 
 struct kop {
 	enum kop_kind kind;
 	struct nl_msg *msg;
 	struct nfbatch *nft;
+	nlq_call_fn call;
+	void *data;
+	size_t size;
 	char *path, *value; /* of a sysctl; key and value of KEEP, DROP */
 	char *text;
 	const struct rec *rec;
@@ -108,6 +111,7 @@ static void ops_clear(struct kops *o)
 		if (o->v[i].msg)
 			nlmsg_free(o->v[i].msg);
 		nfbatch_unref(o->v[i].nft);
+		free(o->v[i].data);
 		free(o->v[i].path);
 		free(o->v[i].value);
 		free(o->v[i].text);
@@ -150,6 +154,21 @@ void plan_nft(struct plan *p, struct nfbatch *batch, const struct rec *rec, cons
 	va_list ap;
 
 	op->nft = batch;
+	va_start(ap, fmt);
+	op->text = vtext(fmt, ap);
+	va_end(ap);
+}
+
+void plan_call(struct plan *p, nlq_call_fn fn, const void *data, size_t size, const struct rec *rec,
+	       const char *fmt, ...)
+{
+	struct kop *op = op_new(p, KOP_CALL, rec);
+	va_list ap;
+
+	op->call = fn;
+	op->data = xmalloc(size);
+	op->size = size;
+	memcpy(op->data, data, size);
 	va_start(ap, fmt);
 	op->text = vtext(fmt, ap);
 	va_end(ap);
@@ -483,6 +502,8 @@ static void send_ops(void)
 			nlq_netlink(op->msg, on_done, (void *)(uintptr_t)i);
 		} else if (op->kind == KOP_NFT) {
 			nlq_nft(op->nft, on_done, (void *)(uintptr_t)i);
+		} else if (op->kind == KOP_CALL) {
+			nlq_call(op->call, op->data, op->size, on_done, (void *)(uintptr_t)i);
 		} else {
 			nlq_sysctl(op->path, op->value, on_done, (void *)(uintptr_t)i);
 		}

@@ -61,7 +61,8 @@ static void take_words(const struct nlmsghdr *h, struct strbuf *err)
 		strbuf_adds(err, nla_get_string(tb[NLMSGERR_ATTR_MSG]));
 }
 
-/* Reads until the acknowledgement, which stands behind every answer. */
+/* Reads until the acknowledgement, which stands behind every answer, or the end of a dump, which
+ * the kernel goes on with as it is read. */
 static int read_answers(uint32_t want, kquery_fn fn, void *arg, struct strbuf *err)
 {
 	static union {
@@ -80,6 +81,10 @@ static int read_answers(uint32_t want, kquery_fn fn, void *arg, struct strbuf *e
 		for (struct nlmsghdr *h = &buf.h; nlmsg_ok(h, rem); h = nlmsg_next(h, &rem)) {
 			if (h->nlmsg_seq != want)
 				continue;
+			if (h->nlmsg_type == NLMSG_DONE)
+				return nlmsg_datalen(h) >= (int)sizeof(int)
+					       ? *(const int *)nlmsg_data(h)
+					       : 0;
 			if (h->nlmsg_type == NLMSG_ERROR) {
 				take_words(h, err);
 				return ((const struct nlmsgerr *)nlmsg_data(h))->error;

@@ -15,7 +15,8 @@ uint16_t genl_family(const char *name);
 /* A message to a family; for plan_nl too: the send queue knows it by its protocol. */
 struct nl_msg *genl_msg(uint16_t family, uint8_t cmd, uint8_t version, size_t room);
 bool genl_is(const struct nl_msg *m);
-/* Sends m (which stays the caller's). fn (NULL: a write) gets the answers. */
+/* Sends m (which stays the caller's). fn (NULL: a write) gets the answers: one, or, with
+ * NLM_F_DUMP in its header, all. */
 int genl_ask(struct nl_msg *m, kquery_fn fn, void *arg, struct strbuf *err);
 
 #endif

@@ -27,8 +27,10 @@
 
 struct entry {
 	TAILQ_ENTRY(entry) link;
-	struct nl_msg *msg; /* rtnetlink, or generic netlink; NULL: a batch or a sysctl */
+	struct nl_msg *msg; /* rtnetlink, or generic netlink; NULL: a batch, a call or a sysctl */
 	struct nfbatch *nft;
+	nlq_call_fn call;
+	void *data; /* for call */
 	char *path, *value;
 	nlq_done_fn done;
 	void *arg;
@@ -44,7 +46,10 @@ static struct {
 	struct event *ev_turn;
 	struct entry_list queue;  /* not sent */
 	struct entry_list flight; /* sent, oldest first */
-	struct entry *batch;      /* with the sender of nftables: nothing else is sent */
+	struct entry *batch;      /* with the sender of nftables, or an answer is to come: nothing
+				   * else is sent */
+	struct event_base *base;
+	struct event *ev_answer; /* of a call; owns its descriptor */
 	unsigned n_flight;
 	uint64_t writes, fault_at;
 	enum nlq_fault fault;
@@ -64,6 +69,7 @@ static void entry_free(struct entry *e)
 	if (e->msg)
 		nlmsg_free(e->msg);
 	nfbatch_unref(e->nft);
+	free(e->data);
 	free(e->path);
 	free(e->value);
 	free(e);
@@ -242,6 +248,42 @@ static unsigned send_batch(void)
 	return n;
 }
 
+static void answer_forget(void)
+{
+	int fd = event_get_fd(q.ev_answer);
+
+	event_free(q.ev_answer);
+	q.ev_answer = NULL;
+	close(fd);
+}
+
+static void on_answer(evutil_socket_t fd, short what, void *arg)
+{
+	struct entry *e = q.batch;
+	int32_t answer;
+
+	/* Nothing: who was asked is gone. */
+	if (read(fd, &answer, sizeof(answer)) != sizeof(answer))
+		answer = -EPIPE;
+	answer_forget();
+	q.batch = NULL;
+	complete(e, answer, "");
+	turn_soon();
+}
+
+static void run_call(struct entry *e)
+{
+	int fd = -1, r = e->call(e->data, &fd);
+
+	if (fd < 0) {
+		complete(e, r, "");
+		return;
+	}
+	q.batch = e;
+	q.ev_answer = event_new(q.base, fd, EV_READ, on_answer, NULL);
+	event_add(q.ev_answer, NULL);
+}
+
 static unsigned run_one(struct entry *e)
 {
 	int r;
@@ -262,6 +304,10 @@ static unsigned run_one(struct entry *e)
 	if (e->nft) {
 		q.batch = e;
 		nft_sender_start(e->nft);
+		return 1;
+	}
+	if (e->call) {
+		run_call(e);
 		return 1;
 	}
 	if (e->msg) {
@@ -341,6 +387,15 @@ void nlq_sysctl(const char *path, const char *value, nlq_done_fn done, void *arg
 	e->value = xstrdup(value);
 }
 
+void nlq_call(nlq_call_fn fn, const void *data, size_t size, nlq_done_fn done, void *arg)
+{
+	struct entry *e = enqueue(done, arg);
+
+	e->call = fn;
+	e->data = xmalloc(size);
+	memcpy(e->data, data, size);
+}
+
 void nlq_cancel(void)
 {
 	struct entry *e;
@@ -410,6 +465,7 @@ int nlq_init(struct event_base *base)
 	setsockopt(q.fd, SOL_NETLINK, NETLINK_EXT_ACK, &one, sizeof(one));
 	if (setsockopt(q.fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
 		setsockopt(q.fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	q.base = base;
 	q.ev_turn = evtimer_new(base, on_turn, NULL);
 	return nft_sender_init(base, batch_done);
 }
@@ -419,6 +475,12 @@ void nlq_fini(void)
 	struct entry *e;
 
 	nft_sender_fini();
+	if (q.ev_answer) {
+		answer_forget();
+		e = q.batch;
+		q.batch = NULL;
+		complete(e, -ECANCELED, "");
+	}
 	while (q.sock && (e = TAILQ_FIRST(&q.queue))) {
 		TAILQ_REMOVE(&q.queue, e, link);
 		complete(e, -ECANCELED, "");

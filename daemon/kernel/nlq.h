@@ -44,6 +44,11 @@ void nlq_fini(void);
 void nlq_netlink(struct nl_msg *msg, nlq_done_fn done, void *arg);
 /* Queues the write of value to /proc/sys/<path>. Both texts are copied. */
 void nlq_sysctl(const char *path, const char *value, nlq_done_fn done, void *arg);
+/* Queues a write of another kind: fn makes it from a copy of data, without waiting. It returns 0 or
+ * -errno; or it sets *ret_fd to a descriptor (then the queue's) from which an int32_t comes: 0 or
+ * -errno. Nothing else is sent meanwhile. */
+typedef int (*nlq_call_fn)(const void *data, int *ret_fd);
+void nlq_call(nlq_call_fn fn, const void *data, size_t size, nlq_done_fn done, void *arg);
 /* Queues a batch (a reference is taken); its answers are in it when done is called. The text names
  * the message at fault. */
 void nlq_nft(struct nfbatch *b, nlq_done_fn done, void *arg);

@@ -25,6 +25,12 @@ static const struct metric interfaces[] = {
 	{ "rtr_interface_transmit_packets_per_second", "rates/out_pps", "Mean rate", 0 },
 };
 
+static const struct metric nic_queues[] = {
+	{ "rtr_interface_queue_packets_total", "packets", "Packets of a queue of a NIC", 0 },
+	{ "rtr_interface_queue_bytes_total", "bytes", "Bytes of a queue of a NIC", 0 },
+	{ "rtr_interface_queue_drops_total", "drops", "Lost at a queue of a NIC", 0 },
+};
+
 static const struct metric neighbour_states[] = {
 	{ "rtr_neighbours", ".", "ARP entries and IPv6 neighbours by state", 0 },
 };
@@ -297,6 +303,8 @@ const struct metric_source metric_sources[] = {
 	SOURCE("show programs", "[]", "program=program", programs),
 	SOURCE("show health", "metrics/[]", "metric=metric item=item", health),
 	SOURCE("show interfaces", "[]", "interface=name", interfaces),
+	SOURCE("show interfaces queues", "[]/counters/[]",
+	       "interface=name direction=direction queue=queue", nic_queues),
 	SOURCE("show ip arp summary", "states/{}", "family:ipv4 state=@", neighbour_states),
 	SOURCE("show ip arp summary", "", "family:ipv4", neighbours),
 	SOURCE("show ipv6 neighbors summary", "states/{}", "family:ipv6 state=@", neighbour_states),

@@ -6,11 +6,16 @@
 #include "nic/nic.h"
 
 #include <errno.h>
+#include <linux/ethtool.h>
 #include <linux/ethtool_netlink.h>
 #include <linux/genetlink.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 /* linux/ethtool_netlink.h of 6.2; older headers lack them. */
-enum { MSG_RSS_GET = 38, A_RSS_INDIR = 4, A_RSS_HKEY = 5 };
+enum { MSG_RSS_GET = 38, A_RSS_INDIR = 4, A_RSS_HKEY = 5, A_RSS_XFRM = 6 };
 /* The same number for the header of every message. */
 #define HEADER 1
 /* Highest attribute that we look at in any of them. */
@@ -227,12 +232,85 @@ static void take_rss(void *arg, const struct nlmsghdr *h)
 		r->n_table = MIN((size_t)nla_len(tb[A_RSS_INDIR]) / 4, ARRAY_LEN(r->table));
 		memcpy(r->table, nla_data(tb[A_RSS_INDIR]), r->n_table * 4);
 	}
+	r->xfrm = (uint8_t)u32_of(tb[A_RSS_XFRM]);
+}
+
+/* struct ethtool_rxfh as it is since 6.8; before, input_xfrm was reserved and 0. */
+struct rxfh {
+	uint32_t cmd, context, indir_size, key_size;
+	uint8_t hfunc, xfrm, reserved8[2];
+	uint32_t reserved32;
+};
+_Static_assert(sizeof(struct rxfh) == offsetof(struct ethtool_rxfh, rss_config), "the kernel's");
+
+static int rxfh_ioctl(const char *ifname, struct rxfh *h)
+{
+	struct ifreq ifr = { .ifr_data = (void *)h };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), r = 0;
+
+	if (fd < 0)
+		return -errno;
+	rtr_strlcpy(ifr.ifr_name, ifname, sizeof(ifr.ifr_name));
+	if (ioctl(fd, SIOCETHTOOL, &ifr) < 0)
+		r = -errno;
+	close(fd);
+	return r;
+}
+
+/* Linux before 6.2 has no message for it. */
+static int rss_by_ioctl(int ifindex, struct nic_rss *ret)
+{
+	struct rxfh size = { .cmd = ETHTOOL_GRSSH }, *h;
+	char name[IFNAMSIZ];
+	int r;
+
+	if (!if_indextoname((unsigned)ifindex, name))
+		return -errno;
+	r = rxfh_ioctl(name, &size);
+	if (r)
+		return r;
+	if (size.indir_size > ARRAY_LEN(ret->table) || size.key_size > sizeof(ret->key))
+		return -E2BIG;
+	h = xcalloc(1, sizeof(*h) + size.indir_size * 4 + size.key_size);
+	*h = (struct rxfh){ .cmd = ETHTOOL_GRSSH,
+			    .indir_size = size.indir_size,
+			    .key_size = size.key_size };
+	r = rxfh_ioctl(name, h);
+	if (!r) {
+		ret->n_table = h->indir_size;
+		ret->key_size = h->key_size;
+		ret->xfrm = h->xfrm;
+		memcpy(ret->table, h + 1, ret->n_table * 4);
+		memcpy(ret->key, (const uint8_t *)(h + 1) + ret->n_table * 4, ret->key_size);
+	}
+	free(h);
+	return r;
+}
+
+/* The message that sets it came with Linux 6.17 only. */
+int nic_set_rss(const void *data, int *ret_fd)
+{
+	const struct nic_rss_change *c = data;
+	struct {
+		struct rxfh h;
+		uint8_t key[sizeof(c->key)];
+	} set = { .h = { .cmd = ETHTOOL_SRSSH,
+			 .indir_size = ETH_RXFH_INDIR_NO_CHANGE,
+			 .key_size = c->key_size,
+			 .xfrm = c->xfrm } };
+
+	memcpy(set.key, c->key, c->key_size);
+	return rxfh_ioctl(c->ifname, &set.h);
 }
 
 int nic_rss(int ifindex, struct nic_rss *ret)
 {
+	int r;
+
 	ret->key_size = ret->n_table = 0;
-	return ask(MSG_RSS_GET, ifindex, take_rss, ret);
+	ret->xfrm = 0;
+	r = ask(MSG_RSS_GET, ifindex, take_rss, ret);
+	return r && r != -ENODEV ? rss_by_ioctl(ifindex, ret) : r;
 }
 
 /* ---- pluggable modules ---- */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What: settings of NICs, by ethtool's netlink: rings, queues, offloads. LRO is taken off ports
+ * What: settings of NICs, by ethtool's netlink: rings, queues, offloads; what spreads packets over
+ * the queues, and which CPUs serve them. LRO is taken off ports
  * that packets are routed through, because what it glues together cannot be forwarded.
  * What a setting was before our first write returns when its line goes (kernel/baseline.h).
  * Owns: nothing. Threads: rtrd's loop only. Failure: as plan_nl's; what the NIC cannot do is
@@ -9,8 +10,12 @@
 #ifndef RTR_NIC_H
 #define RTR_NIC_H
 
+#include "nic/cpus.h"
+#include "nic/irq.h"
 #include "schema/model.h"
 
+#include <jansson.h>
+#include <net/if.h>
 #include <string.h>
 
 struct nic_offload { /* offload <feature> {off|on} */
@@ -19,7 +24,17 @@ struct nic_offload { /* offload <feature> {off|on} */
 	uint8_t state;   /* 1: on */
 };
 
-extern struct sch_type nic_offload_type;
+/* queue <n> {cpu|rps|xps} <cpus>: who serves its interrupts, who takes its packets from there
+ * (RPS), whose packets leave by it (XPS) */
+enum nic_serve { NIC_CPU, NIC_RPS, NIC_XPS };
+struct nic_queue {
+	struct rec rec;
+	uint16_t queue;
+	uint8_t what; /* enum nic_serve */
+	struct cpus cpus;
+};
+
+extern struct sch_type nic_offload_type, nic_queue_type;
 
 enum nic_feature {
 	NIC_TSO,
@@ -56,12 +71,35 @@ struct nic_rss {
 	uint8_t key[128];
 	uint32_t table[1024];
 	size_t key_size, n_table;
+	uint8_t xfrm; /* RXH_XFRM_* of Linux 6.8; 0: none */
 };
+#define NIC_XFRM_SYM_XOR 1 /* source and destination are mixed before the hash */
 
 int nic_rings(int ifindex, struct nic_pair *ret);
 int nic_queues(int ifindex, struct nic_queues *ret);
 int nic_features(int ifindex, struct nic_features *ret);
 int nic_rss(int ifindex, struct nic_rss *ret);
+/* Do both directions of a flow meet in one queue? */
+bool nic_rss_symmetric(const struct nic_rss *r);
+/* For plan_call: key_size 0: the key stays. */
+struct nic_rss_change {
+	char ifname[IFNAMSIZ];
+	uint8_t key[128];
+	uint32_t key_size;
+	uint8_t xfrm;
+};
+int nic_set_rss(const void *data, int *ret_fd);
+
+/* Interrupts of the queues, by queue; 0: none that can be told, or /sys is not this namespace's. */
+size_t nic_irqs(int ifindex, const char *ifname, struct nic_irq ret[IRQ_MAX]);
+/* What serves a queue now. -ENOENT: there is no such queue, or no such thing for it. */
+int nic_cpus(int ifindex, enum nic_serve what, unsigned number, struct cpus *ret);
+
+/* The driver's counters of each queue (netdev's, ethtool -S), by what their names say:
+ * [{"direction": "rx", "queue": 0, "packets": ..., "counters": {...}}]. */
+json_t *nic_queue_stats(int ifindex, const char *ifname);
+/* Pure: "rx_queue_3_packets". False: of no queue. The rest of the name into ret. */
+bool nic_stat_name(const char *name, bool *ret_tx, unsigned *ret_queue, char ret[40]);
 struct nic_module;
 /* -EOPNOTSUPP: the driver has no such thing. Another error: no module, or it does not answer. The
  * NIC reads it over a slow bus: some milliseconds, on a person's command alone. */

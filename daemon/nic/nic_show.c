@@ -33,15 +33,52 @@ static const struct shadow_link *link_of(struct cmd_ctx *c)
 	return l;
 }
 
-static json_t *show_queues(struct cmd_ctx *c)
+static const char *dash(const char *text)
 {
-	const struct shadow_link *l = link_of(c);
+	return *text ? text : "-";
+}
+
+static void put_cpus(json_t *o, const char *key, int ifindex, enum nic_serve what, unsigned number)
+{
+	char list[CPUS_LIST_MAX];
+	struct cpus c;
+
+	if (!nic_cpus(ifindex, what, number, &c))
+		json_object_set_new(o, key, json_string(cpus_list(&c, list)));
+}
+
+/* Of each queue its interrupts, and the CPUs of these, of RPS and of XPS. */
+static json_t *serving(const struct shadow_link *l, const struct nic_queues *q)
+{
+	static struct nic_irq irqs[IRQ_MAX];
+	size_t n = nic_irqs(l->ifindex, l->name, irqs);
+	unsigned most = MAX(q->combined + MAX(q->rx, q->tx), n ? irqs[n - 1].queue + 1 : 1);
+	json_t *out = json_array();
+
+	for (unsigned i = 0; i < most; i++) {
+		json_t *list = json_array(),
+		       *o = json_pack("{s:i,s:o}", "queue", (int)i, "interrupts", list);
+
+		for (size_t k = 0; k < n; k++) {
+			if (irqs[k].queue != i)
+				continue;
+			/* Those of one queue are set together. */
+			put_cpus(o, "cpu", l->ifindex, NIC_CPU, irqs[k].irq);
+			json_array_append_new(list, json_integer(irqs[k].irq));
+		}
+		put_cpus(o, "rps", l->ifindex, NIC_RPS, i);
+		put_cpus(o, "xps", l->ifindex, NIC_XPS, i);
+		json_array_append_new(out, o);
+	}
+	return out;
+}
+
+static json_t *queues_of(const struct shadow_link *l)
+{
 	struct nic_pair r;
-	struct nic_queues q;
+	struct nic_queues q = { 0 };
 	json_t *o;
 
-	if (!l)
-		return NULL;
 	o = json_pack("{s:s}", "name", iface_operator_name(l->name));
 	if (!nic_queues(l->ifindex, &q))
 		json_object_set_new(o, "queues",
@@ -54,10 +91,60 @@ static json_t *show_queues(struct cmd_ctx *c)
 				    json_pack("{s:I,s:I,s:I,s:I}", "rx", (json_int_t)r.rx, "rx_max",
 					      (json_int_t)r.rx_max, "tx", (json_int_t)r.tx,
 					      "tx_max", (json_int_t)r.tx_max));
+	json_object_set_new(o, "serving", serving(l, &q));
+	json_object_set_new(o, "counters", nic_queue_stats(l->ifindex, l->name));
 	return o;
 }
 
-static void print_queues(struct cmd_ctx *c, const json_t *o)
+static void print_serving(struct cmd_ctx *c, const json_t *list)
+{
+	const json_t *e, *irq, *irqs;
+	char text[64];
+	size_t i, k;
+
+	if (!json_array_size(list))
+		return;
+	cmd_printf(c, "\n%-6s %-16s %-16s %-16s %s\n", "Queue", "Interrupts", "CPU", "RPS", "XPS");
+	json_array_foreach(list, i, e) {
+		size_t at = 0;
+
+		irqs = json_object_get(e, "interrupts");
+		*text = '\0';
+		json_array_foreach(irqs, k, irq)
+			at += (size_t)snprintf(text + at, sizeof(text) - MIN(at, sizeof(text)),
+					       "%s%lld", k ? "," : "",
+					       (long long)json_integer_value(irq));
+		cmd_printf(c, "%-6lld %-16s %-16s %-16s %s\n", int_of(e, "queue"), dash(text),
+			   dash(text_of(e, "cpu")), dash(text_of(e, "rps")),
+			   dash(text_of(e, "xps")));
+	}
+	cmd_puts(c, "\n");
+}
+
+static const char *number(const json_t *o, const char *key, char buf[24])
+{
+	snprintf(buf, 24, "%lld", int_of(o, key));
+	return json_object_get(o, key) ? buf : "-";
+}
+
+static void print_counters(struct cmd_ctx *c, const json_t *list)
+{
+	char a[24], b[24], d[24];
+	const json_t *e;
+	size_t i;
+
+	if (!json_array_size(list)) {
+		cmd_puts(c, "The driver counts nothing by queue\n");
+		return;
+	}
+	cmd_printf(c, "%-10s %20s %20s %15s\n", "Counters", "Packets", "Bytes", "Drops");
+	json_array_foreach(list, i, e)
+		cmd_printf(c, "%s %-7lld %20s %20s %15s\n", text_of(e, "direction"),
+			   int_of(e, "queue"), number(e, "packets", a), number(e, "bytes", b),
+			   number(e, "drops", d));
+}
+
+static void print_one(struct cmd_ctx *c, const json_t *o)
 {
 	const json_t *q = json_object_get(o, "queues"), *r = json_object_get(o, "rings");
 
@@ -75,6 +162,42 @@ static void print_queues(struct cmd_ctx *c, const json_t *o)
 			int_of(r, "rx"), int_of(r, "rx_max"), int_of(r, "tx"), int_of(r, "tx_max"));
 	else
 		cmd_puts(c, "  Rings: the driver does not tell\n");
+	print_serving(c, json_object_get(o, "serving"));
+	print_counters(c, json_object_get(o, "counters"));
+}
+
+static json_t *show_queues(struct cmd_ctx *c)
+{
+	const struct shadow_link *l;
+	char name[IFNAMSIZ];
+	json_t *out;
+
+	if (cmd_get(c, "ifname", name)) {
+		l = link_of(c);
+		return l ? queues_of(l) : NULL;
+	}
+	out = json_array();
+	for (l = shadow_link_next(NULL); l; l = shadow_link_next(l)) {
+		if (iface_kind_of(iface_operator_name(l->name)) == IFACE_HARD)
+			json_array_append_new(out, queues_of(l));
+	}
+	return out;
+}
+
+static void print_queues(struct cmd_ctx *c, const json_t *doc)
+{
+	json_t *o;
+	size_t i;
+
+	if (!json_is_array(doc)) {
+		print_one(c, doc);
+		return;
+	}
+	json_array_foreach(doc, i, o) {
+		if (i)
+			cmd_puts(c, "\n");
+		print_one(c, o);
+	}
 }
 
 static json_t *show_offload(struct cmd_ctx *c)
@@ -122,7 +245,6 @@ static json_t *show_rss(struct cmd_ctx *c)
 	const struct shadow_link *l = link_of(c);
 	static struct nic_rss rss;
 	char key[3 * sizeof(rss.key) + 1] = "";
-	bool symmetric;
 	json_t *table;
 	int r;
 
@@ -133,18 +255,15 @@ static json_t *show_rss(struct cmd_ctx *c)
 		cmd_fail(c, "%s spreads packets over its queues by nothing that it tells", l->name);
 		return NULL;
 	}
-	/* A key that repeats every two bytes gives both directions of a flow one hash. */
-	symmetric = rss.key_size > 2;
-	for (size_t i = 0; i < rss.key_size; i++) {
+	for (size_t i = 0; i < rss.key_size; i++)
 		snprintf(key + 3 * i, 4, "%02x:", rss.key[i]);
-		symmetric &= i < 2 || rss.key[i] == rss.key[i - 2];
-	}
 	key[3 * rss.key_size - 1] = '\0';
 	table = json_array();
 	for (size_t i = 0; i < rss.n_table; i++)
 		json_array_append_new(table, json_integer(rss.table[i]));
-	return json_pack("{s:s,s:s,s:b,s:o}", "name", iface_operator_name(l->name), "key", key,
-			 "symmetric", symmetric, "table", table);
+	return json_pack("{s:s,s:s,s:b,s:b,s:o}", "name", iface_operator_name(l->name), "key", key,
+			 "symmetric_xor", rss.xfrm & NIC_XFRM_SYM_XOR, "symmetric",
+			 nic_rss_symmetric(&rss), "table", table);
 }
 
 static void print_rss(struct cmd_ctx *c, const json_t *o)
@@ -152,8 +271,9 @@ static void print_rss(struct cmd_ctx *c, const json_t *o)
 	json_t *e;
 	size_t i;
 
-	cmd_printf(c, "%s\n  Hash key %s\n  Both directions of a flow %s\n  Queues by hash:",
+	cmd_printf(c, "%s\n  Hash key %s%s\n  Both directions of a flow %s\n  Queues by hash:",
 		   text_of(o, "name"), text_of(o, "key"),
+		   json_is_true(json_object_get(o, "symmetric_xor")) ? ", symmetric-xor" : "",
 		   json_is_true(json_object_get(o, "symmetric")) ? "meet in one queue"
 								 : "may be in two queues");
 	json_array_foreach(json_object_get(o, "table"), i, e)
@@ -216,7 +336,7 @@ static void print_transceiver(struct cmd_ctx *c, const json_t *o)
 }
 
 static const struct cmd cmds[] = {
-	{ "show interfaces <ifname:IFNAME> queues", "Queues and rings of a NIC",
+	{ "show interfaces[ <ifname:IFNAME>] queues", "Queues and rings of NICs",
 	  .data = show_queues, .text = print_queues },
 	{ "show interfaces <ifname:IFNAME> offload", "What a NIC does with packets in passing",
 	  .data = show_offload, .text = print_offload },

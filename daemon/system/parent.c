@@ -3,6 +3,7 @@
 #include "parent_exec.h"
 #include "parent_notify.h"
 #include "parent_prog.h"
+#include "parent_queue.h"
 #include "parent_setup.h"
 #include "parent_vrrp.h"
 
@@ -206,6 +207,10 @@ static void serve(struct parent *p, const struct parent_msg *msg, int fd)
 		break;
 	case PARENT_VRRPD:
 		parent_vrrp_want(&p->vrrp);
+		break;
+	case PARENT_QUEUE:
+		if (fd >= 0)
+			parent_queue_serve(fd);
 		break;
 	default:
 		break;

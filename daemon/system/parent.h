@@ -109,8 +109,8 @@ unsigned parent_starts(enum parent_prog prog);
 void parent_ended(enum parent_prog prog);
 unsigned parent_ends(enum parent_prog prog);
 
-/* ---- the messages; SOCK_SEQPACKET, one struct each, HOLD and START with one SCM_RIGHTS
- * descriptor ---- */
+/* ---- the messages; SOCK_SEQPACKET, one struct each, HOLD, START and QUEUE with one
+ * SCM_RIGHTS descriptor ---- */
 
 enum parent_request {
 	PARENT_READY = 1,
@@ -118,7 +118,8 @@ enum parent_request {
 	PARENT_HOLD,
 	PARENT_DROP,
 	PARENT_START,
-	PARENT_VRRPD
+	PARENT_VRRPD,
+	PARENT_QUEUE /* parent_queue.h */
 };
 
 struct parent_msg {

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "parent.h"
+#include "parent_queue.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 static int link_fd = -1;
 static const struct rtrd_args *our_args;
@@ -74,6 +76,26 @@ int parent_start(enum parent_prog prog, int fd)
 	int r = link_fd < 0 ? -ENOTCONN : send_request(link_fd, PARENT_START, prog, fd);
 
 	n_starts[prog] += !r;
+	return r;
+}
+
+int parent_queue_ask(const struct parent_queue *q, int *ret_fd)
+{
+	int pair[2], r;
+
+	if (link_fd < 0)
+		return -ENOTCONN;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+		return -errno;
+	/* It lies there when the parent gets the other end. */
+	r = send(pair[0], q, sizeof(*q), MSG_NOSIGNAL) == sizeof(*q)
+		    ? send_request(link_fd, PARENT_QUEUE, 0, pair[1])
+		    : -errno;
+	close(pair[1]);
+	if (r)
+		close(pair[0]);
+	else
+		*ret_fd = pair[0];
 	return r;
 }
 

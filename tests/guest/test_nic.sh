@@ -12,6 +12,9 @@ t_virtio() {
 	wait_for 5 sh -c "ethtool -k eth0 | grep -q 'generic-receive-offload: off'"
 	rtrctl -N guest -c "configure terminal" -c "interface eth0" -c "ring rx 100000" -c end 2>&1 | grep -q 'hold at most'
 	rtrctl -N guest -c "configure terminal" -c "interface eth0" -c "hardware-queue 9" -c end 2>&1 | grep -q '1 queues at most'
+	# Queues are judged by the number that is asked for.
+	rtrctl -N guest -c "configure candidate" -c "interface eth0" -c "hardware-queue 1" -c "queue 3 rps 0" -c commit -c end 2>&1 |
+		grep -q 'gets 1 queues by its "hardware-queue": the last one is 0'
 	configure "no interface eth0"
 	wait_for 5 sh -c "ethtool -k eth0 | grep -q 'generic-receive-offload: on'"
 }
@@ -26,4 +29,64 @@ t_rings() {
 	show "show kernel drift" | grep -q 'kernel matches'
 	configure "no interface eth1"
 	wait_for 5 sh -c "ethtool -g eth1 | sed -n '/Current/,\$p' | grep -q 'RX:.*256'"
+}
+
+# The hash key, and both directions of a flow in one queue.
+t_rss() {
+	start_rtrd
+	show "show interfaces eth2 rss" | grep -q 'Hash key' || skip "this driver and host have no RSS"
+	show "show interfaces eth2 rss" >/tmp/before
+	configure "interface eth2" "rss key symmetric"
+	wait_for 5 sh -c "rtrctl -N guest -c 'show interfaces eth2 rss' | grep -q 'Hash key 6d:5a:6d:5a:.*:6d:5a'"
+	show "show interfaces eth2 rss" | grep -q 'meet in one queue'
+	ethtool -x eth2 | grep -q '6d:5a:6d:5a'
+	show "show kernel drift" | grep -q 'kernel matches'
+	rtrctl -N guest -c "configure terminal" -c "interface eth2" -c "rss key 01:02" -c end 2>&1 | grep -q 'hash key of eth2 has 40 bytes'
+	configure "no interface eth2"
+	wait_for 5 sh -c "rtrctl -N guest -c 'show interfaces eth2 rss' | cmp -s - /tmp/before"
+}
+
+# Interrupts of queues go to the CPUs that the lines say, and back.
+t_interrupts() {
+	local irq before
+	start_rtrd
+	modprobe e1000e
+	wait_for 10 ip link show eth3
+	ip link set eth3 up
+	for dev in eth0 eth3; do
+		ip link set $dev up
+		wait_for 10 sh -c "rtrctl -N guest -c 'show interfaces $dev queues' | grep -q '^0  *[0-9]'"
+		irq=$(show "show interfaces $dev queues" | sed -n 's/^0  *\([0-9]*\).*/\1/p')
+		before=$(cat /proc/irq/$irq/smp_affinity)
+		configure "interface $dev" "queue 0 cpu 1"
+		wait_for 5 sh -c "[ \$(cat /proc/irq/$irq/smp_affinity) = 2 ]"
+		show "show interfaces $dev queues" | grep -q '^0  *[0-9,]*  *1 '
+		show "show kernel drift" | grep -q 'kernel matches'
+		configure "interface $dev" "queue 0 cpu 0"
+		wait_for 5 sh -c "[ \$(cat /proc/irq/$irq/smp_affinity) = 1 ]"
+		rtrctl -N guest -c "configure terminal" -c "interface $dev" -c "queue 0 xps 0" -c end 2>&1 | grep -q 'one transmit queue'
+		rtrctl -N guest -c "configure terminal" -c "interface $dev" -c "queue 5 cpu 0" -c end 2>&1 | grep -q 'no interrupt of a queue 5'
+		configure "no interface $dev"
+		wait_for 5 sh -c "[ \$(cat /proc/irq/$irq/smp_affinity) = $before ]"
+	done
+	modprobe -r e1000e
+}
+
+# What the driver counts by queue is what went through it.
+t_counters() {
+	start_rtrd
+	show "show interfaces eth0 queues" | grep -q '^tx 0  *[0-9]' || skip "this driver counts nothing by queue"
+	ip netns add peer
+	ip link set eth1 netns peer
+	ip -n peer link set eth1 up
+	ip -n peer addr add 10.0.0.2/24 dev eth1
+	configure "interface eth0" "ip address 10.0.0.1/24"
+	wait_for 10 ping -c 1 -W 1 10.0.0.2
+	before=$(show "show interfaces eth0 queues" | sed -n 's/^tx 0  *\([0-9]*\).*/\1/p')
+	ping -c 10 -i 0.05 -W 2 10.0.0.2
+	after=$(show "show interfaces eth0 queues" | sed -n 's/^tx 0  *\([0-9]*\).*/\1/p')
+	[ $((after - before)) -ge 10 ] || fail "queue 0 sent $before, then $after"
+	configure "no interface eth0"
+	ip netns exec peer ip link set eth1 netns 1
+	ip netns del peer
 }

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Offloads, rings and queues: what veth can do; real rings and queues are in the guest tests."""
+import os
+import re
+
 import pytest
 
-from router import CliError
+from router import CliError, startup
 from topo import wait_for
 
 
@@ -37,6 +40,73 @@ def test_offloads(routers):
     wait_for(lambda: ethtool(r1, "generic-receive-offload") == "off", what="as before")
 
 
+def cpus_of(r1, dev, queue):
+    """As the kernel has it, a mask."""
+    return int(r1.run("cat", f"/sys/class/net/{dev}/queues/{queue}").stdout.replace(",", ""), 16)
+
+
+def test_queues_and_cpus(routers):
+    """RPS and XPS: set, kept against other hands, shown, and as before when the line or the interface goes."""
+    r1 = routers("basic").r1
+    r1.run("ip", "link", "add", "big0", "numrxqueues", "2", "numtxqueues", "2", "type", "veth", "peer", "name", "big1")
+    last = os.cpu_count() - 1
+    r1.run("sh", "-c", "echo 1 >/sys/class/net/big0/queues/rx-1/rps_cpus")
+    r1.config(["interface big0", f"queue 0 rps 0,{last}", f"queue 1 rps {last}", f"queue 1 xps {last}"])
+    assert cpus_of(r1, "big0", "rx-0/rps_cpus") == 1 | 1 << last
+    assert cpus_of(r1, "big0", "rx-1/rps_cpus") == 1 << last
+    assert cpus_of(r1, "big0", "tx-1/xps_cpus") == 1 << last
+    assert f" queue 1 xps {last}\n" in r1.cli("show running-config")
+    serving = {q["queue"]: q for q in r1.json("show interfaces big0 queues")["serving"]}
+    assert (serving[1]["rps"], serving[1]["xps"], serving[1]["interrupts"]) == (str(last), str(last), [])
+    assert re.search(rf"(?m)^1 +- +- +{last} +{last}$", r1.cli("show interfaces big0 queues"))
+    # Another hand; a look at everything mends it.
+    r1.run("sh", "-c", "echo 0 >/sys/class/net/big0/queues/rx-0/rps_cpus")
+    assert "set rps of queue 0 of big0" in r1.cli("show kernel drift")
+    r1.config(["interface big0", "description a look at everything"])
+    wait_for(lambda: cpus_of(r1, "big0", "rx-0/rps_cpus") == 1 | 1 << last, what="our line")
+    assert "matches" in r1.cli("show kernel drift")
+    r1.config(["interface big0", "no queue 1 rps"])
+    assert cpus_of(r1, "big0", "rx-1/rps_cpus") == 1
+    r1.config(["no interface big0"])
+    wait_for(lambda: cpus_of(r1, "big0", "rx-0/rps_cpus") == 0 and cpus_of(r1, "big0", "tx-1/xps_cpus") == 0,
+             what="as before")
+    assert "matches" in r1.cli("show kernel drift")
+
+
+def test_smaller_machine_keeps_its_configuration(routers):
+    """CPUs and queues that were there when the configuration was saved: all the rest of it comes up, and its
+    interface can be edited; the line that cannot hold is refused when it is typed."""
+    r1 = routers("basic").r1
+    r1.config(["interface eth0", "description kept", "ip address 198.51.100.9/24", "queue 0 rps 0"])
+    r1.cli("write memory")
+    r1.stop()
+    os.unlink(f"/run/rtr/{r1.instance}/running")  # as after a reboot
+    path = startup(r1.folder)
+    with open(path) as f:
+        text = f.read()
+    line = re.search(r'\{[^{}]*queue = 0;[^{}]*what = "rps";[^{}]*\}', text).group()
+    lost = [line.replace('cpus = "0"', 'cpus = "0,1023"'), line.replace("queue = 0;", "queue = 7;"),
+            line.replace('"rps"', '"xps"'), line.replace('"rps"', '"cpu"')]
+    with open(path, "w") as f:
+        f.write(text.replace(line, ", ".join(lost)))
+    r1.run("sh", "-c", "echo 0 >/sys/class/net/eth0/queues/rx-0/rps_cpus; ip addr flush dev eth0")
+    r1.start()
+    wait_for(lambda: " description kept\n" in r1.cli("show running-config"), what="the saved configuration")
+    assert "198.51.100.9/24" in r1.addresses("eth0")
+    shown = r1.cli("show running-config")
+    assert all(f" queue {q}\n" in shown for q in ("0 rps 0,1023", "7 rps 0", "0 xps 0", "0 cpu 0")), shown
+    wait_for(lambda: cpus_of(r1, "eth0", "rx-0/rps_cpus") == 1, what="the CPU that there is")
+    last = r1.cli("show reload last")
+    assert "boot" in last and "good" in last and "no receive queue 7" in last and "this machine has the CPUs" in last
+    r1.config(["interface eth0", "description edited"])
+    with pytest.raises(CliError, match="no receive queue 8"):
+        r1.config(["interface eth0", "queue 8 rps 0"])
+    r1.cli("configure candidate", "interface eth0", "no queue 7 rps", "commit confirmed 1", "end")
+    r1.cli("commit abort")
+    wait_for(lambda: " queue 7 rps 0\n" in r1.cli("show running-config"), what="the way back")
+    assert "matches" in r1.cli("show kernel drift")
+
+
 def test_what_the_driver_tells(routers):
     r1 = routers("basic").r1
     assert "eth0" in r1.cli("show interfaces eth0 queues")
@@ -54,6 +124,14 @@ def test_what_the_driver_tells(routers):
     (["interface eth0", "ring rx 512"], "no rings that can be set"),
     (["interface eth0", "offload lro on"], "cannot be routed"),
     (["interface Loopback0", "offload gro off"], "is no NIC"),
+    (["interface Loopback0", "queue 0 rps 0"], "is no NIC"),
+    (["interface eth0", "queue 0 cpu 0"], 'no interrupts of its own: "queue 0 rps" spreads'),
+    (["interface eth0", "queue 7 rps 0"], "no receive queue 7"),
+    (["interface eth0", "queue 0 rps 1023"], "this machine has the CPUs 0"),
+    (["interface eth0", "queue 0 rps 3-1"], "is no list of CPUs"),
+    (["interface eth0", "rss key symmetric"], "has no hash key"),
+    (["interface eth0", "rss symmetric-xor"], "has no hash key"),
+    (["interface eth0", "rss key 6d:5"], "neither symmetric nor a key"),
 ])
 def test_refused(routers, lines, words):
     with pytest.raises(CliError, match=words):
