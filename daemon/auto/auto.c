@@ -303,6 +303,14 @@ static void take_event(const void *event)
 			complain_of_routes(name, e);
 		}
 		lease_put(name, e);
+	} else if (e->kind == AUTOD_DECLINED) {
+		memcpy(a.b, e->addr, 4);
+		log_event_limited(&limit, 20, "DHCP", LOG_L_WARN, "DECLINED",
+				  "Interface %s: the offered address %s is in use by "
+				  "%02x%02x.%02x%02x.%02x%02x, another one is asked for",
+				  name, rtr_addr_str(&a, text), e->mac[0], e->mac[1], e->mac[2],
+				  e->mac[3], e->mac[4], e->mac[5]);
+		return;
 	} else if (lease_drop(name)) {
 		log_event_limited(&limit, 20, "DHCP", LOG_L_WARN, "LEASE_LOST",
 				  "Interface %s lost its DHCP address", name);

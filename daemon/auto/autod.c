@@ -11,6 +11,7 @@
  */
 #include "auto/dhcp_client.h"
 #include "auto/ra.h"
+#include "neigh/arpd_frame.h"
 #include "system/helper.h"
 
 #include <arpa/inet.h>
@@ -28,7 +29,8 @@
 
 struct port {
 	int ifindex, fd;
-	bool dhcp; /* else advertisements */
+	int arp_fd; /* while an address is probed for; else -1 */
+	bool dhcp;  /* else advertisements */
 	uint8_t mac[6];
 	struct dhcp_client client;
 	struct autod_ra ra;
@@ -112,6 +114,67 @@ static void send_ra(const struct port *p, bool last)
 	send_frame(p, frame, ra_write(frame, p->mac, &p->ra, last));
 }
 
+/* ---- does somebody have the address already? ---- */
+
+static void end_probes(struct port *p)
+{
+	if (p->arp_fd >= 0)
+		close(p->arp_fd);
+	p->arp_fd = -1;
+}
+
+static void send_probe(struct port *p)
+{
+	static struct sock_filter code[ARPD_FILTER_ROOM];
+	struct sockaddr_ll to = { .sll_family = AF_PACKET,
+				  .sll_ifindex = p->ifindex,
+				  .sll_protocol = htons(ETH_P_ARP),
+				  .sll_halen = 6 };
+	struct sock_fprog prog = { .filter = code };
+	uint8_t frame[ARPD_ARP_SIZE];
+	uint32_t addr;
+
+	memcpy(&addr, p->client.addr, sizeof(addr));
+	addr = ntohl(addr);
+	if (p->arp_fd < 0) {
+		prog.len = (unsigned short)arpd_filter(code, p->mac, &addr, 1);
+		p->arp_fd = helper_open(p->ifindex, ETH_P_ARP, &prog);
+	}
+	arpd_arp_write(frame, p->mac, p->client.addr, true);
+	memcpy(to.sll_addr, frame, 6);
+	if (p->arp_fd >= 0)
+		(void)!sendto(p->arp_fd, frame, sizeof(frame), MSG_DONTWAIT, (struct sockaddr *)&to,
+			      sizeof(to));
+}
+
+static void declined(const struct port *p, const uint8_t addr[4], const uint8_t mac[6])
+{
+	struct autod_event e = { .kind = AUTOD_DECLINED, .ifindex = p->ifindex };
+
+	memcpy(e.addr, addr, 4);
+	memcpy(e.mac, mac, 6);
+	(void)!send(HELPER_RTRD_FD, &e, sizeof(e), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* The filter passes what has the address, or asks for it as we do. */
+static void take_arp(struct port *p)
+{
+	uint8_t frame[128], addr[4];
+	struct arpd_arp arp;
+	struct dhcp_out o;
+	ssize_t n;
+
+	while (p->arp_fd >= 0 && (n = recv(p->arp_fd, frame, sizeof(frame), MSG_DONTWAIT)) >= 0) {
+		memcpy(addr, p->client.addr, sizeof(addr));
+		if (!arpd_arp_read(frame, (size_t)n, &arp) || !memcmp(arp.sha, p->mac, 6) ||
+		    !dhcp_conflict(&p->client, rtr_now_ns(), &o))
+			continue;
+		send_dhcp(p, &o);
+		declined(p, addr, arp.sha);
+		end_probes(p);
+	}
+}
+
 /* ---- what rtrd wants ---- */
 
 static bool good_ra(const struct autod_ra *ra)
@@ -131,10 +194,12 @@ static void set_port(const struct autod_req *q, bool dhcp)
 		p->ifindex = q->ifindex;
 		p->dhcp = dhcp;
 		p->fd = open_port(q->ifindex, dhcp);
+		p->arp_fd = -1;
 		s.n_ports++;
 	}
 	memcpy(p->mac, q->mac, 6);
 	if (dhcp) {
+		end_probes(p);
 		dhcp_begin(&p->client, q->mac, &q->u.dhcp, now, helper_random);
 	} else if (good_ra(&q->u.ra)) {
 		p->ra = q->u.ra;
@@ -154,6 +219,7 @@ static void del_port(const struct autod_req *q, bool dhcp)
 	else if (!dhcp && p->ra.max_sec)
 		send_ra(p, true);
 	*pp = p->next;
+	end_probes(p);
 	if (p->fd >= 0)
 		close(p->fd);
 	free(p);
@@ -212,8 +278,12 @@ static void take_frames(int fd)
 	struct port *p = s.ports;
 	struct dhcp_in in;
 
-	while (p && p->fd != fd)
+	while (p && p->fd != fd && p->arp_fd != fd)
 		p = p->next;
+	if (p && p->arp_fd == fd) {
+		take_arp(p);
+		return;
+	}
 	for (unsigned i = 0; p && i < HELPER_TURN; i++) {
 		ssize_t n = recv(fd, frame, sizeof(frame), MSG_DONTWAIT);
 		uint64_t now = rtr_now_ns();
@@ -241,9 +311,15 @@ static uint64_t run_dhcp(struct port *p, uint64_t now)
 	while ((act = dhcp_next(&p->client, now, &o)) != DHCP_WAIT) {
 		if (act == DHCP_SEND)
 			send_dhcp(p, &o);
+		else if (act == DHCP_PROBE)
+			send_probe(p);
+		else if (act == DHCP_BOUND)
+			tell(p, AUTOD_BOUND, &p->client.held);
 		else
 			tell(p, AUTOD_LOST, NULL);
 	}
+	if (p->client.state != DHCP_S_PROBING)
+		end_probes(p);
 	return dhcp_due(&p->client);
 }
 

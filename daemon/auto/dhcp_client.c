@@ -113,10 +113,27 @@ static bool step(struct dhcp_client *c, uint64_t now)
 	return false;
 }
 
+static void bind_lease(struct dhcp_client *c, const struct dhcp_in *in, uint64_t now);
+
+static enum dhcp_act probe(struct dhcp_client *c, uint64_t now)
+{
+	if (now < c->next_ns)
+		return DHCP_WAIT;
+	if (c->tries < DHCP_PROBES) {
+		c->tries++;
+		c->next_ns = now + DHCP_PROBE_MS * NSEC_PER_MSEC;
+		return DHCP_PROBE;
+	}
+	bind_lease(c, &c->held, c->held_ns);
+	return DHCP_BOUND;
+}
+
 enum dhcp_act dhcp_next(struct dhcp_client *c, uint64_t now, struct dhcp_out *ret)
 {
 	if (step(c, now))
 		return DHCP_GONE;
+	if (c->state == DHCP_S_PROBING)
+		return probe(c, now);
 	if (c->state == DHCP_S_BOUND || now < c->next_ns)
 		return DHCP_WAIT;
 	fill(c, now, ret);
@@ -168,7 +185,8 @@ static bool usable(const uint8_t a[4])
 
 int dhcp_answer(struct dhcp_client *c, const struct dhcp_in *in, uint64_t now)
 {
-	bool asking = c->state != DHCP_S_SELECTING && c->state != DHCP_S_BOUND;
+	bool asking = c->state != DHCP_S_SELECTING && c->state != DHCP_S_BOUND &&
+		      c->state != DHCP_S_PROBING;
 
 	if (in->xid != c->xid || memcmp(in->mac, c->mac, 6))
 		return 0;
@@ -190,6 +208,13 @@ int dhcp_answer(struct dhcp_client *c, const struct dhcp_in *in, uint64_t now)
 	if (!asking || (c->state == DHCP_S_REQUESTING && memcmp(in->server, c->server, 4)))
 		return 0;
 	if (in->type == DHCP_ACK && usable(in->yiaddr) && in->len && !is_zero(in->server)) {
+		if (c->state == DHCP_S_REQUESTING && !c->expire_ns) {
+			memcpy(c->addr, in->yiaddr, 4);
+			c->held = *in;
+			c->held_ns = now;
+			enter(c, DHCP_S_PROBING, now);
+			return 0;
+		}
 		bind_lease(c, in, now);
 		return AUTOD_BOUND;
 	}
@@ -202,6 +227,20 @@ int dhcp_answer(struct dhcp_client *c, const struct dhcp_in *in, uint64_t now)
 		return had ? AUTOD_LOST : 0;
 	}
 	return 0;
+}
+
+bool dhcp_conflict(struct dhcp_client *c, uint64_t now, struct dhcp_out *ret)
+{
+	if (c->state != DHCP_S_PROBING)
+		return false;
+	*ret = (struct dhcp_out){ .type = DHCP_DECLINE, .xid = c->xid };
+	memcpy(ret->mac, c->mac, 6);
+	memcpy(ret->requested, c->addr, 4);
+	memcpy(ret->server, c->server, 4);
+	memset(c->addr, 0, sizeof(c->addr));
+	enter(c, DHCP_S_SELECTING, now);
+	c->next_ns = now + DHCP_DECLINE_SEC * NSEC_PER_SEC;
+	return true;
 }
 
 bool dhcp_release(const struct dhcp_client *c, struct dhcp_out *ret)

@@ -96,7 +96,8 @@ static uint8_t *put_options(uint8_t *p, const struct dhcp_out *o)
 		p = option(p, OPT_REQUESTED, o->requested, 4);
 	if (any(o->server, 4))
 		p = option(p, OPT_SERVER, o->server, 4);
-	if (o->type != DHCP_RELEASE) {
+	/* RFC 2131 table 5. */
+	if (o->type != DHCP_RELEASE && o->type != DHCP_DECLINE) {
 		put16(max, 1500);
 		p = option(p, OPT_MAX_SIZE, max, 2);
 		p = option(p, OPT_LIST, list, sizeof(list));

@@ -171,6 +171,8 @@ void diag_ping(struct diagnose *d, unsigned tries, unsigned timeout_ms, unsigned
 
 	if (rtr_addr_is_linklocal(&d->dst))
 		o.ifindex = d->hop_if;
+	if (*d->vrf)
+		o.vrf = d->vrf;
 	if (d->probe)
 		d->probe = probe_free(d->probe);
 	d->tries = tries;
@@ -221,6 +223,34 @@ static bool read_dest(struct cmd_ctx *c, struct diagnose *d)
 	return true;
 }
 
+static void enter_vrf(struct diagnose *d, const struct shadow_link *l)
+{
+	if (!l || strcmp(l->kind, "vrf"))
+		return;
+	rtr_strlcpy(d->vrf, l->name, sizeof(d->vrf));
+	d->vrf_if = l->ifindex;
+}
+
+/* The one that is named, else that of the interface that is. */
+static bool read_vrf(struct cmd_ctx *c, struct diagnose *d)
+{
+	const struct shadow_link *l = *d->from_if ? shadow_link_by_name(d->from_if)
+						  : shadow_link_by_index(d->hop_if);
+	char *name = NULL;
+
+	if (!cmd_get(c, "vrf", &name)) {
+		enter_vrf(d, l && l->master ? shadow_link_by_index(l->master) : NULL);
+		return true;
+	}
+	enter_vrf(d, shadow_link_by_name(name));
+	if (!*d->vrf)
+		cmd_fail(c, "There is no VRF %s", name);
+	else if (l && !diag_in_vrf(d, l))
+		cmd_fail(c, "%s is not in vrf %s", iface_operator_name(l->name), name);
+	free(name);
+	return *d->vrf && (!l || diag_in_vrf(d, l));
+}
+
 static bool read_source(struct cmd_ctx *c, struct diagnose *d)
 {
 	char name[IFNAMSIZ];
@@ -247,7 +277,7 @@ static void run(struct cmd_ctx *c, void (*kind)(struct diagnose *d))
 
 	d->c = c;
 	d->fd = -1;
-	if (!read_dest(c, d) || !read_source(c, d)) {
+	if (!read_dest(c, d) || !read_source(c, d) || !read_vrf(c, d)) {
 		free(d);
 		return;
 	}
@@ -279,14 +309,14 @@ static void mtu(struct cmd_ctx *c)
 }
 
 static const struct cmd cmds[] = {
-	{ "diagnose neighbor <dst:DEST>[ interface <ifname:IFNAME>]",
+	{ "diagnose neighbor[ vrf <vrf:WORD>] <dst:DEST>[ interface <ifname:IFNAME>]",
 	  "Why a neighbour does not answer", .run = neighbor, .interrupt = stop },
-	{ "diagnose path <dst:DEST>[ {proto:tcp|udp} <port:U32(1,65535)>]"
+	{ "diagnose path[ vrf <vrf:WORD>] <dst:DEST>[ {proto:tcp|udp} <port:U32(1,65535)>]"
 	  "[ from <src:ADDR> interface <iif:IFNAME>]",
 	  "Why a host cannot be reached: from the router, or from a host behind it", .run = path,
 	  .interrupt = stop },
-	{ "diagnose mtu <dst:DEST>", "How large packets may be, and who swallows larger ones",
-	  .run = mtu, .interrupt = stop },
+	{ "diagnose mtu[ vrf <vrf:WORD>] <dst:DEST>",
+	  "How large packets may be, and who swallows larger ones", .run = mtu, .interrupt = stop },
 };
 
 static const struct sch_word words[] = {

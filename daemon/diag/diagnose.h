@@ -49,6 +49,8 @@ struct diagnose {
 	struct rtr_addr dst, src; /* src.family 0: from the router itself */
 	char from_if[IFNAMSIZ];   /* kernel's name; "" likewise */
 	char dst_text[RTR_ADDR_STRLEN + IFNAMSIZ];
+	char vrf[IFNAMSIZ]; /* asked in this VRF; "": none */
+	int vrf_if;         /* its link; 0: none */
 	uint8_t proto;
 	uint16_t port; /* 0: none asked for */
 
@@ -91,14 +93,20 @@ void diag_ping(struct diagnose *d, unsigned tries, unsigned timeout_ms, unsigned
 
 const char *diag_link_name(int ifindex); /* the operator's */
 /* The link with the longest network around the address; *ret_net is its own address there. */
-const struct shadow_link *diag_connected(const struct rtr_addr *a, struct rtr_prefix *ret_net);
+const struct shadow_link *diag_connected(const struct diagnose *d, const struct rtr_addr *a,
+					 struct rtr_prefix *ret_net);
+/* Is the link in the VRF that is asked about (or, as that one, in none)? */
+bool diag_in_vrf(const struct diagnose *d, const struct shadow_link *l);
+/* "ip route", "ipv6 route vrf RED": what a line begins with that would mend it. */
+const char *diag_route_words(const struct diagnose *d);
 bool diag_look_own(struct diagnose *d, const struct rtr_addr *a);
 bool diag_look_link(struct diagnose *d, int ifindex);
 /* Does a line give the network of `a` to an interface that is down, or not there? */
 bool diag_look_configured(struct diagnose *d, const struct rtr_addr *a);
 bool diag_look_route(struct diagnose *d);
-/* oif 0: any. Of several equal ways the kernel's pick. */
-void diag_ask_route(const struct rtr_addr *dst, int oif, struct diag_route *ret);
+/* oif 0: any of the VRF. Of several equal ways the kernel's pick. */
+void diag_ask_route(const struct diagnose *d, const struct rtr_addr *dst, int oif,
+		    struct diag_route *ret);
 
 /* ---- the kinds ---- */
 

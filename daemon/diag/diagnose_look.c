@@ -21,12 +21,32 @@ const char *diag_link_name(int ifindex)
 	return l ? iface_operator_name(l->name) : "an interface that is gone";
 }
 
+/* ---- VRFs ---- */
+
+bool diag_in_vrf(const struct diagnose *d, const struct shadow_link *l)
+{
+	const struct shadow_link *m = l->master ? shadow_link_by_index(l->master) : NULL;
+
+	if (m && strcmp(m->kind, "vrf"))
+		m = NULL; /* a port of a bridge or a channel */
+	return (m ? m->ifindex : 0) == d->vrf_if || (d->vrf_if && l->ifindex == d->vrf_if);
+}
+
+const char *diag_route_words(const struct diagnose *d)
+{
+	static char words[32 + IFNAMSIZ];
+
+	snprintf(words, sizeof(words), "%s route%s%s", d->dst.family == AF_INET6 ? "ipv6" : "ip",
+		 *d->vrf ? " vrf " : "", d->vrf);
+	return words;
+}
+
 /* ---- addresses ---- */
 
 bool diag_look_own(struct diagnose *d, const struct rtr_addr *a)
 {
 	for (const struct shadow_link *l = shadow_link_next(NULL); l; l = shadow_link_next(l)) {
-		for (size_t i = 0; i < l->n_addrs; i++) {
+		for (size_t i = 0; diag_in_vrf(d, l) && i < l->n_addrs; i++) {
 			if (rtr_addr_cmp(&l->addrs[i].addr.addr, a))
 				continue;
 			diag_verdict(d, LAYER_ADDRESS, "%s is this router's own address, on %s",
@@ -37,12 +57,13 @@ bool diag_look_own(struct diagnose *d, const struct rtr_addr *a)
 	return false;
 }
 
-const struct shadow_link *diag_connected(const struct rtr_addr *a, struct rtr_prefix *ret_net)
+const struct shadow_link *diag_connected(const struct diagnose *d, const struct rtr_addr *a,
+					 struct rtr_prefix *ret_net)
 {
 	const struct shadow_link *found = NULL;
 
 	for (const struct shadow_link *l = shadow_link_next(NULL); l; l = shadow_link_next(l)) {
-		for (size_t i = 0; i < l->n_addrs; i++) {
+		for (size_t i = 0; diag_in_vrf(d, l) && i < l->n_addrs; i++) {
 			const struct rtr_prefix *p = &l->addrs[i].addr;
 			struct rtr_prefix net = rtr_prefix_network(*p);
 
@@ -104,6 +125,8 @@ bool diag_look_configured(struct diagnose *d, const struct rtr_addr *a)
 						      v6 ? &iface_addr6_type : &iface_addr4_type);
 		const struct shadow_link *l = iface_link(i->name);
 
+		if (strcmp(i->vrf ? i->vrf : "", d->vrf))
+			continue;
 		for (size_t k = 0; k < lines->len; k++) {
 			if (!line_contains(lines->v[k], a, v6) || (l && shadow_link_is_up(l)))
 				continue;
@@ -139,7 +162,8 @@ static void take_route(void *arg, const struct nlmsghdr *h)
 	}
 }
 
-void diag_ask_route(const struct rtr_addr *dst, int oif, struct diag_route *ret)
+void diag_ask_route(const struct diagnose *d, const struct rtr_addr *dst, int oif,
+		    struct diag_route *ret)
 {
 	struct rtmsg hdr = { .rtm_family = dst->family,
 			     .rtm_dst_len = (unsigned char)rtr_family_bits(dst->family) };
@@ -148,21 +172,25 @@ void diag_ask_route(const struct rtr_addr *dst, int oif, struct diag_route *ret)
 
 	*ret = (struct diag_route){ .type = RTN_UNICAST };
 	rtmsg_addr(m, RTA_DST, dst);
-	if (oif)
-		rtmsg_u32(m, RTA_OIF, (uint32_t)oif);
+	if (oif || d->vrf_if)
+		rtmsg_u32(m, RTA_OIF, (uint32_t)(oif ? oif : d->vrf_if));
 	ret->error = kquery_one(m, take_route, ret, &err);
 	strbuf_fini(&err);
 }
 
 /* The line with the longest prefix around the destination; NULL: none. */
-static const struct static_route *line_for(const struct rtr_addr *dst)
+static const struct static_route *line_for(const struct diagnose *d)
 {
-	const struct recvec *v = rec_kids(txn_running(), dst->family == AF_INET6 ? &ipv6_route_type
-										 : &ip_route_type);
+	static const struct sch_type *const types[2][2] = {
+		{ &ip_route_type, &ipv6_route_type }, { &ip_route_vrf_type, &ipv6_route_vrf_type }
+	};
+	bool v6 = d->dst.family == AF_INET6;
+	const struct recvec *v = rec_kids(txn_running(), types[*d->vrf != '\0'][v6]);
 	const struct static_route *s, *best = NULL;
 
 	recvec_foreach(v, s) {
-		if (rtr_prefix_contains(&s->dst, dst) && (!best || s->dst.len >= best->dst.len))
+		if (!strcmp(s->vrf ? s->vrf : "", d->vrf) &&
+		    rtr_prefix_contains(&s->dst, &d->dst) && (!best || s->dst.len >= best->dst.len))
 			best = s;
 	}
 	return best;
@@ -186,6 +214,10 @@ static void judge_line(struct diagnose *d, const struct static_route *s)
 
 	diag_step(d, LAYER_ROUTE, DIAG_BAD, "the line \"%s\" is not in the kernel", text);
 	free(text);
+	if (SCH_HAS(s, distance) && s->distance == 255) {
+		diag_verdict(d, LAYER_ROUTE, "its distance is 255, which is never installed");
+		return;
+	}
 	if (s->track && track_get(s->track, &state) && state == TRACK_DOWN) {
 		diag_verdict(d, LAYER_ROUTE, "track %u, which the route follows, is down",
 			     s->track);
@@ -196,7 +228,7 @@ static void judge_line(struct diagnose *d, const struct static_route *s)
 		return;
 	if (s->nexthop.family) {
 		rtr_addr_str(&s->nexthop, hop);
-		l = diag_connected(&s->nexthop, &net);
+		l = diag_connected(d, &s->nexthop, &net);
 		if (l ? diag_look_link(d, l->ifindex) : diag_look_configured(d, &s->nexthop))
 			return;
 		if (!l) {
@@ -214,7 +246,7 @@ static void judge_line(struct diagnose *d, const struct static_route *s)
 static void no_route(struct diagnose *d, const struct diag_route *r)
 {
 	bool v6 = d->dst.family == AF_INET6;
-	const struct static_route *s = line_for(&d->dst);
+	const struct static_route *s = line_for(d);
 	const char *word = r->type == RTN_BLACKHOLE || r->error == -EINVAL  ? "discards it"
 			   : r->type == RTN_PROHIBIT || r->error == -EACCES ? "prohibits it"
 			   : r->type == RTN_UNREACHABLE || r->error == -EHOSTUNREACH
@@ -235,11 +267,16 @@ static void no_route(struct diagnose *d, const struct diag_route *r)
 		judge_line(d, s);
 		return;
 	}
+	/* What no route of a VRF takes ends in its table's last one, which is ours. */
+	if (*d->vrf)
+		word = NULL;
 	diag_step(d, LAYER_ROUTE, DIAG_BAD, "the kernel: %s", word ? word : "no route leads to it");
-	diag_fix(d, v6 ? "ipv6 route ::/0 <next hop>" : "ip route 0.0.0.0/0 <next hop>");
+	diag_fix(d, "%s %s <next hop>", diag_route_words(d), v6 ? "::/0" : "0.0.0.0/0");
 	diag_verdict(d, LAYER_ROUTE,
-		     word ? "a route that others made %s" : "there is no route to %s",
-		     word ? word : d->dst_text);
+		     word      ? "a route that others made %s"
+		     : *d->vrf ? "there is no route to %s in vrf %s"
+			       : "there is no route to %s",
+		     word ? word : d->dst_text, d->vrf);
 }
 
 bool diag_look_route(struct diagnose *d)
@@ -247,7 +284,7 @@ bool diag_look_route(struct diagnose *d)
 	struct diag_route r;
 	char hop[RTR_ADDR_STRLEN];
 
-	diag_ask_route(&d->dst, d->hop_if, &r);
+	diag_ask_route(d, &d->dst, d->hop_if, &r);
 	/* While its link is down another route, often the default one, takes a network's packets.
 	 */
 	if (!d->hop_if && diag_look_configured(d, &d->dst))

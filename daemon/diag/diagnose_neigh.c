@@ -182,10 +182,7 @@ static void on_strangers(void *arg, const struct whohas_answer *v, size_t n)
 	diag_step(d, LAYER_ADDRESS, DIAG_BAD, "it answers as %s on %s", mac_text(v[0].mac, m),
 		  link);
 	rtr_addr_str(&d->dst, a);
-	if (d->dst.family == AF_INET6)
-		diag_fix(d, "ipv6 route %s/128 %s", a, link);
-	else
-		diag_fix(d, "ip route %s/32 %s", a, link);
+	diag_fix(d, "%s %s/%u %s", diag_route_words(d), a, rtr_family_bits(d->dst.family), link);
 	diag_verdict(
 		d, LAYER_ADDRESS,
 		"%s is on %s with an address of another network: its address or mask is wrong, "
@@ -200,7 +197,7 @@ void diag_neighbour(struct diagnose *d)
 
 	if (diag_look_own(d, &d->dst))
 		return;
-	l = d->hop_if ? shadow_link_by_index(d->hop_if) : diag_connected(&d->dst, &net);
+	l = d->hop_if ? shadow_link_by_index(d->hop_if) : diag_connected(d, &d->dst, &net);
 	if (!l && diag_look_configured(d, &d->dst))
 		return;
 	if (!l) {

@@ -161,20 +161,16 @@ static void on_connect(evutil_socket_t fd, short what, void *arg)
 static void connect_port(struct diagnose *d)
 {
 	static const struct timeval limit = { .tv_sec = CONNECT_SEC };
-	struct sockaddr_in6 s6 = { .sin6_family = AF_INET6,
-				   .sin6_port = htons(d->port),
-				   .sin6_addr = d->dst.v6 };
-	struct sockaddr_in s4 = { .sin_family = AF_INET,
-				  .sin_port = htons(d->port),
-				  .sin_addr.s_addr = d->dst.v4_be };
-	bool v6 = d->dst.family == AF_INET6;
+	struct sockaddr_storage to;
+	socklen_t len = rtr_addr_sockaddr(&d->dst, d->port, &to);
 
-	if (rtr_addr_is_linklocal(&d->dst))
-		s6.sin6_scope_id = (uint32_t)d->hop_if;
+	if (rtr_addr_is_linklocal(&d->dst) && d->dst.family == AF_INET6)
+		((struct sockaddr_in6 *)&to)->sin6_scope_id = (uint32_t)d->hop_if;
 	d->fd = socket(d->dst.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (d->fd < 0 ||
-	    (connect(d->fd, v6 ? (void *)&s6 : (void *)&s4, v6 ? sizeof(s6) : sizeof(s4)) < 0 &&
-	     errno != EINPROGRESS)) {
+	    (*d->vrf && setsockopt(d->fd, SOL_SOCKET, SO_BINDTODEVICE, d->vrf,
+				   (socklen_t)strlen(d->vrf)) < 0) ||
+	    (connect(d->fd, (struct sockaddr *)&to, len) < 0 && errno != EINPROGRESS)) {
 		connected(d, errno);
 		return;
 	}
@@ -313,9 +309,8 @@ static void return_fix(struct diagnose *d)
 {
 	char src[RTR_ADDR_STRLEN];
 
-	diag_fix(d, "%s %s%s %s <next hop>", d->src.family == AF_INET6 ? "ipv6 route" : "ip route",
-		 rtr_addr_str(&d->src, src), d->src.family == AF_INET6 ? "/128" : "/32",
-		 iface_operator_name(d->from_if));
+	diag_fix(d, "%s %s/%u %s <next hop>", diag_route_words(d), rtr_addr_str(&d->src, src),
+		 rtr_family_bits(d->src.family), iface_operator_name(d->from_if));
 }
 
 /* The stage that drops the packet; true when the verdict is spoken. */
@@ -387,7 +382,7 @@ static bool leads_back(const struct diagnose *d)
 	const struct shadow_link *l = shadow_link_by_name(d->from_if);
 	struct diag_route r;
 
-	diag_ask_route(&d->src, 0, &r);
+	diag_ask_route(d, &d->src, 0, &r);
 	if (!r.error && l && r.oif == l->ifindex)
 		return true;
 	return d->src.family == AF_INET && k->back(k->arg, &d->src, d->from_if, true);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What: asks on every Ethernet link who has an address (ARP; neighbour solicitation), and gathers
- * all answers for a while: nobody, one host, two, or one on another link.
- * Owns: its socket and timer. Threads: rtrd's loop only. Failure: NULL with -errno; a link that
- * cannot be asked is left out.
+ * all answers for a while: nobody, one host, two, or one on another link. The frames are sent and
+ * read by rtr-arpd.
+ * Owns: its timers. Threads: rtrd's loop only. Failure: NULL with -errno; a link that cannot be
+ * asked is left out.
  */
 #ifndef RTR_WHOHAS_H
 #define RTR_WHOHAS_H
@@ -21,12 +22,6 @@ struct whohas_answer {
 };
 
 typedef void (*whohas_fn)(void *arg, const struct whohas_answer *v, size_t n);
-
-/* Pure: is it an answer for the target, and whose? Hosts send it: any size, any bytes. */
-bool whohas_arp_reply(const void *frame, size_t size, const struct rtr_addr *target,
-		      uint8_t ret_mac[6]);
-bool whohas_advert(const void *msg, size_t size, int hops, const struct rtr_addr *target,
-		   uint8_t ret_mac[6]);
 
 struct whohas;
 /* done is called once, from the loop; the whohas may be freed there. */

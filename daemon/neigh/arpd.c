@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * rtr-arpd: announces the router's addresses, looks for other hosts with its IPv4 addresses and
- * defends them. Started by rtrd's root parent, with one socket to rtrd (include/rtr/arpd.h).
+ * defends them, and asks who has an address, for diagnose. Started by rtrd's root parent, with one
+ * socket to rtrd (include/rtr/arpd.h).
  *
  * Owns: a packet socket for each interface with addresses, whose filter in the kernel passes only
  * ARP about these addresses: the ARP of a busy LAN does not wake it.
@@ -9,6 +10,7 @@
  * Threads: none. Failure: an interface that cannot be opened, or is gone, is told; without rtrd it
  * ends, and rtrd starts another and tells it everything again.
  */
+#include "neigh/arpd_ask.h"
 #include "neigh/arpd_dad.h"
 #include "neigh/arpd_frame.h"
 #include "util.h"
@@ -225,12 +227,16 @@ static bool take_requests(void)
 			return false;
 		if (n < 0)
 			break;
+		if (n == sizeof(q) && q.op == ARPD_ASK_END)
+			ask_end(q.serial);
 		if (n != sizeof(q) || (q.family != AF_INET && q.family != AF_INET6))
 			continue;
 		if (q.op == ARPD_SET)
 			set_addr(&q, now);
 		else if (q.op == ARPD_DEL)
 			del_addr(&q);
+		else if (q.op == ARPD_ASK)
+			ask_question(&q);
 	}
 	settle();
 	return true;
@@ -284,6 +290,8 @@ static void take_frames(int fd)
 	struct arpd_arp arp;
 	uint8_t frame[128];
 
+	if (ask_frames(fd))
+		return;
 	while (l && l->fd != fd)
 		l = l->next;
 	for (unsigned i = 0; l && i < HELPER_TURN; i++) {

@@ -2,6 +2,7 @@
 #include "neigh/arpd_frame.h"
 
 #include <string.h>
+#include <sys/socket.h>
 
 /*
  * Ethernet and ARP, bytes:
@@ -23,6 +24,9 @@ enum {
 
 #define OP_REQUEST 1
 #define OP_REPLY   2
+
+/* RFC 4861: messages, and options with a link-layer address. */
+enum { ND_SOLICIT = 135, ND_ADVERT = 136, OPT_SOURCE = 1, OPT_TARGET = 2 };
 
 /* Subtrees of the filter that are searched one by one: below it a branching costs more. */
 #define LEAF_MAX 4
@@ -77,35 +81,115 @@ static uint32_t sum16(const uint8_t *p, size_t size, uint32_t sum)
 	return sum;
 }
 
-void arpd_na_write(uint8_t f[ARPD_NA_SIZE], const uint8_t mac[6], const uint8_t addr[16],
-		   bool router)
+/* Of the ICMPv6 message of `size` bytes behind the IPv6 header ip; 0xffff when it is right. RFC
+ * 8200 section 8.1. */
+static uint16_t sum6(const uint8_t *ip, size_t size)
 {
-	/* Ethernet 0, IPv6 14, advertisement 54, its option 78. */
-	static const uint8_t all_nodes[16] = { 0xff, 2, [15] = 1 };
-	uint8_t *ip = f + 14, *na = f + 54;
-	uint32_t sum;
+	uint32_t sum = sum16(ip + 8, 32, (uint32_t)size + 58);
+
+	sum = sum16(ip + 40, size & ~(size_t)1, sum);
+	if (size & 1)
+		sum += (uint32_t)ip[40 + size - 1] << 8;
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)((sum & 0xffff) + (sum >> 16));
+}
+
+/* Ethernet 0, IPv6 14, 32 bytes of message 54, of which the option at 78. Its type, flags, address
+ * and kind of link-layer address. */
+static void nd_write(uint8_t f[ARPD_NA_SIZE], const uint8_t mac[6], const uint8_t *src,
+		     const uint8_t dst[16], uint8_t type, const uint8_t *addr, uint8_t option)
+{
+	uint8_t *ip = f + 14, *nd = f + 54;
 
 	memset(f, 0, ARPD_NA_SIZE);
-	memcpy(f, (const uint8_t[]){ 0x33, 0x33, 0, 0, 0, 1 }, 6);
+	/* RFC 2464 section 7. */
+	f[0] = f[1] = 0x33;
+	memcpy(f + 2, dst + 12, 4);
 	memcpy(f + 6, mac, 6);
-	put16(f + 12, 0x86dd);
+	put16(f + OFF_TYPE, 0x86dd);
 	ip[0] = 0x60;
 	put16(ip + 4, 32);
 	ip[6] = 58;
 	ip[7] = 255;
-	memcpy(ip + 8, addr, 16);
-	memcpy(ip + 24, all_nodes, 16);
-	na[0] = 136;
-	na[4] = (uint8_t)(0x20 | (router ? 0x80 : 0));
-	memcpy(na + 8, addr, 16);
-	na[24] = 2; /* target link-layer address, 8 bytes */
-	na[25] = 1;
-	memcpy(na + 26, mac, 6);
-	sum = sum16(ip + 8, 32, 32 + 58); /* RFC 8200 section 8.1 */
-	sum = sum16(na, 32, sum);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	put16(na + 2, (uint16_t)~sum);
+	memcpy(ip + 8, src, 16);
+	memcpy(ip + 24, dst, 16);
+	nd[0] = type;
+	memcpy(nd + 8, addr, 16);
+	nd[24] = option; /* 8 bytes */
+	nd[25] = 1;
+	memcpy(nd + 26, mac, 6);
+}
+
+void arpd_na_write(uint8_t f[ARPD_NA_SIZE], const uint8_t mac[6], const uint8_t addr[16],
+		   bool router)
+{
+	static const uint8_t all_nodes[16] = { 0xff, 2, [15] = 1 };
+
+	nd_write(f, mac, addr, all_nodes, ND_ADVERT, addr, OPT_TARGET);
+	f[58] = (uint8_t)(0x20 | (router ? 0x80 : 0));
+	put16(f + 56, (uint16_t)~sum6(f + 14, 32));
+}
+
+/* ---- questions ---- */
+
+size_t arpd_question_write(uint8_t f[ARPD_NA_SIZE], const uint8_t mac[6], uint8_t family,
+			   const uint8_t *sender, const uint8_t *target)
+{
+	/* RFC 4291 section 2.7.1: the solicited-node address. */
+	uint8_t group[16] = { 0xff, 2, [11] = 1, [12] = 0xff };
+
+	if (family == AF_INET) {
+		arpd_arp_write(f, mac, target, true);
+		memcpy(f + OFF_SPA, sender, 4);
+		return ARPD_ARP_SIZE;
+	}
+	memcpy(group + 13, target + 13, 3);
+	nd_write(f, mac, sender, group, ND_SOLICIT, target, OPT_SOURCE);
+	put16(f + 56, (uint16_t)~sum6(f + 14, 32));
+	return ARPD_NA_SIZE;
+}
+
+/* The option with the target's MAC address; false when there is none. */
+static bool target_mac(const uint8_t *opt, size_t size, uint8_t ret[6])
+{
+	while (size >= 8 && opt[1] && (size_t)opt[1] * 8 <= size) {
+		if (opt[0] == OPT_TARGET) {
+			memcpy(ret, opt + 2, 6);
+			return true;
+		}
+		size -= (size_t)opt[1] * 8;
+		opt += (size_t)opt[1] * 8;
+	}
+	return false;
+}
+
+/* RFC 4861 section 7.1.2: what came through a router is forged. */
+static bool advert_read(const uint8_t *f, size_t size, const uint8_t *target, uint8_t ret_mac[6])
+{
+	const uint8_t *ip = f + 14, *na = f + 54;
+	size_t len;
+
+	if (size < 54 + 24 || get16(f + OFF_TYPE) != 0x86dd || ip[0] >> 4 != 6 || ip[6] != 58 ||
+	    ip[7] != 255)
+		return false;
+	len = get16(ip + 4);
+	if (len < 24 || len > size - 54 || na[0] != ND_ADVERT || na[1] ||
+	    memcmp(na + 8, target, 16) != 0 || sum6(ip, len) != 0xffff)
+		return false;
+	return target_mac(na + 24, len - 24, ret_mac);
+}
+
+bool arpd_answer_read(const uint8_t *f, size_t size, uint8_t family, const uint8_t *target,
+		      uint8_t ret_mac[6])
+{
+	struct arpd_arp a;
+
+	if (family == AF_INET6)
+		return advert_read(f, size, target, ret_mac);
+	if (!arpd_arp_read(f, size, &a) || a.op != OP_REPLY || memcmp(a.spa, target, 4) != 0)
+		return false;
+	memcpy(ret_mac, a.sha, 6);
+	return true;
 }
 
 /* ---- the filter ---- */
@@ -162,5 +246,39 @@ size_t arpd_filter(struct sock_filter *code, const uint8_t mac[6], const uint32_
 	ins(&p, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1);
 	ins(&p, BPF_LD | BPF_W | BPF_ABS, OFF_TPA, 0, 0);
 	search(&p, addrs, n);
+	return p.n;
+}
+
+/* Goes on when what was loaded is k. */
+static void must_be(struct prog *p, uint32_t k)
+{
+	ins(p, BPF_JMP | BPF_JEQ | BPF_K, k, 1, 0);
+	ins(p, BPF_RET | BPF_K, 0, 0, 0);
+}
+
+static uint32_t get32(const uint8_t *p)
+{
+	return (uint32_t)get16(p) << 16 | get16(p + 2);
+}
+
+size_t arpd_answer_filter(struct sock_filter code[ARPD_ANSWER_FILTER], uint8_t family,
+			  const uint8_t *target)
+{
+	struct prog p = { .v = code };
+
+	if (family == AF_INET) {
+		ins(&p, BPF_LD | BPF_H | BPF_ABS, OFF_OP, 0, 0);
+		must_be(&p, OP_REPLY);
+		ins(&p, BPF_LD | BPF_W | BPF_ABS, OFF_SPA, 0, 0);
+		must_be(&p, get32(target));
+	} else {
+		ins(&p, BPF_LD | BPF_B | BPF_ABS, 20, 0, 0);
+		must_be(&p, 58);
+		ins(&p, BPF_LD | BPF_B | BPF_ABS, 54, 0, 0);
+		must_be(&p, ND_ADVERT);
+		ins(&p, BPF_LD | BPF_W | BPF_ABS, 62 + 12, 0, 0);
+		must_be(&p, get32(target + 12));
+	}
+	ins(&p, BPF_RET | BPF_K, UINT32_MAX, 0, 0);
 	return p.n;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What: the frames of rtr-arpd: ARP for IPv4 over Ethernet (RFC 826) read and written, unsolicited
- * neighbour advertisements (RFC 4861) written, and the socket filter that lets through what names
- * one of our addresses. Pure functions. Threads: any. Failure: what is no such frame is refused.
+ * neighbour advertisements (RFC 4861) written, questions and their answers, and the socket filters
+ * that let through what names one of our addresses, or the one that is asked for. Pure functions.
+ * Threads: any. Failure: what is no such frame is refused.
  */
 #ifndef RTR_ARPD_FRAME_H
 #define RTR_ARPD_FRAME_H
@@ -29,6 +30,18 @@ void arpd_arp_write(uint8_t frame[ARPD_ARP_SIZE], const uint8_t mac[6], const ui
 /* To all nodes, Override set (RFC 4861 section 7.2.6). */
 void arpd_na_write(uint8_t frame[ARPD_NA_SIZE], const uint8_t mac[6], const uint8_t addr[16],
 		   bool router);
+
+/* Who has `target`? ARP to all (sender 0.0.0.0: from nobody), or a solicitation to the target's
+ * group (RFC 4861). Returns the frame's size. */
+size_t arpd_question_write(uint8_t frame[ARPD_NA_SIZE], const uint8_t mac[6], uint8_t family,
+			   const uint8_t *sender, const uint8_t *target);
+/* Is the frame, of any size and content, an answer for `target`, and whose? */
+bool arpd_answer_read(const uint8_t *frame, size_t size, uint8_t family, const uint8_t *target,
+		      uint8_t ret_mac[6]);
+/* Passes what may be one. Returns the length. */
+#define ARPD_ANSWER_FILTER 16
+size_t arpd_answer_filter(struct sock_filter code[ARPD_ANSWER_FILTER], uint8_t family,
+			  const uint8_t *target);
 
 /* Addresses that one filter can hold: two instructions each and three a branching, of the 4,096
  * that the kernel takes. */

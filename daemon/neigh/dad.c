@@ -39,6 +39,8 @@ struct known {
 	struct known *next;   /* hash chain */
 };
 
+static void (*on_answer)(const struct arpd_event *e);
+
 static struct {
 	struct known *buckets[BUCKETS];
 	struct known *gone; /* to be told as deleted, then freed */
@@ -134,6 +136,11 @@ static void take_event(const void *event)
 	char text[RTR_ADDR_STRLEN], mac[16];
 	struct known *k;
 
+	if (e->kind == ARPD_ANSWER) {
+		if (on_answer)
+			on_answer(e);
+		return;
+	}
 	memcpy(a.b, e->addr, sizeof(e->addr));
 	k = *slot(e->ifindex, &a);
 	if (!k)
@@ -414,6 +421,18 @@ json_t *dad_waiting(int ifindex)
 		}
 	}
 	return out;
+}
+
+int dad_ask(const struct arpd_req *q)
+{
+	if (!program_runs(&d.prog))
+		return -ENOTCONN;
+	return program_send(&d.prog, q, sizeof(*q)) ? 0 : -EAGAIN;
+}
+
+void dad_on_answer(void (*fn)(const struct arpd_event *e))
+{
+	on_answer = fn;
 }
 
 int dad_init(void)

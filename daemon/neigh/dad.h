@@ -30,4 +30,13 @@ void dad_describe(int ifindex, const struct rtr_addr *a, json_t *o);
 /* Addresses of the interface that wait for their probes, or were found elsewhere: an array. */
 json_t *dad_waiting(int ifindex);
 
+/* ---- questions who has an address: diag/whohas.h ---- */
+
+struct arpd_req;
+struct arpd_event;
+/* Of an ARPD_ASK or ARPD_ASK_END. -ENOTCONN: rtr-arpd does not run; -EAGAIN: later. */
+int dad_ask(const struct arpd_req *q);
+/* Who hears the answers. */
+void dad_on_answer(void (*fn)(const struct arpd_event *e));
+
 #endif

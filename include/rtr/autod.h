@@ -57,6 +57,7 @@ _Static_assert(sizeof(struct autod_req) == 336, "wire format");
 enum autod_event_kind {
 	AUTOD_BOUND = 1, /* a lease, new or renewed */
 	AUTOD_LOST,      /* it ran out, or was taken back */
+	AUTOD_DECLINED,  /* mac has addr already: another one is asked for */
 };
 
 struct autod_route {
@@ -74,7 +75,8 @@ struct autod_event {
 	struct autod_route routes[AUTOD_ROUTES];
 	uint8_t dns[AUTOD_DNS][4];
 	char domain[64];
+	uint8_t mac[6], unused[2]; /* DECLINED */
 };
-_Static_assert(sizeof(struct autod_event) == 300, "wire format");
+_Static_assert(sizeof(struct autod_event) == 308, "wire format");
 
 #endif

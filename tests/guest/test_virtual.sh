@@ -106,6 +106,22 @@ t_vrf() {
 	show "traceroute vrf RED 10.0.0.2 timeout 1" | grep -q '^ *1 10.0.0.2'
 	show "ping vrf BLUE 10.0.0.2 repeat 1 timeout 1" | grep -q 'is 0 percent'
 	! show "ping 10.0.0.2 repeat 1 timeout 1" 2>&1 | grep -q 'is 100 percent'
+	# Faults are looked for in the VRF that is named, or that of the interface.
+	show "diagnose neighbor vrf RED 10.0.0.2" | grep -q 'No fault found: 10.0.0.2 is there'
+	show "diagnose neighbor vrf RED 2001:db8::2" | grep -q 'No fault found'
+	show "diagnose neighbor 10.0.0.2 interface p0" | grep -q 'No fault found'
+	show "diagnose neighbor vrf RED 10.0.0.77" | grep -q 'no host on p0 has the address'
+	show "diagnose neighbor vrf BLUE 10.0.0.1" | grep -q "this router's own address, on p1"
+	show "diagnose path vrf RED 10.0.2.2" | grep -q 'No fault found: 10.0.2.2 can be reached'
+	show "diagnose path vrf RED 10.0.2.2 tcp 80" | grep -q 'nothing listens on port 80'
+	show "diagnose path 10.0.2.2 from 10.0.0.2 interface p0" | grep -q 'No fault found'
+	show "diagnose mtu vrf RED 10.0.2.2" | grep -q 'the path carries what p2 does'
+	show "diagnose path vrf RED 192.0.2.9" >/tmp/diag
+	grep -q 'there is no route to 192.0.2.9 in vrf RED' /tmp/diag
+	grep -q 'ip route vrf RED 0.0.0.0/0 <next hop>' /tmp/diag
+	show "diagnose path vrf BLUE 10.9.0.1" | grep -q 'no ip route vrf BLUE 10.9.0.0'
+	show "diagnose path 10.0.2.2" | grep -q 'there is no route to 10.0.2.2$'
+	show "diagnose path vrf BLUE 10.0.0.2 from 10.0.0.2 interface p0" 2>&1 | grep -q 'p0 is not in vrf BLUE'
 	show "show kernel drift" | grep -q 'kernel matches'
 	rtrctl -N guest -c "configure terminal" -c "no vrf definition RED" -c end 2>&1 | grep -q 'vrf RED is used by this line'
 	configure "no ip route vrf RED" "no ipv6 route vrf RED" "no interface p0" "no interface p2" "no vrf definition RED"

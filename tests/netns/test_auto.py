@@ -74,6 +74,26 @@ def test_lease(topo):
     assert r1.json("show dhcp lease") == []
 
 
+def test_address_in_use(topo):
+    """What the server offers somebody else has: it is declined, told, and another one is asked for."""
+    r1, server, wan = topo.r1, topo.server, topo.wan
+    wait_for(lambda: has(r1, "198.51.100.50/24"), what="the address")
+    r1.config(["interface eth1", "no ip address dhcp"])
+    wait_for(lambda: not has(r1, "198.51.100.50/24"), what="its end")
+    wan.ip("link", "add", "squat", "link", "eth0", "type", "macvlan", "mode", "bridge")
+    wan.ip("link", "set", "squat", "up")
+    wan.ip("addr", "add", "198.51.100.70/32", "dev", "squat")
+    server.wish(address="198.51.100.70")
+    r1.config(["interface eth1", "ip address dhcp"])
+    wait_for(lambda: [x for x in server.log() if x.startswith("decline 0.0.0.0 198.51.100.70 broadcast")],
+             what="the refusal")
+    server.wish(address="198.51.100.71")
+    wait_for(lambda: has(r1, "198.51.100.71/24"), 20, what="another address")
+    assert not has(r1, "198.51.100.70/24")
+    assert re.search(r"%DHCP-4-DECLINED: Interface eth1: the offered address 198.51.100.70 is in use by \w{4}\.",
+                     r1.cli("show logging"))
+
+
 def test_restart_moves_nothing(topo):
     """rtrd is killed: the address stays, and is asked for again; so is it after the link was down."""
     r1, server = topo.r1, topo.server

@@ -106,6 +106,11 @@ def test_links_and_static_entries(topo):
     wait_for(lambda: "down" in r1.json("show interfaces eth0")[0]["status"], what="eth0 down")
     at_fault(r1, "link", "has no carrier", "neighbor {}10")
     lan.ip("link", "set", "eth0", "up")
+    # An interface that is configured, and not there.
+    r1.config(["interface eth7", "ip address 10.7.0.1/24", "ipv6 address 2001:db8:7::1/64"])
+    nets = {"ipv4": "10.7.0.", "ipv6": "2001:db8:7::"}
+    at_fault(r1, "link", "there is no interface eth7 in the kernel", "neighbor {}9", nets)
+    at_fault(r1, "link", "there is no interface eth7 in the kernel", "path {}9", nets)
     # 9: shut down, asked as a neighbour and as a path
     r1.config(["interface eth0", "shutdown"])
     docs = at_fault(r1, "link", "eth0 is shut down", "neighbor {}10", fix="no shutdown")
@@ -129,6 +134,9 @@ def test_routes(topo):
     # 12: no route
     r1.config(["no ip route 203.0.113.0/24 172.16.0.1", "no ipv6 route 2001:db8:203::/48 2001:db8:dead::1"])
     at_fault(r1, "route", "there is no route", "path {}", FAR, fix="route")
+    r1.config(["ip route 203.0.113.0/24 198.51.100.1 255", "ipv6 route 2001:db8:203::/48 2001:db8:100::1 255"])
+    at_fault(r1, "route", "its distance is 255", "path {}", FAR)
+    r1.config(["no ip route 203.0.113.0/24 198.51.100.1 255", "no ipv6 route 2001:db8:203::/48 2001:db8:100::1 255"])
     # 13: a track is down
     r1.config(["track 1 interface nowhere0 line-protocol", "exit", "ip route 203.0.113.0/24 198.51.100.1 track 1",
                "ipv6 route 2001:db8:203::/48 2001:db8:100::1 track 1"])
@@ -154,6 +162,26 @@ def test_routes(topo):
     at_fault(r1, "none", "can be reached", "path {} tcp 8080", FAR)
     filters(wan, "input", "tcp dport 8080 drop")
     at_fault(r1, "policy", "a filter there or on the way drops it", "path {} tcp 8080", FAR)
+
+
+def test_behind_the_next_hop(topo):
+    """Two routers on the way that send packets to each other, one that has no way, and one that swallows them."""
+    r1, wan, lan = topo.r1, topo.wan, topo.lan
+    there = {"ipv4": "192.0.2.200", "ipv6": "2001:db8:bad::1"}
+    wan.ip("link", "add", "back0", "type", "veth", "peer", "name", "back1", "netns", lan.netns)
+    for node, dev, number in ((wan, "back0", 1), (lan, "back1", 2)):
+        node.sysctl(**{"net.ipv4.ip_forward": 1, "net.ipv6.conf.all.forwarding": 1})
+        node.ip("addr", "add", f"172.20.0.{number}/24", "dev", dev)
+        node.ip("addr", "add", f"2001:db8:20::{number}/64", "dev", dev, "nodad")
+        node.ip("link", "set", dev, "up")
+        node.ip("route", "add", "192.0.2.0/24", "via", f"172.20.0.{3 - number}")
+        node.ip("route", "add", "2001:db8:bad::/64", "via", f"2001:db8:20::{3 - number}")
+    at_fault(r1, "route", "go in a circle", "path {}", there)
+    lan.ip("route", "replace", "unreachable", "192.0.2.0/24")
+    lan.ip("route", "replace", "unreachable", "2001:db8:bad::/64")
+    at_fault(r1, "route", "has no way to ", "path {}", there)
+    filters(wan, "forward", "drop")
+    at_fault(r1, "path", "packets get as far as ", "path {}", there)
 
 
 def test_mtu(topo):
@@ -190,6 +218,8 @@ def test_hosts_behind_the_router(topo):
     r1 = topo.r1
     topo.wan.http_server(443)
     forwarded(r1, "none", "can be reached")
+    assert "for the router itself" in r1.json("diagnose path 10.0.1.1 from 10.0.1.10 interface eth0")["verdict"]
+    assert r1.json("diagnose path 2001:db8:1::1 from 2001:db8:1::10 interface eth0")["layer"] == "none"
     # 22: an access list
     r1.config(["ip access-list extended A", "10 deny tcp any any eq 443", "20 permit ip any any", "exit",
                "ipv6 access-list A6", "10 deny tcp any any eq 443", "20 permit ipv6 any any", "exit",
@@ -220,6 +250,7 @@ def test_hosts_behind_the_router(topo):
 def test_refusals_and_the_end(topo):
     r1 = topo.r1
     for command in ("neighbor 224.0.0.1", "neighbor fe80::1", "path 10.0.1.10 from 2001:db8::1 interface eth0",
+                    "path vrf RED 10.0.1.10", "path vrf eth0 10.0.1.10", "mtu vrf RED 10.0.1.10",
                     "path 10.0.1.10 from 10.0.1.9 interface nowhere0", "neighbor 10.0.1.10 interface nowhere0"):
         with pytest.raises(CliError):
             r1.cli(f"diagnose {command}")

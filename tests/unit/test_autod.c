@@ -223,14 +223,62 @@ static int answer(struct dhcp_client *c, uint64_t now, uint8_t type, uint32_t se
 	return dhcp_answer(c, &in, now);
 }
 
+/* Nobody answers the probes. */
+static void passes_probes(struct dhcp_client *c, uint64_t now)
+{
+	struct dhcp_out o;
+
+	for (int i = 0; i < DHCP_PROBES; i++) {
+		ck_assert_int_eq(dhcp_next(c, now, &o), DHCP_PROBE);
+		ck_assert_int_eq(dhcp_next(c, now, &o), DHCP_WAIT);
+		ck_assert_uint_eq(dhcp_due(c), now + DHCP_PROBE_MS * NSEC_PER_MSEC);
+		now = dhcp_due(c);
+	}
+	ck_assert_int_eq(dhcp_next(c, now, &o), DHCP_BOUND);
+	ck_assert_int_eq(c->state, DHCP_S_BOUND);
+}
+
 static void bind_to(struct dhcp_client *c, uint64_t now, uint32_t seconds)
 {
 	dhcp_begin(c, mac, &nothing, now, rnd);
 	sends(c, now, DHCP_DISCOVER);
 	ck_assert_int_eq(answer(c, now, DHCP_OFFER, seconds), 0);
 	sends(c, now, DHCP_REQUEST);
-	ck_assert_int_eq(answer(c, now, DHCP_ACK, seconds), AUTOD_BOUND);
+	ck_assert_int_eq(answer(c, now, DHCP_ACK, seconds), 0);
+	passes_probes(c, now);
 }
+
+START_TEST(declines_what_is_in_use)
+{
+	struct dhcp_client c;
+	uint64_t now = sec(10);
+	struct dhcp_out o;
+	uint8_t frame[DHCP_FRAME_SIZE];
+	size_t n;
+
+	dhcp_begin(&c, mac, &nothing, now, rnd);
+	sends(&c, now, DHCP_DISCOVER);
+	answer(&c, now, DHCP_OFFER, 600);
+	ck_assert(!dhcp_conflict(&c, now, &o));
+	sends(&c, now, DHCP_REQUEST);
+	answer(&c, now, DHCP_ACK, 600);
+	ck_assert_int_eq(dhcp_next(&c, now, &o), DHCP_PROBE);
+	/* The server's word again changes nothing. */
+	ck_assert_int_eq(answer(&c, now, DHCP_ACK, 600), 0);
+	ck_assert(dhcp_conflict(&c, now, &o));
+	ck_assert_uint_eq(o.type, DHCP_DECLINE);
+	ck_assert_mem_eq(o.requested, "\xc0\x00\x02\x4d", 4);
+	ck_assert_mem_eq(o.server, "\xc0\x00\x02\x01", 4);
+	ck_assert(o.ciaddr[0] == 0 && o.to[0] == 0);
+	/* RFC 2131 table 5: without a list of what is asked for. */
+	n = dhcp_write(frame, &o);
+	ck_assert_ptr_null(memmem(frame + 42 + 240, n - 42 - 240, "\x37\x08", 2));
+	ck_assert(!dhcp_conflict(&c, now, &o));
+	ck_assert_uint_eq(dhcp_due(&c), now + sec(DHCP_DECLINE_SEC));
+	ck_assert_int_eq(dhcp_next(&c, now + sec(9), &o), DHCP_WAIT);
+	sends(&c, now + sec(10), DHCP_DISCOVER);
+}
+END_TEST
 
 START_TEST(retries_slow_down)
 {
@@ -322,10 +370,12 @@ START_TEST(survives_anything)
 
 		while ((act = dhcp_next(&c, now, &o)) != DHCP_WAIT) {
 			ck_assert(act != DHCP_GONE || bound);
-			bound = bound && act != DHCP_GONE;
+			ck_assert(act != DHCP_BOUND || !bound);
+			bound = act == DHCP_BOUND || (bound && act != DHCP_GONE);
 			ck_assert_uint_le(++sent, 4);
 		}
 		ck_assert(dhcp_due(&c) > now);
+		ck_assert(rnd(4) || !dhcp_conflict(&c, now, &o) || !bound);
 		if (rnd(3) == 0) {
 			static const uint8_t types[] = { DHCP_OFFER, DHCP_ACK, DHCP_NAK };
 			int r = answer(&c, now, types[rnd(3)], rnd(2) ? rnd(500) : rnd(UINT32_MAX));
@@ -456,6 +506,7 @@ static Suite *suite(void)
 	tcase_add_test(t, written);
 	tcase_add_test(t, retries_slow_down);
 	tcase_add_test(t, renews_rebinds_and_ends);
+	tcase_add_test(t, declines_what_is_in_use);
 	tcase_add_test(t, asks_for_the_old_address);
 	tcase_add_test(t, survives_anything);
 	tcase_add_test(t, advertisement);
