@@ -43,6 +43,7 @@ struct cmd {
 	void (*drained)(struct cmd_ctx *c);   /* the client took its output: see cmd_congested */
 	enum cmd_where where;
 	bool admin; /* needs `enable` */
+	bool alias; /* other words for a command that there is: told once in show tech-support */
 };
 
 /* ---- what was typed ---- */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * show tech-support: every show command that can be typed without arguments, as a reader's session
- * sees it (secrets masked), one after the other, then what the kernel tells of itself. What is put
- * out waits for the client, and the command that runs waits for what is put out.
+ * show tech-support: every show command that can be typed without arguments, aliases apart, as a
+ * reader's session sees it (secrets masked), one after the other, then what the kernel tells of
+ * itself. What is put out waits for the client, and the command that runs waits for what is put
+ * out.
  */
 #include "cli/inner.h"
 #include "cli/session.h"
@@ -122,7 +123,7 @@ static void find_commands(struct tech *t)
 	for (size_t i = 0; i < ARRAY_LEN(first); i++)
 		add_command(t, first[i]);
 	for (size_t i = 0; i < n; i++) {
-		if (all[i]->where == CMD_EXEC && !all[i]->admin &&
+		if (all[i]->where == CMD_EXEC && !all[i]->admin && !all[i]->alias &&
 		    !strncmp(all[i]->line, "show ", 5))
 			expand(t, "", 0, all[i]->line);
 	}

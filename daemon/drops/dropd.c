@@ -244,6 +244,45 @@ static void sync_counts(uint32_t serial)
 	say(&done);
 }
 
+/* ---- interfaces that are gone ---- */
+
+/* Leaves the place, and moves up what stands behind it: a search ends at the first free one. */
+static void unplace(size_t i)
+{
+	size_t j = i;
+
+	for (;;) {
+		size_t home;
+
+		d.places[i].used = false;
+		do {
+			j = (j + 1) % ARRAY_LEN(d.places);
+			if (!d.places[j].used) {
+				d.n_places--;
+				return;
+			}
+			home = hash_bytes(&d.places[j].key, sizeof(struct drops_key), 0) %
+			       ARRAY_LEN(d.places);
+		} while (i <= j ? i < home && home <= j : i < home || home <= j);
+		d.places[i] = d.places[j];
+		i = j;
+	}
+}
+
+static void forget(int32_t ifindex)
+{
+	for (size_t i = 0; i < ARRAY_LEN(d.places);) {
+		struct drops_key key = d.places[i].key;
+
+		if (!d.places[i].used || key.ifindex != (uint32_t)ifindex) {
+			i++;
+			continue;
+		}
+		(void)bpf_map_delete_elem(bpf_map__fd(d.skel->maps.counts), &key);
+		unplace(i); /* and then look at who came here */
+	}
+}
+
 /* ---- packets ---- */
 
 static bool is_wanted(const struct place *p)
@@ -339,6 +378,8 @@ static bool take_requests(void)
 			watch(&q);
 		else if (q.op == DROPD_QUIET)
 			quieten();
+		else if (q.op == DROPD_FORGET && q.ifindex)
+			forget(q.ifindex);
 	}
 	return n < 0 && (errno == EAGAIN || errno == EINTR);
 }

@@ -6,6 +6,7 @@
 #include "fastpath/fastpath.h"
 #include "firewall/list_hits.h"
 #include "hash.h"
+#include "iface/iface.h"
 #include "nft/nft_count.h"
 
 #include <errno.h>
@@ -13,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BUCKETS 256
+#define BUCKETS 1024
 /* Rows; a box with a hundred interfaces that drops for ten reasons on each has a thousand. */
 #define MAX_ROWS 8192
 #define TICK_SEC 5
@@ -86,10 +87,10 @@ void drops_put(const struct drop_id *id, uint64_t packets, uint64_t last_ns)
 		r->last_ns = last_ns;
 }
 
-void drops_forget_traced(void)
+void drops_forget_traced(const char *ifname)
 {
 	for (struct drop_row *r = drops_next(NULL); r; r = drops_next(r)) {
-		if (!r->traced)
+		if (!r->traced || (ifname && strcmp(r->ifname, ifname)))
 			continue;
 		r->before += r->raw;
 		r->raw = 0;
@@ -171,8 +172,28 @@ static void tick_heard(void *arg, bool ok)
 	k.fast = NULL;
 }
 
+void drops_age(uint64_t now)
+{
+	for (size_t b = 0; b < BUCKETS; b++) {
+		struct drop_row **pp = &k.buckets[b], *r;
+
+		while ((r = *pp)) {
+			if (!*r->ifname || now - r->last_ns < DROPS_GONE_NS ||
+			    iface_link(r->ifname)) {
+				pp = &r->next;
+				continue;
+			}
+			*pp = r->next;
+			free(r);
+			k.n--;
+		}
+	}
+	drops_link_age(now);
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
+	drops_age(rtr_now_ns());
 	read_sources();
 	/* For the next tick. */
 	if (!k.fast)

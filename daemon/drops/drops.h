@@ -64,10 +64,18 @@ void drops_sync_forget(void *arg);
 /* Packets from now on, NULL: no more. */
 typedef void (*drops_packet_fn)(const struct dropd_event *e);
 void drops_watch(int ifindex, const char *reason, drops_packet_fn fn);
-/* drops.c: the program ended; its counts begin again */
-void drops_forget_traced(void);
+/* drops.c: the program ended, or an interface (NULL: all) went; its counts begin again */
+void drops_forget_traced(const char *ifname);
+/* Interfaces that went: who has been gone for long enough, or all when room is short, makes room in
+ * the kernel's table. */
+void drops_link_age(uint64_t now);
 
 /* ---- drops.c ---- */
+
+/* What an interface lost is told for an hour after it went: a box whose tunnels come and go has
+ * ever new names. */
+#define DROPS_GONE_NS (3600 * NSEC_PER_SEC)
+void drops_age(uint64_t now);
 
 struct drop_row {
 	enum drop_at at;

@@ -31,8 +31,19 @@ struct asker {
 	struct asker *next;
 };
 
+/* An interface that rtr-dropd has counted on, by the name that it has, or had. */
+struct name {
+	int ifindex;
+	char name[IFNAMSIZ];
+	uint64_t gone_ns; /* first seen to be gone; 0: it is there */
+	struct name *next;
+};
+
+#define NAMES 256
 static struct {
-	int fd; /* -1: it does not run */
+	struct name *names[NAMES]; /* by ifindex */
+	uint64_t unplaced_aged;    /* as it was when room was made last */
+	int fd;                    /* -1: it does not run */
 	struct event *ev_read, *ev_start, *ev_patience;
 	unsigned backoff_ms;
 	bool ready, given_up;
@@ -127,11 +138,99 @@ void drops_sync(void (*done)(void *arg), void *arg)
 	event_add(k.ev_patience, &patience);
 }
 
+/* ---- names ---- */
+
+static void forget_name(struct name **pp)
+{
+	struct name *n = *pp;
+
+	send_req(&(struct dropd_req){ .op = DROPD_FORGET, .ifindex = n->ifindex });
+	drops_forget_traced(n->name);
+	*pp = n->next;
+	free(n);
+}
+
+static struct name **name_slot(int ifindex)
+{
+	struct name **pp = &k.names[(unsigned)ifindex % NAMES];
+
+	while (*pp && (*pp)->ifindex != ifindex)
+		pp = &(*pp)->next;
+	return pp;
+}
+
+/* The one that had this name before: its rows go on as the new one's, and its counts would be
+ * taken for theirs. */
+static void displace(const struct shadow_link *l)
+{
+	for (size_t b = 0; b < NAMES; b++) {
+		for (struct name **pp = &k.names[b]; *pp;) {
+			if ((*pp)->ifindex != l->ifindex &&
+			    !strcmp((*pp)->name, iface_operator_name(l->name)))
+				forget_name(pp);
+			else
+				pp = &(*pp)->next;
+		}
+	}
+}
+
+/* NULL: it was gone before it was ever seen. */
+static const char *name_of(int ifindex)
+{
+	const struct shadow_link *l = shadow_link_by_index(ifindex);
+	struct name *n = *name_slot(ifindex);
+
+	if (!l)
+		return n ? n->name : NULL;
+	if (!n) {
+		displace(l);
+		n = xcalloc(1, sizeof(*n));
+		n->ifindex = ifindex;
+		*name_slot(ifindex) = n;
+	}
+	rtr_strlcpy(n->name, iface_operator_name(l->name), sizeof(n->name));
+	return n->name;
+}
+
+void drops_link_age(uint64_t now)
+{
+	bool short_of_room = k.unplaced > k.unplaced_aged;
+
+	k.unplaced_aged = k.unplaced;
+	for (size_t b = 0; b < NAMES; b++) {
+		for (struct name **pp = &k.names[b]; *pp;) {
+			struct name *n = *pp;
+
+			if (shadow_link_by_index(n->ifindex))
+				n->gone_ns = 0;
+			else if (!n->gone_ns)
+				n->gone_ns = now;
+			if (n->gone_ns && (short_of_room || now - n->gone_ns >= DROPS_GONE_NS))
+				forget_name(pp);
+			else
+				pp = &n->next;
+		}
+	}
+}
+
+static void forget_names(void)
+{
+	for (size_t b = 0; b < NAMES; b++) {
+		while (k.names[b]) {
+			struct name *n = k.names[b];
+
+			k.names[b] = n->next;
+			free(n);
+		}
+	}
+	k.unplaced = k.unplaced_aged = 0;
+}
+
 /* ---- what it says ---- */
 
 static void take_count(const struct dropd_event *e)
 {
-	const struct shadow_link *l = e->ifindex ? shadow_link_by_index(e->ifindex) : NULL;
+	const char *name = e->ifindex ? name_of(e->ifindex) : NULL;
 	char none[IFNAMSIZ] = "";
 	struct drop_id id = { .at = (enum drop_at)e->at,
 			      .reason = (enum rtr_drop)e->reason,
@@ -139,10 +238,9 @@ static void take_count(const struct dropd_event *e)
 			      .where = e->where,
 			      .traced = true };
 
-	/* One that is gone keeps its own row, by its number. */
-	if (e->ifindex && !l)
+	if (e->ifindex && !name)
 		snprintf(none, sizeof(none), "#%d", e->ifindex);
-	id.ifname = l ? iface_operator_name(l->name) : none;
+	id.ifname = name ? name : none;
 	drops_put(&id, e->packets, e->when_ns);
 }
 
@@ -217,7 +315,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
 		return;
 	hang_up();
-	drops_forget_traced();
+	forget_names();
+	drops_forget_traced(NULL);
 	if (!k.given_up) {
 		parent_ended(PARENT_PROG_DROPD);
 		rtr_strlcpy(k.why, "rtr-dropd ended; it will be started again", sizeof(k.why));
@@ -288,6 +387,7 @@ int drops_link_init(void)
 void drops_link_fini(void)
 {
 	hang_up();
+	forget_names();
 	if (k.ev_start)
 		event_free(k.ev_start);
 	if (k.ev_patience)

@@ -158,6 +158,35 @@ static json_t *link_json(const struct shadow_link *l)
 	return o;
 }
 
+/* A line names it, and the kernel has no such link now. */
+static json_t *absent_json(const struct iface *i)
+{
+	const struct recvec *v4 = rec_kids(&i->rec, &iface_addr4_type),
+			    *v6 = rec_kids(&i->rec, &iface_addr6_type);
+	json_t *addrs = json_array();
+	char buf[RTR_PREFIX_STRLEN];
+
+	for (size_t k = 0; k < v4->len; k++) {
+		const struct iface_addr4 *a = (const void *)v4->v[k];
+
+		json_array_append_new(addrs,
+				      json_pack("{s:s,s:s,s:b,s:b}", "address",
+						rtr_prefix_str(&a->addr, buf), "family", "ipv4",
+						"configured", 1, "secondary", a->secondary));
+	}
+	for (size_t k = 0; k < v6->len; k++) {
+		const struct iface_addr6 *a = (const void *)v6->v[k];
+
+		json_array_append_new(addrs, json_pack("{s:s,s:s,s:b,s:s}", "address",
+						       rtr_prefix_str(&a->addr, buf), "family",
+						       "ipv6", "configured", 1, "state", "ABSENT"));
+	}
+	return json_pack("{s:s,s:s,s:b,s:b,s:o,s:s}", "name", i->name, "status",
+			 i->shutdown ? "administratively down" : "absent", "line_protocol", 0,
+			 "configured", 1, "addresses", addrs, "description",
+			 i->description ? i->description : "");
+}
+
 static json_t *links_json(struct cmd_ctx *c)
 {
 	const struct shadow_link **v;
@@ -177,6 +206,51 @@ static json_t *links_json(struct cmd_ctx *c)
 	}
 	free(v);
 	return out;
+}
+
+static int by_json_name(const void *a, const void *b)
+{
+	static const struct val_type *ifname;
+
+	if (!ifname)
+		ifname = val_type_find("IFNAME", 6);
+	return ifname->cmp(json_string_value(json_object_get(*(json_t *const *)a, "name")),
+			   json_string_value(json_object_get(*(json_t *const *)b, "name")));
+}
+
+static json_t *sorted(json_t *list)
+{
+	size_t n = json_array_size(list);
+	json_t **v = xcalloc(n + 1, sizeof(*v)), *out = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		v[i] = json_array_get(list, i);
+	qsort(v, n, sizeof(*v), by_json_name);
+	for (size_t i = 0; i < n; i++)
+		json_array_append(out, v[i]);
+	free(v);
+	json_decref(list);
+	return out;
+}
+
+/* Of a table of lines the interfaces that are configured and not there are part, too. */
+static json_t *brief_json(struct cmd_ctx *c)
+{
+	const struct recvec *v = rec_kids(txn_running(), &iface_type);
+	const struct iface *i;
+	char name[IFNAMSIZ];
+	json_t *out;
+
+	if (cmd_get(c, "ifname", name)) {
+		i = iface_find(txn_running(), name);
+		return i && !iface_link(name) ? json_pack("[o]", absent_json(i)) : links_json(c);
+	}
+	out = links_json(c);
+	recvec_foreach(v, i) {
+		if (out && !iface_link(i->name))
+			json_array_append_new(out, absent_json(i));
+	}
+	return out ? sorted(out) : NULL;
 }
 
 /* ---- tables ---- */
@@ -259,8 +333,20 @@ static void print_ipv6_brief(struct cmd_ctx *c, const json_t *doc)
 	}
 }
 
+static const char *mtu_text(const json_t *o, char buf[16])
+{
+	snprintf(buf, 16, "%" JSON_INTEGER_FORMAT, num(o, "mtu"));
+	return json_object_get(o, "mtu") ? buf : "-";
+}
+
+static const char *dash(const char *text)
+{
+	return *text ? text : "-";
+}
+
 static void print_brief(struct cmd_ctx *c, const json_t *doc)
 {
+	char mtu[16];
 	json_t *o;
 	size_t i;
 
@@ -268,9 +354,9 @@ static void print_brief(struct cmd_ctx *c, const json_t *doc)
 		c,
 		"Interface              Status                Protocol MTU    MAC             Description\n");
 	json_array_foreach(doc, i, o)
-		cmd_printf(c, "%-22s %-21s %-8s %-6" JSON_INTEGER_FORMAT " %-15s %s\n",
-			   str(o, "name"), str(o, "status"), protocol(o), num(o, "mtu"),
-			   str(o, "mac"), str(o, "description"));
+		cmd_printf(c, "%-22s %-21s %-8s %-6s %-15s %s\n", str(o, "name"), str(o, "status"),
+			   protocol(o), mtu_text(o, mtu), dash(str(o, "mac")),
+			   str(o, "description"));
 }
 
 static void print_counters(struct cmd_ctx *c, const json_t *doc)
@@ -431,10 +517,10 @@ static const struct cmd cmds[] = {
 	  "Current operating configuration of an interface", .run = show_running },
 	{ "show interfaces[ <ifname:IFNAME>]", "State and counters of interfaces",
 	  .data = links_json, .text = print_blocks },
-	{ "show interfaces[ <ifname:IFNAME>] brief", "One line an interface", .data = links_json,
+	{ "show interfaces[ <ifname:IFNAME>] brief", "One line an interface", .data = brief_json,
 	  .text = print_brief },
 	{ "show interfaces[ <ifname:IFNAME>] description", "One line an interface",
-	  .data = links_json, .text = print_brief },
+	  .data = brief_json, .text = print_brief, .alias = true },
 	{ "show interfaces[ <ifname:IFNAME>] counters", "Packets and bytes", .data = links_json,
 	  .text = print_counters },
 	{ "show interfaces[ <ifname:IFNAME>] counters errors", "Errors and drops",
@@ -442,11 +528,11 @@ static const struct cmd cmds[] = {
 	{ "show ip interface[ <ifname:IFNAME>]", "State, addresses and settings of interfaces",
 	  .data = links_json, .text = print_ip_blocks },
 	{ "show ipv6 interface[ <ifname:IFNAME>]", "State, addresses and settings of interfaces",
-	  .data = links_json, .text = print_ip_blocks },
+	  .data = links_json, .text = print_ip_blocks, .alias = true },
 	{ "show ip interface[ <ifname:IFNAME>] brief", "Interfaces and their IPv4 addresses",
-	  .data = links_json, .text = print_ip_brief },
+	  .data = brief_json, .text = print_ip_brief },
 	{ "show ipv6 interface[ <ifname:IFNAME>] brief", "Interfaces and their IPv6 addresses",
-	  .data = links_json, .text = print_ipv6_brief },
+	  .data = brief_json, .text = print_ipv6_brief },
 };
 
 static const struct sch_word words[] = {

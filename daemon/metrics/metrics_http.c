@@ -158,12 +158,8 @@ static struct bufferevent *on_connection(struct event_base *base, void *arg)
 
 static int open_socket(const struct metrics_listen *l)
 {
-	struct sockaddr_in6 s6 = { .sin6_family = AF_INET6,
-				   .sin6_port = htons(l->port),
-				   .sin6_addr = l->addr.v6 };
-	struct sockaddr_in s4 = { .sin_family = AF_INET,
-				  .sin_port = htons(l->port),
-				  .sin_addr.s_addr = l->addr.v4_be };
+	struct sockaddr_storage at;
+	socklen_t len = rtr_addr_sockaddr(&l->addr, l->port, &at);
 	bool v6 = l->addr.family == AF_INET6;
 	int fd = socket(l->addr.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1, e;
 
@@ -171,8 +167,7 @@ static int open_socket(const struct metrics_listen *l)
 		return -errno;
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
 	    (v6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0) ||
-	    bind(fd, v6 ? (void *)&s6 : (void *)&s4, v6 ? sizeof(s6) : sizeof(s4)) < 0 ||
-	    listen(fd, BACKLOG) < 0) {
+	    bind(fd, (struct sockaddr *)&at, len) < 0 || listen(fd, BACKLOG) < 0) {
 		e = errno;
 		close(fd);
 		return -e;

@@ -460,13 +460,14 @@ static void print_summary(struct cmd_ctx *c, const json_t *doc)
 
 static const struct cmd cmds[] = {
 	{ "show ip arp" WHICH4, "ARP table", .run = show_arp, .drained = go_on, .interrupt = end },
-	{ "show arp" WHICH4, "ARP table", .run = show_arp, .drained = go_on, .interrupt = end },
+	{ "show arp" WHICH4, "ARP table", .run = show_arp, .drained = go_on, .interrupt = end,
+	  .alias = true },
 	{ "show ipv6 neighbors" WHICH6, "IPv6 neighbours", .run = show_neighbors, .drained = go_on,
 	  .interrupt = end },
 	{ "show ip arp summary", "Number of ARP entries, and their limit", .data = arp_summary,
 	  .text = print_summary },
 	{ "show arp summary", "Number of ARP entries, and their limit", .data = arp_summary,
-	  .text = print_summary },
+	  .text = print_summary, .alias = true },
 	{ "show ipv6 neighbors summary", "Number of IPv6 neighbours, and their limit",
 	  .data = neighbors_summary, .text = print_summary },
 };

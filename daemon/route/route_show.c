@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * show ip route and its kin, from the kernel's own tables: what it forwards by, whoever put it
- * there. Routes are printed as the dump comes, in the kernel's order (by prefix), and the dump
- * waits while the client does not read: a full Internet table costs no memory here.
+ * there. Routes are printed as the dump comes, in the kernel's order (by prefix), with the box's
+ * own addresses, which are another table's, between them; and the dump waits while the client does
+ * not read: a full Internet table costs no memory here.
  */
 #include "cli/command.h"
 #include "domain.h"
@@ -45,8 +46,13 @@ struct listing {
 	struct kdump *dump;
 	struct rtr_prefix last; /* printed: what follows for the same one ranks behind it */
 	json_int_t last_rank;
-	uint32_t table; /* of a VRF, which holds its addresses too; 0 = main, then local */
+	uint32_t table; /* of a VRF, which holds its addresses too; 0 = local, then main */
 	bool local;     /* the local table is being read: addresses of the box */
+	struct own {    /* those, in order, until the main table's routes have come so far */
+		struct rtr_prefix dst;
+		json_t *route;
+	} * own;
+	size_t n_own, own_room, own_at;
 	bool json, any, summary, entry;
 	unsigned long count[128]; /* by code */
 	json_t *best;             /* show ip route A.B.C.D: the longest match so far */
@@ -362,6 +368,37 @@ static json_int_t rank_of(const json_t *o)
 	       json_integer_value(json_object_get(o, "metric"));
 }
 
+static int by_address(const void *a, const void *b)
+{
+	const struct own *x = a, *y = b;
+
+	return rtr_addr_cmp(&x->dst.addr, &y->dst.addr);
+}
+
+static void keep_own(struct listing *l, const struct rtr_prefix *dst, json_t *o)
+{
+	if (l->n_own == l->own_room) {
+		l->own_room = MAX(2 * l->own_room, (size_t)64);
+		l->own = xrealloc(l->own, l->own_room * sizeof(*l->own));
+	}
+	l->own[l->n_own++] = (struct own){ *dst, json_incref(o) };
+}
+
+/* As on IOS the box's address stands behind the network that it is in. NULL: all the rest. Of IPv6
+ * the kernel's last route is that to everywhere. */
+static void emit_own(struct cmd_ctx *c, struct listing *l, const struct rtr_prefix *before)
+{
+	for (; l->own_at < l->n_own; l->own_at++) {
+		struct own *o = &l->own[l->own_at];
+
+		if (before && (before->addr.family == AF_INET || before->len) &&
+		    rtr_addr_cmp(&o->dst.addr, &before->addr) >= 0)
+			return;
+		json_object_set_new(o->route, "best", json_true());
+		emit(c, l, o->route);
+	}
+}
+
 static void take_route(void *arg, const struct nlmsghdr *h)
 {
 	struct cmd_ctx *c = arg;
@@ -378,12 +415,14 @@ static void take_route(void *arg, const struct nlmsghdr *h)
 			json_decref(l->best);
 			l->best = json_incref(o);
 			l->best_len = dst.len;
+		} else if (l->local && !l->summary && !l->entry) {
+			keep_own(l, &dst, o);
 		} else if (!l->summary && !l->entry) {
 			/* The kernel lists the best of a prefix first; a floating static that waits
 			 * is told by JSON only, as IOS keeps it out of the table. */
-			bool best = rtr_prefix_cmp(&l->last, &dst) || l->local ||
-				    rank_of(o) == l->last_rank;
+			bool best = rtr_prefix_cmp(&l->last, &dst) || rank_of(o) == l->last_rank;
 
+			emit_own(c, l, &dst);
 			json_object_set_new(o, "best", json_boolean(best));
 			if (best || l->json)
 				emit(c, l, o);
@@ -447,6 +486,7 @@ static void add_line(struct listing *l)
 
 static void finish(struct cmd_ctx *c, struct listing *l)
 {
+	emit_own(c, l, NULL);
 	if (l->entry && l->best)
 		add_line(l);
 	if (l->summary) {
@@ -471,6 +511,9 @@ static void end(struct cmd_ctx *c)
 	struct listing *l = cmd_data(c);
 
 	kdump_free(l->dump);
+	for (size_t i = 0; i < l->n_own; i++)
+		json_decref(l->own[i].route);
+	free(l->own);
 	json_decref(l->best);
 	free(l->gateway);
 	free(l);
@@ -485,12 +528,12 @@ static void go_on(struct cmd_ctx *c)
 
 	while (r > 0 && !cmd_congested(c)) {
 		r = kdump_step(l->dump, take_route, c);
-		if (r || l->local || l->table)
+		if (r || !l->local)
 			continue;
-		/* Then the box's own addresses. */
-		l->local = true;
+		l->local = false;
+		qsort(l->own, l->n_own, sizeof(*l->own), by_address);
 		kdump_free(l->dump);
-		l->dump = kdump_start(dump_request(l->f.family, RT_TABLE_LOCAL), &r);
+		l->dump = kdump_start(dump_request(l->f.family, RT_TABLE_MAIN), &r);
 		r = l->dump ? 1 : r;
 	}
 	if (r > 0)
@@ -546,7 +589,9 @@ static void start(struct cmd_ctx *c, struct listing *l)
 	cmd_pend(c);
 	if (!l->json && !l->summary && !l->entry)
 		print_head(c, l);
-	l->dump = kdump_start(dump_request(l->f.family, l->table ? l->table : RT_TABLE_MAIN), &r);
+	/* The box's own addresses are few. */
+	l->local = !l->table;
+	l->dump = kdump_start(dump_request(l->f.family, l->table ? l->table : RT_TABLE_LOCAL), &r);
 	if (!l->dump) {
 		cmd_fail(c, "The kernel's routes cannot be read: %s", strerror(-r));
 		end(c);

@@ -38,6 +38,7 @@ enum dropd_op {
 	DROPD_SYNC = 1, /* all counts that changed, as COUNT each, then SYNCED */
 	DROPD_MONITOR,  /* packets, too: those of .ifindex (0: all) and .reason ("": all) */
 	DROPD_QUIET,    /* no more packets */
+	DROPD_FORGET,   /* the counts of .ifindex, which is gone */
 };
 
 struct dropd_req {

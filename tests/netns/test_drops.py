@@ -131,6 +131,25 @@ def test_stack(net):
         stack_of(net, v)
 
 
+def test_interface_goes(net):
+    """What it lost is told under its name when it is gone, and goes on when it is there again."""
+    r1, lan = net.r1, net.lan
+    for n in (1, 2):
+        r1.ip("link", "add", "tun9", "type", "veth", "peer", "name", "far9", "netns", lan.netns)
+        r1.config(quick(["interface tun9", "ip address 10.9.0.1/24"]))
+        lan.ip("link", "set", "far9", "up")
+        lan.ip("addr", "add", "10.9.0.2/24", "dev", "far9")
+        lan.ip("route", "add", "198.51.100.66/32", "via", "10.9.0.1")
+        topo.wait_for(lambda: lan.ping("10.9.0.1", 1, timeout=0.2, check=False) == 1, what="the new link")
+        datagrams(lan, "198.51.100.66", 5, ttl=1)
+        expect(r1, 5 * n, reason="ttl-expired", interface="tun9")
+        r1.ip("link", "del", "tun9")
+        topo.wait_for(lambda: "tun9" not in r1.ip("link").stdout, what="its end")
+        assert [o["packets"] for o in drops(r1, reason="ttl-expired")] == [5 * n], r1.cli("show drops")
+    assert not [o for o in drops(r1) if o["interface"].startswith("#")], r1.cli("show drops")
+    r1.config(["no interface tun9"])
+
+
 def test_unread(net):
     """What a program of the box did not read before it closed its socket is no loss of a packet."""
     datagrams(net.lan, NOWHERE[4], 1)

@@ -48,6 +48,37 @@ def test_running_config_of_an_interface(routers):
     assert "eth7 is not configured" in r1.cli("show running-config interface eth7", check=False)
 
 
+def test_tables_of_what_is_configured(routers):
+    """An interface that is not there is in the tables of lines; the box's addresses stand by their networks."""
+    net = routers("basic")
+    r1 = net.r1
+    r1.config(["interface eth0", "ip address 10.0.1.1/24", "ipv6 address 2001:db8:1::1/64",
+               "interface eth1", "ip address 198.51.100.2/24", "ipv6 address 2001:db8:100::2/64",
+               "interface eth7", "ip address 10.7.0.1/24", "ipv6 address 2001:db8:7::1/64", "description spare",
+               "ip route 10.0.0.0/8 198.51.100.1", "ip route 10.0.1.128/25 198.51.100.1",
+               "ip route 0.0.0.0/0 198.51.100.1", "ipv6 route ::/0 2001:db8:100::1"])
+    r1.wait_addresses()
+    assert re.search("(?m)^eth7 +10.7.0.1 +YES NVRAM +absent +down$", r1.cli("show ip interface brief"))
+    assert "eth7                   [absent/down]\n    2001:db8:7::1" in r1.cli("show ipv6 interface brief")
+    assert re.search("(?m)^eth7 +absent +down +- +- +spare$", r1.cli("show interfaces brief"))
+    assert [i["name"] for i in r1.json("show ip interface brief")] == ["Loopback0", "eth0", "eth1", "eth7"]
+    assert r1.json("show ip interface eth7 brief")[0]["status"] == "absent"
+    r1.config(["interface eth7", "shutdown"])
+    assert re.search("(?m)^eth7 .*administratively down +down$", r1.cli("show ip interface brief"))
+    table = re.findall(r"(?m)^(\S+) +(\S+/\d+)", r1.cli("show ip route"))
+    assert table == [("S*", "0.0.0.0/0"), ("S", "10.0.0.0/8"), ("C", "10.0.1.0/24"), ("L", "10.0.1.1/32"),
+                     ("S", "10.0.1.128/25"), ("C", "198.51.100.0/24"), ("L", "198.51.100.2/32")]
+    table = [r for r in re.findall(r"(?m)^(\S+) +(\S+/\d+)", r1.cli("show ipv6 route"))]
+    assert [r for r in table if r[1].startswith("2001")] == [
+        ("C", "2001:db8:1::/64"), ("L", "2001:db8:1::1/128"), ("C", "2001:db8:100::/64"), ("L", "2001:db8:100::2/128")]
+    assert table[-1] == ("S*", "::/0")
+    assert {("L", "198.51.100.2/32")} == {r for r in re.findall(r"(?m)^(\S+) +(\S+/\d+)", r1.cli(
+        "show ip route 198.51.0.0/16 longer-prefixes")) if r[0] == "L"}
+    assert re.findall(r"(?m)^(\S+) +(\S+/\d+)", r1.cli("show ip route local")) == [
+        ("L", "10.0.1.1/32"), ("L", "198.51.100.2/32")]
+    assert "Routing entry for 10.0.1.1/32" in r1.cli("show ip route 10.0.1.1")
+
+
 def test_no_of_what_is_not_there(routers):
     """It is said, and is no error: a script that makes sure of something goes on."""
     r1 = routers("basic").r1

@@ -67,7 +67,7 @@ static uint64_t count(const char *ifname, const char *where)
 static void put(const char *ifname, const char *where, bool traced, uint64_t n)
 {
 	drops_put(&(struct drop_id){ DROP_AT_STACK, RTR_DROP_NO_ROUTE, "N", ifname, where, traced },
-		  n, 0);
+		  n, rtr_now_ns());
 }
 
 START_TEST(rows)
@@ -88,16 +88,22 @@ START_TEST(rows)
 	put("eth0", "a", true, 2);
 	ck_assert_uint_eq(count("eth0", "a"), 8);
 	/* The next life of rtr-dropd, which counts as far as the one before; others did not end. */
-	drops_forget_traced();
+	drops_forget_traced(NULL);
 	put("eth0", "a", true, 2);
 	put("eth1", "a", false, 9);
 	ck_assert_uint_eq(count("eth0", "a"), 10);
 	ck_assert_uint_eq(count("eth1", "a"), 9);
+	/* Another interface of that name, which counts as far. */
+	drops_forget_traced("eth0");
+	put("eth0", "a", true, 2);
+	ck_assert_uint_eq(count("eth0", "a"), 12);
+	put("eth0", "b", true, 7);
 	drops_clear();
 	ck_assert_uint_eq(count("eth0", "a"), 0);
 	put("eth0", "a", true, 3);
 	ck_assert_uint_eq(count("eth0", "a"), 1);
 	ck_assert_uint_eq(count("eth0", "b"), 0);
+	put("", "CPU 0", false, 1);
 	/* Bounded, whatever the kernel names. */
 	for (unsigned i = 0; i < 10000; i++) {
 		snprintf(name, sizeof(name), "x%u", i);
@@ -106,6 +112,14 @@ START_TEST(rows)
 	for (const struct drop_row *r = drops_next(NULL); r; r = drops_next(r))
 		n++;
 	ck_assert_uint_eq(n, 8192);
+	/* There is no link of any of these names: an hour later they make room. */
+	drops_age(rtr_now_ns());
+	ck_assert_uint_eq(count("x17", ""), 1);
+	drops_age(rtr_now_ns() + DROPS_GONE_NS + NSEC_PER_SEC);
+	ck_assert_ptr_null(row("x17", ""));
+	ck_assert_uint_eq(count("", "CPU 0"), 1);
+	put("new0", "", false, 4);
+	ck_assert_uint_eq(count("new0", ""), 4);
 }
 END_TEST
 
