@@ -139,6 +139,7 @@ sbin_PROGRAMS += rtr-vrrpd
 rtr_vrrpd_SOURCES = daemon/vrrp/vrrpd.c daemon/vrrp/vrrpd.h daemon/vrrp/vrrpd_conf.c \
 	daemon/vrrp/vrrpd_io.c daemon/vrrp/vrrpd_link.c daemon/vrrp/vrrpd_addr.c \
 	daemon/vrrp/vrrpd_probe.c daemon/vrrp/vrrpd_box.c daemon/vrrp/vrrpd_look.c
+rtr_vrrpd_SOURCES += daemon/vrrp/vrrpd_work.c daemon/vrrp/vrrpd_work.h
 rtr_vrrpd_SOURCES += daemon/system/sandbox.c daemon/system/sandbox.h
 rtr_vrrpd_CPPFLAGS = $(DAEMON_CPPFLAGS)
 rtr_vrrpd_CFLAGS = $(AM_CFLAGS) $(CAPNG_CFLAGS) $(SECCOMP_CFLAGS)
@@ -148,6 +149,7 @@ librtrd_a_SOURCES += daemon/system/parent_exec.c daemon/system/parent_exec.h
 librtrd_a_SOURCES += daemon/vrrp/vrrp.h daemon/vrrp/vrrp_schema.c daemon/vrrp/vrrp_check.c
 librtrd_a_SOURCES += daemon/vrrp/vrrp_want.c daemon/vrrp/vrrp_plan.c daemon/vrrp/vrrp_client.c
 librtrd_a_SOURCES += daemon/vrrp/vrrp_show.c daemon/vrrp/vrrp_local.c daemon/vrrp/vrrp_nft.c
+librtrd_a_SOURCES += daemon/vrrp/vrrp_events.c daemon/vrrp/ha_show.c
 librtrd_a_SOURCES += daemon/nat/nat_flows.c daemon/nat/nat_show.c
 librtrd_a_SOURCES += daemon/firewall/fw_show.c daemon/firewall/fw_show.h
 librtrd_a_SOURCES += daemon/firewall/fw_edit.c

@@ -57,7 +57,7 @@ struct iface {
 	uint8_t channel_mode;   /* enum iface_channel */
 	uint8_t lacp_rate, load_balance;
 	uint16_t min_links;
-	uint16_t fhrp_delay, fhrp_reload; /* seconds: daemon/vrrp */
+	uint16_t fhrp_delay, fhrp_reload, fhrp_routes; /* seconds: daemon/vrrp */
 	/* auto/auto.h */
 	bool dhcp;
 	uint8_t dhcp_distance;

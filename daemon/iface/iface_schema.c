@@ -15,12 +15,13 @@ SCH_TYPE(iface, SCH_F(iface, name), SCH_F(iface, description), SCH_F(iface, mtu)
 	 SCH_F(iface, vxlan_dst), SCH_F(iface, vxlan_dev), SCH_F(iface, vxlan_port),
 	 SCH_F(iface, channel_group), SCH_F(iface, channel_mode), SCH_F(iface, lacp_rate),
 	 SCH_F(iface, load_balance), SCH_F(iface, min_links), SCH_F(iface, fhrp_delay),
-	 SCH_F(iface, fhrp_reload), SCH_F(iface, garp_accept), SCH_F(iface, dhcp),
-	 SCH_F(iface, dhcp_distance), SCH_F(iface, ra_suppress), SCH_F(iface, ra_managed),
-	 SCH_F(iface, ra_other), SCH_F(iface, ra_hop_limit), SCH_F(iface, ra_preference),
-	 SCH_F(iface, ra_max), SCH_F(iface, ra_min), SCH_F(iface, ra_lifetime),
-	 SCH_F(iface, ring_rx), SCH_F(iface, ring_tx), SCH_F(iface, hw_queues),
-	 SCH_F(iface, rss_key), SCH_F(iface, rss_xor), SCH_F(iface, dataplane));
+	 SCH_F(iface, fhrp_reload), SCH_F(iface, fhrp_routes), SCH_F(iface, garp_accept),
+	 SCH_F(iface, dhcp), SCH_F(iface, dhcp_distance), SCH_F(iface, ra_suppress),
+	 SCH_F(iface, ra_managed), SCH_F(iface, ra_other), SCH_F(iface, ra_hop_limit),
+	 SCH_F(iface, ra_preference), SCH_F(iface, ra_max), SCH_F(iface, ra_min),
+	 SCH_F(iface, ra_lifetime), SCH_F(iface, ring_rx), SCH_F(iface, ring_tx),
+	 SCH_F(iface, hw_queues), SCH_F(iface, rss_key), SCH_F(iface, rss_xor),
+	 SCH_F(iface, dataplane));
 SCH_TYPE(iface_addr4, SCH_F(iface_addr4, addr), SCH_F(iface_addr4, secondary));
 SCH_TYPE(iface_addr6, SCH_F(iface_addr6, addr), SCH_F(iface_addr6, eui_64));
 

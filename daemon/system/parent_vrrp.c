@@ -34,7 +34,10 @@
 /* It leaves within 3 s, see vrrpd.c. */
 #define STOP_WAIT_NS (5 * NSEC_PER_SEC)
 #define PAUSE_MS     100
-#define PAUSE_MAX_MS 5000
+/* What rtr-vrrpd may make us wait for at most, and for how long its promises are not looked at. */
+#define LONGEST_NS    (600 * NSEC_PER_SEC)
+#define LOOK_AGAIN_NS (250 * NSEC_PER_MSEC)
+#define PAUSE_MAX_MS  5000
 /* IFA_PROTO: rtrd's own is 98 and 200-249 (kernel/shadow.h). */
 #define PROTO_MAIN        99
 #define PROTO_OTHER_FIRST 150
@@ -142,10 +145,19 @@ static unsigned delete_addrs(uint8_t proto)
 	return n;
 }
 
-static void withdraw(struct parent_vrrp *v)
+static void take_away(struct parent_vrrp *v)
 {
 	unsigned n = delete_addrs(parent_vrrp_proto(v->instance));
 
+	if (!n)
+		return;
+	v->shm->n_withdrawn++;
+	fprintf(stderr, "rtrd: rtr-vrrpd did not go on: %u virtual addresses withdrawn\n", n);
+}
+
+static void withdraw(struct parent_vrrp *v)
+{
+	take_away(v);
 	v->withdraw = false;
 	for (unsigned i = 0; i < MIN(v->shm->n_slots, (uint32_t)VRRP_MAX_GROUPS); i++) {
 		struct vrrp_slot *s = &v->shm->slot[i];
@@ -156,10 +168,6 @@ static void withdraw(struct parent_vrrp *v)
 		s->st.state = VRRP_S_INIT;
 		s->st.reason = VRRP_R_WITHDRAWN;
 	}
-	v->shm->n_withdrawn++;
-	if (n)
-		fprintf(stderr, "rtrd: rtr-vrrpd did not go on: %u virtual addresses withdrawn\n",
-			n);
 }
 
 /* ---- starting ---- */
@@ -319,9 +327,39 @@ static uint64_t master_down(const struct parent_vrrp *v)
 	return best;
 }
 
+/*
+ * Silent for as long as a peer waits before it takes over: no dead owner answers ARP. It is not
+ * killed for it. One that was only held up goes on: it hears that its addresses have gone, and puts
+ * them back when it is still the master. The time of what comes next.
+ */
+static uint64_t watch_silence(struct parent_vrrp *v, uint64_t now, uint64_t beat)
+{
+	uint64_t quiet = MIN(v->shm->withdraw_ns, LONGEST_NS), due = beat + quiet;
+
+	if (!quiet || beat <= v->started_ns)
+		return UINT64_MAX;
+	if (now <= due) {
+		v->look_ns = due + 1;
+		return v->look_ns;
+	}
+	if (v->silent_beat == beat)
+		return now + MAX(quiet, LOOK_AGAIN_NS);
+	/* We are late ourselves: the machine held us up, and rtr-vrrpd too, maybe. Once. */
+	if (now > v->look_ns + quiet / 4 && v->late_beat != beat) {
+		v->late_beat = beat;
+		v->look_ns = now + quiet / 4;
+	}
+	if (now < v->look_ns)
+		return v->look_ns;
+	v->silent_beat = beat;
+	if (master_down(v))
+		take_away(v);
+	return now + MAX(quiet, LOOK_AGAIN_NS);
+}
+
 uint64_t parent_vrrp_run(struct parent_vrrp *v, uint64_t now)
 {
-	uint64_t beat, promise;
+	uint64_t beat, promise, next;
 
 	if (!v->wanted)
 		return UINT64_MAX;
@@ -340,7 +378,7 @@ uint64_t parent_vrrp_run(struct parent_vrrp *v, uint64_t now)
 		return now >= v->stop_due_ns ? UINT64_MAX : v->stop_due_ns;
 	}
 	beat = __atomic_load_n(&v->shm->beat_ns, __ATOMIC_ACQUIRE);
-	promise = MIN(v->shm->beat_max_ns, 600 * NSEC_PER_SEC);
+	promise = MIN(v->shm->beat_max_ns, LONGEST_NS);
 	if (v->resume_due_ns && beat > v->started_ns)
 		v->resume_due_ns = 0;
 	if ((v->resume_due_ns && now >= v->resume_due_ns) ||
@@ -355,12 +393,16 @@ uint64_t parent_vrrp_run(struct parent_vrrp *v, uint64_t now)
 		return UINT64_MAX;
 	if (v->resume_due_ns)
 		return v->resume_due_ns;
-	/* Nobody wakes us when a promise begins: looked for twice a second. */
-	return promise ? MAX(beat + promise, now) + 1 : now + NSEC_PER_SEC / 2;
+	next = watch_silence(v, now, beat);
+	if (promise)
+		next = MIN(next, MAX(beat + promise, now) + 1);
+	/* Nobody wakes us when a promise begins. */
+	return MIN(next, now + LOOK_AGAIN_NS);
 }
 
 void parent_vrrp_ended(struct parent_vrrp *v, int status, uint64_t now)
 {
+	uint64_t beat = __atomic_load_n(&v->shm->beat_ns, __ATOMIC_ACQUIRE);
 	bool soon = now - v->started_ns < SOON_NS;
 
 	v->pid = 0;
@@ -378,7 +420,12 @@ void parent_vrrp_ended(struct parent_vrrp *v, int status, uint64_t now)
 	v->n_bad = soon ? v->n_bad + 1 : 0;
 	if (v->withdraw || v->n_bad > 1)
 		withdraw(v);
-	v->resume_due_ns = master_down(v) ? now + master_down(v) : 0;
+	/* The peers count from what it said last, not from its end. */
+	v->resume_due_ns = master_down(v) ? MIN(now, beat) + master_down(v) : 0;
+	if (v->resume_due_ns && now >= v->resume_due_ns) {
+		withdraw(v);
+		v->resume_due_ns = 0;
+	}
 	v->start_due_ns = now;
 	if (v->n_bad > 1)
 		v->start_due_ns += MIN(PAUSE_MS << MIN(v->n_bad - 2, 6u), PAUSE_MAX_MS) *

@@ -7,6 +7,7 @@
  *	dies            -> started at once; it goes on as active where it was. Not back within
  *	                   the Master_Down time: killed, addresses withdrawn, started as a backup
  *	dies again soon -> addresses withdrawn at once, started after a pause
+ *	silent          -> (no beat for the Master_Down time) addresses withdrawn; it may go on
  *	stuck           -> (no beat for as long as it promised) killed, addresses withdrawn
  *
  * Owns: the memfd, vrrp.sock. Threads: the parent's loop. Failure: said on stderr, tried again.
@@ -30,7 +31,9 @@ struct parent_vrrp {
 	uint64_t start_due_ns;  /* when there is none */
 	uint64_t resume_due_ns; /* it must have beaten by then; 0 = nothing to wait for */
 	uint64_t stop_due_ns;
-	unsigned n_bad; /* deaths soon after the start, in a row */
+	uint64_t look_ns;                /* when we meant to look whether it has beaten */
+	uint64_t late_beat, silent_beat; /* the beat that we were late after; took it away after */
+	unsigned n_bad;                  /* deaths soon after the start, in a row */
 };
 
 /* IFA_PROTO of an instance's virtual addresses, as rtrd's shadow knows it too. */

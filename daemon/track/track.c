@@ -114,11 +114,11 @@ static bool next_network(struct rtr_addr *a, unsigned len)
 }
 
 /*
- * Is there a route of just this network? The kernel tells the longest match of an address only, so
+ * The kernel tells the longest match of an address only, so
  * one that is more specific is stepped over; one that is less specific means that there is none.
  * A network that such routes fill to the end, or beyond counting, is reachable.
  */
-static bool route_is_there(const struct rtr_prefix *p)
+bool track_route_there(const struct rtr_prefix *p)
 {
 	struct rtr_addr a = p->addr;
 
@@ -171,9 +171,9 @@ static enum track_state source_state(const struct track *t)
 {
 	switch (t->kind) {
 	case TRACK_ROUTE4:
-		return route_is_there(&t->dst4) ? TRACK_UP : TRACK_DOWN;
+		return track_route_there(&t->dst4) ? TRACK_UP : TRACK_DOWN;
 	case TRACK_ROUTE6:
-		return route_is_there(&t->dst6) ? TRACK_UP : TRACK_DOWN;
+		return track_route_there(&t->dst6) ? TRACK_UP : TRACK_DOWN;
 	case TRACK_SLA:
 		return sla_state(t->sla, t->result);
 	case TRACK_LIST:

@@ -61,6 +61,10 @@ void track_check_ref(struct check *c, const struct rec *rec, unsigned id);
 /* The state of an object of the running model. False when there is no such object. */
 bool track_get(unsigned id, enum track_state *ret);
 
+/* Whether there is a route of just this network (or more-specific ones that fill it), whoever made
+ * it: what a tracked route asks. */
+bool track_route_there(const struct rtr_prefix *p);
+
 /* fn is called from the loop after an object changed, came (with its first known state) or went
  * (TRACK_UNKNOWN). Subscribe in a domain's init; for good. */
 typedef void (*track_fn)(void *arg, unsigned id, enum track_state state);

@@ -2,7 +2,8 @@
 /*
  * What: VRRP in rtrd: the lines (vrrp_schema.c), their check (vrrp_check.c), the groups that a
  * model asks for (vrrp_want.c), their macvlans and sysctls (vrrp_plan.c), the line to rtr-vrrpd
- * (vrrp_client.c), the show commands (vrrp_show.c). The protocol itself is rtr-vrrpd's; here
+ * (vrrp_client.c) and what it tells (vrrp_events.c), the show commands (vrrp_show.c, and for the
+ * pair as a whole ha_show.c). The protocol itself is rtr-vrrpd's; here
  * nothing is ever waited for, and a dead rtr-vrrpd changes nothing but what show prints.
  *
  * Both spellings of IOS are lines of their own and make the same groups:
@@ -96,7 +97,8 @@ struct vrrp_want {
 	char *description, *sync_name;
 	bool virtual_mac; /* wished */
 	bool no_accept;
-	bool too_many; /* addresses or peers beyond what a group has room for */
+	bool too_many;       /* addresses or peers beyond what a group has room for */
+	uint16_t routes_sec; /* after the start, wait for routes at most so long */
 	unsigned n_tracks;
 	struct {
 		uint16_t id;
@@ -148,8 +150,22 @@ bool vrrp_client_send(uint32_t type);
 /* The group's state, read from the shared memory. False: not known there. */
 bool vrrp_client_status(const struct vrrp_conf *c, struct vrrp_status *ret);
 const struct vrrp_shm *vrrp_client_shm(void); /* NULL: no rtr-vrrpd */
+
+/* ---- vrrp_events.c ---- */
+
+/* Messages of rtr-vrrpd. None of it is believed further than its type. */
+void vrrp_event_state(const struct vrrp_msg *m);
+void vrrp_event_notice(const struct vrrp_msg *m);
+json_t *vrrp_event_json(const struct vrrp_msg *state);
 /* The last transitions, oldest first. */
-json_t *vrrp_client_history(void);
+json_t *vrrp_history(void);
+/* Is told of each transition, from the loop, until it leaves. */
+struct vrrp_listener {
+	struct vrrp_listener *next;
+	void (*fn)(struct vrrp_listener *l, const struct vrrp_msg *state);
+};
+void vrrp_listen(struct vrrp_listener *l);
+void vrrp_unlisten(struct vrrp_listener *l);
 
 const char *vrrp_state_text(unsigned state);   /* "MASTER" */
 const char *vrrp_reason_text(unsigned reason); /* "sync group" */

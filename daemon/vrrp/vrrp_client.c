@@ -13,6 +13,7 @@
 #include "system/parent.h"
 #include "system/parent_vrrp.h"
 #include "track/track.h"
+#include "txn/txn.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -28,130 +29,25 @@
 
 #define RETRY_MIN_MS 20
 #define RETRY_MAX_MS 1000
-#define HISTORY      256
-
-struct sent_track {
-	uint8_t decrement;
-	bool fault, known;
-};
+/* Others' routes wake nobody: while a group waits for them they are asked for. */
+#define ROUTES_POLL_MS 250
+/* For which a group waits, at most, for the first word of what it tracks. */
+#define UNKNOWN_SEC 30
 
 static struct {
 	struct vrrp_wants want;
-	struct sent_track *track; /* beside want.v: what rtr-vrrpd was told */
-	bool asked;               /* the parent, for rtr-vrrpd */
+	struct vrrp_verdict *told; /* beside want.v: what rtr-vrrpd knows */
+	bool asked;                /* the parent, for rtr-vrrpd */
 	int fd;
 	bool hello;
 	unsigned retry_ms;
 	size_t next; /* group to be sent; want.n: END; beyond: nothing */
 	uint32_t serial;
-	struct event *ev_read, *ev_write, *ev_retry;
+	struct event *ev_read, *ev_write, *ev_retry, *ev_routes;
+	uint64_t start_ns;
+	bool default_seen[2]; /* a default route, IPv4 and IPv6, since the start */
 	const struct vrrp_shm *shm;
-	struct vrrp_msg history[HISTORY];
-	unsigned n_history;
 } cl = { .fd = -1 };
-
-/* ---- texts ---- */
-
-const char *vrrp_state_text(unsigned state)
-{
-	static const char *const text[] = { "INIT", "BACKUP", "MASTER", "LEAVING" };
-
-	return state < ARRAY_LEN(text) ? text[state] : "?";
-}
-
-const char *vrrp_reason_text(unsigned reason)
-{
-	static const char *const text[] = {
-#define X(name, t) t,
-		VRRP_REASONS(X)
-#undef X
-	};
-
-	return reason < ARRAY_LEN(text) ? text[reason] : "?";
-}
-
-/* As IOS says it in the log: "Init", "Backup", "Master". */
-static const char *state_word(unsigned state)
-{
-	static const char *const text[] = { "Init", "Backup", "Master", "Leaving" };
-
-	return state < ARRAY_LEN(text) ? text[state] : "?";
-}
-
-/* ---- what rtr-vrrpd says; none of it is believed further than its type ---- */
-
-static void log_state(const struct vrrp_msg *m)
-{
-	static struct log_limit lim;
-
-	cl.history[cl.n_history++ % HISTORY] = *m;
-	log_event_limited(&lim, 100, "VRRP", LOG_L_INFO, "STATECHANGE",
-			  "%s IPv%d Grp %u state %s -> %s (%s)",
-			  iface_operator_name(m->u.state.name.ifname),
-			  m->u.state.name.family == AF_INET6 ? 6 : 4, m->u.state.name.vrid,
-			  state_word(m->u.state.from), state_word(m->u.state.to),
-			  vrrp_reason_text(m->u.state.reason));
-}
-
-#define WHO "%s IPv%d Grp %u: "
-
-static void log_notice(const struct vrrp_msg *m)
-{
-	static struct log_limit lim;
-	const char *name = iface_operator_name(m->u.notice.name.ifname);
-	int family = m->u.notice.name.family == AF_INET6 ? 6 : 4;
-	unsigned vrid = m->u.notice.name.vrid;
-	char peer[RTR_ADDR_STRLEN] = "";
-
-	if (m->u.notice.peer.family == AF_INET || m->u.notice.peer.family == AF_INET6)
-		rtr_addr_str(&m->u.notice.peer, peer);
-	switch (m->u.notice.what) {
-	case VRRP_N_SUM:
-		log_event_limited(&lim, 20, "VRRP", LOG_L_NOTICE, "CHECKSUM",
-				  WHO "%s sends checksums %s pseudo header; doing the same", name,
-				  family, vrid, peer, m->u.notice.v ? "with the" : "without");
-		break;
-	case VRRP_N_SUM_MIX:
-		log_event_limited(&lim, 20, "VRRP", LOG_L_WARN, "CHECKSUMMIX",
-				  WHO "the other routers disagree about the checksum: %s sends it "
-				      "%s pseudo header; following it",
-				  name, family, vrid, peer, m->u.notice.v ? "with the" : "without");
-		break;
-	case VRRP_N_MAC_DEAF:
-		log_event_limited(&lim, 20, "VRRP", LOG_L_WARN, "MACDEAF",
-				  WHO "frames to the virtual MAC do not reach us (%s answers to "
-				      "the physical one only); using the physical MAC",
-				  name, family, vrid, peer);
-		break;
-	case VRRP_N_SPLIT:
-		log_event_limited(&lim, 20, "VRRP", LOG_L_WARN, "TWOMASTERS",
-				  WHO "%s is master too, with priority %u", name, family, vrid,
-				  peer, m->u.notice.v);
-		break;
-	case VRRP_N_ADDRESSES:
-		log_event_limited(&lim, 20, "VRRP", LOG_L_WARN, "ADDRESSES",
-				  WHO "%s has other virtual addresses in this group", name, family,
-				  vrid, peer);
-		break;
-	case VRRP_N_INTERVAL:
-		log_event_limited(&lim, 20, "VRRP", LOG_L_WARN, "INTERVAL",
-				  WHO "%s sends adverts in another interval; ignoring them", name,
-				  family, vrid, peer);
-		break;
-	case VRRP_N_VERSION:
-		log_event_limited(&lim, 20, "VRRP", LOG_L_WARN, "VERSION",
-				  WHO "%s speaks version %u; ignoring it", name, family, vrid, peer,
-				  m->u.notice.v);
-		break;
-	case VRRP_N_ADDR_FAIL:
-		log_event_limited(&lim, 20, "VRRP", LOG_L_ERR, "ADDRESS",
-				  WHO "the kernel refuses a virtual address: %s", name, family,
-				  vrid, strerror(m->u.notice.v));
-		break;
-	default:
-		break;
-	}
-}
 
 static void take_shm(int fd)
 {
@@ -172,26 +68,71 @@ static void take_shm(int fd)
 
 /* ---- tracking ---- */
 
-/* What the objects say about a group. False: one of them is not known yet. */
-static bool judge(const struct vrrp_want *w, struct sent_track *ret)
+/* What the objects say about a group. */
+static void judge_tracks(const struct vrrp_want *w, struct vrrp_verdict *v)
 {
 	unsigned sum = 0;
 
-	*ret = (struct sent_track){ .known = true };
+	v->known = true;
 	for (unsigned i = 0; i < w->n_tracks; i++) {
 		enum track_state s;
 
 		if (!track_get(w->track[i].id, &s) || s == TRACK_UNKNOWN)
-			return false;
-		if (s != TRACK_DOWN)
-			continue;
-		if (w->track[i].fault)
-			ret->fault = true;
-		else
+			v->known = false;
+		else if (s == TRACK_DOWN && w->track[i].fault)
+			v->fault = true;
+		else if (s == TRACK_DOWN)
 			sum += w->track[i].decrement;
 	}
-	ret->decrement = (uint8_t)MIN(sum, 254u);
+	v->decrement = (uint8_t)MIN(sum, 254u);
+}
+
+/* Of the group's family, since the start: one that flaps later is what tracking is for. */
+static bool default_seen(uint8_t family)
+{
+	const struct rtr_prefix any = { .addr.family = family };
+	bool *seen = &cl.default_seen[family == AF_INET6];
+
+	*seen = *seen || track_route_there(&any);
+	return *seen;
+}
+
+static bool tracked_routes_there(const struct vrrp_want *w)
+{
+	for (unsigned i = 0; i < w->n_tracks; i++) {
+		const struct track *t = track_find(txn_running(), w->track[i].id);
+		enum track_state s;
+
+		if (t && (t->kind == TRACK_ROUTE4 || t->kind == TRACK_ROUTE6) &&
+		    (!track_get(t->id, &s) || s != TRACK_UP))
+			return false;
+	}
 	return true;
+}
+
+/* For how many seconds more the group waits for routes at most; 0: not at all. rtr's own static
+ * routes are there already: a domain is applied, to the last acknowledgement, before the next. */
+static uint32_t routes_wait(const struct vrrp_want *w)
+{
+	uint64_t until = cl.start_ns + w->routes_sec * NSEC_PER_SEC, now = rtr_now_ns();
+
+	if (!w->routes_sec || now >= until ||
+	    (default_seen(w->conf.family) && tracked_routes_there(w)))
+		return 0;
+	return (uint32_t)((until - now) / NSEC_PER_SEC + 1);
+}
+
+static struct vrrp_verdict judge(const struct vrrp_want *w)
+{
+	static const struct timeval soon = { .tv_usec = ROUTES_POLL_MS * 1000 };
+	struct vrrp_verdict v = { 0 };
+	uint32_t wait = routes_wait(w);
+
+	judge_tracks(w, &v);
+	v.hold_sec = MAX(wait, v.known ? 0u : UNKNOWN_SEC);
+	if (wait && !event_pending(cl.ev_routes, EV_TIMEOUT, NULL))
+		event_add(cl.ev_routes, &soon);
+	return v;
 }
 
 static struct vrrp_name name_of(const struct vrrp_conf *c)
@@ -211,17 +152,18 @@ static bool send_msg(const struct vrrp_msg *m)
 static bool send_track(size_t i)
 {
 	const struct vrrp_want *w = &cl.want.v[i];
-	struct vrrp_msg m = { .type = VRRP_M_TRACK };
-	struct sent_track t, *was = &cl.track[i];
+	struct vrrp_verdict *was = &cl.told[i];
+	struct vrrp_msg m = { .type = VRRP_M_TRACK, .verdict = judge(w) };
+	const struct vrrp_verdict *v = &m.verdict;
+	bool tracks = v->known &&
+		      (!was->known || v->decrement != was->decrement || v->fault != was->fault);
 
-	if (!judge(w, &t) || (was->known && was->decrement == t.decrement && was->fault == t.fault))
+	if (!tracks && !v->hold_sec == !was->hold_sec)
 		return true;
-	m.u.track.name = name_of(&w->conf);
-	m.u.track.decrement = t.decrement;
-	m.u.track.fault = t.fault;
+	m.u.track = name_of(&w->conf);
 	if (!send_msg(&m))
 		return false;
-	*was = t;
+	*was = *v;
 	return true;
 }
 
@@ -231,20 +173,36 @@ static void want_write(void)
 		event_add(cl.ev_write, NULL);
 }
 
-static void on_track(void *arg, unsigned id, enum track_state state)
+static bool tracks(const struct vrrp_want *w, unsigned id)
+{
+	for (unsigned k = 0; k < w->n_tracks; k++) {
+		if (w->track[k].id == id)
+			return true;
+	}
+	return false;
+}
+
+/* Of the groups that track the object; 0: of all. */
+static void tell_again(unsigned id)
 {
 	/* A configuration under way tells the state with each group. */
 	for (size_t i = 0; cl.hello && cl.next > cl.want.n && i < cl.want.n; i++) {
-		bool uses = false;
-
-		for (unsigned k = 0; k < cl.want.v[i].n_tracks; k++)
-			uses |= cl.want.v[i].track[k].id == id;
-		if (uses && !send_track(i)) {
+		if ((!id || tracks(&cl.want.v[i], id)) && !send_track(i)) {
 			cl.next = 0; /* the socket is full: all of it again, when it takes more */
 			want_write();
 			return;
 		}
 	}
+}
+
+static void on_track(void *arg, unsigned id, enum track_state state)
+{
+	tell_again(id);
+}
+
+static void on_routes(evutil_socket_t fd, short what, void *arg)
+{
+	tell_again(0);
 }
 
 /* ---- sending ---- */
@@ -268,11 +226,13 @@ static void hang_up(void)
 
 static bool send_group(size_t i)
 {
-	struct vrrp_msg m = { .type = VRRP_M_GROUP, .serial = cl.serial };
+	struct vrrp_msg m = { .type = VRRP_M_GROUP,
+			      .serial = cl.serial,
+			      .verdict = judge(&cl.want.v[i]) };
 
 	m.u.group = cl.want.v[i].conf;
-	cl.track[i].known = false;
-	return send_msg(&m) && send_track(i);
+	cl.told[i] = m.verdict;
+	return send_msg(&m);
 }
 
 static void on_write(evutil_socket_t fd, short what, void *arg)
@@ -333,10 +293,10 @@ static void take(const struct vrrp_msg *in, int fd)
 				  "rtr-vrrpd has no room for %u groups", m.u.hello.n_groups);
 		break;
 	case VRRP_M_STATE:
-		log_state(&m);
+		vrrp_event_state(&m);
 		break;
 	case VRRP_M_NOTICE:
-		log_notice(&m);
+		vrrp_event_notice(&m);
 		break;
 	default:
 		break;
@@ -409,6 +369,7 @@ static bool same_wants(const struct vrrp_wants *a, const struct vrrp_wants *b)
 	for (size_t i = 0; i < a->n; i++) {
 		if (memcmp(&a->v[i].conf, &b->v[i].conf, sizeof(a->v[i].conf)) ||
 		    a->v[i].n_tracks != b->v[i].n_tracks ||
+		    a->v[i].routes_sec != b->v[i].routes_sec ||
 		    memcmp(a->v[i].track, b->v[i].track, sizeof(a->v[i].track)))
 			return false;
 	}
@@ -441,8 +402,8 @@ void vrrp_client_push(struct vrrp_wants *w)
 	cl.want = *w;
 	*w = (struct vrrp_wants){ 0 };
 	if (!same) {
-		free(cl.track);
-		cl.track = xcalloc(cl.want.n + 1, sizeof(*cl.track));
+		free(cl.told);
+		cl.told = xcalloc(cl.want.n + 1, sizeof(*cl.told));
 		send_again();
 	}
 	if (cl.asked || !parent_args() || (!cl.want.n && !leftovers()))
@@ -503,32 +464,12 @@ bool vrrp_client_status(const struct vrrp_conf *c, struct vrrp_status *ret)
 	return false;
 }
 
-json_t *vrrp_client_history(void)
-{
-	json_t *out = json_array();
-	unsigned first = cl.n_history > HISTORY ? cl.n_history - HISTORY : 0;
-
-	for (unsigned i = first; i < cl.n_history; i++) {
-		const struct vrrp_msg *m = &cl.history[i % HISTORY];
-
-		json_array_append_new(
-			out, json_pack("{s:f,s:s,s:i,s:s,s:s,s:s,s:s,s:i}", "time",
-				       (double)m->u.state.at_sec + m->u.state.at_usec / 1e6,
-				       "interface", iface_operator_name(m->u.state.name.ifname),
-				       "group", m->u.state.name.vrid, "family",
-				       m->u.state.name.family == AF_INET6 ? "ipv6" : "ipv4", "from",
-				       vrrp_state_text(m->u.state.from), "to",
-				       vrrp_state_text(m->u.state.to), "reason",
-				       vrrp_reason_text(m->u.state.reason), "priority",
-				       m->u.state.prio));
-	}
-	return out;
-}
-
 int vrrp_client_init(void)
 {
+	cl.start_ns = rtr_now_ns();
 	cl.ev_retry = evtimer_new(cmd_base(), on_retry, NULL);
-	if (!cl.ev_retry)
+	cl.ev_routes = evtimer_new(cmd_base(), on_routes, NULL);
+	if (!cl.ev_retry || !cl.ev_routes)
 		return -ENOMEM;
 	track_subscribe(on_track, NULL);
 	return 0;
@@ -542,11 +483,13 @@ void vrrp_client_fini(void)
 		event_free(cl.ev_write);
 	if (cl.ev_retry)
 		event_free(cl.ev_retry);
+	if (cl.ev_routes)
+		event_free(cl.ev_routes);
 	if (cl.fd >= 0)
 		close(cl.fd);
 	take_shm(-1);
 	vrrp_wants_fini(&cl.want);
-	free(cl.track);
+	free(cl.told);
 	memset(&cl, 0, sizeof(cl));
 	cl.fd = -1;
 }

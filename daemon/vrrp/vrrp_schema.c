@@ -84,6 +84,8 @@ static const struct sch_row rows[] = {
 		 .help = "Seconds for which VRRP waits after the interface came up"),
 	SCH_LEAF("fhrp delay reload <fhrp_reload:U16(0,3600)>", iface,
 		 .help = "Seconds for which VRRP waits after the start"),
+	SCH_LEAF("fhrp delay routes <fhrp_routes:U16(1,3600)>", iface,
+		 .help = "Seconds for which VRRP waits, at most, for routes after the start"),
 	SCH_LIST(N "ip <addr:ADDR4>", vrrp_group, .parent = &iface_type, .key = "vrid",
 		 .name = "vrrp", .help = "Virtual address of a group"),
 	COMMON_ROWS(N, vrrp_group),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* show vrrp, ha switchover. */
+/* show vrrp, monitor vrrp. */
 #include "cli/command.h"
 #include "domain.h"
 #include "iface/iface.h"
@@ -7,6 +7,7 @@
 #include "vrrp/vrrp.h"
 #include "vrrp/vrrp_packet.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static const char *text_of(const json_t *o, const char *key)
@@ -52,11 +53,12 @@ static json_t *drops_json(const uint64_t n_drop[VRRP_D__MAX])
 
 static json_t *counters_json(const struct vrrp_status *st)
 {
-	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:o}", "sent",
+	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:o}", "sent",
 			 (json_int_t)st->n_sent, "sent_priority_zero", (json_int_t)st->n_sent_zero,
 			 "received", (json_int_t)st->n_received, "received_priority_zero",
 			 (json_int_t)st->n_received_zero, "announcements", (json_int_t)st->n_garp,
-			 "transitions", (json_int_t)st->n_transitions, "became_master",
+			 "refused", (json_int_t)st->n_refused, "transitions",
+			 (json_int_t)st->n_transitions, "became_master",
 			 (json_int_t)st->n_became_active, "checksum_changes",
 			 (json_int_t)st->n_sum_changed, "max_gap_ms", (double)st->max_gap_ns / 1e6,
 			 "drops", drops_json(st->n_drop));
@@ -89,6 +91,13 @@ static void mac_text(const struct vrrp_want *w, const struct vrrp_status *st, ch
 		memcpy(mac, l->mac, sizeof(mac));
 	snprintf(buf, 20, "%02x%02x.%02x%02x.%02x%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
 		 mac[5]);
+}
+
+static json_t *hold_json(unsigned hold)
+{
+	return hold == VRRP_HOLD_ROUTES ? json_string("routes")
+	       : hold == VRRP_HOLD_TIME ? json_string("time")
+					: json_null();
 }
 
 static json_t *group_json(const struct vrrp_want *w, const struct vrrp_status *st, bool known)
@@ -125,6 +134,7 @@ static json_t *group_json(const struct vrrp_want *w, const struct vrrp_status *s
 	json_object_set_new(o, "accept_mode", json_boolean(!w->no_accept));
 	json_object_set_new(o, "shutdown", json_boolean(c->flags & VRRP_F_SHUTDOWN));
 	json_object_set_new(o, "holding", json_boolean(st->holding));
+	json_object_set_new(o, "holding_for", hold_json(st->holding));
 	json_object_set_new(o, "fault", json_boolean(st->fault));
 	json_object_set_new(o, "advertisement_ms", json_integer(c->adver_ms));
 	json_object_set_new(o, "local", addr_json(&st->local));
@@ -209,8 +219,9 @@ static void print_timing(struct cmd_ctx *c, const json_t *o)
 	const char *m = text_of(o, "master");
 	int sec = (int)int_of(o, "in_state_sec");
 
-	cmd_printf(c, "  State is %s%s%s (%s)\n", text_of(o, "state"),
+	cmd_printf(c, "  State is %s%s%s%s (%s)\n", text_of(o, "state"),
 		   flag_of(o, "holding") ? ", held back after the start" : "",
+		   !strcmp(text_of(o, "holding_for"), "routes") ? ", until routes are there" : "",
 		   flag_of(o, "shutdown") ? ", shutdown" : "", text_of(o, "reason"));
 	cmd_printf(c, "  State duration %d mins %d secs\n", sec / 60, sec % 60);
 	cmd_printf(c, "  Virtual IP address is %s\n", first_addr(o));
@@ -287,6 +298,8 @@ static void print_counters(struct cmd_ctx *c, const json_t *o)
 		(long long)int_of(n, "transitions"), (long long)int_of(n, "became_master"),
 		(long long)int_of(n, "announcements"),
 		json_number_value(json_object_get(n, "max_gap_ms")));
+	cmd_printf(c, "  Frames that the kernel refused to send %lld\n",
+		   (long long)int_of(n, "refused"));
 	cmd_puts(c, "  Dropped:");
 	json_object_foreach(json_object_get(n, "drops"), key, v)
 		cmd_printf(c, " %s %lld", key, (long long)json_integer_value(v));
@@ -364,7 +377,23 @@ static void print_process(struct cmd_ctx *c, const json_t *o)
 
 static json_t *show_history(struct cmd_ctx *c)
 {
-	return vrrp_client_history();
+	return vrrp_history();
+}
+
+static void print_event(struct cmd_ctx *c, const json_t *o)
+{
+	double at = json_number_value(json_object_get(o, "time"));
+	time_t t = (time_t)at;
+	char when[32];
+	struct tm tm;
+
+	localtime_r(&t, &tm);
+	strftime(when, sizeof(when), "%b %e %H:%M:%S", &tm);
+	cmd_printf(c, "%s.%03d %s %s Grp %d ", when, (int)((at - (double)t) * 1000),
+		   text_of(o, "interface"), family_text(o), (int)int_of(o, "group"));
+	if (strcmp(text_of(o, "from"), text_of(o, "to")) != 0)
+		cmd_printf(c, "%s -> ", text_of(o, "from"));
+	cmd_printf(c, "%s (%s)\n", text_of(o, "to"), text_of(o, "reason"));
 }
 
 static void print_history(struct cmd_ctx *c, const json_t *doc)
@@ -372,28 +401,109 @@ static void print_history(struct cmd_ctx *c, const json_t *doc)
 	json_t *o;
 	size_t i;
 
-	json_array_foreach(doc, i, o) {
-		double at = json_number_value(json_object_get(o, "time"));
-		time_t t = (time_t)at;
-		char when[32];
-		struct tm tm;
+	json_array_foreach(doc, i, o)
+		print_event(c, o);
+}
 
-		localtime_r(&t, &tm);
-		strftime(when, sizeof(when), "%b %e %H:%M:%S", &tm);
-		cmd_printf(c, "%s.%03d %s %s Grp %d %s -> %s (%s)\n", when,
-			   (int)((at - (double)t) * 1000), text_of(o, "interface"), family_text(o),
-			   (int)int_of(o, "group"), text_of(o, "from"), text_of(o, "to"),
-			   text_of(o, "reason"));
+/* ---- the present ---- */
+
+struct monitoring {
+	struct vrrp_listener listener; /* first: its callback finds us by it */
+	struct cmd_ctx *c;
+	unsigned long left_out;
+};
+
+static void tell_left_out(struct monitoring *m)
+{
+	if (!m->left_out)
+		return;
+	if (cmd_json(m->c))
+		cmd_printf(m->c, "{\"left_out\":%lu}\n", m->left_out);
+	else
+		cmd_printf(m->c, "%lu changes were left out: the terminal is slower\n",
+			   m->left_out);
+	m->left_out = 0;
+}
+
+static void tell_event(struct cmd_ctx *c, const char *event, json_t *o)
+{
+	char *text;
+
+	if (cmd_json(c)) {
+		json_object_set_new(o, "event", json_string(event));
+		text = json_dumps(o, JSON_COMPACT);
+		cmd_printf(c, "%s\n", text);
+		free(text);
+	} else {
+		print_event(c, o);
+	}
+	json_decref(o);
+}
+
+static void on_change(struct vrrp_listener *l, const struct vrrp_msg *state)
+{
+	struct monitoring *m = (struct monitoring *)l;
+
+	if (cmd_congested(m->c)) {
+		m->left_out++;
+		return;
+	}
+	tell_left_out(m);
+	tell_event(m->c, "change", vrrp_event_json(state));
+}
+
+/* What is so before the first change: whoever watches has missed nothing. */
+static void tell_present(struct cmd_ctx *c)
+{
+	const struct vrrp_wants *ws = vrrp_client_wants();
+
+	for (size_t i = 0; i < ws->n; i++) {
+		const struct vrrp_conf *conf = &ws->v[i].conf;
+		struct vrrp_msg m = { 0 };
+		struct vrrp_status st;
+
+		if (!vrrp_client_status(conf, &st))
+			continue;
+		memcpy(m.u.state.name.ifname, conf->ifname, sizeof(conf->ifname));
+		m.u.state.name.family = conf->family;
+		m.u.state.name.vrid = conf->vrid;
+		m.u.state.from = m.u.state.to = st.state;
+		m.u.state.reason = st.reason;
+		m.u.state.prio = st.prio;
+		m.u.state.at_sec = st.since_sec;
+		tell_event(c, "now", vrrp_event_json(&m));
 	}
 }
 
-/* ---- commands ---- */
-
-static void switchover(struct cmd_ctx *c)
+static void monitor_drained(struct cmd_ctx *c)
 {
-	if (!vrrp_client_send(VRRP_M_SWITCHOVER))
-		cmd_fail(c, "rtr-vrrpd is not running");
+	if (!cmd_congested(c))
+		tell_left_out(cmd_data(c));
 }
+
+static void monitor(struct cmd_ctx *c)
+{
+	struct monitoring *m = xcalloc(1, sizeof(*m));
+
+	m->c = c;
+	m->listener.fn = on_change;
+	cmd_set_data(c, m);
+	cmd_pend(c);
+	tell_present(c);
+	vrrp_listen(&m->listener);
+}
+
+static void stop_monitor(struct cmd_ctx *c)
+{
+	struct monitoring *m = cmd_data(c);
+
+	vrrp_unlisten(&m->listener);
+	tell_left_out(m);
+	free(m);
+	cmd_done(c);
+}
+
+/* ---- commands ---- */
 
 static void clear_statistics(struct cmd_ctx *c)
 {
@@ -420,8 +530,8 @@ static const struct cmd cmds[] = {
 	  .text = print_history },
 	{ "clear vrrp statistics", "Set the counters to 0", .run = clear_statistics,
 	  .admin = true },
-	{ "ha switchover", "Hand all groups to the other router, and do not take them back",
-	  .run = switchover, .admin = true },
+	{ "monitor vrrp", "The states of the groups, then each change as it comes; ^C ends",
+	  .run = monitor, .interrupt = stop_monitor, .drained = monitor_drained },
 	{ "standby <line:LINE>", "HSRP: not supported, use vrrp", .run = no_hsrp,
 	  .where = CMD_CONFIG },
 };
@@ -429,7 +539,8 @@ static const struct cmd cmds[] = {
 static const struct sch_word words[] = {
 	{ "brief", "A line each" },
 	{ "clear vrrp", "Counters of VRRP" },
-	{ "ha", "High availability" },
+	{ "monitor", "Watch something until ^C" },
+	{ "monitor vrrp", "Virtual routers" },
 	{ "show vrrp", "Virtual routers" },
 	{ "standby", "HSRP: not supported, use vrrp" },
 };

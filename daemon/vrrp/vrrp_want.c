@@ -110,6 +110,7 @@ static void finish(const struct rec *root, const struct iface *i, struct vrrp_wa
 	rtr_strlcpy(w->iface_name, i->name, sizeof(w->iface_name));
 	c->delay_min_sec = i->fhrp_delay;
 	c->delay_reload_sec = i->fhrp_reload;
+	w->routes_sec = i->fhrp_routes;
 	if (c->n_addrs && vrrp_is_own(i, &c->addrs[0])) {
 		c->flags |= VRRP_F_OWNER;
 		c->prio = 255;

@@ -30,9 +30,14 @@
  * much as sending several. A twentieth of the shortest interval (10 ms), well inside the quarter
  * that an advert may be late. */
 #define GRID_NS (500 * 1000ull)
-/* The parent takes a process for stuck after its Master_Down time, but not before this: what one
- * core does to a process of real-time priority in a virtual machine is shorter. */
-#define BEAT_MIN_NS (1 * NSEC_PER_SEC)
+/* After the Master_Down time the parent takes the addresses of a silent process away; it kills it
+ * for being stuck after this: what was only held up, as one core does in a virtual machine, goes
+ * on. */
+#define BEAT_MIN_NS (2 * NSEC_PER_SEC)
+/* Groups come and go by configuration: what is promised of them is looked at again so often. */
+#define PROMISE_NS (50 * NSEC_PER_MSEC)
+/* Longer than vrrp_fsm.c lets one leave, beyond its interval. */
+#define LEAVING_NS  (500 * NSEC_PER_MSEC)
 #define STOP_MAX_NS (3 * NSEC_PER_SEC)
 #define STALL_NS    (20 * NSEC_PER_MSEC)
 
@@ -42,8 +47,8 @@ static const uint64_t garp_gap_ns[] = {
 	1 * NSEC_PER_SEC,    3 * NSEC_PER_SEC,
 };
 #define GARP_REFRESH_NS (60 * NSEC_PER_SEC)
-/* Frames of announcements in one step of 5 ms: 10,000 in a second, a seventh of what fills
- * 100 Mbit/s. */
+/* Frames of announcements on one interface in one step of 5 ms: 10,000 in a second, a seventh of
+ * what fills 100 Mbit/s, and few enough for any queue of a card or a switch. */
 #define GARP_STEP_NS  (5 * NSEC_PER_MSEC)
 #define GARP_PER_STEP 50
 
@@ -112,7 +117,7 @@ static uint64_t sooner(uint64_t a, uint64_t b)
 
 static void schedule_one(struct vg *g)
 {
-	uint64_t next = sooner(sooner(g->fsm.due, g->garp_at), g->probe_at);
+	uint64_t next = sooner(sooner(g->fsm.due, g->garp_at), sooner(g->probe_at, g->again_at));
 
 	if (g->heap_at && g->next == next)
 		return;
@@ -140,11 +145,30 @@ static void op_advert(struct vrrp_fsm *f, uint8_t prio)
 	io_advert((struct vg *)f, prio);
 }
 
-static void announce_from_now(struct vg *g)
+static void garp_due(struct vg *g, uint64_t now)
 {
+	struct vif *v = g->vif;
+
+	if (now > v->garp_step_ns && now - v->garp_step_ns >= GARP_STEP_NS) {
+		v->garp_step_ns = now;
+		v->garp_in_step = 0;
+	}
+	if (v->garp_in_step >= GARP_PER_STEP) {
+		g->garp_at = v->garp_step_ns + GARP_STEP_NS;
+		return;
+	}
+	v->garp_in_step += g->slot->conf.n_addrs;
 	io_announce(g);
+	/* The refresh of many groups spreads by itself: each counts from its own start. */
+	g->garp_at = now + (g->garp_no < ARRAY_LEN(garp_gap_ns) ? garp_gap_ns[g->garp_no]
+								: GARP_REFRESH_NS);
+	g->garp_no++;
+}
+
+void vg_announce(struct vg *g, uint64_t now)
+{
 	g->garp_no = 0;
-	g->garp_at = rtr_now_ns() + garp_gap_ns[0];
+	garp_due(g, now);
 }
 
 static void op_own(struct vrrp_fsm *f)
@@ -152,9 +176,9 @@ static void op_own(struct vrrp_fsm *f)
 	struct vg *g = (struct vg *)f;
 
 	g->owning = true;
-	vd.beat_now = true; /* from here on the parent watches */
+	vd.promise_now = true;
 	addr_update(g);
-	announce_from_now(g);
+	vg_announce(g, rtr_now_ns());
 	probe_start(g, rtr_now_ns());
 }
 
@@ -163,13 +187,14 @@ static void op_release(struct vrrp_fsm *f)
 	struct vg *g = (struct vg *)f;
 
 	g->owning = false;
-	g->garp_at = g->probe_at = 0;
+	g->garp_at = g->again_at = 0;
+	probe_end(g);
 	addr_update(g);
 }
 
 static void op_announce(struct vrrp_fsm *f)
 {
-	announce_from_now((struct vg *)f);
+	vg_announce((struct vg *)f, rtr_now_ns());
 }
 
 static void tell_one(struct vg *g)
@@ -179,7 +204,9 @@ static void tell_one(struct vg *g)
 
 	st->prio = f->prio;
 	st->fault = f->fault;
-	st->holding = f->state == VRRP_S_INIT && f->due != 0;
+	st->holding = f->state != VRRP_S_INIT || !f->due ? VRRP_HOLD_NONE
+		      : g->routes_until                  ? VRRP_HOLD_ROUTES
+							 : VRRP_HOLD_TIME;
 	if (f->state == VRRP_S_ACTIVE) {
 		st->active = f->c.local;
 		st->active_prio = f->prio;
@@ -205,6 +232,7 @@ static void op_state(struct vrrp_fsm *f, uint8_t from, enum vrrp_reason why)
 	}
 	st_end(g);
 	tell_one(g);
+	vd.promise_now = true;
 	g->sent_ns = 0;
 	addr_prepare(g);
 	conf_tell_state(g, from, why);
@@ -253,10 +281,10 @@ void vg_tell(struct vg *g)
 static uint64_t hold_until(const struct vg *g)
 {
 	const struct vrrp_conf *c = &g->slot->conf;
-	uint64_t t = 0;
+	uint64_t t = g->routes_until;
 
 	if (c->delay_min_sec)
-		t = g->vif->up_ns + c->delay_min_sec * NSEC_PER_SEC;
+		t = MAX(t, g->vif->up_ns + c->delay_min_sec * NSEC_PER_SEC);
 	if (c->delay_reload_sec && vd.box_fresh)
 		t = MAX(t, vd.start_ns + c->delay_reload_sec * NSEC_PER_SEC);
 	return t;
@@ -279,6 +307,7 @@ void vg_usable(struct vg *g, uint64_t now, enum vrrp_reason why)
 		return;
 	vg_set_mac(g);
 	g->frame_size = 0;
+	vd.promise_now = true; /* the interval may be another one */
 	if (c->flags & VRRP_F_SHUTDOWN) {
 		vrrp_fsm_leave(&g->fsm, now, true, VRRP_R_SHUTDOWN);
 	} else if (!v->up || !fc.local.family || v->rx[FAM(c->family)] < 0 ||
@@ -294,7 +323,7 @@ void vg_usable(struct vg *g, uint64_t now, enum vrrp_reason why)
 		addr_update(g);
 	/* And hosts must hear that they are elsewhere: another's frames may not find us there. */
 	if (g->fsm.state == VRRP_S_ACTIVE && memcmp(mac, g->mac, sizeof(mac)) != 0)
-		announce_from_now(g);
+		vg_announce(g, now);
 	vg_tell(g);
 	vg_schedule(g);
 }
@@ -332,27 +361,6 @@ static void fsm_due(struct vg *g, uint64_t now)
 	vrrp_fsm_timer(&g->fsm, now);
 }
 
-static void garp_due(struct vg *g, uint64_t now)
-{
-	static uint64_t step_ns;
-	static unsigned in_step;
-
-	if (now - step_ns >= GARP_STEP_NS) {
-		step_ns = now;
-		in_step = 0;
-	}
-	if (in_step >= GARP_PER_STEP) {
-		g->garp_at = step_ns + GARP_STEP_NS;
-		return;
-	}
-	in_step += g->slot->conf.n_addrs;
-	io_announce(g);
-	g->garp_no++;
-	/* The refresh of many groups spreads by itself: each counts from its own start. */
-	g->garp_at = now + (g->garp_no < ARRAY_LEN(garp_gap_ns) ? garp_gap_ns[g->garp_no]
-								: GARP_REFRESH_NS);
-}
-
 void vg_after(struct vg *g, uint64_t now, uint8_t state_before)
 {
 	if (g->fsm.state == VRRP_S_INIT && g->removing && !g->job && !g->kern.n) {
@@ -372,6 +380,8 @@ static void run_group(struct vg *g, uint64_t now)
 		fsm_due(g, now);
 	if (g->garp_at && g->garp_at <= now)
 		garp_due(g, now);
+	if (g->again_at && g->again_at <= now)
+		io_again(g);
 	if (g->probe_at && g->probe_at <= now)
 		probe_step(g, now);
 	vg_after(g, now, before);
@@ -408,18 +418,39 @@ static void arm(void)
 
 /* ---- the parent's watch ---- */
 
-static void beat(void)
+static void promise(void)
 {
-	uint64_t promise = 0;
+	uint64_t beat_max = 0, withdraw = 0;
 
 	for (unsigned i = 0; i < vd.shm->n_slots; i++) {
 		const struct vg *g = &vd.groups[i];
 
-		if (g->used && (g->kern.n || g->owning))
-			promise = sooner(promise, 4 * g->fsm.adver_ns);
+		/* One that waits may sleep for longer, its skew or a sync group's time, and has
+		 * nothing to take away. */
+		if (!g->used || (g->fsm.state != VRRP_S_LEAVING && !g->owning && !g->kern.n))
+			continue;
+		/* The peer's skew is not known; it may be next to nothing. One that leaves says
+		 * nothing until its time is up. */
+		withdraw = sooner(withdraw, g->fsm.state == VRRP_S_LEAVING
+						    ? LEAVING_NS + 3 * g->fsm.adver_ns
+						    : 3 * g->fsm.adver_ns);
+		if (g->kern.n || g->owning)
+			beat_max = sooner(beat_max, 4 * g->fsm.adver_ns);
 	}
-	vd.shm->beat_max_ns = promise ? MAX(promise, BEAT_MIN_NS) : 0;
-	__atomic_store_n(&vd.shm->beat_ns, rtr_now_ns(), __ATOMIC_RELEASE);
+	vd.shm->beat_max_ns = beat_max ? MAX(beat_max, BEAT_MIN_NS) : 0;
+	vd.shm->withdraw_ns = withdraw;
+}
+
+static void beat(uint64_t now)
+{
+	static uint64_t promised;
+
+	if (now - promised > PROMISE_NS || vd.promise_now) {
+		vd.promise_now = false;
+		promised = now;
+		promise();
+	}
+	__atomic_store_n(&vd.shm->beat_ns, now, __ATOMIC_RELEASE);
 }
 
 /* ---- the end ---- */
@@ -483,7 +514,7 @@ static void dispatch(unsigned what, int signal_fd)
 		addr_read(now);
 		break;
 	case WATCH_PROBE:
-		probe_read(now);
+		probe_read();
 		break;
 	case WATCH_LOOK:
 		look_read(now);
@@ -498,10 +529,8 @@ static void dispatch(unsigned what, int signal_fd)
 static void loop(int signal_fd)
 {
 	struct epoll_event ev[N_EVENTS];
-	uint64_t beaten = 0;
 
 	while (!stopped(rtr_now_ns())) {
-		uint64_t now;
 		int n;
 
 		io_flush();
@@ -510,13 +539,7 @@ static void loop(int signal_fd)
 		for (int i = 0; i < n; i++)
 			dispatch(ev[i].data.u32, signal_fd);
 		run_timers();
-		now = rtr_now_ns();
-		/* Twenty times within the shortest promise is enough. */
-		if (now - beaten > BEAT_MIN_NS / 20 || vd.beat_now) {
-			vd.beat_now = false;
-			beaten = now;
-			beat();
-		}
+		beat(rtr_now_ns());
 	}
 	io_flush();
 }
@@ -588,7 +611,7 @@ int main(int argc, char **argv)
 	vd.box_fresh = vd.shm->n_starts <= 1;
 	conf_restore(rtr_now_ns());
 	look_sweep();
-	beat();
+	beat(rtr_now_ns());
 	loop(signal_fd);
 	return 0;
 }

@@ -8,13 +8,14 @@
  *	vrrpd_link.c   interfaces and their addresses, as the kernel tells
  *	vrrpd_addr.c   a thread that adds and removes the virtual addresses
  *	vrrpd_look.c   a thread that asks the kernel, and opens sockets
+ *	vrrpd_work.c   what such a thread stands on
  *	vrrpd_probe.c  whether the virtual MAC is really received
  *	vrrpd_box.c    limits, capabilities, system call filter
  *
  * Owns: everything lies in static arrays sized for VRRP_MAX_GROUPS and is locked in memory: after
  * the configuration nothing is allocated. Threads: the loop, and those of vrrpd_addr.c and
  * vrrpd_look.c, which wait for the kernel's routing lock in its place (commits hold it for long).
- *Failure: what the kernel refuses is told to rtrd and shown; a lost rtrd changes nothing.
+ * Failure: what the kernel refuses is told to rtrd and shown; a lost rtrd changes nothing.
  */
 #ifndef RTR_VRRPD_H
 #define RTR_VRRPD_H
@@ -50,7 +51,9 @@ struct vif {
 	bool asking_link, asking_local; /* a question is under way */
 	bool local_changed;             /* and its answer is older than an event */
 	bool opening[2];                /* a receiving socket */
-	uint16_t by_vrid[2][256];       /* group number + 1 */
+	uint64_t garp_step_ns;          /* announcements are paced: the step under way */
+	unsigned garp_in_step;
+	uint16_t by_vrid[2][256]; /* group number + 1 */
 };
 
 /* Addresses in the kernel, as far as asked for. */
@@ -69,7 +72,8 @@ struct vg {
 	unsigned heap_at; /* place in the heap of timers + 1; 0 = not in it */
 	uint64_t next;
 	bool used, removing;
-	int vmac_ifindex; /* 0: does not exist (yet) */
+	uint64_t routes_until; /* rtrd waits for routes: held back until then; 0 = no */
+	int vmac_ifindex;      /* 0: does not exist (yet) */
 	bool vmac_up, asking_vmac;
 
 	uint8_t mac[6]; /* of our adverts and announcements */
@@ -78,8 +82,11 @@ struct vg {
 	size_t frame_size;
 	uint8_t frame_prio;
 
-	uint64_t garp_at, sent_ns;
-	unsigned garp_no;              /* announcements since active */
+	uint64_t garp_at, sent_ns, sent_before_ns;
+	unsigned garp_no;  /* announcements since active */
+	uint64_t again_at; /* what was refused is tried again */
+	uint64_t again_gap_ns;
+	bool again_advert, again_announce;
 	uint64_t told_ns[VRRP_N__MAX]; /* last notice of each kind */
 	struct rtr_addr sum_peer;
 	unsigned stalls;
@@ -89,7 +96,10 @@ struct vg {
 	bool again;       /* something was lost meanwhile */
 	struct owned kern;
 	uint64_t probe_at; /* next step of the test of the virtual MAC */
-	unsigned probe_round, probe_answers, probe_tries;
+	unsigned probe_round, probe_tries;
+	unsigned probe_answers, probe_heard; /* by the physical, the virtual MAC */
+	bool retesting;                      /* the virtual MAC, while the physical one is in use */
+	uint64_t retest_gap_ns;
 	bool probe_asking; /* for a neighbour */
 	struct rtr_addr probe_target;
 };
@@ -99,9 +109,9 @@ struct vrrpd {
 	int shm_fd, listen_fd, conn_fd, epoll_fd, timer_fd;
 	uint8_t proto; /* IFA_PROTO of our addresses */
 	uint64_t start_ns;
-	bool box_fresh; /* the box just came up: start-up hold applies */
-	bool restoring; /* nothing moves before all groups are back */
-	bool beat_now;
+	bool box_fresh;   /* the box just came up: start-up hold applies */
+	bool restoring;   /* nothing moves before all groups are back */
+	bool promise_now; /* what the parent watches for has changed */
 	bool stopping;
 	uint64_t stop_by;
 	struct vif ifs[MAX_IFS];
@@ -138,6 +148,8 @@ void vg_after(struct vg *g, uint64_t now, uint8_t state_before);
 void vg_set_mac(struct vg *g);
 /* For show: what has changed of the group, and of the others in its sync group, but the state. */
 void vg_tell(struct vg *g);
+/* Announces the addresses, from now on as often as a new master does; paced. */
+void vg_announce(struct vg *g, uint64_t now);
 /* The state machine's view of the configuration. */
 struct vrrp_fsm_conf vg_fsm_conf(const struct vg *g);
 extern const struct vrrp_fsm_ops vg_ops;
@@ -181,7 +193,10 @@ void io_frame_build(struct vg *g);
 void io_advert(struct vg *g, uint8_t prio);
 /* Gratuitous ARP or NA for all addresses. */
 void io_announce(struct vg *g);
-void io_raw(int ifindex, const uint8_t *frame, size_t size);
+/* What the kernel had no room for, at g->again_at. */
+void io_again(struct vg *g);
+enum io_kind { IO_ADVERT, IO_ANNOUNCE, IO_OTHER };
+void io_raw(struct vg *g, enum io_kind kind, const uint8_t *frame, size_t size);
 void io_flush(void);
 
 /* ---- vrrpd_link.c ---- */
@@ -235,6 +250,8 @@ void addr_prepare(struct vg *g);
 void addr_update(struct vg *g);
 /* An address has gone from an interface: if the group should have it there, it is put back. */
 void addr_lost(struct vg *g, int ifindex, const struct rtr_addr *a);
+/* Events have been lost: whatever should be there is put back. */
+void addr_all_lost(void);
 void addr_read(uint64_t now);
 bool addr_idle(void);
 
@@ -243,7 +260,9 @@ bool addr_idle(void);
 int probe_init(void);
 void probe_start(struct vg *g, uint64_t now);
 void probe_step(struct vg *g, uint64_t now);
-void probe_read(uint64_t now);
+/* The group is master no more; its macvlan goes down with it. */
+void probe_end(struct vg *g);
+void probe_read(void);
 /* The neighbour that was asked for; family 0: there is none. */
 void probe_neighbour(struct vg *g, const struct rtr_addr *a, uint64_t now);
 

@@ -2,25 +2,18 @@
 /*
  * The thread that writes virtual addresses. The kernel answers each request inside the system
  * call, but waits there for its routing lock: while rtrd commits ten thousand routes, or a link
- * is taken down, that takes longer than an interval. So the loop only says what it wants; a group
- * has one job under way at most, and what was wanted meanwhile is made good by the next.
- *
- *	loop --- job (from kern to want) ---> ring ---> thread --- netlink
- *	     <-- done: kern = what was asked for -- ring <--'
+ * is taken down, that takes longer than an interval. So the loop only says what it wants (a job:
+ * from what the kernel has to what it should have); a group has one job under way at most, and what
+ * was wanted meanwhile is made good by the next.
  */
 #include "vrrp/vrrpd.h"
+#include "vrrp/vrrpd_work.h"
 
 #include <errno.h>
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <unistd.h>
-
-#define STACK_SIZE (64 << 10)
 
 struct job {
 	unsigned group;
@@ -28,37 +21,8 @@ struct job {
 	int error; /* first failure of an addition */
 };
 
-/* One writer, one reader each; a group is in at most one of them, so they never overflow. */
-struct ring {
-	struct job job[VRRP_MAX_GROUPS];
-	_Atomic unsigned head, tail;
-	int event_fd;
-};
-
-static struct ring todo, done;
 static int nl_fd;
 static unsigned n_jobs;
-
-static void ring_put(struct ring *r, const struct job *j)
-{
-	unsigned head = atomic_load_explicit(&r->head, memory_order_relaxed);
-	uint64_t one = 1;
-
-	r->job[head % VRRP_MAX_GROUPS] = *j;
-	atomic_store_explicit(&r->head, head + 1, memory_order_release);
-	(void)!write(r->event_fd, &one, sizeof(one));
-}
-
-static bool ring_get(struct ring *r, struct job *j)
-{
-	unsigned tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
-
-	if (atomic_load_explicit(&r->head, memory_order_acquire) == tail)
-		return false;
-	*j = r->job[tail % VRRP_MAX_GROUPS];
-	atomic_store_explicit(&r->tail, tail + 1, memory_order_release);
-	return true;
-}
 
 /* ---- the thread ---- */
 
@@ -148,8 +112,10 @@ static bool has(const struct owned *o, int ifindex, const struct rtr_addr *a)
 	return false;
 }
 
-static void work(struct job *j)
+static bool write_all(void *item)
 {
+	struct job *j = item;
+
 	if (j->to.vmac && j->to.up)
 		write_link(j->to.vmac, true);
 	for (unsigned i = 0; i < j->to.n; i++) {
@@ -166,48 +132,22 @@ static void work(struct job *j)
 	/* Down: frames to the virtual MAC are not for a backup (RFC 9568 section 6.4.2). */
 	if (j->from.vmac && (j->to.vmac != j->from.vmac || !j->to.up))
 		write_link(j->from.vmac, false);
+	return true;
 }
 
-static void *thread(void *arg)
-{
-	struct job j;
-	uint64_t n;
-
-	for (;;) {
-		while (ring_get(&todo, &j)) {
-			work(&j);
-			ring_put(&done, &j);
-		}
-		if (read(todo.event_fd, &n, sizeof(n)) < 0 && errno != EINTR)
-			return arg;
-	}
-}
+/* A group has one job under way at most. */
+WORK_DEFINE(writer, struct job, VRRP_MAX_GROUPS, write_all);
 
 /* ---- the loop's side ---- */
 
 int addr_init(void)
 {
 	struct sockaddr_nl me = { .nl_family = AF_NETLINK };
-	pthread_attr_t attr;
-	pthread_t id;
-	int r;
 
 	nl_fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-	todo.event_fd = eventfd(0, EFD_CLOEXEC);
-	done.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (nl_fd < 0 || todo.event_fd < 0 || done.event_fd < 0 ||
-	    bind(nl_fd, (struct sockaddr *)&me, sizeof(me)) < 0)
+	if (nl_fd < 0 || bind(nl_fd, (struct sockaddr *)&me, sizeof(me)) < 0)
 		return -errno;
-	/* The stack is locked in memory like everything else. */
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_SIZE);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	r = pthread_create(&id, &attr, thread, NULL);
-	pthread_attr_destroy(&attr);
-	if (r)
-		return -r;
-	vrrpd_watch(done.event_fd, WATCH_ADDR);
-	return 0;
+	return work_init(&writer, WATCH_ADDR);
 }
 
 static int vmac_of(const struct vg *g)
@@ -260,10 +200,20 @@ static void want(const struct vg *g, struct owned *to)
 	to->vmac = vmac_of(g);
 	to->up = to->vmac;
 	to->ifindex = to->vmac ? to->vmac : g->vif->ifindex;
+	if (g->retesting) {
+		to->vmac = g->vmac_ifindex;
+		to->up = true;
+	}
 	if (!g->owning)
 		return;
 	to->n = c->n_addrs;
 	memcpy(to->a, c->addrs, sizeof(to->a));
+}
+
+/* The macvlan that has the addresses; 0: the interface itself has them. */
+static int on_vmac(const struct owned *o)
+{
+	return o->ifindex == o->vmac ? o->vmac : 0;
 }
 
 void addr_update(struct vg *g)
@@ -281,21 +231,36 @@ void addr_update(struct vg *g)
 		keep_claimed(g, &j.from);
 	st = st_begin(g);
 	st->owned = j.to.n || j.from.n;
-	st->vmac_ifindex = j.to.n ? j.to.vmac : j.from.vmac;
+	st->vmac_ifindex = on_vmac(j.to.n ? &j.to : &j.from);
 	st_end(g);
 	g->job = true;
 	n_jobs++;
-	ring_put(&todo, &j);
+	work_ask(&writer, &j);
 }
 
-void addr_lost(struct vg *g, int ifindex, const struct rtr_addr *a)
+static void lost(struct vg *g)
 {
-	if (!g->owning || !has(&g->kern, ifindex, a))
-		return;
 	if (g->job)
 		g->again = true;
 	else
 		addr_update(g);
+}
+
+void addr_lost(struct vg *g, int ifindex, const struct rtr_addr *a)
+{
+	/* Under way, it may be one that the job has just put there; the next one looks. */
+	if (g->owning && (g->job || has(&g->kern, ifindex, a)))
+		lost(g);
+}
+
+void addr_all_lost(void)
+{
+	for (unsigned i = 0; i < vd.shm->n_slots; i++) {
+		struct vg *g = &vd.groups[i];
+
+		if (g->used && g->owning)
+			lost(g);
+	}
 }
 
 void addr_prepare(struct vg *g)
@@ -341,9 +306,8 @@ static void finished(const struct job *j, uint64_t now)
 void addr_read(uint64_t now)
 {
 	struct job j;
-	uint64_t n;
 
-	(void)!read(done.event_fd, &n, sizeof(n));
-	while (ring_get(&done, &j))
+	work_hear(&writer);
+	while (work_answer(&writer, &j))
 		finished(&j, now);
 }

@@ -20,6 +20,8 @@
 #define TURN 32
 /* Twice the groups, so that chains stay short. */
 #define N_BUCKETS 4096
+/* A group that waited for routes when we died: rtrd is back sooner, and knows. */
+#define HOLD_AGAIN_NS (5 * NSEC_PER_SEC)
 
 static struct {
 	bool begun;
@@ -188,7 +190,26 @@ static void set_conf(struct vg *g, const struct vrrp_conf *c)
 	st_end(g);
 }
 
-static void add_group(const struct vrrp_conf *c, uint64_t now)
+static void keep_verdict(struct vg *g, const struct vrrp_verdict *v, uint64_t now)
+{
+	g->routes_until = v->hold_sec ? now + v->hold_sec * NSEC_PER_SEC : 0;
+	if (v->known)
+		vrrp_fsm_track(&g->fsm, now, v->decrement, v->fault);
+	g->frame_size = 0;
+}
+
+static void take_verdict(struct vg *g, const struct vrrp_verdict *v, uint64_t now)
+{
+	bool held = g->routes_until;
+
+	keep_verdict(g, v, now);
+	if (held || g->routes_until)
+		vg_usable(g, now, VRRP_R_LINK);
+	vg_tell(g);
+	vg_schedule(g);
+}
+
+static void add_group(const struct vrrp_conf *c, const struct vrrp_verdict *v, uint64_t now)
 {
 	unsigned no = 0;
 	struct vrrp_slot *s;
@@ -213,6 +234,7 @@ static void add_group(const struct vrrp_conf *c, uint64_t now)
 	vd.shm->n_slots = MAX(vd.shm->n_slots, no + 1);
 	__atomic_store_n(&s->seq, s->seq + 1, __ATOMIC_RELEASE);
 	in.named[no] = 1;
+	keep_verdict(&vd.groups[no], v, now); /* before its first step */
 	start_group(&vd.groups[no], new_if, now);
 }
 
@@ -231,8 +253,10 @@ static void change_group(struct vg *g, const struct vrrp_conf *c, uint64_t now)
 	if (back)
 		g->fsm.ready = false;
 	vg_usable(g, now, VRRP_R_LINK);
-	if (g->owning && memcmp(old.addrs, c->addrs, sizeof(c->addrs)))
-		io_announce(g);
+	if (g->owning && memcmp(old.addrs, c->addrs, sizeof(c->addrs))) {
+		vg_announce(g, now);
+		vg_schedule(g);
+	}
 }
 
 static void remove_group(struct vg *g, uint64_t now)
@@ -261,8 +285,9 @@ void conf_forget(struct vg *g)
 
 /* ---- messages ---- */
 
-static void take_group(const struct vrrp_conf *c, uint64_t now)
+static void take_group(const struct vrrp_msg *m, uint64_t now)
 {
+	const struct vrrp_conf *c = &m->u.group;
 	struct vrrp_name n = name_of(c);
 	struct vg *g;
 
@@ -275,12 +300,13 @@ static void take_group(const struct vrrp_conf *c, uint64_t now)
 	if (g)
 		g->removing = false;
 	if (!g) {
-		add_group(c, now);
+		add_group(c, &m->verdict, now);
 		return;
 	}
 	in.named[g->no] = 1;
 	if (memcmp(&g->slot->conf, c, sizeof(*c)) || !g->fsm.ready)
 		change_group(g, c, now);
+	take_verdict(g, &m->verdict, now);
 }
 
 static void end_config(uint32_t serial, uint64_t now)
@@ -298,17 +324,14 @@ static void end_config(uint32_t serial, uint64_t now)
 
 static void take_track(const struct vrrp_msg *m, uint64_t now)
 {
-	struct vrrp_name n = m->u.track.name;
+	struct vrrp_name n = m->u.track;
 	struct vg *g;
 
 	n.ifname[IFNAMSIZ - 1] = '\0';
 	g = find(&n);
 	if (!g)
 		return;
-	vrrp_fsm_track(&g->fsm, now, m->u.track.decrement, m->u.track.fault);
-	g->frame_size = 0;
-	vg_tell(g);
-	vg_schedule(g);
+	take_verdict(g, &m->verdict, now);
 }
 
 static void switch_over(uint64_t now)
@@ -333,7 +356,7 @@ static void clear_counters(void)
 			continue;
 		st = st_begin(g);
 		st->n_sent = st->n_sent_zero = st->n_received = st->n_received_zero = 0;
-		st->n_garp = st->n_sum_changed = st->max_gap_ns = 0;
+		st->n_garp = st->n_refused = st->n_sum_changed = st->max_gap_ns = 0;
 		memset(st->n_drop, 0, sizeof(st->n_drop));
 		st_end(g);
 	}
@@ -349,7 +372,7 @@ static void take_message(const struct vrrp_msg *m, uint64_t now)
 		in.begun = true;
 		break;
 	case VRRP_M_GROUP:
-		take_group(&m->u.group, now);
+		take_group(m, now);
 		break;
 	case VRRP_M_END:
 		end_config(m->serial, now);
@@ -446,6 +469,8 @@ void conf_notice(struct vg *g, uint64_t now, enum vrrp_notice what, uint8_t v,
 {
 	struct vrrp_msg m = { .type = VRRP_M_NOTICE };
 
+	st_begin(g)->said_ns[what] = now;
+	st_end(g);
 	if (vd.conn_fd < 0 || (every_ns && g->told_ns[what] && now - g->told_ns[what] < every_ns))
 		return;
 	g->told_ns[what] = now;
@@ -470,9 +495,9 @@ static void restore_owned(struct vg *g)
 		g->kern.up = g->kern.vmac;
 		return;
 	}
-	g->kern.vmac = st->vmac_ifindex;
+	g->kern.vmac = st->vmac_ifindex ? st->vmac_ifindex : g->vmac_up ? g->vmac_ifindex : 0;
 	g->kern.up = g->kern.vmac;
-	g->kern.ifindex = g->kern.vmac ? g->kern.vmac : g->vif->ifindex;
+	g->kern.ifindex = st->vmac_ifindex ? st->vmac_ifindex : g->vif->ifindex;
 	g->kern.n = c->n_addrs;
 	memcpy(g->kern.a, c->addrs, sizeof(g->kern.a));
 }
@@ -491,6 +516,8 @@ static void restore_state(struct vg *g, uint64_t now)
 		vrrp_fsm_resume(&g->fsm, now);
 		return;
 	}
+	if (st->holding == VRRP_HOLD_ROUTES)
+		g->routes_until = now + HOLD_AGAIN_NS;
 	st_begin(g)->state = VRRP_S_INIT;
 	st_end(g);
 	addr_update(g);

@@ -29,8 +29,15 @@
  * counts about 800 bytes for each. */
 #define RX_BUFFER (4 << 20)
 /* As routing daemons do: the first band of the default queue. */
-#define TX_PRIORITY     7
+#define TX_PRIORITY 7
+/* Adverts and announcements of all groups at once: a frame stays charged to the socket until the
+ * card has sent it, as some 800 bytes, twice over by how the kernel counts. */
+#define TX_BUFFER       (8 << 20)
 #define ASSERT_SPLIT_NS (10 * NSEC_PER_SEC)
+/* A full queue empties within milliseconds, unless the link hangs: then each frame that is tried in
+ * vain costs time that other links need. */
+#define RETRY_MIN_NS (1 * NSEC_PER_MSEC)
+#define RETRY_MAX_NS (64 * NSEC_PER_MSEC)
 
 static int tx_fd, uni_fd[2];
 
@@ -40,11 +47,15 @@ static struct {
 	struct iovec iov[TX_BATCH];
 	struct sockaddr_ll to[TX_BATCH];
 	uint8_t frame[TX_BATCH][VRRP_FRAME_MAX];
+	struct {
+		struct vg *g;
+		enum io_kind kind;
+	} of[TX_BATCH];
 } tx;
 
 int io_init(void)
 {
-	int one = 1, prio = TX_PRIORITY;
+	int one = 1, prio = TX_PRIORITY, size = TX_BUFFER;
 
 	tx_fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	uni_fd[V4] = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_RAW);
@@ -52,6 +63,7 @@ int io_init(void)
 	if (tx_fd < 0 || uni_fd[V4] < 0)
 		return -errno;
 	setsockopt(tx_fd, SOL_SOCKET, SO_PRIORITY, &prio, sizeof(prio));
+	setsockopt(tx_fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
 	setsockopt(uni_fd[V4], IPPROTO_IP, IP_HDRINCL, &one, sizeof(one));
 	if (uni_fd[V6] >= 0) {
 		/* It only sends: what arrives belongs to the interfaces' sockets. */
@@ -65,6 +77,51 @@ int io_init(void)
 
 /* ---- sending ---- */
 
+/* The kernel did not take a frame of the group. What it had no room for is said again soon, as the
+ * group stands then: to send the old frame later could say what is no longer so. */
+static void refused(struct vg *g, enum io_kind kind, int error)
+{
+	struct vrrp_status *st;
+
+	/* Forgotten while its last frames waited. */
+	if (!g->used)
+		return;
+	st = st_begin(g);
+	st->n_refused++;
+	if (kind == IO_ANNOUNCE) {
+		st->n_garp -= st->n_garp > 0;
+	} else if (kind == IO_ADVERT && !g->slot->conf.n_peers) {
+		st->n_sent -= st->n_sent > 0;
+		st->sent_ns = g->sent_ns = g->sent_before_ns;
+	}
+	st_end(g);
+	if (kind == IO_OTHER || (error != EAGAIN && error != ENOBUFS && error != ENOMEM))
+		return;
+	g->again_advert |= kind == IO_ADVERT;
+	g->again_announce |= kind == IO_ANNOUNCE;
+	if (g->again_at)
+		return;
+	g->again_gap_ns = MIN(MAX(g->again_gap_ns * 2, RETRY_MIN_NS), RETRY_MAX_NS);
+	g->again_at = rtr_now_ns() + g->again_gap_ns;
+	vg_schedule(g);
+}
+
+void io_again(struct vg *g)
+{
+	bool advert = g->again_advert, announce = g->again_announce;
+
+	g->again_at = 0;
+	g->again_advert = g->again_announce = false;
+	if (g->fsm.state == VRRP_S_ACTIVE) {
+		if (advert)
+			io_advert(g, g->fsm.prio);
+		if (announce)
+			io_announce(g);
+	} else if (g->fsm.state == VRRP_S_LEAVING && advert) {
+		io_advert(g, 0);
+	}
+}
+
 void io_flush(void)
 {
 	unsigned done = 0;
@@ -73,19 +130,25 @@ void io_flush(void)
 		int n = sendmmsg(tx_fd, tx.msg + done, tx.n - done, 0);
 
 		/* What one interface refuses (it is down, its queue is full) the next may take. */
+		if (n <= 0)
+			refused(tx.of[done].g, tx.of[done].kind, errno);
+		for (int i = 0; i < n; i++)
+			tx.of[done + (unsigned)i].g->again_gap_ns = 0;
 		done += n > 0 ? (unsigned)n : 1;
 	}
 	tx.n = 0;
 }
 
-void io_raw(int ifindex, const uint8_t *frame, size_t size)
+void io_raw(struct vg *g, enum io_kind kind, const uint8_t *frame, size_t size)
 {
 	unsigned i = tx.n;
 
 	memcpy(tx.frame[i], frame, size);
+	tx.of[i].g = g;
+	tx.of[i].kind = kind;
 	tx.iov[i] = (struct iovec){ tx.frame[i], size };
 	tx.to[i] = (struct sockaddr_ll){ .sll_family = AF_PACKET,
-					 .sll_ifindex = ifindex,
+					 .sll_ifindex = g->vif->ifindex,
 					 .sll_halen = ETH_ALEN };
 	memcpy(tx.to[i].sll_addr, frame, ETH_ALEN);
 	tx.msg[i] = (struct mmsghdr){ .msg_hdr = { .msg_name = &tx.to[i],
@@ -129,7 +192,7 @@ void io_frame_build(struct vg *g)
 
 /* By the group's interface, whatever the routing table says of the peer: a route by another one
  * would part the two, and both would become master. */
-static void send_unicast4(const struct vg *g, const uint8_t *packet, size_t size,
+static bool send_unicast4(const struct vg *g, const uint8_t *packet, size_t size,
 			  const struct vrrp_say *s)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET };
@@ -154,10 +217,10 @@ static void send_unicast4(const struct vg *g, const uint8_t *packet, size_t size
 	cm->cmsg_type = IP_PKTINFO;
 	cm->cmsg_len = CMSG_LEN(sizeof(info));
 	memcpy(CMSG_DATA(cm), &info, sizeof(info));
-	(void)sendmsg(uni_fd[V4], &mh, 0);
+	return sendmsg(uni_fd[V4], &mh, 0) >= 0;
 }
 
-static void send_unicast6(const struct vg *g, const struct vrrp_say *s)
+static bool send_unicast6(const struct vg *g, const struct vrrp_say *s)
 {
 	struct sockaddr_in6 to = { .sin6_family = AF_INET6,
 				   .sin6_addr = s->dst.v6,
@@ -188,7 +251,7 @@ static void send_unicast6(const struct vg *g, const struct vrrp_say *s)
 	cm->cmsg_type = IPV6_HOPLIMIT;
 	cm->cmsg_len = CMSG_LEN(sizeof(hops));
 	memcpy(CMSG_DATA(cm), &hops, sizeof(hops));
-	(void)sendmsg(uni_fd[V6], &mh, 0);
+	return sendmsg(uni_fd[V6], &mh, 0) >= 0;
 }
 
 static void send_unicast(struct vg *g, uint8_t prio, const struct rtr_addr *peer)
@@ -197,13 +260,17 @@ static void send_unicast(struct vg *g, uint8_t prio, const struct rtr_addr *peer
 	uint8_t buf[VRRP_FRAME_MAX];
 	size_t size;
 
+	bool taken;
+
 	if (s.family == AF_INET6) {
-		send_unicast6(g, &s);
-		return;
+		taken = send_unicast6(g, &s);
+	} else {
+		/* The frame without its Ethernet header. */
+		size = vrrp_frame_advert(&s, g->mac, buf) - ETH_HLEN;
+		taken = send_unicast4(g, buf + ETH_HLEN, size, &s);
 	}
-	/* The frame without its Ethernet header. */
-	size = vrrp_frame_advert(&s, g->mac, buf) - ETH_HLEN;
-	send_unicast4(g, buf + ETH_HLEN, size, &s);
+	if (!taken)
+		refused(g, IO_ADVERT, errno);
 }
 
 static void count_sent(struct vg *g, uint8_t prio)
@@ -212,10 +279,12 @@ static void count_sent(struct vg *g, uint8_t prio)
 	uint64_t now = rtr_now_ns();
 
 	st->n_sent++;
+	st->sent_ns = now;
 	if (!prio)
 		st->n_sent_zero++;
 	else if (g->sent_ns && g->fsm.state == VRRP_S_ACTIVE)
 		st->max_gap_ns = MAX(st->max_gap_ns, now - g->sent_ns);
+	g->sent_before_ns = g->sent_ns;
 	g->sent_ns = prio ? now : 0;
 	st_end(g);
 }
@@ -239,27 +308,26 @@ void io_advert(struct vg *g, uint8_t prio)
 		struct vrrp_say s = say_of(g, prio, &group);
 		uint8_t buf[VRRP_FRAME_MAX];
 
-		io_raw(g->vif->ifindex, buf, vrrp_frame_advert(&s, g->mac, buf));
+		io_raw(g, IO_ADVERT, buf, vrrp_frame_advert(&s, g->mac, buf));
 		return;
 	}
-	io_raw(g->vif->ifindex, g->frame, g->frame_size);
+	io_raw(g, IO_ADVERT, g->frame, g->frame_size);
 }
 
 void io_announce(struct vg *g)
 {
 	const struct vrrp_conf *c = &g->slot->conf;
-	struct vrrp_status *st;
+	struct vrrp_status *st = st_begin(g);
 	uint8_t buf[VRRP_FRAME_MAX];
 
+	st->n_garp += c->n_addrs;
+	st_end(g);
 	for (unsigned i = 0; i < c->n_addrs; i++) {
 		size_t n = c->family == AF_INET ? vrrp_frame_garp(&c->addrs[i], g->mac, buf)
 						: vrrp_frame_na(&c->addrs[i], g->mac, buf);
 
-		io_raw(g->vif->ifindex, buf, n);
+		io_raw(g, IO_ANNOUNCE, buf, n);
 	}
-	st = st_begin(g);
-	st->n_garp += c->n_addrs;
-	st_end(g);
 }
 
 /* ---- receiving ---- */
@@ -476,6 +544,9 @@ static void take(struct vg *g, uint64_t now, uint64_t at, const struct vrrp_rx *
 
 	st->n_received++;
 	st->n_received_zero += !a->prio;
+	st->peer = rx->src;
+	st->peer_prio = a->prio;
+	st->heard_ns = now;
 	st_end(g);
 	adapt_sum(g, now, rx, a->sum);
 	if (a->prio && g->fsm.state == VRRP_S_ACTIVE)
@@ -591,8 +662,9 @@ void io_drain(struct vif *v, int fam)
 				      : rx_fill6(mh, in.data[i], size, &rx))
 				receive(v, fam, now, at, &rx);
 		}
-		if (n < RX_BATCH)
-			break;
+		if (n < RX_BATCH) {
+			v->drained_ns[fam] = start;
+			return;
+		}
 	}
-	v->drained_ns[fam] = start;
 }

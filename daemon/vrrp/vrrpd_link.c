@@ -253,6 +253,7 @@ static void ask_all(void)
 		if (g->used && g->slot->conf.vmac[0] && !g->asking_vmac)
 			link_query_vmac(g);
 	}
+	addr_all_lost();
 }
 
 void link_read(uint64_t now)

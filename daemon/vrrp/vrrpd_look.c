@@ -3,28 +3,23 @@
  * The thread that asks the kernel: for a link by its name, an interface's own address, a
  * neighbour; and that opens and closes the receiving sockets, which join groups. All of it takes
  * the kernel's routing lock, which a commit of ten thousand routes holds for half a second with
- * short gaps: the loop would be late by 40 adverts of 10 ms. vrrpd_addr.c's thread is another one,
- * so that a long dump of neighbours holds up no takeover.
- *
- *	loop --- question ---> ring ---> thread --- netlink, sockets
- *	     <-- the answer, in the same struct -- ring <--'
+ * short gaps: the loop would be late by 40 adverts of 10 ms. The answer comes in the struct of the
+ * question. vrrpd_addr.c's thread is another one, so that a long dump of neighbours holds up no
+ * takeover.
  *
  * At the start, when there is nothing yet that could be late, the loop asks for itself.
  */
 #include "vrrp/vrrpd.h"
+#include "vrrp/vrrpd_work.h"
 
 #include <errno.h>
 #include <linux/if_addr.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define STACK_SIZE (64 << 10)
 /* Of each interface a link, an address, and a socket of both families to open and to close; of each
  * group a macvlan and a neighbour. */
 #define N_ASK 16384
@@ -42,12 +37,6 @@ struct ask {
 	struct rtr_addr addr[2];
 };
 
-struct ring {
-	struct ask ask[N_ASK];
-	_Atomic unsigned head, tail;
-	int event_fd;
-};
-
 /* A socket for questions and its buffer. */
 struct asker {
 	int fd;
@@ -58,29 +47,7 @@ struct asker {
 	} in;
 };
 
-static struct ring todo, done;
 static struct asker thread_asker, own_asker;
-
-static void ring_put(struct ring *r, const struct ask *a)
-{
-	unsigned head = atomic_load_explicit(&r->head, memory_order_relaxed);
-	uint64_t one = 1;
-
-	r->ask[head % N_ASK] = *a;
-	atomic_store_explicit(&r->head, head + 1, memory_order_release);
-	(void)!write(r->event_fd, &one, sizeof(one));
-}
-
-static bool ring_get(struct ring *r, struct ask *a)
-{
-	unsigned tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
-
-	if (atomic_load_explicit(&r->head, memory_order_acquire) == tail)
-		return false;
-	*a = r->ask[tail % N_ASK];
-	atomic_store_explicit(&r->tail, tail + 1, memory_order_release);
-	return true;
-}
 
 /* ---- netlink ---- */
 
@@ -310,8 +277,10 @@ static void find_neighbour(struct asker *k, struct ask *a)
 
 /* ---- the thread ---- */
 
-static void answer(struct ask *a)
+static bool answer(void *item)
 {
+	struct ask *a = item;
+
 	switch (a->what) {
 	case ASK_LINK:
 		find_link(&thread_asker, &a->link);
@@ -327,51 +296,22 @@ static void answer(struct ask *a)
 		break;
 	case ASK_CLOSE:
 		close(a->fd);
-		break;
+		return false;
 	}
+	return true;
 }
 
-static void *thread(void *arg)
-{
-	struct ask a;
-	uint64_t n;
-
-	for (;;) {
-		while (ring_get(&todo, &a)) {
-			answer(&a);
-			if (a.what != ASK_CLOSE)
-				ring_put(&done, &a);
-		}
-		if (read(todo.event_fd, &n, sizeof(n)) < 0 && errno != EINTR)
-			return arg;
-	}
-}
+WORK_DEFINE(looker, struct ask, N_ASK, answer);
 
 /* ---- the loop's side ---- */
 
 int look_init(void)
 {
-	pthread_attr_t attr;
-	pthread_t id;
 	int r = open_asker(&thread_asker);
 
 	if (!r)
 		r = open_asker(&own_asker);
-	if (r)
-		return r;
-	todo.event_fd = eventfd(0, EFD_CLOEXEC);
-	done.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (todo.event_fd < 0 || done.event_fd < 0)
-		return -errno;
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_SIZE);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	r = pthread_create(&id, &attr, thread, NULL);
-	pthread_attr_destroy(&attr);
-	if (r)
-		return -r;
-	vrrpd_watch(done.event_fd, WATCH_LOOK);
-	return 0;
+	return r ? r : work_init(&looker, WATCH_LOOK);
 }
 
 void look_link(const char *name)
@@ -379,23 +319,23 @@ void look_link(const char *name)
 	struct ask a = { .what = ASK_LINK };
 
 	rtr_strlcpy(a.link.name, name, sizeof(a.link.name));
-	ring_put(&todo, &a);
+	work_ask(&looker, &a);
 }
 
 void look_local(const struct vif *v)
 {
-	ring_put(&todo, &(struct ask){ .what = ASK_LOCAL,
-				       .no = (unsigned)(v - vd.ifs),
-				       .link.ifindex = v->ifindex });
+	work_ask(&looker, &(struct ask){ .what = ASK_LOCAL,
+					 .no = (unsigned)(v - vd.ifs),
+					 .link.ifindex = v->ifindex });
 }
 
 void look_neighbour(const struct vg *g, unsigned skip)
 {
-	ring_put(&todo, &(struct ask){ .what = ASK_NEIGHBOUR,
-				       .no = g->no,
-				       .family = g->slot->conf.family,
-				       .skip = skip,
-				       .link.ifindex = g->vif->ifindex });
+	work_ask(&looker, &(struct ask){ .what = ASK_NEIGHBOUR,
+					 .no = g->no,
+					 .family = g->slot->conf.family,
+					 .skip = skip,
+					 .link.ifindex = g->vif->ifindex });
 }
 
 void look_open(const struct vif *v, int fam)
@@ -406,21 +346,20 @@ void look_open(const struct vif *v, int fam)
 			 .link.ifindex = v->ifindex };
 
 	memcpy(a.link.name, v->name, sizeof(a.link.name));
-	ring_put(&todo, &a);
+	work_ask(&looker, &a);
 }
 
 void look_close(int fd)
 {
-	ring_put(&todo, &(struct ask){ .what = ASK_CLOSE, .fd = fd });
+	work_ask(&looker, &(struct ask){ .what = ASK_CLOSE, .fd = fd });
 }
 
 void look_read(uint64_t now)
 {
 	struct ask a;
-	uint64_t n;
 
-	(void)!read(done.event_fd, &n, sizeof(n));
-	while (ring_get(&done, &a)) {
+	work_hear(&looker);
+	while (work_answer(&looker, &a)) {
 		if (a.what == ASK_LINK)
 			link_found(&a.link, now);
 		else if (a.what == ASK_LOCAL)

@@ -21,7 +21,7 @@
 
 #include <net/if.h>
 
-#define VRRP_WIRE_VERSION 1
+#define VRRP_WIRE_VERSION 2
 
 /* 4 links x 250 groups are asked for; this is twice as many in both families. */
 #define VRRP_MAX_GROUPS 2048
@@ -114,7 +114,22 @@ struct vrrp_conf {
 	struct rtr_addr peers[VRRP_MAX_PEERS]; /* unicast; none: multicast */
 };
 
+enum vrrp_notice {
+	VRRP_N_SUM,      /* a.v: enum vrrp_sum now sent */
+	VRRP_N_SUM_MIX,  /* peers disagree about the checksum */
+	VRRP_N_MAC_DEAF, /* the virtual MAC is not received */
+	VRRP_N_MAC_OK,
+	VRRP_N_SPLIT,     /* two active: a lower advert heard while active */
+	VRRP_N_ADDRESSES, /* a peer has other virtual addresses */
+	VRRP_N_INTERVAL,
+	VRRP_N_ADDR_FAIL, /* a.v: errno of the kernel, adding an address */
+	VRRP_N_VERSION,   /* a peer speaks the other version */
+	VRRP_N__MAX
+};
+
 enum vrrp_mac_test { VRRP_MAC_UNTESTED, VRRP_MAC_OK, VRRP_MAC_DEAF };
+/* Why a group that could run does not: the time after the start, or what rtrd waits for. */
+enum vrrp_hold { VRRP_HOLD_NONE, VRRP_HOLD_TIME, VRRP_HOLD_ROUTES };
 
 /* What has become of it. */
 struct vrrp_status {
@@ -124,17 +139,22 @@ struct vrrp_status {
 	uint8_t sum;      /* enum vrrp_sum that we send (IPv4, version 3) */
 	uint8_t mac_test; /* enum vrrp_mac_test; DEAF: the physical MAC is used */
 	uint8_t owned;    /* our addresses may be in the kernel */
-	uint8_t holding;  /* start-up hold */
+	uint8_t holding;  /* enum vrrp_hold */
 	int32_t ifindex, vmac_ifindex;
 	uint32_t n_transitions, n_became_active;
 	int64_t since_sec; /* of the state; wall clock, for people */
 	uint64_t since_ns; /* monotonic */
 	struct rtr_addr local;
 	struct rtr_addr active; /* whom we hear, or ourselves */
-	uint8_t active_prio, pad[3];
+	uint8_t active_prio, peer_prio, pad[2];
+	struct rtr_addr peer;          /* the last other router that was heard; family 0 = none */
+	uint64_t heard_ns;             /* monotonic: its last advert */
+	uint64_t sent_ns;              /* monotonic: our last one */
+	uint64_t said_ns[VRRP_N__MAX]; /* when each kind was last the case; 0 = never */
 	uint32_t active_adver_ms;
 	uint32_t down_ms; /* Master_Down interval in force */
 	uint64_t n_sent, n_sent_zero, n_received, n_received_zero, n_garp, n_sum_changed;
+	uint64_t n_refused;  /* frames that the kernel did not take */
 	uint64_t max_gap_ns; /* longest distance of two of our adverts while active */
 	uint64_t n_drop[VRRP_D__MAX];
 };
@@ -162,6 +182,7 @@ struct vrrp_shm {
 	uint32_t n_withdrawn;     /* times that the parent took the addresses away */
 	uint64_t beat_ns;         /* monotonic: the loop was alive */
 	uint64_t beat_max_ns;     /* it promises to beat at least this often; 0 = no promise */
+	uint64_t withdraw_ns;     /* silent for so long: a peer takes over; 0 = no group runs */
 	uint64_t n_unknown_drops; /* adverts for no group: bad header, or no such VRID */
 	uint64_t n_drop[VRRP_D__MAX];
 	uint64_t n_stalls, max_stall_ns;
@@ -186,33 +207,27 @@ enum vrrp_msg_type {
 	VRRP_M_NOTICE,
 };
 
-enum vrrp_notice {
-	VRRP_N_SUM,      /* a.v: enum vrrp_sum now sent */
-	VRRP_N_SUM_MIX,  /* peers disagree about the checksum */
-	VRRP_N_MAC_DEAF, /* the virtual MAC is not received */
-	VRRP_N_MAC_OK,
-	VRRP_N_SPLIT,     /* two active: a lower advert heard while active */
-	VRRP_N_ADDRESSES, /* a peer has other virtual addresses */
-	VRRP_N_INTERVAL,
-	VRRP_N_ADDR_FAIL, /* a.v: errno of the kernel, adding an address */
-	VRRP_N_VERSION,   /* a peer speaks the other version */
-	VRRP_N__MAX
-};
-
 struct vrrp_name {
 	char ifname[IFNAMSIZ];
 	uint8_t family, vrid, pad[2];
 };
 
+/* What rtrd knows of a group beside its lines. */
+struct vrrp_verdict {
+	uint8_t known; /* all tracked objects were looked at; else the next two say nothing */
+	uint8_t decrement, fault, pad;
+	/* Not to start for so many seconds, or until told otherwise; 0 = nothing to wait for. One
+	 * that is at work goes on. */
+	uint32_t hold_sec;
+};
+
 struct vrrp_msg {
 	uint32_t type; /* enum vrrp_msg_type */
 	uint32_t serial;
+	struct vrrp_verdict verdict; /* with GROUP and TRACK */
 	union {
 		struct vrrp_conf group;
-		struct {
-			struct vrrp_name name;
-			uint8_t decrement, fault, pad[2];
-		} track;
+		struct vrrp_name track;
 		struct {
 			uint32_t version, n_groups;
 		} hello;

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The harness itself: what it builds forwards, with the kernel as the router, and leaves nothing."""
+import importlib
 import os
 import subprocess
 import time
@@ -143,3 +144,32 @@ def test_a_router_saves_restarts_and_survives(routers):
     r1.start()
     topo.lan.ping("2001:db8:203::10")
     assert not os.path.exists(f"/var/lib/rtr/{r1.instance}")
+
+
+@pytest.mark.parametrize("arrivals, n, worst", [
+    ([(0, 0, 5), (1, 1, 6), (2, 2, 7)], 3, 0),
+    ([(0, 0, 5), (1, 40, 46), (2, 41, 47)], 3, 1),  # the sender was late by 40, the path by 1
+    ([(0, 0, 5), (9, 30, 36), (10, 31, 37)], 3, 31),  # packets are missing: all of it counts
+    ([], 0, 0),
+])
+def test_failover_bench_counts_no_lateness_of_the_sender(monkeypatch, arrivals, n, worst):
+    monkeypatch.syspath_prepend(f"{router.TOP}/bench")
+    gaps = importlib.import_module("bench_failover").Gaps()
+    for a in arrivals:
+        gaps.add(*a)
+    assert (gaps.n, gaps.worst) == (n, worst)
+
+
+def test_failover_bench_goes_on_with_rounds_of_the_same_programs(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(f"{router.TOP}/bench")
+    bench = importlib.import_module("bench_failover")
+    path = str(tmp_path / "rounds")
+    first = bench.Kept(path)
+    first.add("stop", "rtr", [0, 1.5])
+    first.add("stop", "rtr", None)
+    first.add("stop", "keepalived", [0, 2.5])
+    with open(path, "a") as f:
+        f.write('{"program": "another", "cell": "stop", "kind": "rtr", "result": [9, 9.0]}\n')
+    again = bench.Kept(path)
+    assert again.of("stop", "rtr") == [[0, 1.5], None] and again.good("stop", "rtr") == [[0, 1.5]]
+    assert again.good("stop", "keepalived") == [[0, 2.5]]

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """VRRP between two rtr routers: who is master, what the kernel has, what hosts see."""
+import json
 import os
 import signal
+import subprocess
 
 import pytest
 
 import vrrp
-from router import CliError
+from router import CliError, program
 from topo import kill_all, pids_in, wait_for
 from vrrp import VIP4, VIP6, base_lines, configure, group, group_lines, owns, reaches, state, wait_state
 
@@ -223,6 +225,64 @@ def test_owner(routers):
     assert owns(topo.r1, VIP4)  # the interface's own address is nobody else's to take
 
 
+# ---- what is shown ----
+
+def readiness(router):
+    found = router.json("show ha readiness")["groups"]
+    return found[0] if found else {"not_ready": ["none"]}
+
+
+def test_readiness(pair):
+    topo = pair()
+    for r, own in ((topo.r1, "MASTER"), (topo.r2, "BACKUP")):
+        wait_for(lambda x=r: readiness(x)["ready"], what=f"{r.name} is ready")
+        assert readiness(r)["state"] == own and "1 of 1 groups ready" in r.cli("show ha readiness")
+    g = readiness(topo.r2)
+    assert g["peer"] == "10.0.1.2" and 300 <= g["takeover_ms"] <= 400 and g["last_advert_ms"] < 1000 and not g["notes"], g
+    assert any("no other router was heard" in n for n in readiness(topo.r1)["notes"])
+
+    def says(router, text, timeout=5):
+        wait_for(lambda: any(text in x for x in readiness(router)["not_ready"]) and not readiness(router)["ready"], timeout,
+                 f"{router.name}: {text}, it says {readiness(router)}")
+
+    topo.r2.config(["track 1 interface nowhere0 line-protocol", "interface eth0", "vrrp 1 address-family ipv4", "track 1 shutdown"])
+    says(topo.r2, "track 1 is down")
+    assert "not ready: track 1 is down" in topo.r2.cli("show ha readiness")
+    topo.r2.config(["interface eth0", "vrrp 1 address-family ipv4", "no track 1", "address 10.0.1.77"])
+    says(topo.r2, "a peer has other virtual addresses")
+    topo.r2.config(["interface eth0", "vrrp 1 address-family ipv4", "no address 10.0.1.77"])
+    topo.sw.ip("link", "set", "p1", "down")
+    says(topo.r2, "eth0 is down")
+    topo.sw.ip("link", "set", "p1", "up")
+    wait_for(lambda: readiness(topo.r2)["ready"], 10, "all is well again")
+    pid = vrrpd(topo.r2)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        says(topo.r2, "no sign of life", 10)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    wait_for(lambda: readiness(topo.r2)["ready"], what="it goes on")
+
+
+def test_changes_are_told_as_they_come(pair):
+    topo = pair()
+    def watch(command):
+        p = subprocess.Popen([program("rtrctl"), "-N", topo.r2.instance, "-c", command], stdout=subprocess.PIPE, text=True)
+        return p, p.stdout.readline()
+
+    (text, is_now), (objects, o) = watch("monitor vrrp"), watch("monitor vrrp | json")
+    assert "eth0 IPv4 Grp 1 BACKUP (started)" in is_now
+    assert (json.loads(o)["event"], json.loads(o)["to"]) == ("now", "BACKUP"), o
+    topo.r1.cli("ha switchover")
+    wait_state(topo.r2, "MASTER")
+    o = json.loads(objects.stdout.readline())
+    assert (o["event"], o["interface"], o["group"], o["from"], o["to"], o["reason"]) == ("change", "eth0", 1, "BACKUP", "MASTER", "the master resigned"), o
+    assert "eth0 IPv4 Grp 1 BACKUP -> MASTER (the master resigned)" in text.stdout.readline()
+    for p in (text, objects):
+        p.send_signal(signal.SIGINT)
+        p.wait(10)
+
+
 # ---- processes that die or hang ----
 
 def vrrpd(router):
@@ -250,10 +310,37 @@ def test_stopped_master_loses_its_addresses(pair):
     pid = vrrpd(topo.r1)
     os.kill(pid, signal.SIGSTOP)
     wait_state(topo.r2, "MASTER")
-    wait_for(lambda: vrrp.vrrpd_pid(topo.r1) not in (None, pid), what="the parent's hand")
+    wait_for(lambda: vrrp.vrrpd_pid(topo.r1) not in (None, pid), 10, "the parent's hand")
     wait_state(topo.r1, "MASTER")  # it is the better one, and well again
     wait_state(topo.r2, "BACKUP")
     assert topo.r1.json("show vrrp process")["withdrawn"] >= 1
+    reaches(topo.lan, VIP4)
+
+
+def test_one_core_is_enough(routers):
+    """Its threads get it only when the loop waits, and then the filter of system calls must not be there before them."""
+    r1 = routers(vrrp.ends("r1")).r1
+    os.sched_setaffinity(r1.proc.pid, {min(os.sched_getaffinity(0))})  # and whom it starts
+    r1.config([*base_lines(r1.topology, "r1"), *group_lines(100)])
+    wait_state(r1, "MASTER")
+    assert r1.json("show vrrp process")["starts"] == 1
+
+
+def test_a_silent_master_loses_its_addresses_before_it_is_killed(pair):
+    """After the Master_Down time, long before it counts as stuck; held up for no longer, it goes on."""
+    topo = pair(ms=SHORT, families=("ipv4", "ipv6"))
+    pid = vrrpd(topo.r1)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        wait_for(lambda: not owns(topo.r1, VIP4) and not owns(topo.r1, VIP6), 1.8, "nobody there")
+        for family in ("ipv4", "ipv6"):
+            wait_state(topo.r2, "MASTER", family=family)
+        reaches(topo.lan, VIP4)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    wait_for(lambda: owns(topo.r1, VIP4) and owns(topo.r1, VIP6), what="it is the better one, and goes on")
+    wait_state(topo.r2, "BACKUP")
+    assert vrrpd(topo.r1) == pid and topo.r1.json("show vrrp process")["withdrawn"] == 1
     reaches(topo.lan, VIP4)
 
 
@@ -281,15 +368,19 @@ def test_rtrd_dies_and_nobody_notices(pair):
     assert group(topo.r2)["counters"]["transitions"] == before
 
 
-def test_rtrd_hangs_and_nobody_notices(pair):
+@pytest.mark.parametrize("whom", ["worker", "parent"])
+def test_rtrd_hangs_and_nobody_notices(pair, whom):
     topo = pair(ms=SHORT)
-    before, stopped = group(topo.r2)["counters"], topo.r1.daemon_pid()
+    before, stopped = group(topo.r2)["counters"], topo.r1.daemon_pid() if whom == "worker" else topo.r1.proc.pid
     os.kill(stopped, signal.SIGSTOP)
     try:
         wait_for(lambda: group(topo.r2)["counters"]["received"] > before["received"] + 30, what="adverts")
     finally:
         os.kill(stopped, signal.SIGCONT)
     assert group(topo.r2)["counters"]["transitions"] == before["transitions"]
+    # A parent that comes back late does not blame rtr-vrrpd for it.
+    wait_for(lambda: group(topo.r2)["counters"]["received"] > before["received"] + 90, what="adverts after it")
+    assert topo.r1.json("show vrrp process")["withdrawn"] == 0
 
 
 def test_a_flood_of_adverts_delays_ours_little(pair):
@@ -348,6 +439,24 @@ def test_a_deaf_virtual_mac_is_given_up(pair, family, number, vip, own):
     wait_for(lambda: topo.lan.ping(vip, count=1, check=False) and macs(topo.lan, vip) == [physical], what="the physical MAC")
     assert [a["local"] for a in topo.r1.ip_json("addr", "show", "eth0")[0]["addr_info"]].count(vip) == 1
     assert state(topo.r1, family=family) == "MASTER"
+    # The switch is told better; with the link's return it is tested again, and taken.
+    topo.sw.run("nft", "delete table bridge f")
+    topo.sw.ip("link", "set", "p0", "down")
+    wait_state(topo.r1, "INIT", family=family)
+    topo.sw.ip("link", "set", "p0", "up")
+    lan = "10.0.1.4" if family == "ipv4" else "2001:db8:1::4"
+    topo.r1.ip("neigh", "replace", lan, "lladdr", topo.lan.ip_json("link", "show", "eth0")[0]["address"], "dev", "eth0",
+               "nud", "reachable")  # a neighbour to ask
+    wait_state(topo.r1, "MASTER", family=family)
+    with topo.lan.tcpdump("eth0", "-s 128 -B 8192 arp or icmp6") as seen:
+        wait_for(lambda: group(topo.r1, family=family)["mac_test"] == "received", 12, "the verdict")
+        wait_for(lambda: topo.lan.ping(vip, count=1, check=False) and macs(topo.lan, vip) == [f"00:00:5e:00:0{number}:01"],
+                 what="the virtual MAC")
+    assert "reach us again" in topo.r1.cli("show logging")
+    # Nobody was led to the virtual MAC before: its questions did not come from the virtual address.
+    early = seen.packets[:[i for i, p in enumerate(seen.packets) if f"who-has {vip} tell" in p or f"tgt is {vip}," in p][-1]]
+    assert any(f"00:00:5e:00:0{number}:01 >" in p for p in early), seen.packets
+    assert not [p for p in early if f"00:00:5e:00:0{number}:01 >" in p and f"tell {vip}," in p and f"who-has {vip}" not in p]
 
 
 @pytest.mark.parametrize("family, own", [("ipv4", "10.0.1.2"), ("ipv6", "2001:db8:1::2")])
@@ -390,6 +499,41 @@ def test_start_is_held_back(routers):
     wait_for(lambda: r1.json("show vrrp process").get("starts") == 2 and state(r1) == "MASTER", 1.5, "it goes on")
 
 
+def test_start_waits_for_routes(routers):
+    """A default route of the group's family and the routes that it tracks, whoever makes them; but not for ever."""
+    topo = routers(vrrp.ends("r1", "r2", "lan"))
+    topo.r2.config([*base_lines(topo, "r2"), "fhrp delay routes 1", *group_lines(90, vrid=2)])
+    topo.r1.config([*base_lines(topo, "r1"), "fhrp delay routes 300", "exit", "track 1 ip route 10.9.0.0/16 reachability", "exit",
+                    "interface eth0", *group_lines(100, extra=["track 1 decrement 20"]), *group_lines(100, af="ipv6")])
+    wait_for(lambda: [group(topo.r1, family=f)["holding_for"] for f in ("ipv4", "ipv6")] == ["routes", "routes"], what="the hold")
+    topo.r1.ip("route", "add", "default", "via", "10.0.1.4")
+    topo.r1.ip("-6", "route", "add", "default", "via", "2001:db8:1::4")
+    wait_state(topo.r1, "MASTER", family="ipv6")
+    assert group(topo.r1)["holding_for"] == "routes", "it tracks another one"
+    os.kill(vrrpd(topo.r1), signal.SIGKILL)  # it waits on
+    wait_for(lambda: topo.r1.json("show vrrp process").get("starts") == 2 and state(topo.r1, family="ipv6") == "MASTER", what="a new one")
+    assert group(topo.r1)["holding_for"] == "routes"
+    topo.r1.ip("route", "add", "10.9.0.0/16", "via", "10.0.1.4")
+    wait_state(topo.r1, "MASTER")
+    wait_state(topo.r2, "MASTER", vrid=2)
+    # No hold once it is over: a route that goes is what tracking is for.
+    topo.r1.ip("route", "del", "default")
+    topo.sw.ip("link", "set", "p0", "down")
+    wait_state(topo.r1, "INIT")
+    topo.sw.ip("link", "set", "p0", "up")
+    wait_state(topo.r1, "MASTER", family="ipv6")
+
+
+def test_a_group_does_not_start_before_what_it_tracks_is_known(routers):
+    r1 = routers(vrrp.ends("r1")).r1
+    r1.config(base_lines(r1.topology, "r1"))
+    r1.config(["ip sla 1", "icmp-echo 10.0.1.99", "timeout 2000", "exit", "track 1 ip sla 1 reachability", "exit",
+               "interface eth0", *group_lines(100, extra=["track 1 shutdown"])])  # nobody is there
+    wait_for(lambda: group(r1)["holding_for"], what="the hold")
+    wait_for(lambda: group(r1).get("fault"), what="the verdict")
+    assert group(r1)["counters"]["transitions"] == 0, r1.cli("show vrrp history")
+
+
 def test_no_host_under_the_virtual_address(pair):
     topo = pair(families=("ipv4", "ipv6"), extra1=["no accept-mode"])
     for vip in (VIP4, VIP6):
@@ -417,3 +561,37 @@ def test_many_groups(routers):
     wait_for(lambda: {g["state"] for g in topo.r2.json("show vrrp")} == {"MASTER"}, what="all on r2")
     wait_for(lambda: all(g["counters"]["announcements"] for g in topo.r2.json("show vrrp")), what="all announced")
     assert len(topo.r2.addresses("eth0")) == n + 2
+
+
+def test_a_full_queue_loses_nothing(routers):
+    """Many groups become master at once on a link whose queue holds few frames: what it refuses is counted, and said again."""
+    topo = routers(vrrp.ends("r1"))
+    tbf = ["dev", "eth0", "root", "tbf", "rate", "2mbit", "burst", "2000", "limit"]
+    topo.r1.run("tc", "qdisc", "add", *tbf, "3000")
+    lines = base_lines(topo, "r1")
+    for v in range(1, 101):
+        lines += [f"vrrp {v} address-family ipv4", "mac-address physical", "timers advertise 100",
+                  f"address 10.0.1.{v + 100} primary", "exit"]
+    topo.r1.cli("configure candidate", *lines, "commit", "end")
+    wait_for(lambda: {g["state"] for g in topo.r1.json("show vrrp")} == {"MASTER"}, 10, "all are master")
+    wait_for(lambda: all(g["counters"]["announcements"] for g in topo.r1.json("show vrrp")), what="all announced")
+    topo.r1.run("tc", "qdisc", "change", *tbf, "200000")  # room for all from here on
+    told = {g["group"]: g["counters"]["sent"] for g in topo.r1.json("show vrrp")}
+    wait_for(lambda: all(g["counters"]["sent"] > told[g["group"]] for g in topo.r1.json("show vrrp")), what="more adverts")
+    refused = sum(g["counters"]["refused"] for g in topo.r1.json("show vrrp"))
+    drops = json.loads(topo.r1.run("tc", "-s", "-j", "qdisc", "show", "dev", "eth0").stdout)[0]["drops"]
+    assert 0 < refused <= drops <= refused + 20, (refused, drops)  # the kernel says a few things of its own
+
+
+def test_a_refused_advert_is_said_again(pair):
+    """Not with the next one, which is 20 s away."""
+    topo = pair.topo
+    configure(topo.r1, topo, group_lines(110))
+    wait_state(topo.r1, "MASTER")
+    topo.r1.run("tc", "qdisc", "add", "dev", "eth0", "root", "bfifo", "limit", "1")  # room for no frame
+    topo.r1.config(["interface eth0", "vrrp 1 address-family ipv4", "timers advertise 20000"])
+    wait_for(lambda: group(topo.r1)["advertisement_ms"] == 20000 and group(topo.r1)["counters"]["refused"] > 10,
+             what="refused ones")
+    before = group(topo.r1)["counters"]["sent"]
+    topo.r1.run("tc", "qdisc", "del", "dev", "eth0", "root")
+    wait_for(lambda: group(topo.r1)["counters"]["sent"] > before, 8, "the advert")
