@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* E may be so many boxes and LB_SET_TIMES its lines. */
+#define EARLY_SPARE 256
+
 lb_num lb_addr(const struct rtr_addr *a)
 {
 	lb_num n = 0;
@@ -15,18 +18,25 @@ lb_num lb_addr(const struct rtr_addr *a)
 
 lb_num lb_max(uint8_t family, enum lb_field f)
 {
+	if (f == LB_PROTO)
+		return UINT8_MAX;
 	if (f == LB_P0 || f == LB_P1)
 		return UINT16_MAX;
 	return family == AF_INET6 ? ~(lb_num)0 : UINT32_MAX;
 }
 
-enum lb_class lb_class_of(uint8_t family, uint8_t proto)
+bool lb_is_icmp(uint8_t family, unsigned proto)
 {
-	if (proto == IPPROTO_TCP)
-		return LB_TCP;
-	if (proto == IPPROTO_UDP)
+	return proto == (family == AF_INET6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
+}
+
+enum lb_class lb_class_of(const struct lb_block *b, uint8_t family, uint8_t proto)
+{
+	if (proto == IPPROTO_UDP && b->udp)
 		return LB_UDP;
-	return proto == (family == AF_INET6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP) ? LB_ICMP : LB_OTHER;
+	if (proto == IPPROTO_TCP || proto == IPPROTO_UDP)
+		return LB_PORTS;
+	return b->icmp && lb_is_icmp(family, proto) ? LB_ICMP : LB_OTHER;
 }
 
 bool lb_is_void(const struct pol_rule *r)
@@ -43,7 +53,7 @@ static bool service_is_plain(const struct pol_rule *r, const struct pol_service 
 	if (s->n_flags)
 		return false;
 	if (s->has_icmp_type)
-		return lb_class_of(r->family, (uint8_t)s->proto) == LB_ICMP;
+		return lb_is_icmp(r->family, (unsigned)s->proto);
 	return !ports || s->proto == IPPROTO_TCP || s->proto == IPPROTO_UDP;
 }
 
@@ -66,18 +76,29 @@ bool lb_is_plain(const struct pol_rule *r)
 
 /* ---- lines to boxes ---- */
 
-static bool service_in_class(const struct pol_rule *r, const struct pol_service *s,
-			     enum lb_class class)
+bool lb_has_type(const struct pol_rule *r)
 {
-	return s->proto == POL_PROTO_ANY || lb_class_of(r->family, (uint8_t)s->proto) == class;
+	for (size_t i = 0; i < r->n_services; i++)
+		if (r->services[i].has_icmp_type)
+			return true;
+	return false;
+}
+
+static bool service_in_class(const struct lb_block *b, const struct pol_rule *r,
+			     const struct pol_service *s, enum lb_class class)
+{
+	if (s->proto == POL_PROTO_ANY)
+		return (class != LB_ICMP || b->icmp) && (class != LB_UDP || b->udp);
+	return lb_class_of(b, r->family, (uint8_t)s->proto) == class;
 }
 
 static const struct pol_port_range all_ports = { 0, UINT16_MAX };
 
-static void push_ports(struct lb_boxes *out, struct lb_box *x, const struct pol_service *s,
-		       enum lb_class class)
+static void push_ports(const struct lb_block *b, struct lb_boxes *out, struct lb_box *x,
+		       const struct pol_service *s, enum lb_class class)
 {
-	bool tuple = class == LB_TCP || class == LB_UDP;
+	bool tuple = class == LB_PORTS || class == LB_UDP;
+	bool one = class == LB_ICMP || class == LB_UDP || (class == LB_PORTS && b->udp);
 	size_t ns = tuple && s->sport ? s->sport->n : 1, nd = tuple && s->dport ? s->dport->n : 1;
 
 	for (size_t i = 0; i < ns; i++) {
@@ -94,12 +115,13 @@ static void push_ports(struct lb_boxes *out, struct lb_box *x, const struct pol_
 							(s->has_icmp_code ? s->icmp_code : 0));
 				x->hi[LB_P0] = (lb_num)(s->icmp_type << 8 |
 							(s->has_icmp_code ? s->icmp_code : 0xff));
-			} else if (class == LB_OTHER && s->proto != POL_PROTO_ANY) {
-				x->lo[LB_P0] = x->hi[LB_P0] = s->proto;
 			}
+			if (!one && s->proto != POL_PROTO_ANY)
+				x->lo[LB_PROTO] = x->hi[LB_PROTO] = s->proto;
 			lb_push(out, x);
 		}
 	}
+	x->lo[LB_PROTO] = 0, x->hi[LB_PROTO] = UINT8_MAX;
 }
 
 bool lb_specific(const struct lb_box *x, enum lb_field f, uint8_t family)
@@ -114,67 +136,32 @@ static void box_range(struct lb_box *x, enum lb_field f, const struct pol_addrs 
 	x->hi[f] = set ? lb_addr(&set->r[i].hi) : lb_max(family, f);
 }
 
-void lb_line_boxes(const struct pol_rule *r, uint32_t rank, enum lb_class class,
-		   struct lb_boxes *out)
+void lb_line_boxes(const struct lb_block *b, const struct pol_rule *r, uint32_t rank,
+		   enum lb_class class, struct lb_boxes *out)
 {
-	struct lb_box x = { .line = r, .rank = rank };
+	struct lb_box x = { .line = r, .rank = rank, .hi[LB_PROTO] = UINT8_MAX };
 
 	for (size_t d = 0; d < (r->dst ? r->dst->n : 1); d++) {
 		box_range(&x, LB_DST, r->dst, d, r->family);
 		for (size_t s = 0; s < (r->src ? r->src->n : 1); s++) {
 			box_range(&x, LB_SRC, r->src, s, r->family);
 			for (size_t i = 0; i < r->n_services; i++)
-				if (service_in_class(r, &r->services[i], class))
-					push_ports(out, &x, &r->services[i], class);
+				if (service_in_class(b, r, &r->services[i], class))
+					push_ports(b, out, &x, &r->services[i], class);
 		}
 	}
-}
-
-/* ---- lines of C that come before lines of B ---- */
-
-/* Boxes that a table may become. */
-static size_t max_boxes(const struct lb_boxes *b)
-{
-	return b->n * LB_MAX_PER_LINE + LB_MAX_SPARE;
-}
-
-static void swap(struct lb_boxes *a, struct lb_boxes *b)
-{
-	struct lb_boxes t = *a;
-
-	*a = *b;
-	*b = t;
-}
-
-/* Clips those of c that come before lines of b into b, when that makes few boxes more: then
- * ret_early is empty, else it is them. `cut` is b made disjoint, before and after. */
-static void settle(struct lb_boxes *b, struct lb_boxes *cut, const struct lb_boxes *c,
-		   struct lb_boxes *ret_early)
-{
-	struct lb_boxes clips = { 0 }, mixed = { 0 }, both = { 0 };
-
-	if (lb_find_early(b, c, &clips, ret_early) && ret_early->n) {
-		lb_push_all(&both, b);
-		lb_push_all(&both, &clips);
-		lb_sort_by_rank(&both);
-		if (lb_disjoint(&both, &mixed, max_boxes(&both)) &&
-		    mixed.n <= cut->n + cut->n / 4 + LB_LEAF) {
-			swap(b, &both);
-			swap(cut, &mixed);
-			ret_early->n = 0;
-		}
-	}
-	free(clips.v);
-	free(mixed.v);
-	free(both.v);
 }
 
 /* ---- blocks ---- */
 
+static bool tree_empty(const struct lb_node *n)
+{
+	return n->leaf && !n->set.n;
+}
+
 bool lb_empty(const struct lb_tables *t)
 {
-	return !t->n_c && t->a.leaf && t->late.leaf && t->c.leaf &&
-	       t->a.set.n + t->late.set.n + t->c.set.n == 0;
+	return tree_empty(&t->a) && tree_empty(&t->b) && tree_empty(&t->c);
 }
 
 static int range_cmp(const void *a, const void *b)
@@ -184,43 +171,25 @@ static int range_cmp(const void *a, const void *b)
 	return x->lo < y->lo ? -1 : x->lo > y->lo;
 }
 
-struct lb_ranges lb_union(const struct lb_set *s, enum lb_field f)
+struct lb_ranges lb_union(const struct lb_set *s, size_t n_sets, enum lb_field f)
 {
-	struct lb_ranges u = { .v = xcalloc(s->n + 1, sizeof(*u.v)) };
-	size_t n = 0;
+	struct lb_ranges u = { 0 };
+	size_t n = 0, have = 0;
 
-	for (size_t i = 0; i < s->n; i++)
-		u.v[i] = (struct lb_range){ s->box[i].lo[f], s->box[i].hi[f] };
-	qsort(u.v, s->n, sizeof(*u.v), range_cmp);
-	for (size_t i = 0; i < s->n; i++) {
-		if (n && (u.v[n - 1].hi >= u.v[i].lo || u.v[n - 1].hi + 1 == u.v[i].lo))
-			u.v[n - 1].hi = MAX(u.v[n - 1].hi, u.v[i].hi);
+	for (size_t k = 0; k < n_sets; k++)
+		n += s[k].n;
+	u.v = xcalloc(n + 1, sizeof(*u.v));
+	for (size_t k = 0; k < n_sets; k++)
+		for (size_t i = 0; i < s[k].n; i++)
+			u.v[have++] = (struct lb_range){ s[k].box[i].lo[f], s[k].box[i].hi[f] };
+	qsort(u.v, n, sizeof(*u.v), range_cmp);
+	for (size_t i = 0; i < n; i++) {
+		if (u.n && (u.v[u.n - 1].hi >= u.v[i].lo || u.v[u.n - 1].hi + 1 == u.v[i].lo))
+			u.v[u.n - 1].hi = MAX(u.v[u.n - 1].hi, u.v[i].hi);
 		else
-			u.v[n++] = u.v[i];
+			u.v[u.n++] = u.v[i];
 	}
-	u.n = n;
 	return u;
-}
-
-static void block_drop(struct lb_block *b)
-{
-	for (int c = 0; c < LB_CLASSES; c++) {
-		struct lb_tables *t = &b->class[c];
-
-		lb_tree_drop(&t->a);
-		lb_tree_drop(&t->late);
-		lb_tree_drop(&t->c);
-		free(t->b.box);
-		free(t->cb.box);
-		free(t->in_b.box);
-		free(t->in_c.box);
-		free(t->early_b.box);
-		free(t->early_c.box);
-		free(t->c_lines);
-		t->c_lines = NULL;
-		t->n_c = 0;
-		t->b = t->cb = t->in_b = t->in_c = t->early_b = t->early_c = (struct lb_set){ 0 };
-	}
 }
 
 /* Sequence numbers are ranks: they stay when a line is put between two others. */
@@ -247,92 +216,123 @@ static enum lb_field pick_lead(const struct lb_boxes *all, uint8_t family)
 	return src > 2 * dst && 4 * src > all->n ? LB_SRC : LB_DST;
 }
 
-static struct lb_boxes boxes_of(const struct lb_set *s)
+static const uint8_t early_proto[2] = { IPPROTO_TCP, IPPROTO_UDP };
+
+static bool is_for(const struct lb_tables *t, const struct lb_box *x, size_t early)
 {
-	return (struct lb_boxes){ .n = s->n, .v = s->box };
+	return t->n_early == 1 ||
+	       (x->lo[LB_PROTO] <= early_proto[early] && x->hi[LB_PROTO] >= early_proto[early]);
 }
 
-bool lb_near(struct lb_tables *t, uint8_t family)
+bool lb_asks(const struct lb_tables *t, const struct lb_box *x, int early)
 {
-	struct lb_boxes b = { 0 }, cb = { 0 }, before = { 0 }, clips = { 0 };
-	struct lb_boxes early = boxes_of(&t->early_b), c = boxes_of(&t->in_c);
-	struct lb_boxes ranks = lb_tree_ranks(&t->a);
-	bool fits = lb_disjoint(&early, &b, max_boxes(&early));
+	return x->asks && (size_t)early < t->n_early && is_for(t, x, (size_t)early);
+}
 
-	lb_find_early(&b, &c, &clips, &before);
-	fits = lb_disjoint(&before, &cb, max_boxes(&before)) && fits;
-	lb_set_froms(&b, &ranks);
-	lb_set_froms(&cb, &b);
-	free(t->b.box);
-	free(t->cb.box);
-	t->b = lb_set_of(&b, family);
-	t->cb = lb_set_of(&cb, family);
-	t->fresh = true;
-	free(ranks.v);
-	free(before.v);
-	free(clips.v);
+static void push_early(const struct lb_tables *t, const struct lb_build *x, size_t k,
+		       struct lb_boxes *to)
+{
+	for (size_t i = 0; i < x->later.n; i++) {
+		struct lb_box b = x->later.v[i];
+
+		if (!x->early[i] || !is_for(t, &b, k))
+			continue;
+		if (t->n_early > 1)
+			b.lo[LB_PROTO] = 0, b.hi[LB_PROTO] = UINT8_MAX;
+		lb_push(to, &b);
+	}
+}
+
+/* False: too many boxes. */
+static bool early_build(struct lb_tables *t, const struct lb_build *x)
+{
+	struct lb_boxes asking = { 0 };
+	bool fits = true, any = false;
+
+	lb_tree_asking(&t->a, &asking);
+	lb_tree_asking(&t->b, &asking);
+	lb_sort_by_rank(&asking);
+	t->near = true;
+	for (size_t k = 0; k < t->n_early; k++) {
+		struct lb_boxes early = { 0 }, out = { 0 };
+
+		push_early(t, x, k, &early);
+		fits = lb_disjoint(&early, &out, early.n * LB_SET_TIMES + EARLY_SPARE) && fits;
+		lb_set_froms(&out, &asking);
+		for (size_t i = 0; i < early.n; i++)
+			t->near = t->near && lb_specific(&early.v[i], x->other, x->family);
+		any = any || early.n;
+		t->early[k] = lb_set_of(&out, x->family);
+		free(early.v);
+	}
+	t->near = t->near && any;
+	free(asking.v);
 	return fits;
 }
 
-static bool c_build(struct lb_tables *t, const struct lb_boxes *c, uint8_t family)
+static void tables_drop(struct lb_tables *t)
 {
-	bool fits;
-
-	lb_tree_build(&t->c, c, NULL, family, 1);
-	fits = lb_tree_disjoint(&t->c, family, max_boxes(c));
-	if (c->n > LB_C_LINES || (fits && lb_tree_size(&t->c) <= LB_C_TIMES * c->n))
-		return fits;
+	lb_tree_drop(&t->a);
+	lb_tree_drop(&t->b);
 	lb_tree_drop(&t->c);
-	t->c_lines = xcalloc(c->n, sizeof(struct pol_rule *));
-	for (size_t i = 0; i < c->n; i++)
-		if (!t->n_c || t->c_lines[t->n_c - 1] != c->v[i].line)
-			t->c_lines[t->n_c++] = c->v[i].line;
-	return true;
+	free(t->early[0].box);
+	free(t->early[1].box);
+	t->early[0] = t->early[1] = (struct lb_set){ 0 };
 }
 
+static void block_drop(struct lb_block *b)
+{
+	for (int c = 0; c < LB_CLASSES; c++) {
+		tables_drop(&b->class[c]);
+		free(b->class[c].later.box);
+		b->class[c].later = (struct lb_set){ 0 };
+	}
+}
+
+static bool trees_build(struct lb_tables *t, const struct lb_boxes in[3], struct lb_build *x)
+{
+	memset(x->early, 0, x->later.n * sizeof(*x->early));
+	x->is_b = false;
+	lb_tree_build(&t->a, &in[0], x, 0);
+	x->is_b = true;
+	lb_tree_build(&t->b, &in[1], x, 0);
+	lb_tree_build(&t->c, &in[2], &(struct lb_build){ .family = x->family }, 1);
+	return early_build(t, x);
+}
+
+/* When C makes too many boxes of E, parts take all of it in. */
 static bool tables_build(struct lb_tables *t, const struct lb_boxes *all, uint8_t family)
 {
-	/* A, B, C; of B and C what comes before A (1, 2) and of C what comes before B (0). */
-	struct lb_boxes in[3] = { 0 }, early[3] = { 0 }, b = { 0 };
-	enum lb_field other;
+	struct lb_build x = { .family = family, .take_c = LB_TAKE_C };
+	struct lb_boxes in[3] = { 0 };
 	bool fits;
 
 	t->lead = pick_lead(all, family);
-	other = t->lead == LB_DST ? LB_SRC : LB_DST;
+	x.other = t->lead == LB_DST ? LB_SRC : LB_DST;
 	for (size_t i = 0; i < all->n; i++) {
-		const struct lb_box *x = &all->v[i];
+		const struct lb_box *b = &all->v[i];
+		int k = lb_specific(b, t->lead, family)   ? 0
+			: lb_specific(b, x.other, family) ? 1
+							  : 2;
 
-		lb_push(&in[lb_specific(x, t->lead, family) ? 0
-			    : lb_specific(x, other, family) ? 1
-							    : 2],
-			x);
+		lb_push(&in[k], b);
+		if (k)
+			lb_push(&x.later, b);
 	}
-	fits = lb_disjoint(&in[1], &b, max_boxes(&in[1]));
-	lb_tree_build(&t->a, &in[0], NULL, family, 0);
-	fits = lb_tree_disjoint(&t->a, family, max_boxes(&in[0])) && fits;
-	if (fits) {
-		/* C into B, then B (with what came into it) and C into A. */
-		settle(&in[1], &b, &in[2], &early[0]);
-		lb_tree_settle(&t->a, &in[1], family, &early[1]);
-		lb_tree_settle(&t->a, &in[2], family, &early[2]);
-	}
-	lb_tree_build(&t->late, &b, &early[0], family, 0);
-	fits = c_build(t, &in[2], family) && fits;
-	lb_tree_finish(&t->a, family, 0);
-	lb_tree_finish(&t->late, family, 0);
-	lb_tree_finish(&t->c, family, 1);
-	fits = lb_tree_beside(&t->a, &early[2], family, max_boxes(&in[0])) && fits;
-	fits = lb_tree_beside(&t->late, &early[0], family, max_boxes(&b)) && fits;
-	t->in_b = (struct lb_set){ .n = in[1].n, .box = in[1].v };
-	t->in_c = (struct lb_set){ .n = in[2].n, .box = in[2].v };
-	t->early_b = (struct lb_set){ .n = early[1].n, .box = early[1].v };
-	t->early_c = (struct lb_set){ .n = early[2].n, .box = early[2].v };
+	x.early = xcalloc(x.later.n + 1, sizeof(*x.early));
 	t->n_lines = in[0].n;
-	if (early[1].n)
-		fits = lb_near(t, family) && fits;
-	free(b.v);
-	free(in[0].v);
-	free(early[0].v);
+	x.n_c = in[2].n;
+	fits = trees_build(t, in, &x);
+	if (!fits) {
+		tables_drop(t);
+		x.take_c = SIZE_MAX;
+		fits = trees_build(t, in, &x);
+	}
+	t->take_c = x.take_c;
+	t->later = (struct lb_set){ .n = x.later.n, .box = x.later.v };
+	free(x.early);
+	for (int k = 0; k < 3; k++)
+		free(in[k].v);
 	return fits;
 }
 
@@ -346,18 +346,37 @@ uint32_t lb_none(const struct pol_list *l, bool by_seq)
 	return none;
 }
 
+static void pick_classes(struct lb_block *b, const struct pol_list *l)
+{
+	size_t both = 0, all = 0;
+
+	b->icmp = false;
+	for (size_t i = b->first; i < b->end; i++) {
+		const struct pol_rule *r = l->rules[i];
+
+		b->icmp = b->icmp || lb_has_type(r);
+		for (size_t k = 0; k < r->n_services; k++)
+			both += r->services[k].proto == POL_PROTO_ANY;
+		all += r->n_services;
+	}
+	/* To test for a protocol is a fifth of a rule. */
+	b->udp = both * 5 <= all;
+}
+
 static bool block_tables(struct lb_block *b, const struct pol_list *l, bool by_seq)
 {
 	bool fits = true;
 
 	b->none = lb_none(l, by_seq);
+	pick_classes(b, l);
 	for (int c = 0; c < LB_CLASSES; c++) {
 		struct lb_boxes all = { 0 };
 
 		for (size_t i = b->first; i < b->end; i++)
 			if (!lb_is_void(l->rules[i]))
-				lb_line_boxes(l->rules[i], by_seq ? l->rules[i]->seq : (uint32_t)i,
-					      c, &all);
+				lb_line_boxes(b, l->rules[i],
+					      by_seq ? l->rules[i]->seq : (uint32_t)i, c, &all);
+		b->class[c].n_early = c == LB_PORTS && !b->udp ? 2 : 1;
 		fits = tables_build(&b->class[c], &all, l -> family) && fits;
 		free(all.v);
 	}

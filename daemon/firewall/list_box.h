@@ -4,35 +4,28 @@
  * kernel finds the first match at a cost that hardly grows with the number of lines.
  * firewall/list_compile.c makes nftables sets of them.
  *
- * Design: a line of a plain 5-tuple is one or more boxes {destination, source, two ports}. Boxes
- * of a protocol class (TCP, UDP, ICMP, others) stand in three tables: A, those specific in the
- * address that leads (destination or source, whichever has more); B, of the rest those specific in
- * the other; C, those specific in neither. Within a table, what earlier lines cover is cut off the
- * later ones, so its boxes are disjoint: at most one matches, a concatenated interval set finds it.
+ * Design: a line of a plain 5-tuple is one or more boxes {destination, source, two ports,
+ * protocol}. Those of a class of protocols stand in three tables, asked in this order: A, those
+ * specific in the address that leads (destination or source, whichever has more); B, of the rest
+ * those specific in the other; C, those specific in neither. A table is cut by a field into parts
+ * of a few lines, which a map of intervals tells apart, and a part that is still large by another;
+ * the lines of a part are rules, one after the other, without what all of the part's packets have.
  *
- * Between tables the rank of the line decides. Mostly the more specific table's lines come first,
- * and tables are asked in the order A, B, C; lines that come before what they overlap in an earlier
- * table are clipped to it and put among it. Where that would make too many boxes (lines from one
- * host to anywhere and from anywhere to one host cross each other), they stand beside the earlier
- * table, with the rank found in that as one more field of their key, as nftables cannot compare two
- * ranks: its boxes have there the ranks that they come before. A packet's way through a part of A:
+ * Mostly the more specific line comes first. A line of a later table that comes before one of a
+ * part and overlaps it is put into the part, too, and with it what comes before that: then the part
+ * is right by itself. Where these would be many (lines from one host to anywhere and from
+ * anywhere to one host cross each other), lines of the part ask instead: what comes before any such
+ * line is made disjoint, a concatenated interval set E that has the rank of the line that asks as
+ * one more field, as nftables cannot compare two ranks: a box of E has there the ranks that it
+ * comes before. Few packets have an address that E names (set N), and that is looked up first.
  *
- *	its other address is in no box of B beside A ("far"):
- *		A = rank; X {..., rank}                 -> X: of C, beside this part
- *		A                                       -> A
- *	else	A = rank; B {..., rank} = rank; CB      -> CB: of C, beside B
- *		A = rank; B                             -> B
- *		and X, A as above
+ * Why rules: a rule is 15 us of the kernel at commit and 10-30 ns for a packet that it is not for.
+ * A box of a concatenated set is 22 us, since a field that is any sets a bit in each bucket, and
+ * the set is three cache lines for each 64 boxes and byte of the key: 0.6 us for one of 128 boxes,
+ * 5 us for one of 10,000. Such a set is for parts that cuts leave large.
  *
- * then through late B, all of B without a rank, for those not in A, with X of its own; then C, a
- * table, or lines as they are when they cross each other so often that they would be many boxes.
- *
- * Why trees: a set's cost is memory, about three cache lines for each 64 boxes and
- * byte of the key; one of 10,000 boxes took 5 us. So a table is first cut by a field into parts of
- * about LB_LEAF boxes, which a map of intervals tells apart, and a part that is still large by
- * another. Where it is cut is a matter of the values themselves, round ones first, then a hash.
- * A table is cut before its boxes are made disjoint, and each part is by itself: so a line more or
- * less changes the parts that it lies in, and lb_patch makes these alone (list_patch.c).
+ * A line more or less changes the parts that it lies in; lb_patch (list_patch.c) makes these anew
+ * and leaves the other cuts of the table where they are.
  *
  * Measured on ClassBench, 10,000 lines: docs/design/policy.md.
  *
@@ -50,24 +43,24 @@
 
 /* Fewer lines than this cost less one after the other: a line is about 30 ns, a table 100. */
 #define LB_MIN_LINES 8
-/* Boxes of a class and table may be this many times the boxes before cutting, plus a few. */
-#define LB_MAX_PER_LINE 8
-#define LB_MAX_SPARE    8192
 /* Boxes that one line may be: its sources x destinations x services. Larger ones are looked up
  * in the sets of their groups. */
 #define LB_MAX_OF_LINE 64
-/* Boxes of a part of a table, about. */
-#define LB_LEAF 128
+/* A part of twice as many lines is cut again. */
+#define LB_LEAF 8
+/* A part of more lines than this is a set, unless it would be this many times the boxes. */
+#define LB_RULES     32
+#define LB_SET_TIMES 4
+/* Lines that a part takes in: of all later tables, and of C at least. */
+#define LB_TAKE   4
+#define LB_TAKE_C 64
 
-/* Lines of C, which come last, are left as lines when there are no more than so many and they would
- * be this many times the boxes: 160 lines cost up to 3 us, and boxes cost the commit. */
-#define LB_C_LINES 160
-#define LB_C_TIMES 8
-
-enum lb_class { LB_TCP, LB_UDP, LB_ICMP, LB_OTHER, LB_CLASSES };
-/* Ports: source and destination; ICMP: type << 8 | code in the first; others: protocol in the
- * first. What is not used is 0..65535. */
-enum lb_field { LB_DST, LB_SRC, LB_P0, LB_P1, LB_FIELDS };
+/* Of these, LB_PORTS is TCP and UDP, unless that has a class of its own: which it has when few
+ * lines are for both, as else each line names its protocol. ICMP has one when a line names a type
+ * of it. */
+enum lb_class { LB_PORTS, LB_UDP, LB_ICMP, LB_OTHER, LB_CLASSES };
+/* Ports: source and destination; ICMP: type << 8 | code in the first. What is not used is all. */
+enum lb_field { LB_DST, LB_SRC, LB_P0, LB_P1, LB_PROTO, LB_FIELDS };
 
 __extension__ typedef unsigned __int128 lb_num; /* host order; IPv4 in the low 32 bits */
 
@@ -75,7 +68,8 @@ struct lb_box {
 	lb_num lo[LB_FIELDS], hi[LB_FIELDS];
 	const struct pol_rule *line;
 	uint32_t rank; /* of the line; ascending */
-	uint32_t from; /* beside others: matches when the rank found is at least this */
+	uint32_t from; /* in E: comes before lines of at least this rank */
+	bool asks;     /* in a part: a line in E may come before it */
 };
 
 struct lb_set {
@@ -87,36 +81,36 @@ struct lb_set {
 
 struct lb_node {
 	bool leaf;
-	struct lb_set set, beside; /* leaf; what of C is beside it */
-	bool fresh;                /* leaf: not as it was before lb_patch */
+	bool fresh; /* leaf: not as it was before lb_patch */
+	bool table; /* leaf: its boxes are disjoint, a set; else in the order of their ranks */
+	struct lb_set set;
+	struct lb_set own; /* leaf: of its table; what else is in `set` was taken in */
+	struct lb_box at;  /* leaf: the values that lead to it */
 	/* Cut by `field`: part i takes values from from[i] to the next one; from[0] is 0. */
 	enum lb_field field;
 	size_t n;
 	lb_num *from;
 	struct lb_node *part;
-	/* A node that was made disjoint by itself, maybe cut again then: its boxes before. */
-	bool whole;
-	struct lb_set raw;
 };
 
 struct lb_tables {
 	enum lb_field lead; /* LB_DST, LB_SRC */
-	struct lb_node a, late, c;
-	/* The lines of C one after the other, in place of its table: they cross too often. */
-	size_t n_c;
-	const struct pol_rule **c_lines;
-	struct lb_set b, cb; /* of late and C, beside A */
-	bool fresh;          /* these two */
-	/* For lb_patch: B and C; what of them comes before A and is not in it; lines of A once. */
-	struct lb_set in_b, in_c, early_b, early_c;
-	size_t n_lines, n_changed;
+	struct lb_node a, b, c;
+	/* E; when TCP and UDP are one class, of TCP and of UDP. */
+	struct lb_set early[2];
+	size_t n_early;      /* of these */
+	bool near;           /* all of it is specific in the field that does not lead */
+	struct lb_set later; /* for lb_patch: lines of B and C */
+	size_t take_c;
+	size_t n_lines, n_changed; /* for lb_patch: of A */
 };
 
 struct lb_block {
 	bool linear;
 	size_t first, end; /* rules [first, end) of the list */
 	struct lb_tables class[LB_CLASSES];
-	uint32_t none; /* rank of "nothing found": all ones, above every rank */
+	bool udp, icmp; /* these classes are there */
+	uint32_t none;  /* rank of "nothing found": all ones, above every rank */
 };
 
 struct lb_prog {
@@ -132,13 +126,16 @@ struct lb_prog *lb_build(const struct pol_list *list);
 bool lb_patch(struct lb_prog *p, const struct pol_list *list);
 struct lb_prog *lb_free(struct lb_prog *p); /* NULL */
 
-/* The protocol class of a packet of a family. */
-enum lb_class lb_class_of(uint8_t family, uint8_t proto);
+bool lb_is_icmp(uint8_t family, unsigned proto);
+/* The class of a packet in a block. */
+enum lb_class lb_class_of(const struct lb_block *b, uint8_t family, uint8_t proto);
 /* True when the line is boxes; else it is judged by itself. */
 bool lb_is_plain(const struct pol_rule *r);
 /* Such a line never matches and is left out: not now in force, or only later fragments, which
  * connection tracking has put together, or a length that no packet has. */
 bool lb_is_void(const struct pol_rule *r);
+/* A box asks this E of its table. */
+bool lb_asks(const struct lb_tables *t, const struct lb_box *x, int early);
 lb_num lb_addr(const struct rtr_addr *a);
 /* The highest value of a field. */
 lb_num lb_max(uint8_t family, enum lb_field f);
@@ -150,7 +147,7 @@ struct lb_ranges {
 		lb_num lo, hi;
 	} * v;
 };
-/* What boxes cover in a field, ascending. The caller frees v. */
-struct lb_ranges lb_union(const struct lb_set *s, enum lb_field f);
+/* What the boxes of sets cover in a field, ascending. The caller frees v. */
+struct lb_ranges lb_union(const struct lb_set *s, size_t n, enum lb_field f);
 
 #endif

@@ -12,7 +12,7 @@
 /* A use that returns has tables for at least so many lines: they cost it chains. */
 #define RETURN_LINES 64
 
-static const char *const class_names[LB_CLASSES] = { "tcp", "udp", "icmp", "other" };
+static const char *const class_names[LB_CLASSES] = { "ports", "udp", "icmp", "other" };
 
 /* A table's place in names: "A", or "A.c0a80000" for the part that begins there. */
 struct place {
@@ -71,9 +71,11 @@ static unsigned field_size(uint8_t family, enum lb_class class, enum lb_field f)
 {
 	if (f == LB_DST || f == LB_SRC)
 		return rtr_family_size(family);
+	if (f == LB_PROTO)
+		return class == LB_PORTS || class == LB_OTHER ? 1 : 0;
 	if (f == LB_P0)
-		return class == LB_OTHER ? 1 : 2;
-	return class == LB_TCP || class == LB_UDP ? 2 : 0;
+		return class == LB_OTHER ? 0 : 2;
+	return class == LB_PORTS || class == LB_UDP ? 2 : 0;
 }
 
 static void field_add(struct layout *l, unsigned f, unsigned size)
@@ -92,8 +94,8 @@ static struct layout layout_of(uint8_t family, enum lb_class class, enum lb_fiel
 			       uint8_t used, uint32_t rank_none)
 {
 	enum lb_field second = first == LB_DST ? LB_SRC : LB_DST;
-	const enum lb_field plain[] = { first, second, LB_P0, LB_P1 };
-	const enum lb_field ranked[] = { first, LB_P0, LB_P1, second };
+	const enum lb_field plain[] = { first, second, LB_P0, LB_P1, LB_PROTO };
+	const enum lb_field ranked[] = { first, LB_P0, LB_P1, LB_PROTO, second };
 	struct layout l = { 0 };
 
 	for (int i = 0; i < LB_FIELDS; i++) {
@@ -113,12 +115,6 @@ void lc_put_num(uint8_t *to, lb_num n, unsigned size)
 		to[i] = (uint8_t)n;
 }
 
-/* "Any" of a protocol, which is a byte, is 0..65535 in a box. */
-static void put_value(uint8_t *to, lb_num n, unsigned size)
-{
-	lc_put_num(to, size == 1 ? MIN(n, (lb_num)UINT8_MAX) : n, size);
-}
-
 static void put_field(uint8_t *key, const struct layout *l, unsigned i, const struct lb_box *x,
 		      bool hi, uint32_t none)
 {
@@ -127,7 +123,7 @@ static void put_field(uint8_t *key, const struct layout *l, unsigned i, const st
 	if (l->v[i].f == F_RANK)
 		lc_put_num(to, hi ? none : x->from, l->v[i].size);
 	else
-		put_value(to, hi ? x->hi[l->v[i].f] : x->lo[l->v[i].f], l->v[i].size);
+		lc_put_num(to, hi ? x->hi[l->v[i].f] : x->lo[l->v[i].f], l->v[i].size);
 }
 
 /* ---- sets ---- */
@@ -204,17 +200,16 @@ static enum lb_field other_of(const struct lb_tables *t)
 	return t->lead == LB_DST ? LB_SRC : LB_DST;
 }
 
-/* What is beside others has a field for a rank; in B the other address leads. */
+/* E has a field for a rank; in it and in B the other address leads. */
 static struct layout layout_at(const struct lc_list *l, const struct place *p)
 {
 	enum lb_field lead = tables_of(l, p)->lead;
-	bool b = is_place(p, "B"), late = is_place(p, "L") || is_place(p, "XL");
-	bool ranked = b || is_place(p, "CB") || p->path[0] == 'X';
+	bool early = is_place(p, "E");
 
-	if (b || late)
+	if (early || is_place(p, "B"))
 		lead = other_of(tables_of(l, p));
 	return layout_of(l->list->family, p->class, lead, p->set->used,
-			 ranked ? block_of(l, p)->none : 0);
+			 early ? block_of(l, p)->none : 0);
 }
 
 /* A set of the list before, as it is; false: there is none. */
@@ -275,13 +270,13 @@ static void add_table(struct lc_list *l, const struct place *p, bool fresh)
 	lc_hold_set(&l->sets, name, s);
 }
 
-/* Addresses that boxes of B have. */
+/* Addresses that boxes of E have. */
 static void add_near(struct lc_list *l, const struct place *p)
 {
 	const struct lb_tables *t = tables_of(l, p);
 	uint8_t family = l->list->family, lo[16], hi[16];
 	unsigned size = rtr_family_size(family);
-	struct lb_ranges near = lb_union(&t->b, other_of(t));
+	struct lb_ranges near = lb_union(t->early, ARRAY_LEN(t->early), other_of(t));
 	char name[NAME_SIZE];
 	struct nft_set *s;
 
@@ -314,31 +309,28 @@ static struct place part_at(const struct place *p, lb_num from)
 	return q;
 }
 
-/* What is beside a part. */
-static struct place beside_of(const struct place *p, const struct lb_node *leaf)
-{
-	struct place q = *p;
-
-	snprintf(q.path, sizeof(q.path), "X%.*s", (int)sizeof(p->path) - 2, p->path);
-	q.set = &leaf->beside;
-	return q;
-}
-
 static void add_tree(struct lc_list *l, const struct place *p, const struct lb_node *node)
 {
 	struct place q = *p;
 
 	if (node->leaf) {
 		q.set = &node->set;
-		add_table(l, &q, node->fresh);
-		q = beside_of(p, node);
-		add_table(l, &q, node->fresh);
+		if (node->table)
+			add_table(l, &q, node->fresh);
 		return;
 	}
 	for (size_t i = 0; i < node->n; i++) {
 		q = part_at(p, node->from[i]);
 		add_tree(l, &q, &node->part[i]);
 	}
+}
+
+static bool returns(const struct use *u)
+{
+	for (int i = 0; i < LC_ACTIONS; i++)
+		if (u->u.verdict[i].code == NFT_RETURN)
+			return true;
+	return false;
 }
 
 /* ---- rules that look into the tables ---- */
@@ -352,7 +344,7 @@ static void load_field(struct nft_rule *r, uint8_t family, enum lb_class class, 
 		nft_payload(r, NFT_PAYLOAD_NETWORK_HEADER, at, size, reg);
 	else if (f == LB_DST)
 		nft_payload(r, NFT_PAYLOAD_NETWORK_HEADER, at + size, size, reg);
-	else if (f == LB_P0 && class == LB_OTHER)
+	else if (f == LB_PROTO)
 		nft_meta(r, NFT_META_L4PROTO, reg);
 	else if (f == LB_P0)
 		nft_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 0, 2, reg);
@@ -435,71 +427,190 @@ static struct nft_rule *new_rule(const struct lc_list *l)
 	return nft_rule_new(0, l->list->rec, NULL);
 }
 
-/* Goes on with packets whose address is in no box of B. */
-static void not_near(struct nft_rule *r, const struct lc_list *l, const struct place *p)
+/* Goes on with packets that may be in a box of E: to find that out costs less than E does. */
+static void if_near(struct nft_rule *r, const struct lc_list *l, const struct place *p)
 {
 	char name[NAME_SIZE];
 
+	if (!tables_of(l, p)->near)
+		return;
 	load_field(r, l->list->family, p->class, other_of(tables_of(l, p)), REG(0));
 	place_name(l->key, &(struct place){ p->block, p->class, NULL, "N" }, name);
-	nft_lookup(r, name, REG(0), true);
+	nft_lookup(r, name, REG(0), false);
 }
 
-/* Lookups in one table after the other, each with the rank that the one before found; a hit in the
- * last is the first match. NULL ends them. */
-static struct nft_rule *probe(const struct lc_list *l, const struct use *u,
-			      const struct place *const *tables, bool far)
+static struct place early_of(const struct lc_list *l, const struct place *p, int k)
 {
+	struct place e = { p->block, p->class, &tables_of(l, p)->early[k], "E" };
+
+	if (k)
+		rtr_strlcpy(e.path, "E.udp", sizeof(e.path));
+	return e;
+}
+
+static bool any_asks(const struct lb_tables *t, const struct lb_box *boxes, size_t n, int k)
+{
+	for (size_t i = 0; i < n; i++)
+		if (lb_asks(t, &boxes[i], k))
+			return true;
+	return false;
+}
+
+/* The beginning of a rule that asks an E: for packets of its protocol. */
+static struct nft_rule *ask(const struct lc_list *l, const struct place *p, int k)
+{
+	static const uint8_t protos[] = { IPPROTO_TCP, IPPROTO_UDP };
 	struct nft_rule *r = new_rule(l);
 
-	if (far)
-		not_near(r, l, tables[0]);
-	for (size_t i = 0; tables[i]; i++) {
-		if (i)
-			rank_to(r, l, tables[i]);
-		lookup(r, l, tables[i]);
-	}
-	act(r, u);
+	if (tables_of(l, p)->n_early > 1)
+		nft_l4proto_is(r, protos[k]);
+	if_near(r, l, p);
 	return r;
 }
 
-/* A part and what is beside it. */
-static void alone(const struct lc_list *l, const struct use *u, struct nft_chain *c,
-		  const struct place *p, const struct place *beside, bool far)
+static void ask_for(struct nft_rule *r, const struct lc_list *l, const struct use *u,
+		    const struct place *e, uint32_t rank)
 {
-	if (beside->set->n)
-		nft_chain_add(c, probe(l, u, (const struct place *[]){ p, beside, NULL }, far));
-	nft_chain_add(c, probe(l, u, (const struct place *[]){ p, NULL }, far));
+	struct layout lay = layout_at(l, e);
+	uint8_t bytes[4] = { 0 };
+
+	lc_put_num(bytes, rank, lay.v[lay.n - 1].size);
+	nft_imm(r, REG(lay.v[lay.n - 1].reg), bytes, sizeof(bytes));
+	lookup(r, l, e);
+	act(r, u);
 }
 
-/* What a part adds to a chain: see list_box.h. Few packets are near a box of B, and to find that
- * out costs less than B does. */
-static void leaf_rules(const struct lc_list *l, const struct use *u, struct nft_chain *c,
-		       const struct place *at, const struct lb_node *leaf, const char *next)
+/* Lines between whose ranks nothing of E comes ask alike: as the first rank that does. */
+static bool ask_rank(const struct lb_tables *t, uint32_t rank, uint32_t *ret)
 {
-	struct place p = *at, beside = beside_of(at, leaf);
-	const struct lb_tables *t = tables_of(l, at);
-	struct place b = { p.block, p.class, &t->b, "B" };
-	struct place cb = { p.block, p.class, &t->cb, "CB" };
+	bool found = false;
+
+	for (size_t k = 0; k < t->n_early; k++) {
+		for (size_t i = 0; i < t->early[k].n; i++) {
+			uint32_t from = t->early[k].box[i].from;
+
+			if (from <= rank && (!found || from > *ret)) {
+				*ret = from;
+				found = true;
+			}
+		}
+	}
+	return found;
+}
+
+static void ask_name(const struct use *u, const struct place *p, uint32_t rank,
+		     char name[NAME_SIZE])
+{
+	struct place q = { p->block, p->class, NULL, "" };
+
+	snprintf(q.path, sizeof(q.path), "E.%x", rank);
+	place_name(u->name, &q, name);
+}
+
+/* A part that is a set: what is found there may have something of E before it. */
+static void table_rules(const struct lc_list *l, const struct use *u, struct nft_chain *c,
+			const struct place *p, const struct lb_node *leaf)
+{
 	struct nft_rule *r;
 
-	p.set = &leaf->set;
-	if (!p.set->n)
-		return;
-	if (is_place(&p, "A") && t->b.n) {
-		alone(l, u, c, &p, &beside, true);
-		if (next) {
-			r = new_rule(l);
-			not_near(r, l, &p);
-			nft_goto(r, next);
-			nft_chain_add(c, r);
-		}
-		if (t->cb.n)
-			nft_chain_add(c, probe(l, u, (const struct place *[]){ &p, &b, &cb, NULL },
-					       false));
-		nft_chain_add(c, probe(l, u, (const struct place *[]){ &p, &b, NULL }, false));
+	for (int k = 0; k < 2; k++) {
+		struct place e = early_of(l, p, k);
+
+		/* An E that holds nothing has no set either. */
+		if (!e.set->n || !any_asks(tables_of(l, p), leaf->set.box, leaf->set.n, k))
+			continue;
+		r = ask(l, p, k);
+		lookup(r, l, p);
+		rank_to(r, l, &e);
+		lookup(r, l, &e);
+		act(r, u);
+		nft_chain_add(c, r);
 	}
-	alone(l, u, c, &p, &beside, false);
+	r = new_rule(l);
+	lookup(r, l, p);
+	act(r, u);
+	nft_chain_add(c, r);
+}
+
+/* Of a line only what the packets of a part do not all have. */
+static void match_box(struct nft_rule *r, const struct lc_list *l, const struct place *p,
+		      const struct lb_box *x, const struct lb_box *at)
+{
+	static const enum lb_field order[] = { LB_P1, LB_P0, LB_PROTO, LB_DST, LB_SRC };
+
+	for (unsigned i = 0; i < ARRAY_LEN(order); i++) {
+		enum lb_field f = order[i];
+		unsigned size = field_size(l->list->family, p->class, f);
+		uint8_t lo[16], hi[16];
+
+		if (!size || (x->lo[f] <= at->lo[f] && x->hi[f] >= at->hi[f]))
+			continue;
+		lc_put_num(lo, x->lo[f], size);
+		lc_put_num(hi, x->hi[f], size);
+		load_field(r, l->list->family, p->class, f, REG(0));
+		lc_in_range(r, lo, hi, size);
+	}
+}
+
+/* A chain for each rank asks E, and returns; where a verdict is to return, the line does so. */
+static void line_asks(const struct lc_list *l, const struct use *u, struct nft_chain *c,
+		      const struct place *p, const struct lb_box *x, const struct lb_box *at)
+{
+	const struct lb_tables *t = tables_of(l, p);
+	char name[NAME_SIZE];
+	uint32_t rank = 0;
+	struct nft_rule *r;
+
+	if (!x->asks || !ask_rank(t, x->rank, &rank))
+		return;
+	if (!returns(u)) {
+		r = new_rule(l);
+		match_box(r, l, p, x, at);
+		ask_name(u, p, rank, name);
+		nft_jump(r, name);
+		nft_chain_add(c, r);
+		return;
+	}
+	for (int k = 0; k < 2; k++) {
+		struct place e = early_of(l, p, k);
+
+		if (!lb_asks(t, x, k) || !e.set->n)
+			continue;
+		r = ask(l, p, k);
+		match_box(r, l, p, x, at);
+		ask_for(r, l, u, &e, rank);
+		nft_chain_add(c, r);
+	}
+}
+
+/* A part of few lines, in their order. */
+static void line_rules(const struct lc_list *l, const struct use *u, struct nft_chain *c,
+		       const struct place *p, const struct lb_node *leaf)
+{
+	for (size_t i = 0; i < leaf->set.n; i++) {
+		const struct lb_box *x = &leaf->set.box[i];
+		struct nft_rule *r;
+
+		line_asks(l, u, c, p, x, &leaf->at);
+		r = nft_rule_new(0, x->line->rec, NULL);
+		match_box(r, l, p, x, &leaf->at);
+		lc_line_act(r, u, x->line);
+		nft_chain_add(c, r);
+	}
+}
+
+static void leaf_rules(const struct lc_list *l, const struct use *u, struct nft_chain *c,
+		       const struct place *at, const struct lb_node *leaf)
+{
+	struct place p = *at;
+
+	p.set = &leaf->set;
+	if (!leaf->set.n)
+		return;
+	if (leaf->table)
+		table_rules(l, u, c, &p, leaf);
+	else
+		line_rules(l, u, c, &p, leaf);
 }
 
 static struct nft_chain *new_chain(const struct lc_list *l, const char *name)
@@ -513,8 +624,7 @@ static void hold_chain(struct use *u, struct nft_chain *c)
 	u->chains[u->n_chains++] = c;
 }
 
-/* The chains of a class are reached by goto, and one that finds nothing says itself where it goes
- * on. */
+/* Chains that are reached by goto say themselves where they go on. */
 static void go_on(struct nft_chain *c, const struct lc_list *l, const char *next)
 {
 	struct nft_rule *r;
@@ -529,17 +639,12 @@ static void go_on(struct nft_chain *c, const struct lc_list *l, const char *next
 static void tree_rules(const struct lc_list *l, struct use *u, struct nft_chain *c,
 		       const struct place *p, const struct lb_node *node, const char *next);
 
-/* The chain of a part as the same use of the list before has it, when the part is as it was; NULL.
- */
-static struct nft_chain *keep_chain(const struct lc_list *l, struct use *u, const struct place *p,
-				    const struct lb_node *part, const char *name)
+/* A chain as the same use of the list before has it; NULL. */
+static struct nft_chain *keep_chain(struct use *u, const char *name)
 {
 	const struct use *old = u->old;
-	bool near = is_place(p, "A") && tables_of(l, p)->b.n;
 
-	if (!old || !part->leaf || part->fresh || (near && tables_of(l, p)->fresh))
-		return NULL;
-	for (size_t i = 0; i < old->n_parts; i++) {
+	for (size_t i = 0; old && i < old->n_parts; i++) {
 		size_t at = (u->old_at + i) % old->n_parts;
 
 		if (strcmp(old->parts[at].name, name) != 0)
@@ -563,9 +668,9 @@ static void cut_rules(const struct lc_list *l, struct use *u, struct nft_chain *
 		      const struct place *p, const struct lb_node *node, const char *next)
 {
 	unsigned size = field_size(l->list->family, p->class, node->field);
-	lb_num max = size == 1 ? UINT8_MAX : lb_max(l->list->family, node->field);
+	lb_num max = lb_max(l->list->family, node->field);
 	char name[NAME_SIZE], target[NAME_SIZE];
-	struct nft_data d = { .verdict = NFT_GOTO, .chain = target };
+	struct nft_data d = { .verdict = returns(u) ? NFT_GOTO : NFT_JUMP, .chain = target };
 	struct nft_rule *r;
 	struct nft_set *s;
 
@@ -586,7 +691,7 @@ static void cut_rules(const struct lc_list *l, struct use *u, struct nft_chain *
 		if (part->leaf && !part->set.n)
 			continue;
 		place_name(u->name, &q, target);
-		sub = keep_chain(l, u, &q, part, target);
+		sub = part->leaf && !part->fresh ? keep_chain(u, target) : NULL;
 		if (!sub) {
 			sub = new_chain(l, target);
 			tree_rules(l, u, sub, &q, part, next);
@@ -608,7 +713,7 @@ static void tree_rules(const struct lc_list *l, struct use *u, struct nft_chain 
 		       const struct place *p, const struct lb_node *node, const char *next)
 {
 	if (node->leaf)
-		leaf_rules(l, u, c, p, node, next);
+		leaf_rules(l, u, c, p, node);
 	else
 		cut_rules(l, u, c, p, node, next);
 }
@@ -618,27 +723,78 @@ static bool tree_empty(const struct lb_node *n)
 	return n->leaf && !n->set.n;
 }
 
-/* A and what is beside it, then late B, C, and `next`. Parts of a table in chains of their own go
- * on where the table does. */
+static int rank_cmp(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static struct nft_chain *ask_chain(const struct lc_list *l, const struct use *u,
+				   const struct place *p, uint32_t rank, const char *name)
+{
+	struct nft_chain *c = new_chain(l, name);
+
+	for (int k = 0; k < 2; k++) {
+		struct place e = early_of(l, p, k);
+		struct nft_rule *r;
+
+		if (!e.set->n)
+			continue;
+		r = ask(l, p, k);
+		ask_for(r, l, u, &e, rank);
+		nft_chain_add(c, r);
+	}
+	return c;
+}
+
+/* The chains of all ranks with which E is asked. lb_patch leaves E as it is. */
+static void add_asks(const struct lc_list *l, struct use *u, const struct place *p)
+{
+	const struct lb_tables *t = tables_of(l, p);
+	uint32_t *ranks = xcalloc(t->early[0].n + t->early[1].n + 1, sizeof(*ranks));
+	size_t n = 0;
+
+	for (int k = 0; k < 2; k++)
+		for (size_t i = 0; i < t->early[k].n; i++)
+			ranks[n++] = t->early[k].box[i].from;
+	qsort(ranks, n, sizeof(*ranks), rank_cmp);
+	for (size_t i = 0; i < n; i++) {
+		char name[NAME_SIZE];
+		struct nft_chain *c;
+
+		if (i && ranks[i] == ranks[i - 1])
+			continue;
+		ask_name(u, p, ranks[i], name);
+		c = keep_chain(u, name);
+		hold_part(u, name, c ? c : ask_chain(l, u, p, ranks[i], name));
+	}
+	free(ranks);
+}
+
+/* One table after the other, and `next`. Where a verdict is to return, parts in chains of their own
+ * are reached by goto and go on where their table does; else they are jumped to, and return. */
 static void add_class(const struct lc_list *l, struct use *u, size_t block, enum lb_class class,
 		      const char *next)
 {
-	static const char *const paths[] = { "A", "L", "C" };
+	static const char *const paths[] = { "A", "B", "C" };
 	struct place p = { .block = block, .class = class };
 	const struct lb_tables *t = tables_of(l, &p);
-	const struct lb_node *trees[] = { &t->a, &t->late, &t->c };
+	const struct lb_node *trees[] = { &t->a, &t->b, &t->c };
 	char name[NAME_SIZE];
 	struct nft_chain *chain;
 
+	if (!returns(u))
+		add_asks(l, u, &p);
 	snprintf(name, sizeof(name), "%s.%zu.%s", u->name, block, class_names[class]);
 	chain = new_chain(l, name);
 	for (size_t i = 0; i < ARRAY_LEN(trees); i++) {
 		bool more = false;
 
 		for (size_t k = i + 1; k < ARRAY_LEN(trees); k++)
-			more = more || !tree_empty(trees[k]) || t->n_c;
+			more = more || !tree_empty(trees[k]);
 		rtr_strlcpy(p.path, paths[i], sizeof(p.path));
-		if (trees[i]->leaf || !more) {
+		if (!returns(u) || trees[i]->leaf || !more) {
 			tree_rules(l, u, chain, &p, trees[i], next);
 			continue;
 		}
@@ -649,10 +805,18 @@ static void add_class(const struct lc_list *l, struct use *u, size_t block, enum
 		hold_chain(u, chain);
 		chain = new_chain(l, name);
 	}
-	for (size_t i = 0; i < t->n_c; i++)
-		lc_line_rules(&(struct line){ .l = l, .u = u, .c = chain, .p = t->c_lines[i] });
 	go_on(chain, l, next);
 	hold_chain(u, chain);
+}
+
+static void class_keys(struct nft_set *s, const struct lb_block *b, uint8_t family,
+		       enum lb_class class, const struct nft_data *d)
+{
+	static const uint8_t protos[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_ICMPV6 };
+
+	for (unsigned i = 0; i < ARRAY_LEN(protos); i++)
+		if (class != LB_OTHER && lb_class_of(b, family, protos[i]) == class)
+			nft_set_add(s, &protos[i], d);
 }
 
 /* One rule sends a packet to the chain of its class; those of no class here go on. */
@@ -660,10 +824,6 @@ static void block_rules(const struct lc_list *l, struct use *u, struct nft_chain
 			size_t block, int32_t how, const char *next)
 {
 	const struct lb_block *b = &l->prog->blocks[block];
-	uint8_t icmp = l->list->family == AF_INET6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
-	const uint8_t protos[] = {
-		[LB_TCP] = IPPROTO_TCP, [LB_UDP] = IPPROTO_UDP, [LB_ICMP] = icmp
-	};
 	char name[NAME_SIZE], target[NAME_SIZE];
 	struct nft_set *s;
 	struct nft_rule *r;
@@ -680,8 +840,7 @@ static void block_rules(const struct lc_list *l, struct use *u, struct nft_chain
 		if (lb_empty(&b->class[c])) {
 			/* Not to the chain of the class "other". */
 			d = (struct nft_data){ .verdict = NFT_CONTINUE };
-			if (c != LB_OTHER)
-				nft_set_add(s, &protos[c], &d);
+			class_keys(s, b, l->list->family, c, &d);
 			continue;
 		}
 		snprintf(target, sizeof(target), "%s.%zu.%s", u->name, block, class_names[c]);
@@ -689,7 +848,7 @@ static void block_rules(const struct lc_list *l, struct use *u, struct nft_chain
 		if (c == LB_OTHER)
 			nft_set_add_catchall(s, &d);
 		else
-			nft_set_add(s, &protos[c], &d);
+			class_keys(s, b, l->list->family, c, &d);
 	}
 	lc_hold_set(&u->sets, name, s);
 	r = nft_rule_new(0, l->list->rec, NULL);
@@ -759,14 +918,6 @@ static void add_lines(const struct line *with, const struct lb_block *b)
 		if (!lb_is_void(x.p))
 			lc_line_rules(&x);
 	}
-}
-
-static bool returns(const struct use *u)
-{
-	for (int i = 0; i < LC_ACTIONS; i++)
-		if (u->u.verdict[i].code == NFT_RETURN)
-			return true;
-	return false;
 }
 
 static size_t largest(const struct lb_prog *p)
@@ -921,11 +1072,11 @@ struct lc_list *lc_compile(const struct pol_list *list, const char *key, struct 
 			const struct lb_tables *t = &blk->class[c];
 
 			add_tree(l, &(struct place){ b, c, NULL, "A" }, &t->a);
-			add_table(l, &(struct place){ b, c, &t->b, "B" }, t->fresh);
-			if (t->b.n)
+			add_tree(l, &(struct place){ b, c, NULL, "B" }, &t->b);
+			add_table(l, &(struct place){ b, c, &t->early[0], "E" }, false);
+			add_table(l, &(struct place){ b, c, &t->early[1], "E.udp" }, false);
+			if (t->near)
 				add_near(l, &(struct place){ b, c, NULL, "N" });
-			add_tree(l, &(struct place){ b, c, NULL, "L" }, &t->late);
-			add_table(l, &(struct place){ b, c, &t->cb, "CB" }, t->fresh);
 			add_tree(l, &(struct place){ b, c, NULL, "C" }, &t->c);
 		}
 		/* Also of lines in tables: a use that returns has some of them as lines. */

@@ -280,17 +280,6 @@ void lb_sort_by_rank(struct lb_boxes *b)
 		qsort(b->v, b->n, sizeof(*b->v), rank_cmp);
 }
 
-struct lb_box lb_clip(const struct lb_box *a, const struct lb_box *b)
-{
-	struct lb_box x = *a;
-
-	for (int d = 0; d < LB_FIELDS; d++) {
-		x.lo[d] = MAX(x.lo[d], b->lo[d]);
-		x.hi[d] = MIN(x.hi[d], b->hi[d]);
-	}
-	return x;
-}
-
 size_t lb_first_after(const struct lb_boxes *b, uint32_t rank)
 {
 	size_t lo = 0, hi = b->n;
@@ -304,31 +293,6 @@ size_t lb_first_after(const struct lb_boxes *b, uint32_t rank)
 			hi = mid;
 	}
 	return lo;
-}
-
-bool lb_find_early(const struct lb_boxes *b, const struct lb_boxes *c, struct lb_boxes *clips,
-		   struct lb_boxes *early)
-{
-	struct index ix = index_build(b);
-	struct found f = { 0 };
-	size_t max = b->n / 2 + LB_LEAF;
-	bool fits = true;
-
-	for (size_t i = 0; i < c->n; i++) {
-		f.n = 0;
-		index_find(&ix, &c->v[i], lb_first_after(b, c->v[i].rank), b->n, &f);
-		if (f.n)
-			lb_push(early, &c->v[i]);
-		fits = fits && clips->n + f.n <= max;
-		for (size_t k = 0; k < f.n && fits; k++) {
-			struct lb_box x = lb_clip(&c->v[i], &b->v[f.v[k]]);
-
-			lb_push(clips, &x);
-		}
-	}
-	index_drop(&ix);
-	free(f.v);
-	return fits;
 }
 
 /* The lowest rank of `ranks` above `rank` begins somewhere in (highest one below, rank + 1]: the

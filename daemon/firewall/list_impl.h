@@ -76,6 +76,10 @@ void lc_hit(struct nft_rule *r, uint32_t id_reg);
 
 /* The set of a line's addresses, when they are more than one range. */
 void lc_add_addr_set(struct lc_list *l, const struct pol_rule *p, enum lb_field f);
+/* Of the register REG(0). */
+void lc_in_range(struct nft_rule *r, const void *lo, const void *hi, unsigned size);
+/* What a line's rule does: label, hit, effects, verdict. */
+void lc_line_act(struct nft_rule *r, const struct use *u, const struct pol_rule *p);
 /* The rules of a line: one for each combination of its alternatives. */
 void lc_line_rules(const struct line *x);
 

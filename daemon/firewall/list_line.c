@@ -5,7 +5,7 @@
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <string.h>
 
-static void range_or_cmp(struct nft_rule *r, const void *lo, const void *hi, unsigned size)
+void lc_in_range(struct nft_rule *r, const void *lo, const void *hi, unsigned size)
 {
 	if (!memcmp(lo, hi, size))
 		nft_cmp(r, REG(0), NFT_CMP_EQ, lo, size);
@@ -36,7 +36,7 @@ static void match_addrs(struct nft_rule *r, const struct lc_list *l, const struc
 		return;
 	nft_payload(r, NFT_PAYLOAD_NETWORK_HEADER, f == LB_DST ? at + size : at, size, REG(0));
 	if (a->n == 1) {
-		range_or_cmp(r, a->r[0].lo.b, a->r[0].hi.b, size);
+		lc_in_range(r, a->r[0].lo.b, a->r[0].hi.b, size);
 		return;
 	}
 	addr_set_name(l, p, f, name);
@@ -75,7 +75,7 @@ static void match_ports(struct nft_rule *r, const struct pol_port_range *p, unsi
 	lc_put_num(lo, p->lo, 2);
 	lc_put_num(hi, p->hi, 2);
 	nft_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, off, 2, REG(0));
-	range_or_cmp(r, lo, hi, 2);
+	lc_in_range(r, lo, hi, 2);
 }
 
 static void match_byte(struct nft_rule *r, uint32_t base, uint32_t off, uint8_t lo, uint8_t hi)
@@ -83,7 +83,7 @@ static void match_byte(struct nft_rule *r, uint32_t base, uint32_t off, uint8_t 
 	if (lo == 0 && hi == UINT8_MAX)
 		return;
 	nft_payload(r, base, off, 1, REG(0));
-	range_or_cmp(r, &lo, &hi, 1);
+	lc_in_range(r, &lo, &hi, 1);
 }
 
 /* DSCP is six bits across two bytes in IPv6, the upper six of one in IPv4. */
@@ -115,7 +115,7 @@ static void match_length(struct nft_rule *r, const struct pol_rule *p)
 	lc_put_num(lo, p->len_lo > head ? p->len_lo - head : 0, 2);
 	lc_put_num(hi, p->len_hi > head ? p->len_hi - head : 0, 2);
 	nft_payload(r, NFT_PAYLOAD_NETWORK_HEADER, p->family == AF_INET6 ? 4 : 2, 2, REG(0));
-	range_or_cmp(r, lo, hi, 2);
+	lc_in_range(r, lo, hi, 2);
 }
 
 static uint32_t ct_states(uint8_t states)
@@ -143,35 +143,43 @@ static void match_service(struct nft_rule *r, const struct pol_service *s)
 		match_byte(r, NFT_PAYLOAD_TRANSPORT_HEADER, 1, s->icmp_code, s->icmp_code);
 }
 
-static void finish(struct nft_rule *r, const struct line *x)
+/* Labels as what sets a word of them. */
+static void label(struct nft_rule *r, int word, uint32_t id)
 {
-	const struct pol_rule *p = x->p;
-	uint32_t wait = p->id | inspect_wait(x->u->u.word == 2 ? 2 : 0);
+	uint32_t words[4] = { 0 };
+
+	words[word] = id;
+	nft_imm(r, REG(0), words, sizeof(words));
+	nft_ct_set(r, NFT_CT_LABELS, NFT_REG_1);
+}
+
+void lc_line_act(struct nft_rule *r, const struct use *u, const struct pol_rule *p)
+{
+	uint32_t wait = p->id | inspect_wait(u->u.word == 2 ? 2 : 0);
+	bool plain = u->u.word >= 0 && !p->tls_name;
 	char name[NAME_SIZE];
 
-	nft_imm(r, REG(4), &p->id, sizeof(p->id));
-	if (x->u->u.count)
-		lc_hit(r, REG(4));
-	if (p->tls_name)
-		nft_imm(r, REG(4), &wait, sizeof(wait));
-	if (x->u->u.word >= 0)
-		lc_label(r, x->u->u.word, REG(4));
-	if (p->tls_name && x->u->u.wait) {
-		snprintf(name, sizeof(name), "%s.%08x", x->u->u.wait, p->id);
+	if (u->u.word >= 0)
+		label(r, u->u.word, p->tls_name ? wait : p->id);
+	if (u->u.count && !plain)
+		nft_imm(r, REG(4), &p->id, sizeof(p->id));
+	if (u->u.count)
+		lc_hit(r, plain ? REG(u->u.word) : REG(4));
+	if (p->tls_name && u->u.wait) {
+		snprintf(name, sizeof(name), "%s.%08x", u->u.wait, p->id);
 		nft_goto(r, name);
 	} else if (lc_has_effects(p)) {
-		snprintf(name, sizeof(name), "%s.%08x", x->u->name, p->id);
+		snprintf(name, sizeof(name), "%s.%08x", u->name, p->id);
 		nft_goto(r, name);
 	} else {
 		/* It passes until its name is known. */
-		const struct lc_verdict *v = &x->u->u.verdict[p->tls_name ? POL_PERMIT : p->action];
+		const struct lc_verdict *v = &u->u.verdict[p->tls_name ? POL_PERMIT : p->action];
 
 		if (v->code == NFT_GOTO)
 			nft_goto(r, v->chain);
 		else
 			nft_verdict(r, v->code);
 	}
-	nft_chain_add(x->c, r);
 }
 
 /* One rule of the kernel: what a line's alternatives have in common, and one of each. */
@@ -208,7 +216,8 @@ static void line_rule(const struct line *x, const struct alternative *a)
 		nft_bitwise(r, REG(0), REG(0), 1, &mask, zero);
 		nft_cmp(r, REG(0), NFT_CMP_EQ, &value, 1);
 	}
-	finish(r, x);
+	lc_line_act(r, x->u, p);
+	nft_chain_add(x->c, r);
 }
 
 static const struct pol_port_range any_port = { 0, UINT16_MAX };

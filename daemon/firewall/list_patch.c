@@ -42,74 +42,79 @@ static bool compare(const struct pol_list *a, const struct pol_list *b, struct l
 	return few;
 }
 
-/* What is earlier than x and overlaps it decides what of B and C has to be asked beside A. */
-static bool is_free(const struct lb_box *x, const struct lb_set *c)
+/* E as it is serves a line that nothing of it comes before, nor seems to: see lb_set_froms. */
+static bool is_free(const struct lb_box *x, const struct lb_tables *t)
 {
-	for (size_t i = 0; i < c->n && c->box[i].rank < x->rank; i++)
-		if (lb_overlap(x, &c->box[i]))
+	for (size_t i = 0; i < t->later.n && t->later.box[i].rank < x->rank; i++)
+		if (lb_overlap(x, &t->later.box[i]))
 			return false;
+	for (size_t k = 0; k < t->n_early; k++)
+		for (size_t i = 0; i < t->early[k].n; i++)
+			if (t->early[k].box[i].from <= x->rank &&
+			    lb_overlap(x, &t->early[k].box[i]))
+				return false;
 	return true;
 }
 
-static bool boxes_add(struct lb_boxes *to, const struct lines *l, const struct lb_tables *t,
+/* False: a box that is not of A. */
+static bool boxes_add(struct lb_boxes *to, const struct lines *l, const struct lb_block *b,
 		      enum lb_class class)
 {
+	const struct lb_tables *t = &b->class[class];
+
 	for (size_t i = 0; i < l->n; i++)
-		lb_line_boxes(l->v[i], l->v[i]->seq, class, to);
+		lb_line_boxes(b, l->v[i], l->v[i]->seq, class, to);
 	for (size_t i = 0; i < to->n; i++)
-		if (!lb_specific(&to->v[i], t->lead, l->v[0]->family) ||
-		    !is_free(&to->v[i], &t->in_b) || !is_free(&to->v[i], &t->in_c))
+		if (!lb_specific(&to->v[i], t->lead, l->v[0]->family))
 			return false;
 	return true;
 }
 
-struct change {
-	struct lb_boxes gone, come;
-};
-
-static bool class_change(const struct lb_tables *t, enum lb_class class, const struct lines *gone,
-			 const struct lines *come, struct change *ret)
+static bool class_change(const struct lb_block *b, enum lb_class class, const struct lines *gone,
+			 const struct lines *come, struct lb_change *ret)
 {
-	return boxes_add(&ret->gone, gone, t, class) && boxes_add(&ret->come, come, t, class) &&
-	       (t->n_changed + ret->gone.n + ret->come.n) * MAX_CHANGED <= t->n_lines;
+	const struct lb_tables *t = &b->class[class];
+
+	if (!boxes_add(&ret->gone, gone, b, class) || !boxes_add(&ret->come, come, b, class))
+		return false;
+	for (size_t i = 0; i < ret->come.n; i++)
+		if (!is_free(&ret->come.v[i], t))
+			return false;
+	return (t->n_changed + ret->gone.n + ret->come.n) * MAX_CHANGED <= t->n_lines;
 }
 
-static void class_patch(struct lb_tables *t, const struct change *c, uint8_t family)
+static void class_patch(struct lb_tables *t, const struct lb_change *c, uint8_t family)
 {
-	struct lb_patch_tree x = { .gone = &c->gone, .come = &c->come, .family = family };
+	struct lb_build x = { .family = family,
+			      .later = { .n = t->later.n, .v = t->later.box },
+			      .other = t->lead == LB_DST ? LB_SRC : LB_DST,
+			      .take_c = t->take_c };
 
 	if (!c->gone.n && !c->come.n)
 		return;
 	t->n_changed += c->gone.n + c->come.n;
-	/* What is beside A is not in it. */
-	if (!t->early_b.n)
-		x.clips[0] = (struct lb_boxes){ .n = t->in_b.n, .v = t->in_b.box };
-	if (!t->early_c.n)
-		x.clips[1] = (struct lb_boxes){ .n = t->in_c.n, .v = t->in_c.box };
-	x.beside = (struct lb_boxes){ .n = t->early_c.n, .v = t->early_c.box };
-	lb_tree_patch(&t->a, &x);
-	if (t->early_b.n)
-		lb_near(t, family);
+	lb_tree_patch(&t->a, c, &x, 0);
 }
 
 bool lb_patch(struct lb_prog *p, const struct pol_list *list)
 {
 	struct lb_block *b = p->blocks;
-	struct change change[LB_CLASSES] = { 0 };
+	struct lb_change change[LB_CLASSES] = { 0 };
 	struct lines gone = { 0 }, come = { 0 };
 	bool can = p->n_blocks == 1 && !b->linear && lb_by_seq(p->list) && lb_by_seq(list) &&
 		   lb_none(list, true) == b->none && compare(p->list, list, &gone, &come);
 
+	for (size_t i = 0; i < come.n && can; i++)
+		can = b->icmp || !lb_has_type(come.v[i]);
 	for (int c = 0; c < LB_CLASSES && can; c++)
-		can = class_change(&b->class[c], c, &gone, &come, &change[c]);
+		can = class_change(b, c, &gone, &come, &change[c]);
 	for (int c = 0; c < LB_CLASSES; c++) {
 		if (can) {
 			struct lb_tables *t = &b->class[c];
 
 			lb_tree_stale(&t->a);
-			lb_tree_stale(&t->late);
+			lb_tree_stale(&t->b);
 			lb_tree_stale(&t->c);
-			t->fresh = false;
 			class_patch(t, &change[c], list->family);
 		}
 		free(change[c].gone.v);

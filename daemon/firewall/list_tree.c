@@ -1,13 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "firewall/list_box_impl.h"
-#include "hash.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 /* Cuts of a table; after that a part is as large as it is. The kernel follows 16 chains at most,
- * so late B and C have one less. */
+ * so C, which is behind the others, has one less. */
 #define MAX_DEPTH 2
+/* What a part costs at commit, in lines: its chain and its element of the map. */
+#define PART_LINES 1
+/* Of B it is this part of C, too: lines that come before some of B are taken in by each part. */
+#define PART_OF_C 32
+/* What twice as many lines at commit are worth, in lines that a packet meets. The first cut is
+ * followed by another, which has the fewer lines still to tell apart. */
+static const double copy_lines[MAX_DEPTH] = { 100, 16 };
+/* In a part of more lines nobody looks which of them hide others. */
+#define MAX_HIDE 512
 
 struct lb_set lb_set_of(const struct lb_boxes *b, uint8_t family)
 {
@@ -23,27 +31,147 @@ struct lb_set lb_set_of(const struct lb_boxes *b, uint8_t family)
 	return s;
 }
 
-/* Cut points of a field: values at which boxes begin, one in 2^shift of them, chosen by a hash of
- * the value. */
+/* ---- where to cut ---- */
+
+/* A value at which boxes begin, or behind which one ends. */
+struct bound {
+	lb_num v;
+	size_t starts, ends;
+	size_t before; /* boxes that start at lower values */
+	size_t cross;  /* of those, the ones that end behind this value */
+};
+
+struct bounds {
+	enum lb_field field;
+	size_t n;
+	struct bound *v; /* ascending; the first is 0 */
+};
+
 struct cuts {
 	enum lb_field field;
 	size_t n;
-	lb_num *v;   /* ascending, the first is 0 */
-	double cost; /* boxes that a lookup meets, on average */
+	lb_num *v;
+	double cost; /* in lines that a packet meets, on average */
 };
 
-static int num_cmp(const void *a, const void *b)
+static int bound_cmp(const void *a, const void *b)
 {
-	lb_num x = *(const lb_num *)a, y = *(const lb_num *)b;
+	const struct bound *x = a, *y = b;
 
-	return x < y ? -1 : x > y;
+	return x->v < y->v ? -1 : x->v > y->v;
 }
 
-static unsigned num_zeros(lb_num x)
+/* The caller frees v. */
+static struct bounds bounds_of(const struct lb_boxes *b, enum lb_field f, uint8_t family)
 {
-	uint64_t low = (uint64_t)x, high = (uint64_t)(x >> 64);
+	struct bounds s = { .field = f, .v = xcalloc(2 * b->n + 1, sizeof(*s.v)) };
+	size_t n = 1, open = 0;
 
-	return (unsigned)(low ? __builtin_ctzll(low) : high ? 64 + __builtin_ctzll(high) : 128);
+	for (size_t i = 0; i < b->n; i++) {
+		s.v[n++] = (struct bound){ .v = b->v[i].lo[f], .starts = 1 };
+		if (b->v[i].hi[f] < lb_max(family, f))
+			s.v[n++] = (struct bound){ .v = b->v[i].hi[f] + 1, .ends = 1 };
+	}
+	qsort(s.v, n, sizeof(*s.v), bound_cmp);
+	for (size_t i = 1; i < n; i++) {
+		struct bound *last = &s.v[s.n];
+
+		if (s.v[i].v == last->v) {
+			last->starts += s.v[i].starts;
+			last->ends += s.v[i].ends;
+		} else {
+			s.v[++s.n] = s.v[i];
+		}
+	}
+	s.n++;
+	for (size_t i = 0; i < s.n; i++) {
+		s.v[i].before = i ? s.v[i - 1].before + s.v[i - 1].starts : 0;
+		s.v[i].cross = open - s.v[i].ends;
+		open = s.v[i].cross + s.v[i].starts;
+	}
+	return s;
+}
+
+struct search {
+	const struct bounds *s;
+	size_t n_boxes;
+	double part, copy; /* PART_LINES and more, copy_lines */
+};
+
+/* Where the part that begins at bound `from` ends: before it has more than `size` boxes that begin
+ * in it, and where the fewest go on for as many as it has. s->n: there is no next part. */
+static size_t part_end(const struct search *x, size_t from, size_t size)
+{
+	const struct bounds *s = x->s;
+	size_t best = from + 1;
+	double least = 0;
+
+	for (size_t i = from + 1; i <= s->n; i++) {
+		size_t has = (i < s->n ? s->v[i].before : x->n_boxes) - s->v[from].before;
+		double cost;
+
+		if (has > size && i > from + 1)
+			break;
+		if (i == s->n)
+			return i;
+		cost = ((double)s->v[i].cross + x->part) / ((double)has + 0.5);
+		if (i == from + 1 || cost <= least) {
+			best = i;
+			least = cost;
+		}
+	}
+	return best;
+}
+
+/* Takes cuts into parts of about a size when they are better than `best`. */
+static void cuts_try(const struct search *x, size_t size, struct cuts *best)
+{
+	const struct bounds *s = x->s;
+	struct cuts c = { .field = s->field, .v = xcalloc(s->n, sizeof(*c.v)) };
+	size_t copies = 0, next;
+	double sum = 0;
+
+	for (size_t from = 0; from < s->n; from = next) {
+		size_t has;
+
+		next = part_end(x, from, size);
+		has = s->v[from].cross + (next < s->n ? s->v[next].before : x->n_boxes) -
+		      s->v[from].before;
+		c.v[c.n++] = s->v[from].v;
+		copies += has;
+		sum += (double)has * (double)has;
+	}
+	c.cost = sum / (double)MAX(copies, (size_t)1) +
+		 x->copy * ((double)copies + x->part * (double)c.n) / (double)x->n_boxes;
+	if (c.n < 2 || copies > 2 * x->n_boxes || best->cost <= c.cost) {
+		free(c.v);
+		return;
+	}
+	free(best->v);
+	*best = c;
+}
+
+/* v NULL: not at all. */
+static struct cuts cuts_find(const struct lb_boxes *b, const struct lb_build *build, unsigned depth)
+{
+	struct search x = { .n_boxes = b->n, .part = PART_LINES };
+	struct cuts best = { .v = NULL };
+
+	if (b->n <= 2 * LB_LEAF || depth >= MAX_DEPTH)
+		return best;
+	if (build->is_b)
+		x.part += (double)(build->n_c / PART_OF_C);
+	x.copy = copy_lines[depth];
+	best.cost = (double)b->n + x.copy;
+	for (enum lb_field f = LB_DST; f < LB_FIELDS; f++) {
+		struct bounds s = bounds_of(b, f, build->family);
+
+		x.s = &s;
+		for (size_t size = LB_LEAF / 2; s.n > 1 && size < b->n; size *= 2)
+			cuts_try(&x, size, &best);
+		free(s.v);
+	}
+	return best;
 }
 
 static size_t part_of(const struct cuts *c, lb_num value)
@@ -61,135 +189,233 @@ static size_t part_of(const struct cuts *c, lb_num value)
 	return lo;
 }
 
-/* Values of v at which to cut, about n / LB_LEAF: those with the most zeros at their ends, which
- * split the fewest prefixes, and among these by a hash. `v` has n_v different ones, the first is 0.
- */
-static size_t cuts_choose(lb_num *v, size_t n_v, size_t n, unsigned zeros)
+/* ---- parts ---- */
+
+static bool covers(const struct lb_box *a, const struct lb_box *b)
 {
-	size_t above = 0, level = 0, n_cut = 1, shift = 0, want = n / LB_LEAF + 1;
-	unsigned least = zeros + 1;
-
-	/* From the roundest values down to where they are enough. */
-	do {
-		least--;
-		above += level;
-		level = 0;
-		for (size_t i = 1; i < n_v; i++)
-			level += MIN(num_zeros(v[i]), zeros) == least;
-	} while (above + level < want && least);
-	while (above + (level >> shift) > want && level >> shift)
-		shift++;
-	for (size_t i = 1; i < n_v; i++) {
-		unsigned z = MIN(num_zeros(v[i]), zeros);
-
-		if (z > least ||
-		    (z == least && !(hash_bytes(&v[i], sizeof(v[i]), 0) & ((1ull << shift) - 1))))
-			v[n_cut++] = v[i];
-	}
-	return n_cut;
+	for (int f = 0; f < LB_FIELDS; f++)
+		if (a->lo[f] > b->lo[f] || a->hi[f] < b->hi[f])
+			return false;
+	return true;
 }
 
-/* False: this field does not tell them apart, or at too high a price. `zeros`: values with more
- * zeros at their ends than these count as equally round; 0: a hash alone decides. */
-static bool cuts_find(const struct lb_set *s, enum lb_field f, unsigned zeros, struct cuts *ret)
+/* What both have; they overlap. All else is of a. */
+static struct lb_box clip(const struct lb_box *a, const struct lb_box *b)
 {
-	lb_num *v = xcalloc(s->n + 1, sizeof(*v));
-	size_t n = 1, copies = 0, *size;
-	double sum = 0;
+	struct lb_box x = *a;
 
-	for (size_t i = 0; i < s->n; i++)
-		v[i + 1] = s->box[i].lo[f];
-	qsort(v, s->n + 1, sizeof(*v), num_cmp);
-	for (size_t i = 1; i <= s->n; i++)
-		if (v[i] != v[n - 1])
-			v[n++] = v[i];
-	*ret = (struct cuts){ .field = f, .n = cuts_choose(v, n, s->n, zeros), .v = v };
-	size = xcalloc(ret->n, sizeof(*size));
-	for (size_t i = 0; i < s->n; i++) {
-		size_t last = part_of(ret, s->box[i].hi[f]);
-
-		for (size_t p = part_of(ret, s->box[i].lo[f]); p <= last; p++) {
-			size[p]++;
-			copies++;
-		}
+	for (int d = 0; d < LB_FIELDS; d++) {
+		x.lo[d] = MAX(x.lo[d], b->lo[d]);
+		x.hi[d] = MIN(x.hi[d], b->hi[d]);
 	}
-	for (size_t p = 0; p < ret->n; p++)
-		sum += (double)size[p] * (double)size[p];
-	/* Copies cost, too. */
-	ret->cost = sum / (double)MAX(copies, (size_t)1) * (double)copies / (double)s->n;
-	free(size);
-	if (ret->n > 1 && copies <= 2 * s->n + LB_LEAF && ret->cost * 2 < (double)s->n)
-		return true;
-	free(v);
+	return x;
+}
+
+static void widen(struct lb_box *hull, const struct lb_box *x)
+{
+	for (int d = 0; d < LB_FIELDS; d++) {
+		hull->lo[d] = MIN(hull->lo[d], x->lo[d]);
+		hull->hi[d] = MAX(hull->hi[d], x->hi[d]);
+	}
+}
+
+static bool before_any(const struct lb_box *x, const struct lb_boxes *b, size_t from)
+{
+	for (size_t i = from; i < b->n; i++)
+		if (lb_overlap(x, &b->v[i]))
+			return true;
 	return false;
 }
 
-/* Takes the boxes. */
-static void tree_cut(struct lb_node *node, const struct lb_boxes *b, uint8_t family, unsigned depth)
-{
-	struct lb_set set = { .n = b->n, .box = b->v };
-	struct cuts best = { .v = NULL }, c;
-	struct lb_boxes *part;
+/* A part while it is made. */
+struct part {
+	const struct lb_build *x;
+	struct lb_box at, hull; /* hull: of its boxes */
+	struct lb_boxes own, taken;
+	size_t n_later; /* of x->later may come before a box of it */
+};
 
-	for (enum lb_field f = LB_DST; set.n > 2 * LB_LEAF && depth < MAX_DEPTH && f < LB_FIELDS;
-	     f++) {
-		for (unsigned zeros = 0; zeros <= 16; zeros += 8) {
-			if (!cuts_find(&set, f, zeros, &c))
+static bool is_b(const struct lb_build *x, const struct lb_box *b)
+{
+	return lb_specific(b, x->other, x->family);
+}
+
+static bool is_later(const struct part *p, const struct lb_box *b)
+{
+	return lb_overlap(b, &p->hull) && lb_overlap(b, &p->at) && !(p->x->is_b && is_b(p->x, b));
+}
+
+/* Takes in what of later tables comes before boxes of the part, or before what was taken in: from
+ * the last one up, so that this is known. False: too many, none. */
+static bool take_in(struct part *p, bool b_too, size_t max)
+{
+	struct lb_box hull = p->hull;
+
+	for (size_t i = p->n_later; i-- > 0 && p->taken.n <= max;) {
+		const struct lb_box *b = &p->x->later.v[i];
+
+		if (!is_later(p, b) || (!b_too && is_b(p->x, b)) ||
+		    (!before_any(b, &p->own, lb_first_after(&p->own, b->rank)) &&
+		     !before_any(b, &p->taken, 0)))
+			continue;
+		lb_push(&p->taken, b);
+		widen(&p->hull, b);
+	}
+	if (p->taken.n <= max)
+		return true;
+	p->taken.n = 0;
+	p->hull = hull;
+	return false;
+}
+
+/* What of later tables was not taken in is asked for. */
+static void let_ask(const struct part *p, struct lb_boxes *lines, bool c_too)
+{
+	for (size_t i = 0; i < p->n_later; i++) {
+		const struct lb_box *b = &p->x->later.v[i];
+
+		if (!is_later(p, b) || (!c_too && !is_b(p->x, b)))
+			continue;
+		for (size_t k = lb_first_after(lines, b->rank); k < lines->n; k++) {
+			if (!lb_overlap(b, &lines->v[k]))
 				continue;
-			if (best.v && best.cost <= c.cost) {
-				free(c.v);
-				continue;
-			}
-			free(best.v);
-			best = c;
+			lines->v[k].asks = true;
+			if (p->x->early)
+				p->x->early[i] = true;
 		}
 	}
-	if (!best.v) {
-		*node = (struct lb_node){ .leaf = true, .set = set };
-		return;
-	}
-	part = xcalloc(best.n, sizeof(*part));
-	for (size_t i = 0; i < set.n; i++) {
-		size_t last = part_of(&best, set.box[i].hi[best.field]);
-
-		for (size_t p = part_of(&best, set.box[i].lo[best.field]); p <= last; p++)
-			lb_push(&part[p], &set.box[i]);
-	}
-	*node = (struct lb_node){ .field = best.field,
-				  .n = best.n,
-				  .from = best.v,
-				  .part = xcalloc(best.n, sizeof(*node->part)) };
-	for (size_t p = 0; p < best.n; p++)
-		tree_cut(&node->part[p], &part[p], family, depth + 1);
-	free(part);
-	free(set.box);
 }
 
-static void drop_guides(struct lb_node *node)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; node->leaf && i < node->set.n; i++)
-		if (node->set.box[i].from != LB_GUIDE)
-			node->set.box[n++] = node->set.box[i];
-	node->set.n = n;
-	for (size_t i = 0; !node->leaf && i < node->n; i++)
-		drop_guides(&node->part[i]);
-}
-
-void lb_tree_build(struct lb_node *node, const struct lb_boxes *b, const struct lb_boxes *guides,
-		   uint8_t family, unsigned depth)
+/* Own ones and those taken in, but for those that cannot be the first to match. */
+static struct lb_boxes part_lines(const struct part *p)
 {
 	struct lb_boxes all = { 0 };
+	size_t n = 0;
 
-	lb_push_all(&all, b);
-	for (size_t i = 0; guides && i < guides->n; i++) {
-		lb_push(&all, &guides->v[i]);
-		all.v[all.n - 1].from = LB_GUIDE;
+	lb_push_all(&all, &p->own);
+	lb_push_all(&all, &p->taken);
+	lb_sort_by_rank(&all);
+	for (size_t i = 0; i < all.n && all.n <= MAX_HIDE; i++) {
+		struct lb_box in = clip(&all.v[i], &p->at);
+		bool hidden = false;
+
+		for (size_t k = 0; k < n && !hidden; k++)
+			hidden = covers(&all.v[k], &in);
+		if (!hidden)
+			all.v[n++] = all.v[i];
 	}
-	tree_cut(node, &all, family, depth);
-	if (guides)
-		drop_guides(node);
+	if (all.n <= MAX_HIDE)
+		all.n = n;
+	return all;
+}
+
+/* Many lines as a set. */
+static bool part_table(struct lb_node *leaf, const struct lb_boxes *lines, uint8_t family)
+{
+	struct lb_boxes out = { 0 };
+	size_t n = 0;
+
+	if (lines->n <= LB_RULES || !lb_disjoint(lines, &out, LB_SET_TIMES * lines->n)) {
+		free(out.v);
+		return false;
+	}
+	for (size_t i = 0; i < out.n; i++)
+		if (lb_overlap(&out.v[i], &leaf->at))
+			out.v[n++] = out.v[i];
+	out.n = n;
+	leaf->set = lb_set_of(&out, family);
+	return true;
+}
+
+/* Takes the boxes. */
+static void leaf_make(struct lb_node *leaf, const struct lb_boxes *own, const struct lb_box *at,
+		      const struct lb_build *x)
+{
+	struct part p = { .x = x, .at = *at, .own = *own };
+	struct lb_boxes lines;
+	bool all, c;
+
+	if (own->n) {
+		p.hull = own->v[0];
+		p.n_later = lb_first_after(&x->later, own->v[own->n - 1].rank);
+	}
+	for (size_t i = 1; i < own->n; i++)
+		widen(&p.hull, &own->v[i]);
+	all = take_in(&p, true, LB_TAKE);
+	c = all || take_in(&p, false, x->take_c);
+	lines = part_lines(&p);
+	if (!all)
+		let_ask(&p, &lines, !c);
+	*leaf = (struct lb_node){
+		.leaf = true, .fresh = true, .own = { .n = own->n, .box = own->v }, .at = *at
+	};
+	leaf->table = part_table(leaf, &lines, x->family);
+	if (leaf->table)
+		free(lines.v);
+	else
+		leaf->set = (struct lb_set){ .n = lines.n, .box = lines.v };
+	free(p.taken.v);
+}
+
+/* ---- tables ---- */
+
+static struct lb_box region_of(const struct lb_node *node, size_t part, const struct lb_box *at)
+{
+	struct lb_box r = *at;
+
+	r.lo[node->field] = MAX(r.lo[node->field], node->from[part]);
+	if (part + 1 < node->n)
+		r.hi[node->field] = node->from[part + 1] - 1;
+	return r;
+}
+
+/* Takes the boxes. */
+static void node_build(struct lb_node *node, struct lb_boxes *b, const struct lb_box *at,
+		       const struct lb_build *x, unsigned depth)
+{
+	struct cuts c = cuts_find(b, x, depth);
+	struct lb_boxes *part;
+
+	if (!c.v) {
+		leaf_make(node, b, at, x);
+		return;
+	}
+	part = xcalloc(c.n, sizeof(*part));
+	for (size_t i = 0; i < b->n; i++) {
+		size_t last = part_of(&c, b->v[i].hi[c.field]);
+
+		for (size_t p = part_of(&c, b->v[i].lo[c.field]); p <= last; p++)
+			lb_push(&part[p], &b->v[i]);
+	}
+	*node = (struct lb_node){
+		.field = c.field, .n = c.n, .from = c.v, .part = xcalloc(c.n, sizeof(*node->part))
+	};
+	for (size_t p = 0; p < c.n; p++) {
+		struct lb_box region = region_of(node, p, at);
+
+		node_build(&node->part[p], &part[p], &region, x, depth + 1);
+	}
+	free(part);
+	free(b->v);
+}
+
+static struct lb_box everything(uint8_t family)
+{
+	struct lb_box all = { 0 };
+
+	for (int f = 0; f < LB_FIELDS; f++)
+		all.hi[f] = lb_max(family, (enum lb_field)f);
+	return all;
+}
+
+void lb_tree_build(struct lb_node *node, const struct lb_boxes *b, const struct lb_build *x,
+		   unsigned depth)
+{
+	struct lb_box all = everything(x->family);
+	struct lb_boxes copy = { 0 };
+
+	lb_push_all(&copy, b);
+	node_build(node, &copy, &all, x, depth);
 }
 
 void lb_tree_drop(struct lb_node *node)
@@ -197,248 +423,13 @@ void lb_tree_drop(struct lb_node *node)
 	for (size_t i = 0; !node->leaf && i < node->n; i++)
 		lb_tree_drop(&node->part[i]);
 	free(node->set.box);
-	free(node->beside.box);
-	free(node->raw.box);
+	free(node->own.box);
 	free(node->from);
 	free(node->part);
 	*node = (struct lb_node){ .leaf = true };
 }
 
-/* ---- parts ---- */
-
-struct part {
-	struct lb_node *leaf;
-	unsigned depth;
-	struct lb_box region; /* of the values that lead to it */
-};
-
-struct parts {
-	size_t n;
-	struct part *v;
-};
-
-static void parts_add(struct parts *p, struct lb_node *node, struct lb_box region, unsigned depth)
-{
-	lb_num end = region.hi[node->leaf ? 0 : node->field];
-
-	if (node->leaf) {
-		p->v = xrealloc(p->v, (p->n + 1) * sizeof(*p->v));
-		p->v[p->n++] = (struct part){ node, depth, region };
-		return;
-	}
-	for (size_t i = 0; i < node->n; i++) {
-		region.lo[node->field] = node->from[i];
-		region.hi[node->field] = i + 1 < node->n ? node->from[i + 1] - 1 : end;
-		parts_add(p, &node->part[i], region, depth + 1);
-	}
-}
-
-/* The caller frees v. */
-static struct parts parts_of(const struct lb_node *node, uint8_t family, unsigned depth)
-{
-	struct lb_box all = { 0 };
-	struct parts p = { 0 };
-
-	for (int f = 0; f < LB_FIELDS; f++)
-		all.hi[f] = lb_max(family, (enum lb_field)f);
-	parts_add(&p, (struct lb_node *)(uintptr_t)node, all, depth);
-	return p;
-}
-
-static struct lb_boxes part_boxes(const struct part *p)
-{
-	return (struct lb_boxes){ .n = p->leaf->set.n, .v = p->leaf->set.box };
-}
-
-/* What of c comes before boxes of a part that it overlaps, to clips; is_early: boxes of c that do.
- * Once clips are more than room, only boxes that are not yet known to be early are looked at. */
-static void part_early(const struct part *p, const struct lb_boxes *c, struct lb_boxes *clips,
-		       size_t room, bool *is_early)
-{
-	struct lb_boxes in = part_boxes(p);
-
-	for (size_t i = 0; i < c->n; i++) {
-		if ((is_early[i] && clips->n > room) || !lb_overlap(&c->v[i], &p->region))
-			continue;
-		for (size_t k = lb_first_after(&in, c->v[i].rank); k < in.n; k++) {
-			struct lb_box x;
-
-			if (!lb_overlap(&c->v[i], &in.v[k]))
-				continue;
-			is_early[i] = true;
-			if (clips->n > room)
-				break;
-			x = lb_clip(&c->v[i], &in.v[k]);
-			lb_push(clips, &x);
-		}
-	}
-}
-
-/* A part's boxes, disjoint; those that its values do not meet are left out. */
-static bool part_disjoint(const struct part *p, const struct lb_boxes *in, struct lb_boxes *out,
-			  size_t max)
-{
-	bool fits = lb_disjoint(in, out, max);
-	size_t n = 0;
-
-	for (size_t i = 0; i < out->n; i++)
-		if (lb_overlap(&out->v[i], &p->region))
-			out->v[n++] = out->v[i];
-	out->n = n;
-	return fits;
-}
-
-/* The parts, which are disjoint, with their clips, when they are not many more boxes for it. */
-static bool take_clips(struct parts *p, const struct lb_boxes *clips, size_t max)
-{
-	struct lb_boxes *mixed = xcalloc(p->n, sizeof(*mixed));
-	bool fits = true;
-
-	for (size_t i = 0; i < p->n && fits; i++) {
-		struct lb_boxes both = { 0 }, in = part_boxes(&p->v[i]);
-
-		if (!clips[i].n)
-			continue;
-		lb_push_all(&both, &in);
-		lb_push_all(&both, &clips[i]);
-		lb_sort_by_rank(&both);
-		fits = part_disjoint(&p->v[i], &both, &mixed[i], in.n + max);
-		max -= MIN(max, mixed[i].n - MIN(in.n, mixed[i].n));
-		free(both.v);
-	}
-	for (size_t i = 0; i < p->n; i++) {
-		struct lb_set *s = &p->v[i].leaf->set;
-
-		if (fits && clips[i].n) {
-			free(s->box);
-			*s = (struct lb_set){ .n = mixed[i].n, .box = mixed[i].v };
-		} else {
-			free(mixed[i].v);
-		}
-	}
-	free(mixed);
-	return fits;
-}
-
-void lb_tree_settle(struct lb_node *node, const struct lb_boxes *c, uint8_t family,
-		    struct lb_boxes *ret_early)
-{
-	struct parts p = parts_of(node, family, 0);
-	struct lb_boxes *clips = xcalloc(p.n, sizeof(*clips));
-	bool *is_early = xcalloc(c->n + 1, sizeof(*is_early));
-	size_t n = 0, n_clips = 0, room = LB_LEAF;
-
-	for (size_t i = 0; i < p.n; i++)
-		n += p.v[i].leaf->set.n;
-	room += n / 2;
-	for (size_t i = 0; i < p.n; i++) {
-		part_early(&p.v[i], c, &clips[i], n_clips > room ? 0 : room - n_clips, is_early);
-		n_clips += clips[i].n;
-	}
-	for (size_t i = 0; i < c->n; i++)
-		if (is_early[i])
-			lb_push(ret_early, &c->v[i]);
-	if (ret_early->n && n_clips <= room && take_clips(&p, clips, n / 4 + LB_LEAF))
-		ret_early->n = 0;
-	for (size_t i = 0; i < p.n; i++)
-		free(clips[i].v);
-	free(clips);
-	free(is_early);
-	free(p.v);
-}
-
-static void tree_sets(struct lb_node *node, uint8_t family)
-{
-	struct lb_boxes b = { .n = node->set.n, .v = node->set.box };
-
-	if (node->leaf) {
-		node->set = lb_set_of(&b, family);
-		node->fresh = true;
-	}
-	for (size_t i = 0; !node->leaf && i < node->n; i++)
-		tree_sets(&node->part[i], family);
-}
-
-bool lb_tree_disjoint(struct lb_node *node, uint8_t family, size_t max)
-{
-	struct parts p = parts_of(node, family, 0);
-	bool fits = true;
-
-	for (size_t i = 0; i < p.n; i++) {
-		struct lb_boxes in = part_boxes(&p.v[i]), out = { 0 };
-
-		fits = fits && part_disjoint(&p.v[i], &in, &out, max);
-		max -= MIN(max, out.n);
-		p.v[i].leaf->whole = true;
-		p.v[i].leaf->raw = (struct lb_set){ .n = in.n, .box = in.v };
-		p.v[i].leaf->set = (struct lb_set){ .n = out.n, .box = out.v };
-	}
-	free(p.v);
-	return fits;
-}
-
-static void part_finish(struct part *p, uint8_t family)
-{
-	struct lb_boxes b = part_boxes(p);
-	struct lb_set raw = p->leaf->raw;
-
-	tree_cut(p->leaf, &b, family, p->depth);
-	p->leaf->whole = true;
-	p->leaf->raw = raw;
-	tree_sets(p->leaf, family);
-}
-
-void lb_tree_finish(struct lb_node *node, uint8_t family, unsigned depth)
-{
-	struct parts p = parts_of(node, family, depth);
-
-	for (size_t i = 0; i < p.n; i++)
-		part_finish(&p.v[i], family);
-	free(p.v);
-}
-
-static bool parts_beside(struct parts *p, const struct lb_boxes *c, uint8_t family, size_t max)
-{
-	bool *is_early = xcalloc(c->n + 1, sizeof(*is_early));
-	bool fits = true;
-
-	for (size_t i = 0; c->n && i < p->n; i++) {
-		struct lb_boxes early = { 0 }, out = { 0 }, over = part_boxes(&p->v[i]);
-
-		memset(is_early, 0, c->n * sizeof(*is_early));
-		part_early(&p->v[i], c, &out, 0, is_early);
-		out.n = 0;
-		for (size_t k = 0; k < c->n; k++)
-			if (is_early[k])
-				lb_push(&early, &c->v[k]);
-		fits = fits && part_disjoint(&p->v[i], &early, &out, max);
-		max -= MIN(max, out.n);
-		lb_set_froms(&out, &over);
-		p->v[i].leaf->beside = lb_set_of(&out, family);
-		free(early.v);
-	}
-	free(is_early);
-	return fits;
-}
-
-bool lb_tree_beside(struct lb_node *node, const struct lb_boxes *c, uint8_t family, size_t max)
-{
-	struct parts p = parts_of(node, family, 0);
-	bool fits = parts_beside(&p, c, family, max);
-
-	free(p.v);
-	return fits;
-}
-
 /* ---- patches ---- */
-
-static bool meets(const struct lb_boxes *b, const struct lb_box *region)
-{
-	for (size_t i = 0; i < b->n; i++)
-		if (lb_overlap(&b->v[i], region))
-			return true;
-	return false;
-}
 
 static bool is_gone(const struct lb_boxes *gone, const struct lb_box *x)
 {
@@ -448,81 +439,45 @@ static bool is_gone(const struct lb_boxes *gone, const struct lb_box *x)
 	return false;
 }
 
-static void patch_raw(struct lb_node *node, const struct lb_patch_tree *x,
-		      const struct lb_box *region)
-{
-	struct lb_boxes raw = { .n = node->raw.n, .room = node->raw.n, .v = node->raw.box };
-	size_t n = 0;
-
-	for (size_t i = 0; i < raw.n; i++)
-		if (!is_gone(x->gone, &raw.v[i]))
-			raw.v[n++] = raw.v[i];
-	raw.n = n;
-	for (size_t i = 0; i < x->come->n; i++)
-		if (lb_overlap(&x->come->v[i], region))
-			lb_push(&raw, &x->come->v[i]);
-	lb_sort_by_rank(&raw);
-	node->raw = (struct lb_set){ 0 };
-	lb_tree_drop(node);
-	node->raw = (struct lb_set){ .n = raw.n, .box = raw.v };
-}
-
-static void part_clip(struct part *p, const struct lb_boxes *c)
-{
-	struct lb_boxes clips = { 0 };
-	bool *is_early = xcalloc(c->n + 1, sizeof(*is_early));
-
-	part_early(p, c, &clips, SIZE_MAX, is_early);
-	take_clips(&(struct parts){ 1, p }, &clips, SIZE_MAX / 2);
-	free(clips.v);
-	free(is_early);
-}
-
-static void patch_part(struct lb_node *node, const struct lb_patch_tree *x,
-		       const struct lb_box *region, unsigned depth)
-{
-	struct part p = { node, depth, *region };
-	struct lb_boxes raw, out = { 0 };
-	struct parts leaves = { 0 };
-
-	patch_raw(node, x, region);
-	raw = (struct lb_boxes){ .n = node->raw.n, .v = node->raw.box };
-	part_disjoint(&p, &raw, &out, SIZE_MAX);
-	node->set = (struct lb_set){ .n = out.n, .box = out.v };
-	for (int i = 0; i < 2; i++)
-		part_clip(&p, &x->clips[i]);
-	part_finish(&p, x->family);
-	parts_add(&leaves, node, *region, depth);
-	parts_beside(&leaves, &x->beside, x->family, SIZE_MAX);
-	free(leaves.v);
-}
-
-static void patch_node(struct lb_node *node, const struct lb_patch_tree *x, struct lb_box region,
+static void patch_leaf(struct lb_node *node, const struct lb_change *c, const struct lb_build *x,
 		       unsigned depth)
 {
-	lb_num end;
+	struct lb_box at = node->at;
+	struct lb_boxes own = { 0 };
 
-	if (!meets(x->gone, &region) && !meets(x->come, &region))
+	for (size_t i = 0; i < node->own.n; i++)
+		if (!is_gone(&c->gone, &node->own.box[i]))
+			lb_push(&own, &node->own.box[i]);
+	for (size_t i = 0; i < c->come.n; i++)
+		if (lb_overlap(&c->come.v[i], &at))
+			lb_push(&own, &c->come.v[i]);
+	lb_sort_by_rank(&own);
+	lb_tree_drop(node);
+	node_build(node, &own, &at, x, depth);
+}
+
+static void patch_node(struct lb_node *node, const struct lb_change *c, const struct lb_build *x,
+		       const struct lb_box *at, unsigned depth)
+{
+	if (!before_any(at, &c->gone, 0) && !before_any(at, &c->come, 0))
 		return;
-	if (node->whole) {
-		patch_part(node, x, &region, depth);
+	if (node->leaf) {
+		patch_leaf(node, c, x, depth);
 		return;
 	}
-	end = region.hi[node->field];
 	for (size_t i = 0; i < node->n; i++) {
-		region.lo[node->field] = node->from[i];
-		region.hi[node->field] = i + 1 < node->n ? node->from[i + 1] - 1 : end;
-		patch_node(&node->part[i], x, region, depth + 1);
+		struct lb_box region = region_of(node, i, at);
+
+		patch_node(&node->part[i], c, x, &region, depth + 1);
 	}
 }
 
-void lb_tree_patch(struct lb_node *node, const struct lb_patch_tree *x)
+void lb_tree_patch(struct lb_node *node, const struct lb_change *c, const struct lb_build *x,
+		   unsigned depth)
 {
-	struct lb_box all = { 0 };
+	struct lb_box all = everything(x->family);
 
-	for (int f = 0; f < LB_FIELDS; f++)
-		all.hi[f] = lb_max(x->family, (enum lb_field)f);
-	patch_node(node, x, all, 0);
+	patch_node(node, c, x, &all, depth);
 }
 
 void lb_tree_stale(struct lb_node *node)
@@ -532,31 +487,14 @@ void lb_tree_stale(struct lb_node *node)
 		lb_tree_stale(&node->part[i]);
 }
 
-size_t lb_tree_size(const struct lb_node *node)
-{
-	size_t n = node->leaf ? node->set.n : 0;
-
-	for (size_t i = 0; !node->leaf && i < node->n; i++)
-		n += lb_tree_size(&node->part[i]);
-	return n;
-}
-
-static void add_ranks(const struct lb_node *node, struct lb_boxes *to)
+void lb_tree_asking(const struct lb_node *node, struct lb_boxes *to)
 {
 	for (size_t i = 0; node->leaf && i < node->set.n; i++) {
 		struct lb_box x = { .rank = node->set.box[i].rank };
 
-		lb_push(to, &x);
+		if (node->table || node->set.box[i].asks)
+			lb_push(to, &x);
 	}
 	for (size_t i = 0; !node->leaf && i < node->n; i++)
-		add_ranks(&node->part[i], to);
-}
-
-struct lb_boxes lb_tree_ranks(const struct lb_node *node)
-{
-	struct lb_boxes ranks = { 0 };
-
-	add_ranks(node, &ranks);
-	lb_sort_by_rank(&ranks);
-	return ranks;
+		lb_tree_asking(&node->part[i], to);
 }

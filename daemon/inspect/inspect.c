@@ -119,6 +119,14 @@ static void take_hits(uint32_t rule, uint64_t n)
 	d.hits[i].n = n;
 }
 
+uint64_t inspect_hits(uint32_t id)
+{
+	for (size_t i = 0; i < d.n_hits; i++)
+		if (d.hits[i].rule == id)
+			return d.hits[i].n;
+	return 0;
+}
+
 static void take_log(const struct inspectd_event *e)
 {
 	static const enum pol_action actions[] = { [INSPECTD_DENY] = POL_DENY,

@@ -13,5 +13,8 @@
 enum inspect_fail { INSPECT_FAIL_CLOSED, INSPECT_FAIL_OPEN };
 
 bool inspect_fail_open(const struct rec *root);
+/* Connections that a line, or a class of a zone pair, has decided by their server name; as told
+ * last. */
+uint64_t inspect_hits(uint32_t id);
 
 #endif

@@ -95,7 +95,7 @@ static inline void random_rule(struct arena *a, size_t i, uint8_t family, bool o
 	if (s->proto == IPPROTO_TCP || s->proto == IPPROTO_UDP) {
 		s->sport = below(3) ? NULL : ports(a);
 		s->dport = ports(a);
-	} else if (lb_class_of(family, (uint8_t)s->proto) == LB_ICMP && s->proto != POL_PROTO_ANY &&
+	} else if (lb_is_icmp(family, (unsigned)s->proto) && s->proto != POL_PROTO_ANY &&
 		   below(2)) {
 		s->has_icmp_type = true;
 		s->icmp_type = (uint8_t)below(3);

@@ -210,7 +210,9 @@ static void compare(void)
 	struct lc_hit h;
 
 	read_hits();
-	lc_hits_clear(0);
+	for (int f = 0; f < 2; f++)
+		for (size_t i = 0; i < LINES_MAX; i++)
+			lc_hits_clear(lists[f]->rule[i].id);
 	for (int i = 0; i < PACKETS; i++) {
 		struct pol_packet k = next_packet(i % 2 ? AF_INET6 : AF_INET);
 		const struct pol_rule *r = naive(&lists[i % 2]->list, &k);
