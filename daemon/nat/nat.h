@@ -85,9 +85,15 @@ struct nat_reserve_conf { /* ip nat settings port-reserve */
 	struct nat_port_span ports;
 };
 
+struct nat_mapping_conf { /* ip nat settings mapping */
+	struct rec rec;
+	uint8_t mapping; /* enum nat_mapping_word */
+};
+enum nat_mapping_word { NAT_MAPPING_CONNECTION, NAT_MAPPING_ENDPOINT };
+
 /* [0] IPv4, [1] IPv6 */
 extern struct sch_type nat_npt_type;
-extern struct sch_type nat_range_type, nat_reserve_type;
+extern struct sch_type nat_range_type, nat_reserve_type, nat_mapping_type;
 extern struct sch_type *const nat_pool_types[2],
 	*const nat_source_types[2], *const nat_static_types[2],
 					    *const nat_outside_types[2],

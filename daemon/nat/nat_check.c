@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What is wrong with a policy, told at the line. Pure: the policy is complete, nothing is asked. */
 #include "domain.h"
+#include "fastpath/fastpath.h"
 #include "iface/iface.h"
 #include "nat/nat.h"
 #include "nft/nft.h"
@@ -338,11 +339,30 @@ static void check_kernel(struct check *c, const struct nat_family *f)
 	}
 }
 
+/* The kernel keeps a port only while nobody else wants it. */
+static void check_mapping(const struct nat_policy *p, const struct rec *model, struct check *c)
+{
+	const struct nat_mapping_conf *m;
+	const struct iface *i;
+
+	if (!p->eim)
+		return;
+	recvec_foreach(rec_kids(model, &iface_type), i) {
+		if (fast_wish(i) != DATAPLANE_KERNEL)
+			return;
+	}
+	recvec_foreach(rec_kids(model, &nat_mapping_type), m)
+		check_error(c, &m->rec,
+			    "only the fast plane maps so, and no interface has dataplane auto or "
+			    "dataplane fast");
+}
+
 void nat_check_policy(const struct nat_policy *p, const struct rec *model, struct check *c)
 {
 	struct ctx x = { p, model, c };
 
 	check_sides(c, model);
+	check_mapping(p, model, c);
 	for (unsigned fam = 0; fam < 2; fam++) {
 		const struct nat_family *f = &p->f[fam];
 

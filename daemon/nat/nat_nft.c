@@ -311,17 +311,23 @@ static void guard_forward(struct nat_build *b)
 	drop(c, r);
 }
 
-/* The connection has a translated source. */
-static void is_snat(struct nft_rule *r)
+/* The connection has one of these bits of its status. */
+static void has_status(struct nft_rule *r, uint32_t bits)
 {
-	uint32_t snat = IPS_SRC_NAT, zero = 0;
+	uint32_t zero = 0;
 
 	nft_ct(r, NFT_CT_STATUS, W(0));
-	nft_bitwise(r, W(0), W(0), 4, &snat, &zero);
+	nft_bitwise(r, W(0), W(0), 4, &bits, &zero);
 	nft_cmp(r, W(0), NFT_CMP_NEQ, &zero, 4);
 }
 
-/* Translated, or an answer, which its connection leads back: not looked at. */
+static void is_snat(struct nft_rule *r)
+{
+	has_status(r, IPS_SRC_NAT);
+}
+
+/* Translated, or an answer that its connection leads back: not looked at. An answer to who came
+ * here untranslated is: it would tell an inside address. */
 static void let_translated_pass(struct nft_chain *c)
 {
 	uint8_t answer = 1; /* IP_CT_DIR_REPLY */
@@ -333,6 +339,7 @@ static void let_translated_pass(struct nft_chain *c)
 	r = nft_rule_new(0, NULL, NULL);
 	nft_ct(r, NFT_CT_DIRECTION, W(0));
 	nft_cmp(r, W(0), NFT_CMP_EQ, &answer, 1);
+	has_status(r, IPS_NAT_MASK);
 	nft_verdict(r, NF_ACCEPT);
 	nft_chain_add(c, r);
 }

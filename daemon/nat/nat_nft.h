@@ -46,8 +46,7 @@ bool nat_has_set(const struct nat_build *b, const char *name);
 #define NAT_NAME_MAX 240
 char *nat_name(const struct nat_build *b, char buf[NAT_NAME_MAX], const char *what);
 
-/* What counters of a line are read by. */
-uint64_t nat_line_id(const struct rec *rec);
+/* What counters of the guards are read by. */
 enum nat_guard_id {
 	NAT_ID_FAST = 1, /* to a port of the fast plane, without a flow */
 	NAT_ID_INVALID,  /* of no flow, to a shared address or through the box */

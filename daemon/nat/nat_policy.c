@@ -392,7 +392,7 @@ static bool same_policy(const struct nat_policy *a, const struct nat_policy *b)
 			return false;
 	}
 	return same_ifaces(a, b) && pol_aliases_same(a->aliases, b->aliases) &&
-	       SAME(a, b, npts, n_npts) && same_ports(a->carved, b->carved);
+	       SAME(a, b, npts, n_npts) && same_ports(a->carved, b->carved) && a->eim == b->eim;
 }
 
 static bool same_lists(const struct nat_family *f, uint8_t family, const struct nat_lookup *look)
@@ -420,6 +420,7 @@ static bool unchanged(const struct rec *model, const struct nat_policy *old,
 
 	if (rec_kids(model, &iface_type) != rec_kids(was, &iface_type) ||
 	    rec_kids(model, &nat_range_type) != rec_kids(was, &nat_range_type) ||
+	    rec_kids(model, &nat_mapping_type) != rec_kids(was, &nat_mapping_type) ||
 	    rec_kids(model, &nat_reserve_type) != rec_kids(was, &nat_reserve_type))
 		return false;
 	for (unsigned f = 0; f < 2; f++) {
@@ -435,6 +436,16 @@ static bool unchanged(const struct rec *model, const struct nat_policy *old,
 			return false;
 	}
 	return pol_aliases_same(old->aliases, look->aliases) && nat_policy_fresh(old);
+}
+
+static bool maps_endpoints(const struct rec *model)
+{
+	const struct nat_mapping_conf *m;
+
+	recvec_foreach(rec_kids(model, &nat_mapping_type), m) {
+		return m->mapping == NAT_MAPPING_ENDPOINT;
+	}
+	return false;
 }
 
 const struct nat_policy *nat_policy_build(const struct rec *model, const struct nat_policy *old,
@@ -462,6 +473,7 @@ const struct nat_policy *nat_policy_build(const struct rec *model, const struct 
 		build_statics(p, &p->f[f], family, rec_kids(model, nat_static_types[f]));
 	}
 	nat_ports_build(p, model, c);
+	p->eim = maps_endpoints(model);
 	if (c)
 		nat_check_policy(p, model, c);
 	if (c && c->n_errors != errors)

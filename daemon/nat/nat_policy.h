@@ -129,6 +129,7 @@ struct nat_policy {
 	size_t n_ifaces, n_npts;
 	struct nat_iface *ifaces; /* by name: inside, outside, or named by a line */
 	struct nat_npt *npts;
+	bool eim; /* an inside endpoint has one external one, on the fast plane */
 	/* The range as configured, and what is left of it after carving out. */
 	struct pol_port_range range[NAT_PORTS__MAX];
 	struct pol_ports *ports[NAT_PORTS__MAX];
@@ -192,6 +193,9 @@ bool nat_is_shared(const struct nat_policy *p, const struct rtr_addr *a);
 bool nat_guarded(const struct nat_policy *p, const struct pol_packet *pkt);
 /* Is the port (ICMP: identifier) in what is left of a range? */
 bool nat_port_in(const struct nat_policy *p, enum nat_port_user who, uint16_t port);
+/* Names a line to counters, apart from pol_ids, which have 32 bits. */
+uint64_t nat_line_id(const struct rec *rec);
+
 static inline unsigned nat_fam(uint8_t family)
 {
 	return family == AF_INET6;

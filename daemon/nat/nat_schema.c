@@ -60,8 +60,14 @@ struct sch_type nat_reserve_type = { .name = "ip_nat_port_reserve",
 				     .fields = nat_reserve_fields,
 				     .n_fields = ARRAY_LEN(nat_reserve_fields) };
 
-/* An interface has one side: the line typed last. */
-static bool other_side(const struct rec *typed, const struct rec *old)
+static struct sch_field nat_mapping_fields[] = { SCH_F(nat_mapping_conf, mapping) };
+struct sch_type nat_mapping_type = { .name = "ip_nat_mapping",
+				     .size = sizeof(struct nat_mapping_conf),
+				     .fields = nat_mapping_fields,
+				     .n_fields = ARRAY_LEN(nat_mapping_fields) };
+
+/* One line holds: the one typed last. Of an interface's side, too. */
+static bool the_last(const struct rec *typed, const struct rec *old)
 {
 	return true;
 }
@@ -94,9 +100,9 @@ static int source_order(const struct rec *ra, const struct rec *rb)
 
 static const struct sch_row rows[] = {
 	LIST("ip nat {side:inside|outside}", ip_nat, "side", .parent = &iface_type,
-	     .displaces = other_side, .help = "The interface's side of address translation"),
+	     .displaces = the_last, .help = "The interface's side of address translation"),
 	LIST("ipv6 nat {side:inside|outside}", ipv6_nat, "side", .parent = &iface_type,
-	     .displaces = other_side, .help = "The interface's side of IPv6 address translation"),
+	     .displaces = the_last, .help = "The interface's side of IPv6 address translation"),
 	LIST("nptv6 prefix inside <inside:PREFIX6> outside <outside:PREFIX6>", nat_npt,
 	     "inside outside", .parent = &iface_type,
 	     .help = "Translate the prefix of what leaves and enters here, without state"),
@@ -107,6 +113,10 @@ static const struct sch_row rows[] = {
 		     "the fast plane"),
 	LIST("ip nat settings port-reserve <ports:NATPORTS>", nat_reserve, "ports",
 	     .help = "Ports that no translation uses: services of the box listen on them"),
+	LIST("ip nat settings mapping {mapping:connection-dependent|endpoint-independent}",
+	     nat_mapping, "mapping", .displaces = the_last,
+	     .help = "Whether an inside port has one outside port toward all destinations, whoever "
+		     "else wants it"),
 	LIST("ip nat pool <name:WORD> <lo:ADDR4> <hi:ADDR4> {mask_kind:netmask <mask:ADDR4>|"
 	     "prefix-length <len:U8(1,32)>}[ type {type:rotary|match-host}][ no-alias]",
 	     ip_nat_pool, "name", .help = "Addresses to translate to"),
@@ -132,13 +142,16 @@ static const struct sch_row rows[] = {
 };
 
 static const struct sch_word words[] = {
+	{ "connection-dependent", "One outside port as long as no other host is in its way" },
 	{ "destination", "Destinations of packets" },
+	{ "endpoint-independent", "One outside port always; of flows of the fast plane" },
 	{ "exempt", "No translation" },
 	{ "fast", "NAT in the fast plane" },
 	{ "inside", "The inside of address translation" },
 	{ "kernel", "NAT in the kernel" },
 	{ "list", "Access list" },
 	{ "local", "Sockets of the box itself" },
+	{ "mapping", "Which outside port an inside port has" },
 	{ "match-host", "Keep the host part of the address" },
 	{ "nat", "Address translation" },
 	{ "netmask", "Mask of the network of the addresses" },

@@ -143,6 +143,9 @@ static json_t *rules_json(unsigned fam)
 		json_object_set_new(ports, users[i], list);
 	}
 	json_object_set_new(o, "ports", ports);
+	json_object_set_new(
+		o, "mapping",
+		json_string(p && p->eim ? "endpoint-independent" : "connection-dependent"));
 	return o;
 }
 
@@ -169,7 +172,8 @@ static void print_rules(struct cmd_ctx *c, const json_t *o)
 			cmd_printf(c, "%s%s", k ? "," : " ",
 				   json_string_value(json_array_get(v, k)));
 	}
-	cmd_puts(c, "\nDropped:");
+	cmd_printf(c, "\nMapping: %s\n", json_string_value(json_object_get(o, "mapping")));
+	cmd_puts(c, "Dropped:");
 	for (i = 0; i < ARRAY_LEN(guards); i++)
 		cmd_printf(c, "%s %s %lld", i ? "," : "", guards[i].text,
 			   (long long)json_integer_value(

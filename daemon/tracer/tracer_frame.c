@@ -7,6 +7,8 @@
 #include <string.h>
 
 #define ETH_SIZE 14
+/* Zeros behind the header of IP for a protocol that is only a number here: to GRE a header. */
+#define OTHER_SIZE 8
 
 static void put16(uint8_t *b, unsigned v)
 {
@@ -55,7 +57,8 @@ static size_t layer4(const struct pol_packet *p, uint8_t *b, size_t *ret_csum)
 		*ret_csum = 2;
 		return 8;
 	default:
-		return 0;
+		/* The kernel translates GRE only when it has this much (gre_manip_pkt). */
+		return OTHER_SIZE;
 	}
 }
 

@@ -123,6 +123,33 @@ static bool has_ports(uint8_t proto)
 	return proto == IPPROTO_TCP || proto == IPPROTO_UDP;
 }
 
+/* The kernel cannot say what becomes of one that comes in (EMSGSIZE): it is asked for the way out
+ * by the same interface, and who takes part is looked up. */
+static bool is_multicast6(const struct rtr_addr *a)
+{
+	return a->family == AF_INET6 && a->b[0] == 0xff;
+}
+
+static bool takes_part(const char *ifname, const struct rtr_addr *group)
+{
+	char line[256], name[IFNAMSIZ], hex[33];
+	FILE *f = fopen("/proc/net/igmp6", "re");
+	struct rtr_addr a = { .family = AF_INET6 };
+	bool found = false;
+
+	while (f && !found && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%*d %15s %32s", name, hex) != 2 || strcmp(name, ifname) != 0)
+			continue;
+		for (int i = 0; i < 16; i++)
+			if (sscanf(hex + 2 * i, "%2hhx", &a.b[i]) != 1)
+				a.b[i] = 0;
+		found = !memcmp(a.b, group->b, 16);
+	}
+	if (f)
+		fclose(f);
+	return found;
+}
+
 static struct nl_msg *question(const struct pol_packet *p, const struct rtr_addr *dst,
 			       uint32_t flags)
 {
@@ -139,6 +166,10 @@ static struct nl_msg *question(const struct pol_packet *p, const struct rtr_addr
 		hdr.rtm_flags |= RTM_F_LOOKUP_TABLE;
 	m = rtmsg_new(RTM_GETROUTE, 0, &hdr, sizeof(hdr), 256);
 	rtmsg_addr(m, RTA_DST, dst);
+	if (is_multicast6(dst)) {
+		rtmsg_u32(m, RTA_OIF, l ? (uint32_t)l->ifindex : 0);
+		return m;
+	}
 	rtmsg_addr(m, RTA_SRC, &p->src);
 	rtmsg_u32(m, RTA_IIF, l ? (uint32_t)l->ifindex : 0);
 	/* The protocols of which the kernel takes it here; others have no ports to hash. */
@@ -161,6 +192,8 @@ static void route(void *arg, const struct pol_packet *p, const struct rtr_addr *
 	ret->error = kquery_one(question(p, dst, 0), take_way, ret, &err);
 	kquery_one(question(p, dst, RTM_F_FIB_MATCH), take_match, ret, &err);
 	strbuf_fini(&err);
+	if (!ret->error && is_multicast6(dst) && !takes_part(p->iif, dst))
+		ret->error = -ENETUNREACH;
 }
 
 struct back {

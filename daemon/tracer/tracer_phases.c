@@ -4,6 +4,7 @@
 
 #include "firewall/fw_show.h"
 #include "iface/iface.h"
+#include "nat/nat.h"
 #include "nat/nat_policy.h"
 #include "pbr/pbr.h"
 #include "route/resolve.h"
@@ -394,12 +395,16 @@ static void nat_phase(struct run *r, const struct pol_xlate *x, const char *type
 {
 	char from[TRACER_END_STRLEN];
 	struct strbuf b = STRBUF_INIT;
-	bool range = rtr_addr_cmp(&x->lo, &x->hi) || x->port_lo != x->port_hi;
+	bool v6 = r->ask->pkt.family == AF_INET6;
+	/* What has no ports has one address of a line that has many for others. */
+	bool dynamic = rtr_addr_cmp(&x->lo, &x->hi) || x->port_lo != x->port_hi ||
+		       (x->rec && (x->rec->type == nat_source_types[v6] ||
+				   x->rec->type == nat_dest_types[v6]));
 	json_t *o = phase(r, type,
 			  x->npt      ? "nptv6"
 			  : !x->on    ? "exempt"
 			  : x->prefix ? "network"
-			  : range     ? "dynamic"
+			  : dynamic   ? "dynamic"
 				      : "static",
 			  true, took_ns);
 

@@ -58,6 +58,21 @@ def bind_list(r1, v, lines, iface="eth0", direction="in"):
     r1.config([f"{kind} T{v}", *lines, "exit", f"interface {iface}", f"{bind} T{v} {direction}"])
 
 
+def test_multicast_is_for_the_box_that_takes_part(net):
+    assert Trace(net.r1, f"eth0 icmp {LAN[6]} 128 0 ff02::1").result["output_interface"] == "local"
+    assert Trace(net.r1, f"eth0 icmp {LAN[6]} 128 0 ff05::1:99").drop == "no-route"
+    assert Trace(net.r1, f"eth0 icmp {LAN[4]} 8 0 224.0.0.1").result["output_interface"] == "local"
+
+
+def test_gre_through_nat(net):
+    net.r1.config(["ip access-list extended L", f"permit ip host {LAN[4]} any", "exit", "interface eth0", "ip nat inside",
+                   "interface eth1", "ip nat outside", "exit", "ip nat inside source list L interface eth1 overload"])
+    x = Trace(net.r1, f"eth0 rawip {LAN[4]} 47 {WAN[4]}", "transmit")
+    assert x.doc["transmit"]["comparison"] == "AGREE", json.dumps(x.doc, indent=1)
+    assert x.phase("NAT")["subtype"] == "dynamic"
+
+
+
 @pytest.mark.parametrize("v", [4, 6])
 def test_plain(net, v):
     """A plain router: routes, neighbours, the box itself, what is wrong on the way."""

@@ -518,6 +518,19 @@ START_TEST(port_ranges)
 }
 END_TEST
 
+START_TEST(mapping)
+{
+	ACCEPTED("ip nat inside source list LAN interface out0 overload");
+	ck_assert(!pol->eim);
+	REFUSED("only the fast plane maps so", "ip nat settings mapping endpoint-independent");
+	ACCEPTED("interface out0", "dataplane auto",
+		 "ip nat settings mapping endpoint-independent");
+	ck_assert(pol->eim);
+	ACCEPTED("ip nat settings mapping connection-dependent");
+	ck_assert(!pol->eim);
+}
+END_TEST
+
 START_TEST(refusals)
 {
 	REFUSED("there is no access list NONE", "ip nat inside source list NONE interface out0");
@@ -700,6 +713,7 @@ static Suite *suite(void)
 	tcase_add_test(t, rotary);
 	tcase_add_test(t, ipv6);
 	tcase_add_test(t, port_ranges);
+	tcase_add_test(t, mapping);
 	tcase_add_test(t, refusals);
 	tcase_add_test(t, sources_of_lists);
 	tcase_add_test(t, blocks_of_maps);

@@ -9,6 +9,7 @@
 #include "../lib/nft_plane.h"
 #include "../lib/packet.h"
 #include "../lib/check_main.h"
+#include "../lib/nat_gen.h"
 
 #include "nat/nat.h"
 #include "schema/edit.h"
@@ -21,7 +22,6 @@
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <sys/ioctl.h>
 
-#define N_IFACES 4
 /* The kernel's half is the same under ASan, and each policy takes ten times as long. */
 #ifdef __SANITIZE_ADDRESS__
 #define POLICIES 100
@@ -30,16 +30,12 @@
 #endif
 #define PACKETS 100
 #define MARK    "rtr-test"
-#define SYN     0x02
 #define ACK     0x10
-/* Interfaces 0 and 1 are inside, 2 outside, 3 what chance says. */
-#define OUT 2
 
 static struct {
 	int tun[N_IFACES], raw[2][3], ct;
-	uint64_t seed;
 	const struct policy *pol;
-	uint32_t n_sent, n_translated, n_answered, n_refused;
+	uint32_t n_sent, n_translated, n_answered, n_kept_in, n_refused;
 	/* Tuples that connections of this policy have: as they left, and as answers to what came.
 	 */
 	struct left {
@@ -49,19 +45,6 @@ static struct {
 	} left[2 * PACKETS];
 	size_t n_left;
 } k;
-
-static unsigned below(unsigned n)
-{
-	return (unsigned)(test_rand(&k.seed) >> 33) % n;
-}
-
-static const char *pick(const char *const *v, size_t n)
-{
-	return v[below((unsigned)n)];
-}
-#define PICK(...)                                                                                  \
-	pick((const char *const[]){ __VA_ARGS__ },                                                 \
-	     sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(const char *))
 
 /* ---- the box ---- */
 
@@ -99,7 +82,7 @@ static void setup(void)
 	}
 	k.ct = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
 	ck_assert_int_ge(k.ct, 0);
-	k.seed = test_seed;
+	gen_seed = test_seed;
 	plane_setup();
 	nft_source_only("nat");
 }
@@ -124,153 +107,6 @@ static void flush(void)
 
 	ck_assert_int_eq(send(k.ct, &m, sizeof(m), 0), sizeof(m));
 	ck_assert_int_gt(recv(k.ct, buf, sizeof(buf), 0), 0);
-}
-
-/* ---- random lines ---- */
-
-struct fam {
-	const char *ip, *any, *acl, *net, *len;
-};
-static const struct fam fams[2] = {
-	{ "ip", "ip", "ip access-list extended", "10.%u.0.%u", "24" },
-	{ "ipv6", "ipv6", "ipv6 access-list", "fd00:%u::%u", "64" },
-};
-
-/* An address as text; some at a time. */
-static const char *at(unsigned f, unsigned net, unsigned h)
-{
-	static char buf[8][64];
-	static unsigned next;
-	char *b = buf[next++ % 8];
-
-	if (f)
-		snprintf(b, 64, "fd00:%u::%x", net, h);
-	else
-		snprintf(b, 64, "10.%u.0.%u", net, h);
-	return b;
-}
-
-static void acl(struct strbuf *b, unsigned f, unsigned n)
-{
-	/* L3 fits a pool without overload. */
-	bool sources = n == 3 || below(2);
-
-	strbuf_addf(b, "%s L%u\n", fams[f].acl, n);
-	for (unsigned i = 1 + below(5); i--;) {
-		unsigned kind = sources ? 0 : below(4);
-
-		strbuf_addf(b, " %s %s", PICK("permit", "permit", "permit", "deny"),
-			    kind == 1   ? "tcp"
-			    : kind == 2 ? "udp"
-					: fams[f].any);
-		unsigned net = below(2);
-
-		if (below(3))
-			strbuf_addf(b, " address-range %s %s", at(f, net, 2 + below(3)),
-				    at(f, n == 3 ? net : 1, 5 + below(3)));
-		else
-			strbuf_addf(b, " host %s", at(f, below(2), 2 + below(6)));
-		if (!sources && below(2))
-			strbuf_addf(b, " host %s", at(f, 2 + below(2), 2 + below(6)));
-		else
-			strbuf_adds(b, " any");
-		if (kind == 1 || kind == 2)
-			strbuf_adds(b, PICK("", " eq 80", " range 1 600", " gt 500"));
-		strbuf_addc(b, '\n');
-	}
-}
-
-static void pools(struct strbuf *b, unsigned f)
-{
-	strbuf_addf(b, "%s nat pool A %s %s prefix-length %s\n", fams[f].ip, at(f, 2, 100),
-		    at(f, 2, 100 + below(4)), fams[f].len);
-	strbuf_addf(b, "%s nat pool M %s %s prefix-length %s\n", fams[f].ip, at(f, 2, 128),
-		    at(f, 2, f ? 0xffff : 200), fams[f].len);
-	strbuf_addf(b, "%s nat pool R %s %s prefix-length %s type rotary\n", fams[f].ip,
-		    at(f, 1, 2), at(f, 1, 2 + below(4)), fams[f].len);
-}
-
-static void sources(struct strbuf *b, unsigned f)
-{
-	for (unsigned i = 0; i < 4; i++) {
-		char policy[24] = "";
-
-		if (!below(3))
-			snprintf(policy, sizeof(policy), "policy %u ", 1 + below(9));
-		strbuf_addf(b, "%s nat inside source %slist L%u %s\n", fams[f].ip, policy, i,
-			    i == 3 && below(2)
-				    ? "pool M"
-				    : PICK("interface e2 overload", "interface e3 overload",
-					   "pool A overload", "pool A via e2 overload", "exempt"));
-	}
-}
-
-static void statics(struct strbuf *b, unsigned f)
-{
-	for (unsigned i = below(8); i--;) {
-		unsigned local = 2 + i / 2, net = i & 1, global = 20 + i % 6;
-		unsigned port = 80 + 3 * (i % 2), n = below(3);
-
-		strbuf_addf(b, "%s nat inside source static ", fams[f].ip);
-		switch (i ? 1 + below(3) : below(4)) {
-		case 1:
-			strbuf_addf(b, "%s %s\n", at(f, net, local), at(f, 2, global + 6 * net));
-			break;
-		case 0:
-			strbuf_addf(b, "network %s %s /%u\n", at(f, net, 4), at(f, 2, 64),
-				    f ? 126 : 30);
-			break;
-		default:
-			strbuf_addf(b, "%s %s %u-%u ", PICK("tcp", "udp"), at(f, net, local), port,
-				    port + n);
-			if (below(2))
-				strbuf_addf(b, "interface e%u", 2 + below(2));
-			else
-				strbuf_adds(b, at(f, 2, global));
-			port = 80 + 3 * i + (below(2) ? 0 : 500);
-			strbuf_addf(b, " %u-%u\n", port, port + n);
-		}
-	}
-	if (!below(3))
-		strbuf_addf(b, "%s nat outside source static %s %s\n", fams[f].ip,
-			    at(f, 2, 2 + below(5)), at(f, 77, 5));
-	if (!below(3)) {
-		strbuf_addf(b, "%s VIP\n permit tcp any host %s eq 80\n", fams[f].acl,
-			    at(f, 2, 40));
-		strbuf_addf(b, "%s nat inside destination list VIP pool R\n", fams[f].ip);
-	}
-}
-
-static char *configuration(void)
-{
-	struct strbuf b = STRBUF_INIT;
-	unsigned third = below(3);
-
-	for (unsigned i = 0; i < N_IFACES; i++) {
-		const char *side = i < OUT ? "inside" : i == OUT ? "outside" : "outside";
-
-		strbuf_addf(&b, "interface e%u\n ip address 10.%u.0.1/24\n", i, i);
-		strbuf_addf(&b, " ipv6 address fd00:%u::1/64\n", i);
-		if (i == 3 && !third)
-			continue;
-		if (i == 3 && third == 1)
-			side = "inside";
-		strbuf_addf(&b, " ip nat %s\n ipv6 nat %s\n", side, side);
-	}
-	for (unsigned f = 0; f < 2; f++) {
-		for (unsigned i = 0; i < 4; i++)
-			acl(&b, f, i);
-		pools(&b, f);
-		sources(&b, f);
-		statics(&b, f);
-	}
-	if (!below(3))
-		strbuf_addf(&b,
-			    "ip nat settings port-range kernel 41000 45000\n"
-			    "ip nat settings port-reserve 42000-42010\n"
-			    "ip nat settings port-reserve %u\n",
-			    43000 + below(1000));
-	return strbuf_steal(&b);
 }
 
 /* Types the lines; one that is refused where it stands (a second line of one key) is left out. */
@@ -333,58 +169,6 @@ static bool route(void *arg, const struct pol_packet *p, const struct rtr_addr *
 static bool urpf(void *arg, const struct pol_iface *i, const struct rtr_addr *src)
 {
 	return true;
-}
-
-static struct rtr_addr host(unsigned f, unsigned net, unsigned h)
-{
-	struct rtr_addr a;
-
-	ck_assert(!rtr_addr_parse(at(f, net, h), AF_UNSPEC, &a));
-	return a;
-}
-
-static struct rtr_addr destination(unsigned f, unsigned in)
-{
-	static const uint8_t shared[] = { 1, 20, 21, 22, 23, 24, 25, 28, 40, 64, 66, 100, 130 };
-
-	switch (below(8)) {
-	case 0:
-	case 1:
-	case 2:
-		return host(f, 2, shared[below(ARRAY_LEN(shared))]);
-	case 3:
-		return host(f, 77, 5);
-	case 4:
-		return host(f, below(N_IFACES), 1);
-	default:
-		return host(f, (in + 1 + below(N_IFACES - 1)) % N_IFACES, 2 + below(6));
-	}
-}
-
-static struct pol_packet packet(unsigned *ret_in)
-{
-	unsigned f = below(2), in = below(N_IFACES), kind = below(5);
-	struct pol_packet p = { .family = f ? AF_INET6 : AF_INET,
-				.src = host(f, in, 2 + below(6)),
-				.dst = destination(f, in),
-				.ttl = 64,
-				.state = POL_NEW };
-
-	snprintf(p.iif, sizeof(p.iif), "e%u", in);
-	*ret_in = in;
-	if (kind == 4) {
-		p.proto = f ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
-		p.icmp_type = f ? 128 : 8;
-		p.sport = p.dport = (uint16_t)(1 + below(65535));
-		return p;
-	}
-	p.proto = kind < 2 ? IPPROTO_TCP : IPPROTO_UDP;
-	p.tcp_flags = kind < 2 ? SYN : 0;
-	p.sport = (uint16_t)(below(3) ? 1 + below(65535) : 80 + below(6));
-	p.dport = (uint16_t)(below(3)   ? 80 + below(6)
-			     : below(2) ? 580 + below(6)
-					: 1 + below(65535));
-	return p;
 }
 
 static void build_packet(const struct pol_packet *p, uint32_t number, struct tp *t)
@@ -529,6 +313,16 @@ static const char *wrong(const struct pol_packet *p, const struct pol_verdict *v
 	return NULL;
 }
 
+/* Who came past NAT is not answered when a line would translate the answer: it would tell an inside
+ * address. */
+static bool is_kept_in(const struct pol_packet *p, const struct pol_verdict *v,
+		       const struct pol_packet *answer)
+{
+	return !v->dnat.on && !v->snat.on &&
+	       nat_side_of(k.pol->nat, p->family, p->iif) == NAT_OUTSIDE &&
+	       nat_snat(k.pol->nat, answer, NULL, v->oif, p->iif).on;
+}
+
 /* What the other side answers comes back to who asked, from whom he asked. */
 static void answer(const struct pol_packet *p, const struct pol_verdict *v, const struct seen *s,
 		   const char *conf)
@@ -550,6 +344,12 @@ static void answer(const struct pol_packet *p, const struct pol_verdict *v, cons
 	build_packet(&r, number, &t);
 	ck_assert_int_eq(write(k.tun[s->where], t.b, t.len), (ssize_t)t.len);
 	back = observe(number);
+	if (is_kept_in(p, v, &r)) {
+		if (back.where != NOTHING)
+			differ(p, v, &back, "the answer that tells an inside address", conf);
+		k.n_kept_in++;
+		return;
+	}
 	if (back.where != p->iif[1] - '0' || rtr_addr_cmp(&back.src, &p->dst) ||
 	    rtr_addr_cmp(&back.dst, &p->src) || back.dport != p->sport || back.sport != p->dport)
 		differ(p, v, &back, "the answer", conf);
@@ -589,7 +389,7 @@ static void try(const struct pol_packet *p, unsigned in, const char *conf)
 
 static void one_policy(void)
 {
-	char *conf = configuration();
+	char *conf = nat_configuration();
 	struct {
 		struct rtr_addr src, dst;
 		uint16_t sport, dport;
@@ -609,7 +409,7 @@ static void one_policy(void)
 		bool again = false;
 
 		do
-			p = packet(&in);
+			p = nat_packet(&in);
 		while (!rtr_addr_cmp(&p.src, &p.dst));
 		/* One packet a connection: the next with its numbers would be known, and the one
 		 * with its numbers turned round would be its answer. */
@@ -634,9 +434,11 @@ START_TEST(judge_and_kernel_agree)
 
 	for (unsigned i = 0; i < policies; i++)
 		one_policy();
-	printf("%u configurations, %u refused, %u packets, %u translated, %u answered\n", policies,
-	       k.n_refused, k.n_sent, k.n_translated, k.n_answered);
+	printf("%u configurations, %u refused, %u packets, %u translated, %u answered, %u answers "
+	       "kept in\n",
+	       policies, k.n_refused, k.n_sent, k.n_translated, k.n_answered, k.n_kept_in);
 	ck_assert_uint_gt(k.n_translated, k.n_sent / 10);
+	ck_assert_uint_gt(k.n_kept_in, 0);
 	ck_assert_uint_lt(k.n_refused, policies * 9 / 10);
 }
 END_TEST

@@ -320,6 +320,9 @@ START_TEST(frames)
 	ck_assert_uint_eq(fold(f + 14, 20, 0), 0xffff);
 	ck_assert_uint_eq(f[18] << 8 | f[19], 0x2345);
 	ck_assert_uint_eq(fold(f + 34, 20, fold(f + 26, 8, 0) + 20u + IPPROTO_TCP), 0xffff);
+	a.pkt.proto = IPPROTO_GRE;
+	ck_assert_uint_eq(tracer_frame(&a.pkt, mac, 0x12345, f), 14 + 20 + 8);
+	ck_assert_uint_eq(f[16] << 8 | f[17], 20 + 8);
 	a = tcp("2001:db8::1", 1000, "2001:db8::2", 80);
 	for (size_t i = 0; i < ARRAY_LEN(protos); i++) {
 		a.pkt.proto = protos[i];
