@@ -78,6 +78,7 @@ librtrd_a_SOURCES += daemon/conntrack/ct.h daemon/conntrack/ct_wire.c daemon/con
 librtrd_a_SOURCES += daemon/conntrack/ct_filter.c daemon/conntrack/ct_dump.c
 librtrd_a_SOURCES += daemon/conntrack/ct_query.c daemon/conntrack/ct_change.c
 librtrd_a_SOURCES += daemon/conntrack/ct_events.c
+librtrd_a_SOURCES += daemon/conntrack/ct_list.c
 librtrd_a_SOURCES += daemon/firewall/list_box.c daemon/firewall/list_box.h daemon/firewall/list_box_impl.h daemon/firewall/list_cut.c daemon/firewall/list_tree.c daemon/firewall/list_patch.c daemon/firewall/list_compile.c daemon/firewall/list_compile.h daemon/firewall/list_impl.h daemon/firewall/list_line.c daemon/firewall/list_hits.c daemon/firewall/list_hits.h
 librtrd_a_SOURCES += daemon/nat/nat.h daemon/nat/nat_policy.h daemon/nat/nat_types.c
 librtrd_a_SOURCES += daemon/nat/nat_schema.c daemon/nat/nat_policy.c daemon/nat/nat_ports.c

@@ -73,7 +73,15 @@ struct ct_entry {
 	uint64_t packets[2], bytes[2];        /* 0 where nf_conntrack_acct was off at its start */
 	uint64_t start_real_ns, stop_real_ns; /* 0: unknown, still there */
 	char helper[16];
+	/* Of a connection that the fast plane looks after. */
+	uint64_t fast_ref;     /* 0: the kernel does */
+	const char *fast_path; /* "worker", "express" */
+	bool mirrored;         /* the kernel has an entry, too */
 };
+
+/* Does the entry mirror a connection of the fast plane (its counters and state are not kept), and
+ * does that look after it now? Who judges entries leaves these to it. */
+bool ct_is_mirror(const struct ct_entry *e);
 
 /* Interfaces that its first packet came and left by; 0: the box itself, or unknown. */
 static inline unsigned ct_iif(const struct ct_entry *e)
@@ -143,6 +151,32 @@ struct ct_dump *ct_dump_cancel(struct ct_dump *d);
  * microseconds. 0, -ENOENT, -errno. */
 int ct_get(const struct ct_tuple *t, struct ct_entry *ret);
 
+/* ---- both planes ---- */
+
+/* The fast plane as this folder sees it; given by daemon/fastpath. Requests are answered from the
+ * loop, or dropped. */
+struct ct_plane {
+	bool (*runs)(void);
+	/* At most n connections from position at on (0: the first); then done, once: next 0: no
+	 * more. NULL: not now. */
+	void *(*list)(uint64_t at, uint32_t n, void (*each)(void *arg, const struct ct_entry *e),
+		      void (*done)(void *arg, bool ok, uint64_t next), void *arg);
+	/* Ends up to CT_PLANE_REFS connections; next: how many did. */
+	void *(*end)(const uint64_t *ref, uint32_t n,
+		     void (*done)(void *arg, bool ok, uint64_t next), void *arg);
+	void (*drop)(void *request);
+};
+#define CT_PLANE_REFS 56
+void ct_set_plane(const struct ct_plane *p);
+
+/* As a dump, of both planes as one: connections of the fast plane first, and none twice. */
+struct ct_list;
+struct ct_list *ct_list_start(const struct ct_filter *f, const struct ct_dump_fns *fns, void *arg,
+			      int *ret_error);
+void ct_list_pause(struct ct_list *l);
+void ct_list_resume(struct ct_list *l);
+struct ct_list *ct_list_cancel(struct ct_list *l);
+
 /* ---- changing ---- */
 
 enum ct_verdict { CT_KEEP, CT_END };
@@ -168,6 +202,11 @@ struct ct_change *ct_rejudge(const struct ct_filter *f, ct_judge_fn judge, ct_ch
 /* Ends all that f picks. */
 struct ct_change *ct_delete(const struct ct_filter *f, ct_change_fn done, void *arg,
 			    int *ret_error);
+/* The same in both planes; a connection that both hold counts once. */
+struct ct_end;
+struct ct_end *ct_end_start(const struct ct_filter *f, ct_change_fn done, void *arg,
+			    int *ret_error);
+struct ct_end *ct_end_cancel(struct ct_end *k);
 /* What was ended stays ended; done is not called. NULL. */
 struct ct_change *ct_change_cancel(struct ct_change *c);
 

@@ -112,7 +112,7 @@ static void row_text(const json_t *o, int width, bool verbose, struct strbuf *b)
 
 struct listing {
 	struct cmd_ctx *c;
-	struct ct_dump *dump;
+	struct ct_list *dump;
 	struct ct_view view;
 	struct rtr_addr inside; /* family 0: any */
 	uint8_t family, proto;
@@ -124,7 +124,7 @@ static void end(struct listing *l)
 {
 	struct cmd_ctx *c = l->c;
 
-	ct_dump_cancel(l->dump);
+	ct_list_cancel(l->dump);
 	free(l);
 	cmd_done(c);
 }
@@ -140,7 +140,7 @@ static void drained(struct cmd_ctx *c)
 
 	if (l->paused && l->dump) {
 		l->paused = false;
-		ct_dump_resume(l->dump);
+		ct_list_resume(l->dump);
 	}
 }
 
@@ -212,7 +212,7 @@ static void take_entry(void *arg, const struct ct_entry *e)
 	emit(l, o);
 	if (!l->paused && cmd_congested(l->c)) {
 		l->paused = true;
-		ct_dump_pause(l->dump);
+		ct_list_pause(l->dump);
 	}
 }
 
@@ -312,7 +312,7 @@ static void start(struct listing *l)
 	cmd_pend(l->c);
 	if (src.statics)
 		src.statics(take_static, l);
-	l->dump = ct_dump_start(&f, &fns, l, &e);
+	l->dump = ct_list_start(&f, &fns, l, &e);
 	if (!l->dump)
 		finish(l, e);
 }

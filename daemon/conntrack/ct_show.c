@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * show conntrack, clear conntrack, monitor conntrack. Entries are printed as the dump comes, and
- * the dump waits while the client does not read: a million of them cost no memory here.
+ * the dump waits while the client does not read: a million of them cost no memory here. Columns are
+ * as wide as the first HELD lines need; a wider one later gets a head of its own.
  */
 #include "cli/command.h"
 #include "conntrack/ct_text.h"
@@ -13,25 +14,39 @@
 #include <string.h>
 
 #define TOP_DEFAULT 10
+#define HELD        1000
 
 enum what { COUNT, TOP_SOURCE, TOP_DESTINATION, LIST };
 
 struct listing {
 	struct cmd_ctx *c;
-	struct ct_dump *dump;
+	struct ct_list *dump;
 	struct ct_view view;
 	enum what what;
 	uint32_t limit, n; /* limit 0: all */
 	bool json, paused;
 	struct ct_top *top;
+	struct ct_widths widths;
+	struct ct_row *held; /* NULL: they are printed */
+	size_t n_held;
 };
+
+static void drop_held(struct listing *l)
+{
+	for (size_t i = 0; i < l->n_held; i++)
+		ct_row_free(&l->held[i]);
+	free(l->held);
+	l->held = NULL;
+	l->n_held = 0;
+}
 
 static void end(struct listing *l)
 {
 	struct cmd_ctx *c = l->c;
 
-	ct_dump_cancel(l->dump);
+	ct_list_cancel(l->dump);
 	ct_top_free(l->top);
+	drop_held(l);
 	free(l);
 	cmd_done(c);
 }
@@ -47,7 +62,7 @@ static void drained(struct cmd_ctx *c)
 
 	if (l->paused && l->dump) {
 		l->paused = false;
-		ct_dump_resume(l->dump);
+		ct_list_resume(l->dump);
 	}
 }
 
@@ -62,24 +77,52 @@ static void print_json(struct cmd_ctx *c, json_t *o)
 
 /* ---- the list ---- */
 
+static void print_held(struct listing *l)
+{
+	struct strbuf b = STRBUF_INIT;
+
+	if (l->n_held)
+		ct_head_text(&l->widths, &b);
+	for (size_t i = 0; i < l->n_held; i++)
+		ct_row_text(&l->held[i], &l->widths, &b);
+	cmd_puts(l->c, strbuf_str(&b));
+	strbuf_fini(&b);
+	drop_held(l);
+}
+
+static void emit_row(struct listing *l, const json_t *o)
+{
+	struct ct_row r = ct_row_of(o);
+	bool wider = ct_row_widen(&r, &l->widths);
+	struct strbuf b = STRBUF_INIT;
+
+	if (l->held) {
+		l->held[l->n_held++] = r;
+		if (l->n_held == HELD)
+			print_held(l);
+		return;
+	}
+	if (wider)
+		ct_head_text(&l->widths, &b);
+	ct_row_text(&r, &l->widths, &b);
+	cmd_puts(l->c, strbuf_str(&b));
+	strbuf_fini(&b);
+	ct_row_free(&r);
+}
+
 static void emit(struct listing *l, const struct ct_entry *e)
 {
 	json_t *o = ct_entry_json(e, &l->view);
-	struct strbuf b = STRBUF_INIT;
-	char *text = NULL;
+	char *text;
 
 	if (l->json) {
 		text = json_dumps(o, JSON_COMPACT);
-		strbuf_addf(&b, "%s\n  %s", l->n ? "," : "[", text);
+		cmd_printf(l->c, "%s\n  %s", l->n ? "," : "[", text);
+		free(text);
 	} else {
-		if (!l->n)
-			ct_head_text(&b);
-		ct_entry_text(o, &b);
+		emit_row(l, o);
 	}
 	l->n++;
-	cmd_puts(l->c, strbuf_str(&b));
-	free(text);
-	strbuf_fini(&b);
 	json_decref(o);
 }
 
@@ -87,6 +130,8 @@ static void end_list(struct listing *l)
 {
 	if (l->json)
 		cmd_puts(l->c, l->n ? "\n]\n" : "[]\n");
+	else if (l->held)
+		print_held(l);
 	end(l);
 }
 
@@ -101,7 +146,7 @@ static void list_each(void *arg, const struct ct_entry *e)
 	}
 	if (!l->paused && cmd_congested(l->c)) {
 		l->paused = true;
-		ct_dump_pause(l->dump);
+		ct_list_pause(l->dump);
 	}
 }
 
@@ -167,6 +212,8 @@ static void finish(void *arg, int error)
 
 	l->dump = NULL;
 	if (error) {
+		if (l->held)
+			print_held(l);
 		cmd_fail(l->c, "The connection table cannot be read: %s", strerror(-error));
 		end(l);
 	} else if (l->what == LIST) {
@@ -201,10 +248,13 @@ static void show(struct cmd_ctx *c)
 	cmd_get(c, "limit", &l->limit);
 	if (l->what == TOP_SOURCE || l->what == TOP_DESTINATION)
 		l->top = ct_top_new();
+	ct_widths_init(&l->widths);
+	if (l->what == LIST && !l->json)
+		l->held = xcalloc(HELD, sizeof(*l->held));
 	ct_view_init(&l->view);
 	cmd_set_data(c, l);
 	cmd_pend(c);
-	l->dump = ct_dump_start(ct_filter_empty(&f) ? NULL : &f, l->what == LIST ? &list : &count,
+	l->dump = ct_list_start(ct_filter_empty(&f) ? NULL : &f, l->what == LIST ? &list : &count,
 				l, &e);
 	if (!l->dump)
 		finish(l, e);
@@ -215,7 +265,7 @@ static void show(struct cmd_ctx *c)
 struct clearing {
 	struct cmd_ctx *c;
 	void *owned;
-	struct ct_change *change;
+	struct ct_end *change;
 };
 
 static void cleared(void *arg, const struct ct_change_result *r)
@@ -242,7 +292,7 @@ void ct_clear_stop(struct cmd_ctx *c)
 {
 	struct clearing *k = cmd_data(c);
 
-	ct_change_cancel(k->change);
+	ct_end_cancel(k->change);
 	free(k->owned);
 	free(k);
 	cmd_done(c);
@@ -257,7 +307,7 @@ void ct_clear(struct cmd_ctx *c, const struct ct_filter *f, void *owned)
 	k->owned = owned;
 	cmd_set_data(c, k);
 	cmd_pend(c);
-	k->change = ct_delete(f, cleared, k, &e);
+	k->change = ct_end_start(f, cleared, k, &e);
 	if (!k->change)
 		cleared(k, &(struct ct_change_result){ .error = e });
 }
@@ -276,8 +326,15 @@ struct monitoring {
 	struct cmd_ctx *c;
 	struct ct_events *events;
 	struct ct_view view;
+	struct ct_widths widths;
 	uint64_t left_out;
 };
+
+static void event_head(const struct monitoring *m, struct strbuf *b)
+{
+	strbuf_addf(b, "%-8s", "Event");
+	ct_head_text(&m->widths, b);
+}
 
 static void stop_monitor(struct cmd_ctx *c)
 {
@@ -318,8 +375,13 @@ static void on_event(void *arg, enum ct_event ev, const struct ct_entry *e)
 		strbuf_addf(&b, "%s\n", text);
 		free(text);
 	} else if (e) {
+		struct ct_row r = ct_row_of(o);
+
+		if (ct_row_widen(&r, &m->widths))
+			event_head(m, &b);
 		strbuf_addf(&b, "%-8s", event_names[ev]);
-		ct_entry_text(o, &b);
+		ct_row_text(&r, &m->widths, &b);
+		ct_row_free(&r);
 	} else {
 		strbuf_adds(&b, "lost     the kernel's queue was full: some events are missing\n");
 	}
@@ -339,6 +401,7 @@ static void monitor(struct cmd_ctx *c)
 		return;
 	m = xcalloc(1, sizeof(*m));
 	m->c = c;
+	ct_widths_init(&m->widths);
 	ct_view_init(&m->view);
 	cmd_set_data(c, m);
 	cmd_pend(c);
@@ -352,8 +415,7 @@ static void monitor(struct cmd_ctx *c)
 	}
 	if (cmd_json(c))
 		return;
-	strbuf_addf(&b, "%-8s", "Event");
-	ct_head_text(&b);
+	event_head(m, &b);
 	cmd_puts(c, strbuf_str(&b));
 	strbuf_fini(&b);
 }
@@ -361,8 +423,7 @@ static void monitor(struct cmd_ctx *c)
 static const struct cmd cmds[] = {
 	{ "show conntrack" CT_ARGS "[ limit <limit:U32(1,4294967295)>]"
 	  "[ {what:count|top source|top destination}]",
-	  "Connections that the kernel tracks", .run = show, .interrupt = stop,
-	  .drained = drained },
+	  "Connections, of both planes", .run = show, .interrupt = stop, .drained = drained },
 	{ "clear conntrack" CT_ARGS, "Forget connections", .run = clear, .interrupt = ct_clear_stop,
 	  .admin = true },
 	{ "monitor conntrack" CT_ARGS, "Connections as they come, change and go; ^C ends",

@@ -28,10 +28,11 @@ static const char *const group_names[G__MAX] = { "tcp", "udp", "icmp", "other" }
 
 struct summary {
 	struct cmd_ctx *c;
-	struct ct_dump *dump;
+	struct ct_list *dump;
 	struct ct_view view;
 	uint64_t state[G__MAX][CT_S__MAX][2]; /* by family: IPv4, IPv6 */
 	uint64_t total, translated, assured, fresh;
+	uint64_t fast, mirrored; /* of the fast plane, and in the kernel's table, too */
 	/* diagnose only */
 	bool diagnose;
 	struct ct_top *sources, *services;
@@ -44,7 +45,7 @@ static void end(struct summary *s)
 {
 	struct cmd_ctx *c = s->c;
 
-	ct_dump_cancel(s->dump);
+	ct_list_cancel(s->dump);
 	ct_top_free(s->sources);
 	ct_top_free(s->services);
 	json_decref(s->doc);
@@ -89,6 +90,8 @@ static void each(void *arg, const struct ct_entry *e)
 	s->state[group_of(e->orig.proto)][e->state][e->orig.src.family == AF_INET6]++;
 	s->translated += ct_is_snat(e) || ct_is_dnat(e);
 	s->assured += (e->status & IPS_ASSURED) != 0;
+	s->fast += e->fast_ref != 0;
+	s->mirrored += e->fast_ref && e->mirrored;
 	s->fresh += (int64_t)e->start_real_ns > since &&
 		    (int64_t)e->start_real_ns <= s->view.now_ns;
 	if (s->sources)
@@ -148,6 +151,8 @@ static json_t *summary_json(const struct summary *s, const struct ct_count *n)
 		(double)s->fresh / RATE_SEC, "translated", (json_int_t)s->translated, "assured",
 		(json_int_t)s->assured, "states", states_json(s), "cpus", cpus_json());
 
+	json_object_set_new(o, "fast", json_integer((json_int_t)s->fast));
+	json_object_set_new(o, "fast_mirrored", json_integer((json_int_t)s->mirrored));
 	if (when && peak >= n->n)
 		json_object_set_new(o, "peak_unix", json_integer(when));
 	return o;
@@ -175,6 +180,9 @@ static void print_summary(struct cmd_ctx *c, const json_t *o)
 	cmd_printf(c, "New          %.1f a second (last %d s)\n",
 		   json_number_value(json_object_get(o, "new_per_sec")), RATE_SEC);
 	cmd_printf(c, "Translated   %lld, assured %lld\n", num(o, "translated"), num(o, "assured"));
+	if (num(o, "fast"))
+		cmd_printf(c, "Fast plane   %lld, %lld of them in the kernel's table, too\n",
+			   num(o, "fast"), num(o, "fast_mirrored"));
 	cmd_printf(c, "\n%-6s %-12s %10s %10s\n", "Pro", "State", "IPv4", "IPv6");
 	json_array_foreach(json_object_get(o, "states"), i, e)
 		cmd_printf(c, "%-6s %-12s %10lld %10lld\n", ct_json_text(e, "protocol"),
@@ -371,7 +379,7 @@ static void look_at_host(struct summary *s)
 	}
 	f.src.addr = s->host.key.addr;
 	f.src.len = (uint8_t)rtr_family_bits(f.src.addr.family);
-	s->dump = ct_dump_start(&f, &fns, s, &e);
+	s->dump = ct_list_start(&f, &fns, s, &e);
 	if (!s->dump)
 		failed(s, e);
 }
@@ -415,7 +423,7 @@ static void start(struct cmd_ctx *c, bool diagnose)
 	ct_view_init(&s->view);
 	cmd_set_data(c, s);
 	cmd_pend(c);
-	s->dump = ct_dump_start(NULL, &fns, s, &e);
+	s->dump = ct_list_start(NULL, &fns, s, &e);
 	if (!s->dump)
 		failed(s, e);
 }

@@ -171,7 +171,7 @@ json_t *ct_entry_json(const struct ct_entry *e, const struct ct_view *v)
 	json_object_set_new(o, "ttl_sec", json_integer(e->timeout_sec));
 	json_object_set_new(o, "packets", pair(e->packets));
 	json_object_set_new(o, "bytes", pair(e->bytes));
-	json_object_set_new(o, "path", json_string("kernel"));
+	json_object_set_new(o, "path", json_string(e->fast_path ? e->fast_path : "kernel"));
 	json_object_set_new(o, "mark", json_integer(e->mark));
 	if (e->orig.zone)
 		json_object_set_new(o, "ct_zone", json_integer(e->orig.zone));
@@ -208,18 +208,68 @@ static void nat_text(const json_t *o, char buf[160])
 	snprintf(buf, 160, "%s%s%s", src, *dst ? ">" : *src ? "" : "-", dst);
 }
 
-#define COLUMNS "%-5s %-11s %-22s %-22s %-22s %-15s %-12s %-8s %-8s %-8s %-17s %-7s %-10s %s\n"
+static const struct {
+	const char *head;
+	unsigned width; /* at least; what IPv4 needs */
+} columns[CT_CELLS] = {
+	{ "Pro", 5 },     { "State", 11 },     { "Source", 22 },     { "Destination", 22 },
+	{ "NAT-to", 22 }, { "Zone-pair", 15 }, { "Rule", 12 },       { "Age", 8 },
+	{ "Idle", 8 },    { "TTL", 8 },        { "Bytes(o/r)", 17 }, { "Path", 7 },
+	{ "In", 10 },     { "Out", 0 },
+};
 
-void ct_head_text(struct strbuf *b)
+void ct_widths_init(struct ct_widths *w)
 {
-	strbuf_addf(b, COLUMNS, "Pro", "State", "Source", "Destination", "NAT-to", "Zone-pair",
-		    "Rule", "Age", "Idle", "TTL", "Bytes(o/r)", "Path", "In", "Out");
+	for (int i = 0; i < CT_CELLS; i++)
+		w->v[i] = columns[i].width;
 }
 
-void ct_entry_text(const json_t *o, struct strbuf *b)
+/* The last column ends its line as it is. */
+static void cell_text(struct strbuf *b, const struct ct_widths *w, int i, const char *text)
+{
+	if (i + 1 < CT_CELLS)
+		strbuf_addf(b, "%-*s ", (int)w->v[i], text);
+	else
+		strbuf_addf(b, "%s\n", text);
+}
+
+void ct_head_text(const struct ct_widths *w, struct strbuf *b)
+{
+	for (int i = 0; i < CT_CELLS; i++)
+		cell_text(b, w, i, columns[i].head);
+}
+
+void ct_row_text(const struct ct_row *r, const struct ct_widths *w, struct strbuf *b)
+{
+	for (int i = 0; i < CT_CELLS; i++)
+		cell_text(b, w, i, r->text + r->at[i]);
+}
+
+bool ct_row_widen(const struct ct_row *r, struct ct_widths *w)
+{
+	bool wider = false;
+
+	for (int i = 0; i + 1 < CT_CELLS; i++) {
+		unsigned n = (unsigned)strlen(r->text + r->at[i]);
+
+		wider = wider || n > w->v[i];
+		w->v[i] = MAX(w->v[i], n);
+	}
+	return wider;
+}
+
+void ct_row_free(struct ct_row *r)
+{
+	free(r->text);
+	r->text = NULL;
+}
+
+struct ct_row ct_row_of(const json_t *o)
 {
 	char src[64], dst[64], nat[160], bytes[48], state[16], t[3][24];
 	const json_t *n = json_object_get(o, "bytes");
+	struct strbuf b = STRBUF_INIT;
+	struct ct_row r;
 
 	end_text(o, "source", "source_port", src);
 	end_text(o, "destination", "destination_port", dst);
@@ -230,11 +280,26 @@ void ct_entry_text(const json_t *o, struct strbuf *b)
 	rtr_strlcpy(state, str(o, "state"), sizeof(state));
 	for (char *p = state; *p; p++)
 		*p = (char)toupper((unsigned char)*p);
-	strbuf_addf(b, COLUMNS, str(o, "protocol"), state, src, dst, nat, str(o, "zone_pair"),
-		    str(o, "rule"), ct_duration(ct_json_num(o, "age_sec"), t[0]),
-		    ct_duration(ct_json_num(o, "idle_sec"), t[1]),
-		    ct_duration(ct_json_num(o, "ttl_sec"), t[2]), bytes, str(o, "path"),
-		    str(o, "input"), str(o, "output"));
+	const char *const cells[CT_CELLS] = { str(o, "protocol"),
+					      state,
+					      src,
+					      dst,
+					      nat,
+					      str(o, "zone_pair"),
+					      str(o, "rule"),
+					      ct_duration(ct_json_num(o, "age_sec"), t[0]),
+					      ct_duration(ct_json_num(o, "idle_sec"), t[1]),
+					      ct_duration(ct_json_num(o, "ttl_sec"), t[2]),
+					      bytes,
+					      str(o, "path"),
+					      str(o, "input"),
+					      str(o, "output") };
+	for (int i = 0; i < CT_CELLS; i++) {
+		r.at[i] = (uint16_t)b.len;
+		strbuf_add(&b, cells[i], strlen(cells[i]) + 1);
+	}
+	r.text = strbuf_steal(&b);
+	return r;
 }
 
 /* ---- what was typed ---- */

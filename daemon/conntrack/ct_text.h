@@ -22,9 +22,22 @@ void ct_view_init(struct ct_view *v);
 void ct_view_now(struct ct_view *v); /* the clock and the model again */
 
 json_t *ct_entry_json(const struct ct_entry *e, const struct ct_view *v);
-/* From that document. */
-void ct_head_text(struct strbuf *b);
-void ct_entry_text(const json_t *o, struct strbuf *b);
+/* A line of the table, from that document: its cells, each with a NUL behind it. */
+#define CT_CELLS 14
+struct ct_row {
+	char *text;
+	uint16_t at[CT_CELLS];
+};
+struct ct_widths {
+	unsigned v[CT_CELLS];
+};
+void ct_widths_init(struct ct_widths *w);
+struct ct_row ct_row_of(const json_t *o);
+void ct_row_free(struct ct_row *r);
+/* Makes the columns as wide as the row needs; true when they were not. */
+bool ct_row_widen(const struct ct_row *r, struct ct_widths *w);
+void ct_head_text(const struct ct_widths *w, struct strbuf *b);
+void ct_row_text(const struct ct_row *r, const struct ct_widths *w, struct strbuf *b);
 
 /* "00:01:30", "3d04h", "-" for -1: as IOS. */
 const char *ct_duration(int64_t sec, char buf[24]);

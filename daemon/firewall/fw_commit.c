@@ -153,7 +153,7 @@ static bool lost_line(const struct ct_entry *e)
 
 	for (unsigned i = 0; i < 3; i += 2) {
 		r = policy_rule(k.new, POL_LABEL_ID(e->label[i]), NULL);
-		if (e->label[i] && (!r || !r->active))
+		if (POL_LABEL_ID(e->label[i]) && (!r || !r->active))
 			return true;
 	}
 	return false;
@@ -187,6 +187,8 @@ static enum ct_verdict judge(void *arg, const struct ct_entry *e)
 	struct pol_past past;
 	struct pol_packet p = first_packet(e, &past);
 
+	if (ct_is_mirror(e))
+		return CT_KEEP;
 	if (lost_name(&p))
 		return CT_END;
 	if (!strcmp(p.iif, "lo") || permits(k.new, &p))
@@ -211,8 +213,8 @@ static enum ct_verdict judge_resumed(void *arg, const struct ct_entry *e)
 	struct pol_packet p = first_packet(e, &past);
 	bool seen = e->label[0] || e->label[1] || e->label[2] || e->label[3];
 
-	if (e->status & (IPS_EXPECTED | IPS_UNTRACKED) || !seen || !strcmp(p.iif, "lo") ||
-	    permits(k.new, &p))
+	if (e->status & (IPS_EXPECTED | IPS_UNTRACKED) || ct_is_mirror(e) || !seen ||
+	    !strcmp(p.iif, "lo") || permits(k.new, &p))
 		return CT_KEEP;
 	return lost_line(e) || same_way_out(e) ? CT_END : CT_KEEP;
 }
@@ -310,6 +312,14 @@ static void foreseen(void *arg, const struct ct_change_result *r)
 	free(text);
 }
 
+static void hour_from(const struct policy *old)
+{
+	const struct policy *before = k.hour;
+
+	k.hour = policy_ref(old);
+	policy_unref(before);
+}
+
 /* A commit goes before what only looks, and before what can be done after it. */
 static void make_way(void)
 {
@@ -323,7 +333,7 @@ static void make_way(void)
 	if (k.resuming)
 		k.resumed = true;
 	else
-		fw_commit_hour(k.old);
+		hour_from(k.old);
 	walk_end();
 }
 
@@ -400,10 +410,12 @@ static void preview_stop(void *arg)
 	walk_end();
 }
 
+/* Of several hours that strike before live sessions are judged, the policy before the first one
+ * counts: what it let in and the last one does not ends, whatever was between. */
 void fw_commit_hour(const struct policy *old)
 {
-	policy_unref(k.hour);
-	k.hour = policy_ref(old);
+	if (!k.hour)
+		hour_from(old);
 }
 
 /* True when a walk has begun. */

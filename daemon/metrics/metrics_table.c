@@ -52,6 +52,7 @@ static const struct metric conntrack[] = {
 	{ "rtr_conntrack_new_per_second", "new_per_sec", "Rate of new connections", 0 },
 	{ "rtr_conntrack_translated", "translated", "Connections with NAT", 0 },
 	{ "rtr_conntrack_assured", "assured", "Connections that saw traffic both ways", 0 },
+	{ "rtr_conntrack_fast", "fast", "Connections that the fast plane looks after", 0 },
 };
 
 static const struct metric conntrack_states4[] = {

@@ -184,10 +184,15 @@ static bool dnat_is_right(const struct pol_xlate *x, const struct ct_entry *e)
 	       (!x->port_lo || e->reply.sport == x->port_lo);
 }
 
-static bool snat_is_right(const struct pol_xlate *x, const struct ct_entry *e, const char *oif)
+static bool snat_is_right(const struct pol_xlate *made, const struct ct_entry *e, const char *oif)
 {
 	const struct nat_policy *p = fl.next ? fl.next->nat : NULL;
 	bool is = rtr_addr_cmp(&e->orig.src, &e->reply.dst);
+	struct pol_xlate any = *made, *x = &any;
+
+	/* It began on the fast plane, which chose the port, and was handed over. */
+	if (any.port_lo != any.port_hi && nat_port_in(p, NAT_PORTS_FAST, e->reply.dport))
+		any.port_lo = any.port_hi = 0;
 
 	if (!x->on)
 		return !is || (!makes(p, &e->reply.dst) &&
@@ -209,8 +214,9 @@ static enum ct_verdict judge(void *arg, const struct ct_entry *e)
 	struct pol_xlate dnat, snat;
 	int in, out;
 
-	/* Expected by a helper: translated as its master needs it. */
-	if (e->status & (IPS_EXPECTED | IPS_UNTRACKED))
+	/* Expected by a helper: translated as its master needs it. A mirror ends with its flow,
+	 * which the fast plane judges. */
+	if (ct_is_mirror(e) || e->status & (IPS_EXPECTED | IPS_UNTRACKED))
 		return CT_KEEP;
 	in = way_out(&orig.src, NULL, 0);
 	if (!in)

@@ -233,7 +233,7 @@ struct use {
 /* What the table in use tells, connection by connection. */
 struct census {
 	struct cmd_ctx *c;
-	struct ct_dump *dump;
+	struct ct_list *dump;
 	unsigned fam;
 	size_t n_pools;
 	const struct policy *pol; /* reference */
@@ -362,7 +362,7 @@ static void stop_pools(struct cmd_ctx *c)
 {
 	struct census *s = cmd_data(c);
 
-	ct_dump_cancel(s->dump);
+	ct_list_cancel(s->dump);
 	census_end(s);
 }
 
@@ -385,7 +385,7 @@ static void run_pools(struct cmd_ctx *c, unsigned fam)
 	s->n_pools = p->f[fam].n_pools;
 	s->pol = policy_ref(nat_policy_holder(txn_running()));
 	s->use = xcalloc(s->n_pools, sizeof(*s->use));
-	s->dump = ct_dump_start(&f, &fns, s, &error);
+	s->dump = ct_list_start(&f, &fns, s, &error);
 	if (!s->dump) {
 		cmd_fail(c, "The connection table cannot be read: %s", strerror(-error));
 		census_free(s);

@@ -231,6 +231,8 @@ static void conn_phase(struct run *r, uint64_t took_ns)
 						    : "no connection: its first packet makes one");
 		return;
 	}
+	if (r->entry.fast_path)
+		info(o, "looked after by the fast plane: %s", r->entry.fast_path);
 	info(o, "connection %u, %s%s%s, %u s left", r->entry.id,
 	     r->reply ? "its answering direction" : "its opening direction",
 	     r->entry.state ? ", " : "", ct_state_name(r->entry.state), r->entry.timeout_sec);

@@ -18,6 +18,10 @@
 #define FASTPATH_BPFFS  "/sys/fs/bpf/rtr"
 #define FASTPATH_FRAMES 4 /* FP_FRAME__MAX of fastpath/umem.h */
 
+/* Bit of word 0 of a connection's labels, above the id (docs/design/policy.md): the entry is a
+ * mirror of a connection of the fast plane, which looks after it. */
+#define FASTPATH_CT_LABEL 0x40000000u
+
 /* Why a worker gives a packet to the kernel. */
 #define FASTPATH_TO_KERNEL(X)                                                                      \
 	X(PARSE, "not-plain", "not plain IP, or not sound")                                        \

@@ -321,13 +321,13 @@ periodic daily 0:00 to 24:00
 def alive(server, s):
     """Whether a byte sent into a connection of tcp(keep=True) is taken by the server's end."""
     s.send(b"x")
-    for listener in server.tcp:
-        try:
-            server.conns.append(listener.accept()[0])
-        except BlockingIOError:
-            pass
     deadline = time.monotonic() + 0.5
     while time.monotonic() < deadline:
+        for listener in server.tcp:  # the end of its handshake may be on its way
+            try:
+                server.conns.append(listener.accept()[0])
+            except BlockingIOError:
+                pass
         for c in server.conns:
             c.setblocking(False)
             try:

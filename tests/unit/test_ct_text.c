@@ -134,9 +134,13 @@ static void line_is(const struct ct_entry *e, const char *want)
 {
 	json_t *o = ct_entry_json(e, &view);
 	struct strbuf b = STRBUF_INIT;
+	struct ct_row r = ct_row_of(o);
+	struct ct_widths w;
 	char *squeezed, *to;
 
-	ct_entry_text(o, &b);
+	ct_widths_init(&w);
+	ct_row_text(&r, &w, &b);
+	ct_row_free(&r);
 	squeezed = to = xstrdup(strbuf_str(&b));
 	for (const char *p = squeezed; *p; p++) {
 		if (*p != ' ' || p[1] != ' ')
@@ -173,6 +177,48 @@ START_TEST(entry_line)
 	};
 	line_is(&e,
 		"esp UNREPLIED 2001:db8::5 2001:db8::9 - - - - 00:00:00 00:00:00 0/0 kernel - -\n");
+}
+END_TEST
+
+/* The widest row decides where a column begins, whatever comes first. */
+START_TEST(columns_line_up)
+{
+	struct ct_entry e[2] = { sample(), sample() };
+	struct strbuf b = STRBUF_INIT;
+	struct ct_widths w;
+	struct ct_row r[2];
+	const char *line;
+
+	e[1].orig.src = addr("2001:db8:1111:2222:3333:4444:5555:6666");
+	e[1].reply.dst = addr("2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff");
+	e[1].bytes[0] = e[1].bytes[1] = UINT64_MAX / 4;
+	ct_widths_init(&w);
+	for (int i = 0; i < 2; i++) {
+		json_t *o = ct_entry_json(&e[i], &view);
+
+		r[i] = ct_row_of(o);
+		json_decref(o);
+	}
+	ck_assert(ct_row_widen(&r[0], &w)); /* both ends translated */
+	ck_assert(ct_row_widen(&r[1], &w));
+	ck_assert(!ct_row_widen(&r[0], &w));
+	ct_head_text(&w, &b);
+	ct_row_text(&r[0], &w, &b);
+	ct_row_text(&r[1], &w, &b);
+	line = strbuf_str(&b);
+	for (int i = 0, path = 0, dst = 0; i < 3; i++) {
+		int at = (int)(strstr(line, i ? "kernel" : "Path") - line);
+		int to = (int)(strstr(line, i ? "203.0.113.9:80" : "Destination") - line);
+
+		ck_assert_int_eq(at, i ? path : at);
+		ck_assert_int_eq(to, i ? dst : to);
+		path = at;
+		dst = to;
+		line += strcspn(line, "\n") + 1;
+	}
+	strbuf_fini(&b);
+	for (int i = 0; i < 2; i++)
+		ct_row_free(&r[i]);
 }
 END_TEST
 
@@ -309,6 +355,7 @@ static Suite *suite(void)
 	tcase_add_test(t, top_bounded);
 	tcase_add_test(t, words);
 	tcase_add_test(t, entry_line);
+	tcase_add_test(t, columns_line_up);
 	tcase_add_test(t, nat_rows);
 	tcase_add_test(t, services);
 	tcase_add_test(t, idle);
