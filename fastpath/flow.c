@@ -183,7 +183,7 @@ static void fill(flow_word *line, enum flow_family fam, const struct fp_flow_hal
 		at = 5;
 	}
 	FLOW_ST(line + at, egress);
-	FLOW_ST(line + at + 1, 0);
+	FLOW_ST(line + at + 1, h->count);
 	if (fam == FLOW_4) {
 		FLOW_ST(line + 7, tcp);
 		return;
@@ -265,6 +265,7 @@ static void birth_fill(struct fp_flow_worker *w, enum flow_family fam, const str
 						.timeout = f->timeout,
 						.rule = f->rule,
 						.gen = b->gen,
+						.flags = f->flags,
 						.place = b->place[0],
 						.nat_pool = f->nat_pool };
 	for (int d = 0; d < 2; d++)
@@ -313,6 +314,8 @@ static inline int insert(struct fp_flow_worker *w, enum flow_family fam,
 		FLOW_ST(b.line[d],
 			FLOW_W0(b.gen, state_of(&f->dir[d], d), f->dir[d].flags, f->policy));
 	wheel_add(&w->wheel[fam], b.pair, flow_tick(f->time + f->timeout) + 1);
+	if (unlikely(w->adopting))
+		ft->filed[b.pair] = 1;
 	flow_stat_add(w, FP_FLOW_STAT_INSERTED);
 	*ret_ref = flow_ref(b.gen, 2 * b.pair);
 	return 0;
@@ -365,6 +368,28 @@ static flow_word *ref_line(const struct flow_table *ft, enum flow_family fam, ui
 	return flow_w0_gen(word0) == (uint16_t)(ref >> 32) && flow_lives(word0) ? line : NULL;
 }
 
+/* The key of a line that ref names. */
+static int key_of(const struct fp_flow *t, enum flow_family fam, uint64_t ref, flow_word *ret)
+{
+	const flow_word *line = ref_line(&t->fam[fam], fam, ref);
+
+	if (!line)
+		return -ESTALE;
+	for (int i = 0; i < flow_key_len(fam); i++)
+		ret[i] = FLOW_LD(line + 1 + i);
+	return flow_w0_gen(FLOW_LD(line)) == (uint16_t)(ref >> 32) ? 0 : -ESTALE;
+}
+
+int fp_flow_key4(const struct fp_flow *t, uint64_t ref, struct flow_key4 *ret)
+{
+	return key_of(t, FLOW_4, ref, (flow_word *)(void *)ret);
+}
+
+int fp_flow_key6(const struct fp_flow *t, uint64_t ref, struct flow_key6 *ret)
+{
+	return key_of(t, FLOW_6, ref, (flow_word *)(void *)ret);
+}
+
 static int stale(struct fp_flow_worker *w)
 {
 	flow_stat_add(w, FP_FLOW_STAT_STALE);
@@ -415,14 +440,90 @@ static void end_flow(struct fp_flow_worker *w, enum flow_family fam, uint32_t pa
 	for (int d = 0; d < 2; d++)
 		flow_unpublish(w->t, fam, w->lock, place[d], gen);
 	pair_kill(line, w->t->hdr, gen);
+	/* Before the pair is given up: it may be another worker's at once. */
+	if (unlikely(w->adopting))
+		ft->filed[pair] = 0;
 	flow_chain_push(ft, &w->freed[fam], pair);
 	flow_stat_add(w, FP_FLOW_STAT_FREED);
+}
+
+/* --- flows of other threads --- */
+
+static void take_adopted(struct fp_flow_worker *w, enum flow_family fam, uint32_t now);
+
+/* Puts the flow on its owner's list, once. */
+static void look_push(const struct fp_flow *t, enum flow_family fam, uint32_t pair)
+{
+	const struct flow_table *ft = &t->fam[fam];
+	unsigned owner = __atomic_load_n(&ft->cold[pair].owner, __ATOMIC_RELAXED);
+	uint32_t *head = &t->worker[owner % t->n_workers].look[fam], old, none = 0;
+
+	if (!__atomic_compare_exchange_n(&ft->link[pair], &none, 1, false, __ATOMIC_ACQ_REL,
+					 __ATOMIC_RELAXED))
+		return;
+	old = __atomic_load_n(head, __ATOMIC_RELAXED);
+	do
+		__atomic_store_n(&ft->link[pair], old ? old : 1, __ATOMIC_RELAXED);
+	while (!__atomic_compare_exchange_n(head, &old, pair + 2, true, __ATOMIC_RELEASE,
+					    __ATOMIC_RELAXED));
+}
+
+/* False: flows of the process before may still be on their way to this worker's wheel. */
+static bool adopted_all(struct fp_flow_worker *w)
+{
+	if (!w->adopting)
+		return true;
+	if (!__atomic_load_n(&w->t->adoption.done, __ATOMIC_ACQUIRE))
+		return false;
+	for (int fam = 0; fam < FLOW__FAMILIES; fam++)
+		take_adopted(w, fam, fp_flow_now());
+	w->adopting = false;
+	return true;
+}
+
+/* Is the flow on this worker's wheel? */
+static bool is_filed(struct fp_flow_worker *w, enum flow_family fam, uint32_t pair)
+{
+	return adopted_all(w) || w->t->fam[fam].filed[pair];
+}
+
+unsigned fp_flow_owner(const struct fp_flow *t, enum flow_family fam, uint64_t ref)
+{
+	return __atomic_load_n(&t->fam[fam].cold[(uint32_t)ref >> 1].owner, __ATOMIC_RELAXED) %
+	       t->n_workers;
+}
+
+static bool end_half(const struct flow_table *ft, enum flow_family fam, uint64_t ref)
+{
+	flow_word *line = ref_line(ft, fam, ref);
+	uint64_t old = line ? FLOW_LD(line) : 0, new;
+
+	do {
+		if (!line || !flow_lives(old) || flow_w0_gen(old) != (uint16_t)(ref >> 32) ||
+		    flow_w0_path(old) == FLOW_P_ENDED)
+			return false;
+		new = old & ~((uint64_t)FLOW_PATH_MASK << FLOW_W0_STATE_SHIFT);
+		new |= (uint64_t)FLOW_P_ENDED << FLOW_W0_STATE_SHIFT;
+	} while (!FLOW_CAS(line, &old, new));
+	return true;
+}
+
+int fp_flow_end(const struct fp_flow *t, enum flow_family fam, uint64_t ref)
+{
+	bool ended = end_half(&t->fam[fam], fam, ref & ~1ull);
+
+	end_half(&t->fam[fam], fam, ref | 1);
+	/* Also of one that a process before meant to end. */
+	look_push(t, fam, (uint32_t)ref >> 1);
+	return ended ? 0 : -ESTALE;
 }
 
 int fp_flow_free(struct fp_flow_worker *w, enum flow_family fam, uint64_t ref)
 {
 	if (!ref_line(&w->t->fam[fam], fam, ref))
 		return stale(w);
+	if (!is_filed(w, fam, (uint32_t)ref >> 1))
+		return -EBUSY;
 	wheel_del(&w->wheel[fam], (uint32_t)ref >> 1);
 	end_flow(w, fam, (uint32_t)ref >> 1);
 	return 0;
@@ -432,6 +533,7 @@ int fp_flow_free(struct fp_flow_worker *w, enum flow_family fam, uint64_t ref)
 static int change_word0(struct fp_flow_worker *w, enum flow_family fam, uint64_t ref, uint64_t mask,
 			uint64_t bits, bool only_idle)
 {
+	const uint64_t path_mask = (uint64_t)FLOW_PATH_MASK << FLOW_W0_STATE_SHIFT;
 	flow_word *line = ref_line(&w->t->fam[fam], fam, ref);
 	uint64_t old;
 
@@ -443,6 +545,8 @@ static int change_word0(struct fp_flow_worker *w, enum flow_family fam, uint64_t
 			return stale(w);
 		if (only_idle && flow_w0_inflight(old))
 			return -EBUSY;
+		if (mask & path_mask && flow_w0_path(old) == FLOW_P_ENDED)
+			return -ESTALE;
 	} while (!FLOW_CAS(line, &old, (old & ~mask) | bits));
 	return 0;
 }
@@ -522,6 +626,24 @@ int fp_flow_set_window(struct fp_flow_worker *w, enum flow_family fam, uint64_t 
 	return 0;
 }
 
+int fp_flow_set_tcp(struct fp_flow_worker *w, enum flow_family fam, uint64_t ref,
+		    const struct flow_tcp *tcp)
+{
+	const struct flow_table *ft = &w->t->fam[fam];
+	flow_word *line = ref_line(ft, fam, ref);
+	uint64_t v = tcp->end | (uint64_t)tcp->edge << 32;
+	uint32_t place[2];
+
+	if (!line)
+		return stale(w);
+	flow_places(ft, fam, (uint32_t)ref >> 1, place);
+	FLOW_ST(fam == FLOW_4 ? (void *)&((struct flow_line4 *)(void *)line)->tcp
+			      : (void *)&((struct flow_line6 *)(void *)line)->tcp,
+		v);
+	FLOW_ST((void *)&flow_side(ft, fam, place[~ref & 1])->peer, v);
+	return 0;
+}
+
 int fp_flow_harvest(struct fp_flow_worker *w, enum flow_family fam, uint64_t ref)
 {
 	const struct flow_table *ft = &w->t->fam[fam];
@@ -559,7 +681,9 @@ static int32_t idle_left(const struct flow_table *ft, enum flow_family fam, uint
 		/* XDP's clock may be a step ahead of the caller's. */
 		idle = MIN(idle, MAX(age, 0));
 	}
-	return (int32_t)MIN(ft->cold[pair].timeout, (uint32_t)INT32_MAX) - idle;
+	return (int32_t)MIN(__atomic_load_n(&ft->cold[pair].timeout, __ATOMIC_RELAXED),
+			    (uint32_t)INT32_MAX) -
+	       idle;
 }
 
 static void file(struct fp_flow_worker *w, enum flow_family fam, uint32_t pair, uint32_t now)
@@ -583,32 +707,86 @@ static void take_adopted(struct fp_flow_worker *w, enum flow_family fam, uint32_
 	}
 }
 
-unsigned fp_flow_age(struct fp_flow_worker *w, uint32_t now, unsigned budget,
-		     void (*end)(void *ctx, enum flow_family fam, uint64_t ref), void *ctx)
+typedef void (*flow_end_fn)(void *ctx, enum flow_family fam, uint64_t ref);
+
+static bool is_ended(const struct flow_table *ft, enum flow_family fam, uint32_t pair)
 {
+	uint32_t place[2];
+
+	flow_places(ft, fam, pair, place);
+	return flow_w0_path(FLOW_LD(flow_line(ft, fam, place[0]))) == FLOW_P_ENDED;
+}
+
+/* A flow that is on no wheel: over, or filed again. */
+static bool judge_age(struct fp_flow_worker *w, enum flow_family fam, uint32_t pair, uint32_t now,
+		      flow_end_fn end, void *ctx)
+{
+	struct flow_table *ft = &w->t->fam[fam];
+	uint64_t ref = flow_ref(ft->cold[pair].gen, 2 * pair);
+
+	if (idle_left(ft, fam, pair, now) > 0 && !is_ended(ft, fam, pair)) {
+		file(w, fam, pair, now);
+		return false;
+	}
+	fp_flow_harvest(w, fam, ref);
+	if (end)
+		end(ctx, fam, ref);
+	end_flow(w, fam, pair);
+	return true;
+}
+
+/* Flows that others ended or gave another timeout. One that has ended meanwhile may have become
+ * another worker's: it goes on to that one. */
+static unsigned take_looks(struct fp_flow_worker *w, enum flow_family fam, uint32_t now,
+			   flow_end_fn end, void *ctx)
+{
+	struct flow_table *ft = &w->t->fam[fam];
+	uint32_t at = __atomic_exchange_n(&w->look[fam], 0, __ATOMIC_ACQUIRE);
+	unsigned ended = 0;
+
+	while (at > 1) {
+		uint32_t pair = at - 2;
+
+		at = __atomic_load_n(&ft->link[pair], __ATOMIC_RELAXED);
+		/* From here on it may be put on a list again. */
+		__atomic_store_n(&ft->link[pair], 0, __ATOMIC_RELEASE);
+		if (fp_flow_owner(w->t, fam, 2 * (uint64_t)pair) != w->id) {
+			look_push(w->t, fam, pair);
+			continue;
+		}
+		if (!ref_line(ft, fam, flow_ref(ft->cold[pair].gen, 2 * pair)))
+			continue;
+		wheel_del(&w->wheel[fam], pair);
+		ended += judge_age(w, fam, pair, now, end, ctx);
+	}
+	return ended;
+}
+
+unsigned fp_flow_age(struct fp_flow_worker *w, uint32_t now, unsigned budget, flow_end_fn end,
+		     void *ctx)
+{
+	bool all = adopted_all(w);
 	unsigned ended = 0;
 
 	for (int fam = 0; fam < FLOW__FAMILIES; fam++) {
-		struct flow_table *ft = &w->t->fam[fam];
 		unsigned left = budget;
 		uint32_t pair;
 
 		take_adopted(w, fam, now);
-		while ((pair = wheel_pop(&w->wheel[fam], flow_tick(now), &left)) != WHEEL_NONE) {
-			uint64_t ref = flow_ref(ft->cold[pair].gen, 2 * pair);
-
-			if (idle_left(ft, fam, pair, now) > 0) {
-				file(w, fam, pair, now);
-				continue;
-			}
-			fp_flow_harvest(w, fam, ref);
-			if (end)
-				end(ctx, fam, ref);
-			end_flow(w, fam, pair);
-			ended++;
-		}
+		if (all && __atomic_load_n(&w->look[fam], __ATOMIC_RELAXED))
+			ended += take_looks(w, fam, now, end, ctx);
+		while ((pair = wheel_pop(&w->wheel[fam], flow_tick(now), &left)) != WHEEL_NONE)
+			ended += judge_age(w, fam, pair, now, end, ctx);
 	}
 	return ended;
+}
+
+void fp_flow_retime(const struct fp_flow *t, enum flow_family fam, uint64_t ref, uint32_t timeout)
+{
+	if (!ref_line(&t->fam[fam], fam, ref))
+		return;
+	__atomic_store_n(&t->fam[fam].cold[(uint32_t)ref >> 1].timeout, timeout, __ATOMIC_RELAXED);
+	look_push(t, fam, (uint32_t)ref >> 1);
 }
 
 int fp_flow_set_timeout(struct fp_flow_worker *w, enum flow_family fam, uint64_t ref,
@@ -618,7 +796,11 @@ int fp_flow_set_timeout(struct fp_flow_worker *w, enum flow_family fam, uint64_t
 
 	if (!ref_line(&w->t->fam[fam], fam, ref))
 		return stale(w);
-	fp_flow_cold(w->t, fam, (uint32_t)ref)->timeout = timeout;
+	if (fp_flow_owner(w->t, fam, ref) != w->id || !is_filed(w, fam, pair)) {
+		fp_flow_retime(w->t, fam, ref, timeout);
+		return 0;
+	}
+	__atomic_store_n(&w->t->fam[fam].cold[pair].timeout, timeout, __ATOMIC_RELAXED);
 	wheel_del(&w->wheel[fam], pair);
 	file(w, fam, pair, fp_flow_now());
 	return 0;

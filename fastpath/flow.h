@@ -30,8 +30,8 @@
  * Nothing but the table itself is trusted.
  *
  * Owns: the process's half (free lists, wheels); the memory is the caller's, flow_mem.h.
- * Threads: find: any. insert, free, age: the thread of that worker. maintain: one thread, not a
- * worker. Failure: -errno, counted by reason in fp_flow_stats.
+ * Threads: find, end, set_*: any. insert, free, age: the thread of that worker. maintain: one
+ * thread, not a worker. Failure: -errno, counted by reason in fp_flow_stats.
  */
 #ifndef FP_FLOW_H
 #define FP_FLOW_H
@@ -53,6 +53,11 @@ struct fp_flow_conf {
 	 * that outlive a call. Called by fp_flow_maintain after the barrier for XDP. */
 	void (*grace)(void *ctx);
 	void *grace_ctx;
+	/* A pair and its lines are about to be used again: the keys of the flow that they were,
+	 * [0] the opener's, are read here for the last time. Called by fp_flow_maintain; may be
+	 * NULL. */
+	void (*freed)(void *ctx, enum flow_family fam, uint32_t pair, const flow_word *key[2]);
+	void *freed_ctx;
 };
 
 /* One direction of a new flow. */
@@ -68,6 +73,7 @@ struct fp_flow_half {
 		uint64_t rw[5];
 	};
 	struct flow_tcp tcp;
+	uint64_t count; /* of its packets so far: FLOW_COUNT_ONE */
 	uint32_t egress;
 	uint8_t state, flags;
 };
@@ -79,6 +85,7 @@ struct fp_flow_new {
 	uint32_t rule;
 	uint16_t policy;
 	uint16_t nat_pool;
+	uint16_t flags; /* enum flow_cold_flag */
 };
 
 #define FP_FLOW_STATS(X)                                                                           \
@@ -121,10 +128,14 @@ enum flow_find fp_flow_find4(const struct fp_flow *t, const struct flow_key4 *ke
 enum flow_find fp_flow_find6(const struct fp_flow *t, const struct flow_key6 *key,
 			     struct flow_hit6 *ret);
 
+/* The key of a direction by its reference; -ESTALE: it has ended. */
+int fp_flow_key4(const struct fp_flow *t, uint64_t ref, struct flow_key4 *ret);
+int fp_flow_key6(const struct fp_flow *t, uint64_t ref, struct flow_key6 *ret);
+
 /*
  * n <= FP_FLOW_BURST lookups, every memory access fetched a stage ahead. Returns the mask of hits
- * and fills ret of those, line, side, twin and twin_side of TCP only: they cost a cache line; bits
- * of *ret_stale: ended while it was read, look again or treat as new.
+ * and fills ret of those, line, side and twin of TCP only: they cost a cache line; bits of
+ * *ret_stale: ended while it was read, look again or treat as new.
  */
 uint64_t fp_flow_find4_burst(const struct fp_flow *t, const struct flow_key4 *keys, unsigned n,
 			     struct flow_hit4 *ret, uint64_t *ret_stale);
@@ -145,8 +156,13 @@ void fp_flow_prefetch_slots(const struct fp_flow_worker *w, enum flow_family fam
 int fp_flow_insert(struct fp_flow_worker *w, enum flow_family fam, const struct fp_flow_new *f,
 		   uint64_t *ret_ref);
 
-/* Either direction's ref ends the flow. -ESTALE: it has ended. The owner only. */
+/* Either direction's ref ends the flow. -ESTALE: it has ended; -EBUSY: it is an adopted one that
+ * has not reached its owner. The owner only. */
 int fp_flow_free(struct fp_flow_worker *w, enum flow_family fam, uint64_t ref);
+/* The same for any thread: no packet takes the flow any more (FLOW_P_ENDED), and its owner frees it
+ * with its next fp_flow_age. -ESTALE: it has ended, or is about to. */
+int fp_flow_end(const struct fp_flow *t, enum flow_family fam, uint64_t ref);
+unsigned fp_flow_owner(const struct fp_flow *t, enum flow_family fam, uint64_t ref);
 
 /*
  * Changes of word0 of one direction; -ESTALE when ref has ended. A change of path needs inflight 0
@@ -165,6 +181,13 @@ int fp_flow_inflight_done(struct fp_flow_worker *w, enum flow_family fam, uint64
 int fp_flow_set_window(struct fp_flow_worker *w, enum flow_family fam, uint64_t ref,
 		       uint8_t win_log2, uint8_t scale);
 
+/*
+ * What a direction has sent and allowed, for who does not let it only grow (rtr/flow.h: side): the
+ * twin's copy changes with it.
+ */
+int fp_flow_set_tcp(struct fp_flow_worker *w, enum flow_family fam, uint64_t ref,
+		    const struct flow_tcp *tcp);
+
 /* Moves the counters of both directions into the cold entry; the owner only. */
 int fp_flow_harvest(struct fp_flow_worker *w, enum flow_family fam, uint64_t ref);
 /* name: of either half (hit.line, or the lower half of a ref). */
@@ -176,7 +199,9 @@ struct flow_cold *fp_flow_cold(const struct fp_flow *t, enum flow_family fam, ui
  */
 unsigned fp_flow_age(struct fp_flow_worker *w, uint32_t now, unsigned budget,
 		     void (*end)(void *ctx, enum flow_family fam, uint64_t ref), void *ctx);
-/* A new idle limit, counted from the last packet; takes effect at once. */
+/* A new idle limit, counted from the last packet; takes effect at once. retime, and another worker
+ * than the owner: with the owner's next fp_flow_age. */
+void fp_flow_retime(const struct fp_flow *t, enum flow_family fam, uint64_t ref, uint32_t timeout);
 int fp_flow_set_timeout(struct fp_flow_worker *w, enum flow_family fam, uint64_t ref,
 			uint32_t timeout);
 

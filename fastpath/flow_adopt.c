@@ -78,6 +78,8 @@ static void table_init(struct fp_flow *t, enum flow_family fam, const struct fp_
 		.seg_pairs = mem->n_pairs[fam] / FLOW_SEGMENTS,
 		.bucket_mask = mem->n_buckets[fam] - 1,
 		.pool = xcalloc(mem->n_pairs[fam], sizeof(uint32_t)),
+		.link = xcalloc(mem->n_pairs[fam], sizeof(uint32_t)),
+		.filed = blank ? NULL : xcalloc(mem->n_pairs[fam], 1),
 		.scanning = !blank,
 	};
 	if (!blank)
@@ -144,6 +146,8 @@ int fp_flow_open(const struct fp_flow_mem *mem, const struct fp_flow_conf *conf,
 	t->lock = flow_lock_make(hdr, t->n_workers);
 	t->grace = conf->grace;
 	t->grace_ctx = conf->grace_ctx;
+	t->freed = conf->freed;
+	t->freed_ctx = conf->freed_ctx;
 	t->adoption.done = blank;
 	for (int f = 0; f < FLOW__FAMILIES; f++)
 		table_init(t, f, mem, blank);
@@ -153,8 +157,10 @@ int fp_flow_open(const struct fp_flow_mem *mem, const struct fp_flow_conf *conf,
 		return -ENOMEM;
 	}
 	memset(t->worker, 0, t->n_workers * sizeof(*t->worker));
-	for (unsigned i = 0; i < t->n_workers; i++)
+	for (unsigned i = 0; i < t->n_workers; i++) {
 		worker_init(t, i, conf->reserve ? conf->reserve : RESERVE_DEFAULT);
+		t->worker[i].adopting = !blank;
+	}
 	*ret = t;
 	return 0;
 }
@@ -169,6 +175,8 @@ struct fp_flow *fp_flow_close(struct fp_flow *t)
 	for (int f = 0; f < FLOW__FAMILIES; f++) {
 		free(t->fam[f].pool);
 		free(t->fam[f].waiting);
+		free(t->fam[f].link);
+		free(t->fam[f].filed);
 	}
 	free(t->worker);
 	if (t->lease_fd >= 0)
@@ -220,6 +228,10 @@ static void reuse(struct fp_flow *t, enum flow_family fam, uint32_t pair)
 		uint32_t next = ft->cold[pair].next, place[2];
 
 		flow_places(ft, fam, pair, place);
+		if (t->freed)
+			t->freed(t->freed_ctx, fam, pair,
+				 (const flow_word *[]){ flow_line(ft, fam, place[0]) + 1,
+							flow_line(ft, fam, place[1]) + 1 });
 		for (int d = 0; d < 2; d++)
 			line_free(ft, fam, place[d]);
 		pool_add(t, fam, pair);
@@ -448,7 +460,7 @@ bool fp_flow_maintain(struct fp_flow *t, unsigned budget)
 			refill(t, f);
 	for (int f = 0; f < FLOW__FAMILIES; f++)
 		more |= t->fam[f].scanning;
-	t->adoption.done = !more;
+	__atomic_store_n(&t->adoption.done, !more, __ATOMIC_RELEASE);
 	return more;
 }
 

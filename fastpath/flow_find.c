@@ -26,7 +26,6 @@ FLOW_DEFINE_FIND(6)
 		h->side = flow_side(ft, FLOW_##v, h->place);                                       \
 		h->line = (uint32_t)side & FLOW_NAME_MASK;                                         \
 		h->twin = (struct flow_line##v *)(void *)flow_line(ft, FLOW_##v, twin);            \
-		h->twin_side = flow_side(ft, FLOW_##v, twin);                                      \
 		return flow_w0_gen(FLOW_LD(&h->own->word0)) == flow_w0_gen(h->word0) ? FLOW_HIT    \
 										     : FLOW_STALE; \
 	}                                                                                          \

@@ -31,6 +31,9 @@ struct fp_flow_worker {
 	/* Chains through flow_cold.next; one pushes, the other takes all. */
 	uint32_t freed[FLOW__FAMILIES] RTR_CACHE_ALIGNED;   /* wk:push maintenance:take */
 	uint32_t adopted[FLOW__FAMILIES] RTR_CACHE_ALIGNED; /* maintenance:push wk:take */
+	/* Flows that others changed, through flow_table.link: 0 or pair + 2. any:push wk:take */
+	uint32_t look[FLOW__FAMILIES] RTR_CACHE_ALIGNED;
+	bool adopting; /* wk:own some of its flows may be on no wheel yet */
 };
 
 struct flow_table {
@@ -38,6 +41,8 @@ struct flow_table {
 	char *lines;
 	struct flow_side *sides; /* IPv4's */
 	struct flow_cold *cold;
+	uint32_t *link; /* by pair: 0 = on no list of workers' look, 1 = the last, else pair + 2 */
+	uint8_t *filed; /* wk:own by pair, while adopting: this process has put it on a wheel */
 	uint32_t n_pairs, seg_pairs, bucket_mask;
 	/* maintenance thread: */
 	uint32_t *pool, n_pool;                    /* free pairs not yet given to a worker */
@@ -53,6 +58,8 @@ struct fp_flow {
 	unsigned n_workers;
 	void (*grace)(void *ctx);
 	void *grace_ctx;
+	void (*freed)(void *ctx, enum flow_family fam, uint32_t pair, const flow_word *key[2]);
+	void *freed_ctx;
 	struct fp_flow_adoption adoption; /* maintenance:w any:r */
 	uint64_t lock;                    /* of the maintenance thread, as a worker's */
 	struct flow_table fam[FLOW__FAMILIES];

@@ -188,14 +188,26 @@ static inline struct tcp_express express_of(const struct flow_tcp *t, uint32_t e
 	};
 }
 
+/* Renews the copy of the twin's window; false: it was as the twin is. */
+static inline bool ask_twin(struct flow_side *side, const struct flow_tcp *twin)
+{
+	flow_word *copy = (flow_word *)(void *)&side->peer;
+	uint64_t now = __atomic_load_n((const flow_word *)(const void *)twin, __ATOMIC_RELAXED);
+
+	if (__atomic_load_n(copy, __ATOMIC_RELAXED) == now)
+		return false;
+	__atomic_store_n(copy, now, __ATOMIC_RELAXED);
+	return true;
+}
+
 /* A plain ACK or data segment that cannot surprise the tracker. */
 static inline bool tcp_passes(const uint8_t *h, unsigned len, uint64_t word0,
-			      const struct flow_tcp *own, uint32_t egress,
-			      const struct flow_side *side)
+			      const struct flow_tcp *own, uint32_t egress, struct flow_side *side,
+			      const struct flow_tcp *twin)
 {
 	unsigned hlen = (h[12] >> 4) * 4u;
 	struct tcp_express o, t;
-	uint32_t seq = fp_ld32(h + 4);
+	uint32_t seq = fp_ld32(h + 4), end = seq + len - hlen;
 
 	if ((h[13] & 0x37) != FP_TCP_ACK ||
 	    flow_w0_state(word0) >> FLOW_TRACK_SHIFT != TCPT_S_ESTABLISHED)
@@ -205,10 +217,14 @@ static inline bool tcp_passes(const uint8_t *h, unsigned len, uint64_t word0,
 	if (flow_w0_flags(word0) & FLOW_F_LIBERAL)
 		return true;
 	o = express_of(own, egress);
-	t = express_of(&side->peer, 0);
-	t.win_log2 = (uint8_t)(__atomic_load_n(&side->name, __ATOMIC_RELAXED) >>
-			       FLOW_SIDE_WLOG_SHIFT);
-	return tcp_express_ok(&o, &t, seq, seq + len - hlen, fp_ld32(h + 8), fp_ld16(h + 14));
+	do {
+		t = express_of(&side->peer, 0);
+		t.win_log2 = (uint8_t)(__atomic_load_n(&side->name, __ATOMIC_RELAXED) >>
+				       FLOW_SIDE_WLOG_SHIFT);
+		if (tcp_express_ok(&o, &t, seq, end, fp_ld32(h + 8), fp_ld16(h + 14)))
+			return true;
+	} while (ask_twin(side, twin));
+	return false;
 }
 
 /* Path, policy and, without TCP, whether the answer has been seen before. */
@@ -234,7 +250,7 @@ static inline bool word0_passes(const struct fp_pipe *p, uint64_t word0)
 			return false;                                                              \
 		if (flow_w0_flags(h->word0) & FLOW_F_TCP &&                                        \
 		    !tcp_passes(b->data[i] + (L4_OFF), b->l3_len[i] - (IP_LEN), h->word0,          \
-				&h->own->tcp, egress, h->side))                                    \
+				&h->own->tcp, egress, h->side, &h->twin->tcp))                     \
 			return false;                                                              \
 		b->adj[i] = egress & FLOW_EGRESS_ADJ_MASK;                                         \
 		__builtin_prefetch(&p->adj[b->adj[i]]);                                            \
@@ -377,22 +393,17 @@ void fp_pipe_link(const struct fp_pipe *p, struct fp_burst *b)
 
 /* ----- account ----- */
 
-static inline void advance(struct flow_tcp *t, struct flow_tcp *copy, uint32_t egress,
-			   const uint8_t *h, unsigned len)
+static inline void advance(struct flow_tcp *t, uint32_t egress, const uint8_t *h, unsigned len)
 {
 	struct tcp_express was = express_of(t, egress), e = was;
 	uint32_t seq = fp_ld32(h + 4);
 
 	tcp_express_advance(&e, seq + len - (h[12] >> 4) * 4u, fp_ld32(h + 8), fp_ld16(h + 14));
-	/* Written only when changed: the twin's readers keep their copy of its side. */
-	if (e.end != was.end) {
+	/* Written only when changed: other CPUs keep their copies of the line. */
+	if (e.end != was.end)
 		__atomic_store_n(&t->end, e.end, __ATOMIC_RELAXED);
-		__atomic_store_n(&copy->end, e.end, __ATOMIC_RELAXED);
-	}
-	if (e.edge != was.edge) {
+	if (e.edge != was.edge)
 		__atomic_store_n(&t->edge, e.edge, __ATOMIC_RELAXED);
-		__atomic_store_n(&copy->edge, e.edge, __ATOMIC_RELAXED);
-	}
 }
 
 #define DEFINE_ACCOUNT(v, L4_OFF_BACK)                                                             \
@@ -405,8 +416,7 @@ static inline void advance(struct flow_tcp *t, struct flow_tcp *copy, uint32_t e
 		if (__atomic_load_n(&own->time, __ATOMIC_RELAXED) != p->now)                       \
 			__atomic_store_n(&own->time, p->now, __ATOMIC_RELAXED);                    \
 		if (flow_w0_flags(b->hit##v[k].word0) & FLOW_F_TCP)                                \
-			advance(&own->tcp, &b->hit##v[k].twin_side->peer,                          \
-				__atomic_load_n(&own->egress, __ATOMIC_RELAXED),                   \
+			advance(&own->tcp, __atomic_load_n(&own->egress, __ATOMIC_RELAXED),        \
 				b->data[i] + p->adj[b->adj[i]].len + (L4_OFF_BACK),                \
 				b->l3_len[i] - (L4_OFF_BACK));                                     \
 	}

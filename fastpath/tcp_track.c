@@ -21,22 +21,7 @@ enum { LAST_CHALLENGE = 64, LAST_SIMULTANEOUS = 128 };
 /* A refused FIN or RST shortens only timeouts that are longer than this. */
 #define SHORTEN_ABOVE_SEC 120u
 
-const struct tcp_track_conf tcp_track_defaults = {
-	.timeout_sec = {
-		[TCPT_S_SYN_SENT] = 120,
-		[TCPT_S_SYN_RECV] = 60,
-		[TCPT_S_ESTABLISHED] = 5 * 86400,
-		[TCPT_S_FIN_WAIT] = 120,
-		[TCPT_S_CLOSE_WAIT] = 60,
-		[TCPT_S_LAST_ACK] = 30,
-		[TCPT_S_TIME_WAIT] = 120,
-		[TCPT_S_CLOSE] = 10,
-		[TCPT_S_SYN_SENT2] = 120,
-		[TCPT_T_RETRANS] = 300,
-		[TCPT_T_UNACK] = 300,
-	},
-	.max_retrans = 3,
-};
+const struct tcp_track_conf tcp_track_defaults = TCP_TRACK_DEFAULTS;
 
 /*
  * Next state by direction, kind and state. IG: the segment passes and changes nothing, because

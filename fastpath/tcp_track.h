@@ -106,6 +106,23 @@ struct tcp_track_conf {
 };
 
 /* The kernel's defaults, but loose off: with NAT configured the kernel plane has it off too. */
+#define TCP_TRACK_DEFAULTS                                                                         \
+	{                                                                                          \
+		.timeout_sec = { \
+			[TCPT_S_SYN_SENT] = 120, \
+			[TCPT_S_SYN_RECV] = 60, \
+			[TCPT_S_ESTABLISHED] = 5 * 86400, \
+			[TCPT_S_FIN_WAIT] = 120, \
+			[TCPT_S_CLOSE_WAIT] = 60, \
+			[TCPT_S_LAST_ACK] = 30, \
+			[TCPT_S_TIME_WAIT] = 120, \
+			[TCPT_S_CLOSE] = 10, \
+			[TCPT_S_SYN_SENT2] = 120, \
+			[TCPT_T_RETRANS] = 300, \
+			[TCPT_T_UNACK] = 300, \
+		}, \
+		.max_retrans = 3,                                                                 \
+	}
 extern const struct tcp_track_conf tcp_track_defaults;
 
 /* One segment, host byte order. */

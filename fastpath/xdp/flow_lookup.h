@@ -180,11 +180,10 @@ FLOW_INLINE enum flow_find flow_line6_read(const struct flow_line6 *line, uint16
 #ifdef __bpf__
 #define FLOW_HIT_USER(v)
 #else
-/* User space wants name and twin too; XDP would have to fetch the side for them. What a segment
- * leaves in own->tcp is copied to twin_side->peer, by which the twin's segments are judged. */
+/* User space wants name and twin too; XDP would have to fetch the side for them. */
 #define FLOW_HIT_USER(v)                                                                           \
 	uint32_t line;                                                                             \
-	struct flow_side *side, *twin_side;                                                        \
+	struct flow_side *side;                                                                    \
 	struct flow_line##v *twin;
 #endif
 struct flow_hit4 {

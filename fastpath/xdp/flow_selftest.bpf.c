@@ -89,8 +89,23 @@ struct half {
 	uint32_t *egress, *time;
 	uint64_t *count;
 	struct flow_tcp *tcp;
-	struct flow_side *side, *twin;
+	struct flow_side *side;
+	const struct flow_tcp *twin;
 };
+
+static __always_inline const struct flow_tcp *tcp4(uint32_t place)
+{
+	struct flow_pair4 *p = pair4(place >> 1);
+
+	return p ? &p->dir[place & 1].tcp : NULL;
+}
+
+static __always_inline const struct flow_tcp *tcp6(uint32_t place)
+{
+	struct flow_pair6 *p = pair6(place >> 1);
+
+	return p ? &p->dir[place & 1].tcp : NULL;
+}
 
 static __always_inline void express_load(struct tcp_express *ret, const struct flow_tcp *tcp)
 {
@@ -115,19 +130,20 @@ static __always_inline bool tcp_pass(const struct half *own, const struct tcphdr
 		return false;
 	express_load(&mine, own->tcp);
 	express_load(&other, &own->side->peer);
-	if (!tcp_express_ok(&mine, &other, seq, seq + payload, ack, win))
-		return false;
+	if (!tcp_express_ok(&mine, &other, seq, seq + payload, ack, win)) {
+		/* The copy may be old: the twin itself says. */
+		express_load(&other, own->twin);
+		own->side->peer = (struct flow_tcp){ other.end, other.edge };
+		if (!tcp_express_ok(&mine, &other, seq, seq + payload, ack, win))
+			return false;
+	}
 	end = mine.end;
 	edge = mine.edge;
 	tcp_express_advance(&mine, seq + payload, ack, win);
-	if (mine.end != end) {
+	if (mine.end != end)
 		*(volatile uint32_t *)&own->tcp->end = mine.end;
-		*(volatile uint32_t *)&own->twin->peer.end = mine.end;
-	}
-	if (mine.edge != edge) {
+	if (mine.edge != edge)
 		*(volatile uint32_t *)&own->tcp->edge = mine.edge;
-		*(volatile uint32_t *)&own->twin->peer.edge = mine.edge;
-	}
 	return true;
 }
 
@@ -172,7 +188,7 @@ static __always_inline uint32_t hit(uint64_t word0, const struct half *own, cons
 				      .side = side##v(h->place) };                                 \
 		if (!ret->side)                                                                    \
 			return FLOW_STALE;                                                         \
-		ret->twin = side##v(ret->side->twin);                                              \
+		ret->twin = tcp##v(ret->side->twin);                                               \
 		if (!ret->twin)                                                                    \
 			return FLOW_STALE;                                                         \
 		r->line = ret->side->name & FLOW_NAME_MASK;                                        \

@@ -48,17 +48,24 @@
  * IPv6 line: word0 8, key 40, egress 4, time 4, counters 8 = the first cache line, all that an
  * untranslated UDP packet needs; the second has rewrite 40, TCP 8, side 16.
  * Side: what of its twin a TCP packet is judged by (end, right edge, log2 of the window), a copy
- * that the twin's packets keep; the name; the place of the twin.
+ * that may be old; the name; the place of the twin.
+ *
+ * The copy of end and edge: a twin's packet changes its own line only, for a store into the side of
+ * the other is a cache miss for each of them. Both only grow, so a copy that is old refuses too
+ *much and (but for an ACK of long ago, which teaches nothing) passes nothing that the twin refuses:
+ *who fails by the copy reads the twin's line, renews the copy and tests again. Who changes them
+ *otherwise changes the copy too (fp_flow_set_tcp). It cannot fall behind by half the number space:
+ *data moves as far as the other end allows, and the segment that allows more, or acknowledges it,
+ *renews the copy.
  *
  * The bits of TCP that have no word of their own: window scale 0..14 = 4 bits; log2 of the
  * largest window seen, 0..30 = 5 bits (tcp_track.h: the lower bound of the window test). They
  * change with the adjacency by compare-and-swap of one u32; 23 bits name 8M adjacencies.
  *
  * Who writes what: key and rewrite are fixed while gen is even. XDP writes only inflight and
- * flags of word0 (atomic), time, counters (one atomic add), TCP end and edge of its own direction
- * and their copy in the twin's side, and only while the grace period has not passed that lets the
- * twin's place be used again. All other changes are the owner worker's, by compare-and-swap where
- *XDP writes too.
+ * flags of word0 (atomic), time, counters (one atomic add), TCP end and edge of its own direction,
+ * and the copy of the twin's in its own side; the twin's place is not used again before a grace
+ * period. All other changes are the owner worker's, by compare-and-swap where XDP writes too.
  */
 #ifndef RTR_FLOW_H
 #define RTR_FLOW_H
@@ -67,7 +74,7 @@
 #include <stdint.h>
 
 #define FLOW_MAGIC          0x72747266u /* "frtr" */
-#define FLOW_LAYOUT_VERSION 4
+#define FLOW_LAYOUT_VERSION 5
 #define FLOW_HDR_SIZE       4096
 #define FLOW_SLOTS          7
 #define FLOW_NO_LINE        0xffffffffu
@@ -84,6 +91,7 @@ enum flow_path {
 	FLOW_P_WORKER,
 	FLOW_P_EXPRESS,
 	FLOW_P_KERNEL,
+	FLOW_P_ENDED, /* over; its owner has yet to free it. XDP sends its packets to a worker */
 	FLOW_P__MAX
 };
 #define FLOW_PATH_MASK 0x07u
@@ -211,7 +219,7 @@ struct flow_tcp {
 #define FLOW_SIDE_WLOG_SHIFT 27
 
 struct flow_side {
-	struct flow_tcp peer; /* wk,xdp:rw the twin's tcp */
+	struct flow_tcp peer; /* wk,xdp:rw the twin's tcp, maybe as it was before */
 	uint32_t name;        /* wk:own xdp:r */
 	uint32_t twin;        /* wk:own xdp:r its place */
 } FLOW_WORDS;
@@ -274,6 +282,11 @@ struct flow_bucket {
 	uint64_t slot[FLOW_SLOTS]; /* wk:rw xdp:r */
 };
 
+enum flow_cold_flag {
+	FLOW_COLD_TRACKED = 1 << 0, /* a connection; else a cached route */
+	FLOW_COLD_MAPPED = 1 << 1,  /* its external endpoint is that of a mapping (nat_mapping.h) */
+};
+
 /* One a pair, for workers and the maintenance step; XDP has no map of it. */
 struct flow_cold {
 	uint32_t next, prev; /* wheel.h: the list this flow is on; next of the freed or adopted */
@@ -282,8 +295,8 @@ struct flow_cold {
 	uint32_t timeout;    /* units of time; idle longer ends the flow */
 	uint32_t rule;       /* which rule admitted it */
 	uint16_t gen;        /* of both halves, while they live */
-	uint16_t unused;
-	uint16_t owner; /* worker */
+	uint16_t flags;      /* enum flow_cold_flag */
+	uint16_t owner;      /* worker */
 	uint16_t nat_pool;
 	uint64_t packets[2], bytes[2]; /* harvested so far */
 };
