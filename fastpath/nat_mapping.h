@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What: endpoint-independent mappings (RFC 4787 REQ-1, RFC 5382 REQ-1): an inside endpoint and the
+ * external one that it has toward all destinations. A mapping is an entry of the flow table like
+ * any flow, so that it is unique, outlives the process and ends by its timer:
+ *
+ *	dir[0] key {inside endpoint -> pool, 0}    rewrite {external endpoint, ...}
+ *	dir[1] key {0 -> external endpoint}        rewrite {..., inside endpoint}
+ *
+ * in a zone of its own, where no packet looks. It lives while it is asked for or one of its flows
+ * lives: who sweeps the table keeps it for them (fp_mapping_keep).
+ *
+ * Owns: nothing. Threads: find, keep: any; take: the worker. Failure: -errno, nothing is changed.
+ */
+#ifndef FP_NAT_MAPPING_H
+#define FP_NAT_MAPPING_H
+
+#include "flow.h"
+
+/* No interface has it. */
+#define FP_ZONE_MAPPING 0x4000
+/* RFC 4787 REQ-5: at least 2 minutes, 5 recommended. */
+#define FP_MAPPING_SEC 300
+/* A flow keeps its mapping at least so often. */
+#define FP_MAPPING_KEEP_SEC 120
+
+/* Addresses as in the packet; IPv4 in the first four bytes, zeros behind. */
+struct fp_endpoint {
+	uint8_t addr[16];
+	uint16_t port_be;
+};
+
+struct fp_mapping {
+	enum flow_family fam;
+	uint8_t proto;
+	uint32_t pool; /* tells pools apart; not 0 */
+	struct fp_endpoint in, out;
+};
+
+/* Fills out of the mapping of m->in, and keeps it. */
+bool fp_mapping_find(const struct fp_flow *t, struct fp_mapping *m, uint32_t now);
+/* Fills in of the mapping to m->out, and keeps it; m->pool is not asked for. */
+bool fp_mapping_find_out(const struct fp_flow *t, struct fp_mapping *m, uint32_t now);
+/* A new one from m->in to m->out. -EADDRINUSE: m->out is another's; -EEXIST: m->in has one; else
+ * as fp_flow_insert. */
+int fp_mapping_take(const struct fp_flow *t, struct fp_flow_worker *fw, const struct fp_mapping *m,
+		    uint32_t now, uint16_t policy);
+
+static inline bool fp_mapping_is(const struct fp_flow_half *h, enum flow_family fam)
+{
+	return (fam == FLOW_4 ? h->key4.zone : h->key6.zone) == FP_ZONE_MAPPING;
+}
+
+#endif
