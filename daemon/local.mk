@@ -220,6 +220,7 @@ librtrd_a_SOURCES += daemon/health/health_sample.c daemon/health/health_gateway.
 librtrd_a_SOURCES += daemon/fastpath/fastpath.h daemon/fastpath/fast_schema.c daemon/fastpath/fast_gate.c
 librtrd_a_SOURCES += daemon/fastpath/fast_client.c daemon/fastpath/fast_show.c daemon/fastpath/fast_show.h
 librtrd_a_SOURCES += daemon/fastpath/fast_flows.c
+librtrd_a_SOURCES += daemon/fastpath/fast_policy.c daemon/fastpath/fast_policy.h daemon/fastpath/fast_policy_nat.c
 
 # Packets that the kernel drops: a BPF program, and outside rtrd what reads the packets' headers.
 rtrlibexec_PROGRAMS += rtr-dropd

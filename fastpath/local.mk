@@ -82,3 +82,5 @@ rtr_fastpath_SOURCES = fastpath/main.c fastpath/box.c fastpath/box.h fastpath/bo
 	fastpath/wthread.c fastpath/wthread.h
 rtr_fastpath_CFLAGS = $(AM_CFLAGS) $(SECCOMP_CFLAGS) $(URCU_CFLAGS) -pthread
 rtr_fastpath_LDADD = libfpxdp.a libfib.a libfp.a librtr.a $(BPF_LIBS) $(MNL_LIBS) $(SECCOMP_LIBS) $(URCU_LIBS) -lpthread -lm
+libfp_a_SOURCES += fastpath/pol.c fastpath/pol.h fastpath/pol_check.c fastpath/pol_eval.c fastpath/pol_list.c \
+	fastpath/pol_nat.c fastpath/pol_priv.h

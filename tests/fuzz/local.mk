@@ -87,3 +87,8 @@ tests_fuzz_fuzz_netlink_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fastpath
 tests_fuzz_fuzz_netlink_CFLAGS = $(AM_CFLAGS) $(MNL_CFLAGS)
 tests_fuzz_fuzz_netlink_LDADD = libfib.a libfp.a librtr.a $(MNL_LIBS) $(URCU_LIBS) -lm -lpthread
 tests_fuzz_fuzz_netlink_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+fuzz_progs += tests/fuzz/fuzz_fastpol
+tests_fuzz_fuzz_fastpol_SOURCES = tests/fuzz/fuzz_fastpol.c
+tests_fuzz_fuzz_fastpol_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fastpath
+tests_fuzz_fuzz_fastpol_LDADD = libfp.a librtr.a $(BPF_LIBS)
+tests_fuzz_fuzz_fastpol_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The judge: the stages of docs/design/policy.md, as policy_eval of the daemon has them, for the
+ * first packet of a TCP or UDP flow. */
+#include "pol_priv.h"
+
+#include "rtr/drop.h"
+
+#include <endian.h>
+#include <netinet/in.h>
+
+#define TCP_FIN_SYN_RST_ACK 0x17
+#define TCP_SYN             0x02
+
+const struct fastpol_iface *pol_iface(const struct fp_pol *p, unsigned ifindex)
+{
+	for (uint32_t i = ifindex * 0x9e3779b1u;; i++) {
+		uint32_t at = p->iface[i & p->iface_mask];
+
+		if (!at || p->b.ifaces[at - 1].ifindex == ifindex)
+			return at ? &p->b.ifaces[at - 1] : NULL;
+	}
+}
+
+static enum fp_pol_act drop(struct fp_pol_state *st, enum rtr_drop why)
+{
+	st->drop = why;
+	return FP_POL_DROP;
+}
+
+bool pol_hit(struct fp_pol_state *st, uint32_t counter)
+{
+	if (st->n_hits == FP_POL_HITS)
+		return false;
+	st->hit[st->n_hits++] = counter;
+	return true;
+}
+
+static struct pol_at at_of(const struct fp_pol *p, const struct fp_pol_key *k,
+			   const struct fp_pol_state *st)
+{
+	struct pol_at at = { .p = p,
+			     .k = k,
+			     .ttl = k->ttl,
+			     .sport = be16toh(k->sport_be),
+			     .dport = be16toh(st ? st->dport_be : k->dport_be) };
+
+	memcpy(at.src, k->src, pol_size(k->family));
+	memcpy(at.dst, st ? st->dst : k->dst, pol_size(k->family));
+	pol_at_key(&at);
+	return at;
+}
+
+/* --- martians --- */
+
+struct net {
+	uint8_t family, len;
+	uint8_t b[16];
+};
+
+/* As policy_eval.c has them. */
+static const struct net bad_src[] = {
+	{ AF_INET, 8, { 0 } },           { AF_INET, 8, { 127 } },
+	{ AF_INET, 4, { 224 } },         { AF_INET, 4, { 240 } },
+	{ AF_INET6, 128, { [15] = 1 } }, { AF_INET6, 96, { [10] = 0xff, [11] = 0xff } },
+	{ AF_INET6, 8, { 0xff } },
+};
+static const struct net bad_dst[] = {
+	{ AF_INET, 8, { 0 } },
+	{ AF_INET, 8, { 127 } },
+	{ AF_INET6, 128, { 0 } },
+	{ AF_INET6, 128, { [15] = 1 } },
+	{ AF_INET6, 96, { [10] = 0xff, [11] = 0xff } },
+};
+
+static bool same_bits(const uint8_t *a, const uint8_t *b, unsigned len)
+{
+	unsigned whole = len / 8, rest = len % 8;
+
+	return !memcmp(a, b, whole) &&
+	       (!rest || !((a[whole] ^ b[whole]) & (uint8_t)(0xff00 >> rest)));
+}
+
+static bool in_nets(const struct net *v, size_t n, uint8_t family, const uint8_t *a)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (v[i].family == family && same_bits(a, v[i].b, v[i].len))
+			return true;
+	}
+	return false;
+}
+
+static bool is_zero4(const struct pol_at *at)
+{
+	static const uint8_t zero[4];
+
+	return at->k->family == AF_INET && !memcmp(at->src, zero, 4);
+}
+
+static enum rtr_drop martian(const struct pol_at *at)
+{
+	if (!is_zero4(at) && in_nets(bad_src, ARRAY_LEN(bad_src), at->k->family, at->src))
+		return RTR_DROP_SRC_MARTIAN;
+	return in_nets(bad_dst, ARRAY_LEN(bad_dst), at->k->family, at->dst) ? RTR_DROP_DST_MARTIAN
+									    : RTR_DROP_NONE;
+}
+
+/* --- access lists of interfaces --- */
+
+/* Does the kernel do more with it than decide? A flow that lives has been through that. */
+static bool has_effect(const struct pol_at *at, const struct fastpol_rule *r)
+{
+	return !at->k->past && (r->flags || r->action == FASTPOL_REJECT);
+}
+
+static enum fp_pol_act list_stage(const struct pol_at *at, uint32_t list, unsigned stage,
+				  struct fp_pol_state *st)
+{
+	const struct fastpol_rule *r;
+	uint32_t i;
+
+	if (list == FASTPOL_NONE)
+		return FP_POL_PERMIT;
+	i = pol_acl_match(at, list);
+	if (i == FASTPOL_NONE)
+		return drop(st, RTR_DROP_ACL_DEFAULT);
+	r = &at->p->b.rules[i];
+	if (has_effect(at, r) || !pol_hit(st, i))
+		return FP_POL_KERNEL;
+	st->id[stage] = r->id;
+	return r->action == FASTPOL_PERMIT ? FP_POL_PERMIT : drop(st, RTR_DROP_ACL_DENY);
+}
+
+/* --- zone pairs --- */
+
+enum is { IS_NOT, IS, IS_KERNEL };
+
+/* What lines of a class do beside deciding, the kernel does not do either; but server names it
+ * awaits, and helpers it gives. */
+static enum is of_list(const struct pol_at *at, uint32_t list, struct fp_pol_state *st)
+{
+	const struct fastpol_rule *r;
+	uint32_t i;
+
+	if (list == FASTPOL_NONE)
+		return IS_NOT;
+	i = pol_acl_match(at, list);
+	if (i == FASTPOL_NONE)
+		return IS_NOT;
+	r = &at->p->b.rules[i];
+	if ((r->flags & (FASTPOL_R_NAME | FASTPOL_R_HELPER) && !at->k->past) || !pol_hit(st, i))
+		return IS_KERNEL;
+	return r->action == FASTPOL_PERMIT ? IS : IS_NOT;
+}
+
+static enum is of_class(struct pol_at *at, const struct fastpol_class *c, struct fp_pol_state *st)
+{
+	unsigned fam = pol_fam(at->k->family);
+
+	at->of_class = at->k->past && c->id == at->k->old_id[1];
+	for (uint32_t i = 0; i < c->matches.n; i++) {
+		enum is is = of_list(at, at->p->b.matches[c->matches.first + i].list[fam], st);
+
+		if (is == IS_KERNEL || is != (c->match_all ? IS : IS_NOT))
+			return is;
+	}
+	return c->match_all || !c->matches.n ? IS : IS_NOT;
+}
+
+static enum fp_pol_act class_act(const struct pol_at *at, uint32_t i, struct fp_pol_state *st)
+{
+	const struct fastpol_class *c = &at->p->b.classes[i];
+
+	/* Answers of `pass` are judged by themselves. */
+	if (c->action == FASTPOL_PASS ||
+	    (!at->k->past && (c->log || c->action == FASTPOL_REJECT)) ||
+	    !pol_hit(st, at->p->b.n_rules + i))
+		return FP_POL_KERNEL;
+	if (c->action != FASTPOL_PERMIT)
+		return drop(st, RTR_DROP_ZONE_DENY);
+	st->id[1] = c->id;
+	return FP_POL_PERMIT;
+}
+
+static const struct fastpol_pair *find_pair(const struct pol_blob *b, uint16_t from, uint16_t to)
+{
+	uint32_t key = (uint32_t)from << 16 | to, lo = 0, hi = b->n_pairs;
+
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+		uint32_t has = (uint32_t)b->pairs[mid].from << 16 | b->pairs[mid].to;
+
+		if (has == key)
+			return &b->pairs[mid];
+		if (has < key)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return NULL;
+}
+
+static enum fp_pol_act zone_stage(struct pol_at *at, uint16_t from, uint16_t to,
+				  struct fp_pol_state *st)
+{
+	const struct pol_blob *b = &at->p->b;
+	const struct fastpol_pair *pair;
+
+	if (!pol_has(b, FASTPOL_F_ZONES) || from == to)
+		return FP_POL_PERMIT;
+	pair = find_pair(b, from, to);
+	for (uint32_t i = 0; pair && i < pair->classes.n; i++) {
+		enum is is = of_class(at, &b->classes[pair->classes.first + i], st);
+
+		at->of_class = false;
+		if (is == IS_KERNEL)
+			return FP_POL_KERNEL;
+		if (is == IS)
+			return class_act(at, pair->classes.first + i, st);
+	}
+	return drop(st, RTR_DROP_ZONE_DENY);
+}
+
+/* --- the kernel's alone --- */
+
+static int endpoint_cmp(const struct fastpol_endpoint *e, const struct pol_at *at,
+			const uint8_t *addr, uint16_t port)
+{
+	int c = e->family != at->k->family ? (int)e->family - at->k->family
+					   : memcmp(e->addr, addr, 16);
+
+	return c ? c : (int)e->port - port;
+}
+
+/* Clients of this service first prove to the kernel that they are there. */
+static bool is_syn_proxy(const struct pol_at *at)
+{
+	const struct pol_blob *b = &at->p->b;
+	uint32_t lo = 0, hi = b->n_syns;
+
+	if (at->k->proto != IPPROTO_TCP || at->k->past)
+		return false;
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+		int c = endpoint_cmp(&b->syns[mid], at, at->dst, at->dport);
+
+		if (!c)
+			return true;
+		if (c < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return false;
+}
+
+/* A first packet that workers may judge. Without state all may; then there is nothing to judge. */
+static bool is_first(const struct fp_pol_key *k)
+{
+	if (k->proto == IPPROTO_TCP)
+		return k->past || (k->tcp_flags & TCP_FIN_SYN_RST_ACK) == TCP_SYN;
+	return k->proto == IPPROTO_UDP;
+}
+
+/* What the interface does that only the kernel does, to this packet or to its answers. */
+static bool is_kernels(const struct pol_at *at, const struct fastpol_iface *f)
+{
+	unsigned fam = pol_fam(at->k->family);
+
+	return f && (f->urpf[fam] || (f->npt && fam) ||
+		     (f->mss[fam] && at->k->proto == IPPROTO_TCP &&
+		      !pol_has(&at->p->b, FASTPOL_F_STATEFUL)));
+}
+
+/* --- both halves --- */
+
+enum fp_pol_act fp_pol_in(const struct fp_pol *p, const struct fp_pol_key *k,
+			  struct fp_pol_state *ret)
+{
+	const struct fastpol_iface *in = pol_iface(p, k->ifindex);
+	struct pol_at at = at_of(p, k, NULL);
+	enum fp_pol_act act;
+	enum rtr_drop why;
+
+	*ret = (struct fp_pol_state){ .dport_be = k->dport_be, .len = k->len };
+	memcpy(ret->dst, at.dst, sizeof(ret->dst));
+	if (is_kernels(&at, in))
+		return FP_POL_KERNEL;
+	why = pol_has(&p->b, FASTPOL_F_MARTIANS) ? martian(&at) : RTR_DROP_NONE;
+	if (why)
+		return drop(ret, why);
+	/* The answers would come from a martian. */
+	if (pol_has(&p->b, FASTPOL_F_MARTIANS) &&
+	    in_nets(bad_src, ARRAY_LEN(bad_src), k->family, at.dst))
+		return FP_POL_KERNEL;
+	if ((pol_has(&p->b, FASTPOL_F_STATEFUL) && !is_first(k)) || is_syn_proxy(&at))
+		return FP_POL_KERNEL;
+	act = in ? list_stage(&at, in->in[pol_fam(k->family)], 0, ret) : FP_POL_PERMIT;
+	if (act != FP_POL_PERMIT)
+		return act;
+	act = pol_dnat(&at, in, ret);
+	memcpy(ret->dst, at.dst, sizeof(ret->dst));
+	ret->dport_be = htobe16(at.dport);
+	return act;
+}
+
+static enum fp_pol_act clamp(const struct pol_at *at, const struct fastpol_iface *in,
+			     const struct fastpol_iface *out, struct fp_pol_state *st)
+{
+	unsigned fam = pol_fam(at->k->family);
+	uint16_t a = in ? in->mss[fam] : 0, b = out ? out->mss[fam] : 0;
+
+	/* One by the path's MTU, the other to a number: both hold. */
+	if (a && b && (a == 1) != (b == 1) && at->k->proto == IPPROTO_TCP && !at->k->past)
+		return FP_POL_KERNEL;
+	st->mss = a && b ? MIN(a, b) : a ? a : b;
+	return FP_POL_PERMIT;
+}
+
+enum fp_pol_act fp_pol_out(const struct fp_pol *p, const struct fp_pol_key *k, unsigned oif,
+			   struct fp_pol_state *st)
+{
+	const struct fastpol_iface *in = pol_iface(p, k->ifindex), *out = pol_iface(p, oif);
+	struct pol_at at = at_of(p, k, st);
+	enum fp_pol_act act;
+
+	/* From here on as it leaves: lines see the lower number. */
+	at.ttl--;
+	if (is_kernels(&at, out) || is_syn_proxy(&at))
+		return FP_POL_KERNEL;
+	act = clamp(&at, in, out, st);
+	if (act == FP_POL_PERMIT)
+		act = zone_stage(&at, in ? in->zone : 0, out ? out->zone : 0, st);
+	if (act == FP_POL_PERMIT && out)
+		act = list_stage(&at, out->out[pol_fam(k->family)], 2, st);
+	return act == FP_POL_PERMIT ? pol_snat(&at, in, out, st) : act;
+}
+
+bool fp_pol_leaks(const struct fp_pol *p, const struct fp_pol_key *k, unsigned oif)
+{
+	const struct fastpol_iface *in = pol_iface(p, k->ifindex), *out = pol_iface(p, oif);
+	unsigned fam = pol_fam(k->family);
+	struct fp_pol_state st = { 0 };
+	struct pol_at at;
+
+	if (!in || !out || in->side[fam] != FASTPOL_INSIDE || out->side[fam] != FASTPOL_OUTSIDE)
+		return false;
+	at = at_of(p, k, NULL);
+	return pol_snat(&at, in, out, &st) != FP_POL_PERMIT || st.snat.kind != FP_XL_NONE;
+}

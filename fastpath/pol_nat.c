@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Translations of the first packet: the order of daemon/nat/nat_policy.h, as nat_eval.c has it. */
+#include "pol_priv.h"
+
+#include <endian.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+
+/* --- addresses --- */
+
+static void exact(struct fp_pol_xlate *x, const uint8_t *addr, uint16_t port)
+{
+	*x = (struct fp_pol_xlate){ .kind = FP_XL_EXACT, .port_be = htobe16(port) };
+	memcpy(x->addr, addr, 16);
+}
+
+/* The network's bits of net, the others of a. */
+static void moved(struct fp_pol_xlate *x, const uint8_t *net, unsigned len, const uint8_t *a)
+{
+	exact(x, a, 0);
+	memcpy(x->addr, net, len / 8);
+	if (len % 8) {
+		uint8_t mask = (uint8_t)(0xff00 >> len % 8);
+
+		x->addr[len / 8] = (uint8_t)((net[len / 8] & mask) | (a[len / 8] & ~mask));
+	}
+}
+
+static bool in_net(const uint8_t *net, unsigned len, const uint8_t *a)
+{
+	uint8_t mask = (uint8_t)(0xff00 >> len % 8);
+
+	return !memcmp(net, a, len / 8) && (!(len % 8) || !((net[len / 8] ^ a[len / 8]) & mask));
+}
+
+/* --- static lines --- */
+
+struct key {
+	uint8_t family, kind;
+	const uint8_t *addr;
+	uint16_t port;
+};
+
+static int key_cmp(const struct key *k, const struct fastpol_static *s, bool local)
+{
+	int c = (int)k->family - s->family;
+
+	if (!c)
+		c = (int)k->kind - s->kind;
+	if (!c)
+		c = memcmp(k->addr, local ? s->local : s->global, 16);
+	return c ? c : (int)k->port - (local ? s->lport : s->gport);
+}
+
+/* The last line that is not above the key. */
+static const struct fastpol_static *floor_of(const struct pol_blob *b, const struct key *k,
+					     bool local)
+{
+	const struct fastpol_static *v = local ? b->locals : b->globals;
+	uint32_t lo = 0, hi = b->n_globals;
+
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (key_cmp(k, &v[mid], local) < 0)
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	return lo ? &v[lo - 1] : NULL;
+}
+
+static bool of_addr(const struct fastpol_static *s, const struct key *k, bool local)
+{
+	return s->family == k->family && s->kind == k->kind &&
+	       !memcmp(local ? s->local : s->global, k->addr, 16);
+}
+
+static bool covers_port(const struct fastpol_static *s, const struct key *k, bool local)
+{
+	uint16_t first = local ? s->lport : s->gport;
+
+	return of_addr(s, k, local) && k->port >= first && k->port - first < s->n_ports;
+}
+
+/* A host, else a network: the whole address is another. */
+static bool whole(const struct pol_at *at, const uint8_t *a, bool local, struct fp_pol_xlate *ret)
+{
+	struct key k = { .family = at->k->family, .kind = FASTPOL_HOST, .addr = a };
+	const struct fastpol_static *s = floor_of(&at->p->b, &k, local);
+
+	if (s && of_addr(s, &k, local)) {
+		exact(ret, local ? s->global : s->local, 0);
+		return true;
+	}
+	k.kind = FASTPOL_NETWORK;
+	s = floor_of(&at->p->b, &k, local);
+	if (!s || s->family != k.family || s->kind != FASTPOL_NETWORK ||
+	    !in_net(local ? s->local : s->global, s->len, a))
+		return false;
+	moved(ret, local ? s->global : s->local, s->len, a);
+	return true;
+}
+
+static uint8_t port_kind(const struct pol_at *at)
+{
+	return at->k->proto == IPPROTO_TCP ? FASTPOL_TCP : FASTPOL_UDP;
+}
+
+static bool forward_in(const struct pol_at *at, struct fp_pol_xlate *ret)
+{
+	struct key k = { at->k->family, port_kind(at), at->dst, at->dport };
+	const struct fastpol_static *s = floor_of(&at->p->b, &k, false);
+
+	if (!s || !covers_port(s, &k, false))
+		return false;
+	exact(ret, s->local, (uint16_t)(s->lport + (k.port - s->gport)));
+	return true;
+}
+
+/* Of several lines for one local port (two uplinks), the one of the interface it leaves by, else
+ * the first of those of no interface. Ranges of one local address may overlap: all that begin
+ * before the port are asked. */
+static bool forward_out(const struct pol_at *at, unsigned oif, struct fp_pol_xlate *ret)
+{
+	struct key k = { at->k->family, port_kind(at), at->src, at->sport };
+	const struct fastpol_static *v = at->p->b.locals, *s = floor_of(&at->p->b, &k, true);
+	const struct fastpol_static *bound = NULL, *any = NULL;
+
+	for (uint32_t n = s ? (uint32_t)(s - v) + 1 : 0; n && of_addr(&v[n - 1], &k, true); n--) {
+		s = &v[n - 1];
+		if (!covers_port(s, &k, true))
+			continue;
+		if (!s->bound)
+			any = s;
+		else if (s->ifindex == oif)
+			bound = s;
+	}
+	s = bound ? bound : any;
+	if (!s)
+		return false;
+	exact(ret, s->global, (uint16_t)(s->gport + (k.port - s->lport)));
+	return true;
+}
+
+/* --- outside lines --- */
+
+static bool outside(const struct pol_at *at, const uint8_t *a, bool by_local,
+		    struct fp_pol_xlate *ret)
+{
+	const struct pol_blob *b = &at->p->b;
+	const struct fastpol_outside *v = by_local ? b->out_local : b->out_global;
+	uint32_t lo = 0, hi = b->n_out_local;
+
+	/* The first that is not below. */
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+		int c = (int)v[mid].family - at->k->family;
+
+		if (!c)
+			c = memcmp(by_local ? v[mid].local : v[mid].global, a, 16);
+		if (c < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (lo == b->n_out_local || v[lo].family != at->k->family ||
+	    memcmp(by_local ? v[lo].local : v[lo].global, a, 16) != 0)
+		return false;
+	exact(ret, by_local ? v[lo].global : v[lo].local, 0);
+	return true;
+}
+
+/* --- destinations --- */
+
+static bool is_fast_port(const struct fp_pol *p, uint16_t port)
+{
+	if (port < p->fast.lo || port > p->fast.hi)
+		return false;
+	for (uint32_t i = 0; i < p->b.h->carved.n; i++) {
+		if (port >= p->carve[i].lo && port <= p->carve[i].hi)
+			return false;
+	}
+	return true;
+}
+
+static int shared_cmp(const struct fastpol_shared *s, const struct pol_at *at)
+{
+	if (s->family != at->k->family)
+		return (int)s->family - at->k->family;
+	if (memcmp(s->lo, at->dst, 16) > 0)
+		return 1;
+	return memcmp(s->hi, at->dst, 16) < 0 ? -1 : 0;
+}
+
+/* To a port of the fast plane of an address that many share, and of no flow. */
+static bool is_guarded(const struct pol_at *at)
+{
+	const struct pol_blob *b = &at->p->b;
+	uint32_t lo = 0, hi = b->n_shared;
+
+	if (!is_fast_port(at->p, at->dport))
+		return false;
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+		int c = shared_cmp(&b->shared[mid], at);
+
+		if (!c)
+			return true;
+		if (c < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return false;
+}
+
+static bool rotary(const struct pol_at *at)
+{
+	const struct pol_blob *b = &at->p->b;
+
+	for (uint32_t i = 0; i < b->n_rotaries; i++) {
+		uint32_t l = b->rotaries[i].list;
+
+		if (b->lists[l].family == at->k->family && pol_acl_permits(at, l))
+			return true;
+	}
+	return false;
+}
+
+enum fp_pol_act pol_dnat(struct pol_at *at, const struct fastpol_iface *in, struct fp_pol_state *st)
+{
+	unsigned side = in ? in->side[pol_fam(at->k->family)] : FASTPOL_NO_SIDE;
+	struct fp_pol_xlate *x = &st->dnat;
+
+	if (!pol_has(&at->p->b, FASTPOL_F_NAT))
+		return FP_POL_PERMIT;
+	if (!at->k->past && is_guarded(at))
+		return FP_POL_KERNEL;
+	if (side == FASTPOL_NO_SIDE)
+		return FP_POL_PERMIT;
+	if (!(side == FASTPOL_INSIDE && outside(at, at->dst, true, x)) && !forward_in(at, x) &&
+	    !whole(at, at->dst, false, x))
+		return rotary(at) ? FP_POL_KERNEL : FP_POL_PERMIT;
+	memcpy(at->dst, x->addr, 16);
+	if (x->port_be)
+		at->dport = be16toh(x->port_be);
+	pol_at_key(at);
+	return FP_POL_PERMIT;
+}
+
+/* --- sources --- */
+
+/* The pool that is one address. */
+static uint32_t pool_of(const struct fp_pol *p, uint8_t family, const uint8_t *addr)
+{
+	for (uint32_t i = 0; i < p->b.n_pools; i++) {
+		const struct fastpol_pool *l = &p->b.pools[i];
+
+		if (l->family == family && !memcmp(l->lo, addr, 16) && !memcmp(l->hi, addr, 16))
+			return i;
+	}
+	return FASTPOL_NONE;
+}
+
+static void to_pool(struct fp_pol_xlate *x, uint32_t pool)
+{
+	*x = (struct fp_pol_xlate){ .kind = FP_XL_POOL, .pool = pool };
+}
+
+/* Who asks for a public address from inside is seen with one: his own if he has, else the one that
+ * he asked for. */
+static enum fp_pol_act hairpin(const struct pol_at *at, struct fp_pol_xlate *x)
+{
+	uint8_t asked[16] = { 0 };
+	uint32_t pool;
+
+	if (whole(at, at->src, true, x))
+		return FP_POL_PERMIT;
+	memcpy(asked, at->k->dst, pol_size(at->k->family));
+	pool = pool_of(at->p, at->k->family, asked);
+	if (pool == FASTPOL_NONE)
+		return FP_POL_KERNEL;
+	to_pool(x, pool);
+	return FP_POL_PERMIT;
+}
+
+/* dst + (src - lo); false: the source is not of the range. */
+static bool map_one(const struct pol_at *at, const struct fastpol_map *m, struct fp_pol_xlate *x)
+{
+	uint8_t to[16], borrow = 0;
+	unsigned carry = 0;
+
+	if (memcmp(at->src, m->lo, 16) < 0 || memcmp(at->src, m->hi, 16) > 0)
+		return false;
+	memcpy(to, m->dst, 16);
+	for (unsigned b = pol_size(at->k->family); b--;) {
+		int d = (int)at->src[b] - m->lo[b] - borrow;
+
+		borrow = d < 0;
+		carry += to[b] + (uint8_t)d;
+		to[b] = (uint8_t)carry;
+		carry >>= 8;
+	}
+	exact(x, to, 0);
+	return true;
+}
+
+static bool map_find(const struct pol_at *at, struct fastpol_span map, struct fp_pol_xlate *x)
+{
+	for (uint32_t i = 0; i < map.n; i++)
+		if (map_one(at, &at->p->b.maps[map.first + i], x))
+			return true;
+	return false;
+}
+
+static enum fp_pol_act dynamic(const struct pol_at *at, unsigned oif, struct fp_pol_state *st)
+{
+	const struct pol_blob *b = &at->p->b;
+	struct fp_pol_xlate *x = &st->snat;
+
+	for (uint32_t i = 0; i < b->n_dynamics; i++) {
+		const struct fastpol_dynamic *d = &b->dynamics[i];
+
+		if (d->kind == FASTPOL_D_EXEMPT || (d->bound && d->ifindex != oif) ||
+		    b->lists[d->list].family != at->k->family || !pol_acl_permits(at, d->list))
+			continue;
+		if (d->kind == FASTPOL_D_KERNEL)
+			return FP_POL_KERNEL;
+		if (d->kind == FASTPOL_D_POOL)
+			to_pool(x, d->pool);
+		else if (!map_find(at, d->map, x))
+			continue;
+		return pol_hit(st, b->n_rules + b->n_classes + i) ? FP_POL_PERMIT : FP_POL_KERNEL;
+	}
+	return FP_POL_PERMIT;
+}
+
+static bool exempt(const struct pol_at *at)
+{
+	const struct pol_blob *b = &at->p->b;
+
+	for (uint32_t i = 0; i < b->n_dynamics; i++) {
+		const struct fastpol_dynamic *d = &b->dynamics[i];
+
+		if (d->kind == FASTPOL_D_EXEMPT && b->lists[d->list].family == at->k->family &&
+		    pol_acl_permits(at, d->list))
+			return true;
+	}
+	return false;
+}
+
+enum fp_pol_act pol_snat(struct pol_at *at, const struct fastpol_iface *in,
+			 const struct fastpol_iface *out, struct fp_pol_state *st)
+{
+	unsigned fam = pol_fam(at->k->family);
+	unsigned from = in ? in->side[fam] : FASTPOL_NO_SIDE;
+	unsigned to = out ? out->side[fam] : FASTPOL_NO_SIDE;
+
+	if (!pol_has(&at->p->b, FASTPOL_F_NAT) || from == FASTPOL_NO_SIDE || to == FASTPOL_NO_SIDE)
+		return FP_POL_PERMIT;
+	if (from == FASTPOL_INSIDE && to == FASTPOL_INSIDE)
+		return st->dnat.kind != FP_XL_NONE ? hairpin(at, &st->snat) : FP_POL_PERMIT;
+	if (from == FASTPOL_OUTSIDE && to == FASTPOL_INSIDE) {
+		outside(at, at->src, false, &st->snat);
+		/* The kernel looks whether an answer would tell an inside address. */
+		if (st->dnat.kind == FP_XL_NONE && st->snat.kind == FP_XL_NONE)
+			return FP_POL_KERNEL;
+	}
+	if (from != FASTPOL_INSIDE || to != FASTPOL_OUTSIDE || exempt(at) ||
+	    forward_out(at, out->ifindex, &st->snat) || whole(at, at->src, true, &st->snat))
+		return FP_POL_PERMIT;
+	return dynamic(at, out->ifindex, st);
+}
+
+/* --- what comes to us to be translated --- */
+
+static void last_of_net(uint8_t *a, unsigned len, unsigned size)
+{
+	for (unsigned bit = len; bit < 8 * size; bit++)
+		a[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
+}
+
+static void claim_static(const struct fastpol_static *s, struct fp_pol_claim *c)
+{
+	*c = (struct fp_pol_claim){ .family = s->family, .kind = FP_POL_CLAIM_ALL };
+	memcpy(c->first, s->global, 16);
+	memcpy(c->last, s->global, 16);
+	if (s->kind == FASTPOL_NETWORK)
+		last_of_net(c->last, s->len, pol_size(s->family));
+	if (s->kind < FASTPOL_TCP)
+		return;
+	c->kind = FP_POL_CLAIM_PORTS;
+	c->proto = s->kind == FASTPOL_TCP ? IPPROTO_TCP : IPPROTO_UDP;
+	c->lo = s->gport;
+	c->hi = (uint16_t)(s->gport + s->n_ports - 1);
+}
+
+static void claim_map(const struct fastpol_map *m, uint8_t family, struct fp_pol_claim *c)
+{
+	struct pol_at at = { .k = &(struct fp_pol_key){ .family = family } };
+	struct fp_pol_xlate last;
+
+	*c = (struct fp_pol_claim){ .family = family, .kind = FP_POL_CLAIM_ERRORS };
+	memcpy(at.src, m->hi, 16);
+	map_one(&at, m, &last);
+	memcpy(c->first, m->dst, 16);
+	memcpy(c->last, last.addr, 16);
+}
+
+void pol_nat_claims(struct fp_pol *p)
+{
+	for (uint32_t i = 0; i < p->b.n_globals; i++)
+		claim_static(&p->b.globals[i], &p->claims[p->n_claims++]);
+	for (uint32_t i = 0; i < p->b.n_dynamics; i++) {
+		const struct fastpol_dynamic *d = &p->b.dynamics[i];
+
+		for (uint32_t k = 0; d->kind == FASTPOL_D_MAP && k < d->map.n; k++)
+			claim_map(&p->b.maps[d->map.first + k], p->b.lists[d->list].family,
+				  &p->claims[p->n_claims++]);
+	}
+}

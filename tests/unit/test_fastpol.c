@@ -1,0 +1,536 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The fast plane's judge against the daemon's: random configurations are built, compiled for the
+ * fast plane and judged by both for random packets. What a worker says must be what policy_eval
+ * says, or "the kernel", and that where and only where one of the listed reasons holds.
+ */
+#include "../lib/check_main.h"
+#include "../lib/nat_gen.h"
+#include "../lib/policy_gen.h"
+
+#include "domain.h"
+#include "fastpath/fast_policy.h"
+#include "firewall/fw.h"
+#include "nat/nat_policy.h"
+#include "pol.h"
+#include "rtr/drop.h"
+#include "rtr/fastpath.h"
+#include "schema/schema.h"
+#include "txn/txn.h"
+
+#include <arpa/inet.h>
+
+#ifdef __SANITIZE_ADDRESS__
+#define POLICIES 200
+#else
+#define POLICIES 1000
+#endif
+#define PACKETS 100
+
+/* Why a flow is the kernel's. */
+#define WHYS(X)                                                                                    \
+	X(FIRST, "no TCP SYN, no UDP")                                                             \
+	X(URPF, "reverse path")                                                                    \
+	X(EFFECT, "line that logs, limits or names a helper")                                      \
+	X(REJECT, "reject")                                                                        \
+	X(PASS, "pass class")                                                                      \
+	X(LOG, "class that logs")                                                                  \
+	X(GUARD, "NAT: of no connection, to a port of the fast plane")                             \
+	X(ROTARY, "NAT: rotary pool")                                                              \
+	X(POOL, "NAT: hairpin by an address that has no pool")                                     \
+	X(INWARD, "NAT: from outside to an inside address that no line translates")
+
+enum why {
+	NOT_KERNEL,
+#define X(id, text) WHY_##id,
+	WHYS(X)
+#undef X
+		WHY__MAX
+};
+
+static const struct domain *const *domains;
+static size_t n_domains;
+static struct editor ed;
+static struct {
+	const struct policy *pol, *old;
+	struct fp_pol *fp, *old_fp;
+	uint32_t n_past_kept, n_past_ended;
+	uint32_t n_packets, n_permit, n_drop, n_exact, n_pool, n_kernel[WHY__MAX];
+} k;
+
+static void set_up(void)
+{
+	struct rec *root;
+
+	ck_assert_ptr_null(domains_sort(&domains, &n_domains));
+	ck_assert_ptr_null(schema_init(domains, n_domains));
+	root = model_new();
+	editor_init(&ed, root);
+	rec_unref(root);
+	gen_seed = test_seed;
+}
+
+static void tear_down(void)
+{
+	k.fp = fp_pol_free(k.fp);
+	k.old_fp = fp_pol_free(k.old_fp);
+	k.pol = policy_unref(k.pol);
+	k.old = policy_unref(k.old);
+	editor_fini(&ed);
+	schema_fini();
+}
+
+/* ---- one policy ---- */
+
+static int ifindex_of(void *arg, const char *name)
+{
+	return name[0] == 'e' && !name[2] ? name[1] - '0' + 1 : 0;
+}
+
+static struct fast_blob compile(const struct policy *p)
+{
+	struct fast_policy_conf conf = { .ifindex = ifindex_of };
+	struct fast_blob b = { 0 };
+
+	ck_assert(fast_policy_compile(p, &conf, &b));
+	return b;
+}
+
+/* RTR_TEST_BLOBS=DIR: seeds of tests/fuzz/fuzz_fastpol.c. */
+static void keep(const struct fast_blob *b)
+{
+	const char *dir = getenv("RTR_TEST_BLOBS");
+	static unsigned n;
+	char *path;
+
+	if (!dir)
+		return;
+	path = xasprintf("%s/blob%u", dir, n++);
+	ck_assert(!rtr_file_swap(path, b->v, b->len, 0644));
+	free(path);
+}
+
+static void load(const struct policy *p)
+{
+	struct fast_blob b = compile(p);
+	char text[FASTPATH_TEXT];
+
+	keep(&b);
+	fp_pol_free(k.old_fp);
+	k.old_fp = k.fp;
+	k.fp = NULL;
+	ck_assert_msg(!fp_pol_new(b.v, b.len, 2, k.old_fp, &k.fp, text), "%s", text);
+	fp_pol_renumber(k.fp, 7);
+	ck_assert_uint_eq(fp_pol_generation(k.fp), 7);
+	ck_assert_int_eq(fp_pol_stateful(k.fp), p->stateful);
+	free(b.v);
+}
+
+/* True when the lines may stand together. */
+static bool configure(const char *lines)
+{
+	struct rec *root = model_new();
+	struct strbuf b = STRBUF_INIT;
+	struct check c = { .offline = true, .sink = &b };
+	char *copy = xstrdup(lines), *save = NULL;
+
+	editor_fini(&ed);
+	editor_init(&ed, root);
+	rec_unref(root);
+	for (char *l = strtok_r(copy, "\n", &save); l; l = strtok_r(NULL, "\n", &save)) {
+		struct edit_error e;
+		bool changed;
+		int r = editor_line(&ed, l, &changed, &e);
+
+		ck_assert_msg(!r, "%s: %s", l, strbuf_str(&e.text));
+		edit_error_fini(&e);
+	}
+	free(copy);
+	c.old = c.new = ed.root;
+	policy_unref(k.old);
+	k.old = k.pol;
+	k.pol = policy_build(ed.root, NULL, time(NULL), &c);
+	strbuf_fini(&b);
+	if (k.pol)
+		load(k.pol);
+	return k.pol;
+}
+
+/* ---- both judges ---- */
+
+static bool route(void *arg, const struct pol_packet *p, const struct rtr_addr *dst,
+		  char oif[IFNAMSIZ], bool *local)
+{
+	unsigned net = dst->family == AF_INET ? dst->b[1] : dst->b[3];
+
+	*local = false;
+	snprintf(oif, IFNAMSIZ, "e%u", net % N_IFACES);
+	return true;
+}
+
+static bool urpf(void *arg, const struct pol_iface *i, const struct rtr_addr *src)
+{
+	return true;
+}
+
+static const struct pol_world world = { .route = route, .urpf = urpf };
+
+static struct fp_pol_key key_of(const struct pol_packet *p)
+{
+	struct fp_pol_key key = { .family = p->family,
+				  .proto = p->proto,
+				  .tcp_flags = p->tcp_flags,
+				  .dscp = p->dscp,
+				  .ttl = p->ttl,
+				  .len = p->len,
+				  .sport_be = htons(p->sport),
+				  .dport_be = htons(p->dport),
+				  .ifindex = (unsigned)ifindex_of(NULL, p->iif) };
+
+	memcpy(key.src, p->src.b, rtr_family_size(p->family));
+	memcpy(key.dst, p->dst.b, rtr_family_size(p->family));
+	return key;
+}
+
+static enum fp_pol_act judge_by(const struct fp_pol *fp, const struct fp_pol_key *key,
+				const struct pol_packet *p, struct fp_pol_state *st)
+{
+	enum fp_pol_act act = fp_pol_in(fp, key, st);
+	struct rtr_addr dst = { .family = p->family };
+	char oif[IFNAMSIZ];
+	bool local;
+
+	if (act != FP_POL_PERMIT)
+		return act;
+	memcpy(dst.b, st->dst, rtr_family_size(p->family));
+	route(NULL, p, &dst, oif, &local);
+	return fp_pol_out(fp, key, (unsigned)ifindex_of(NULL, oif), st);
+}
+
+static enum fp_pol_act judge(const struct pol_packet *p, struct fp_pol_state *st)
+{
+	struct fp_pol_key key = key_of(p);
+
+	return judge_by(k.fp, &key, p, st);
+}
+
+static bool has_urpf(const char *name, uint8_t family)
+{
+	const struct pol_iface *i = policy_iface(k.pol, name);
+
+	return i && (family == AF_INET6 ? i->urpf6 : i->urpf4) != POL_URPF_OFF;
+}
+
+static enum why why_list(const struct pol_step *s)
+{
+	const struct pol_rule *r = s->rule;
+
+	if (!s->ran || !r)
+		return NOT_KERNEL;
+	if (r->action == POL_REJECT)
+		return WHY_REJECT;
+	return r->log || r->limit.rate || r->limit.conns || r->helper ? WHY_EFFECT : NOT_KERNEL;
+}
+
+static enum why why_zone(const struct pol_step *s)
+{
+	if (!s->ran || !s->cls)
+		return NOT_KERNEL;
+	if (s->cls->action == POL_PASS)
+		return WHY_PASS;
+	if (s->cls->action == POL_REJECT)
+		return WHY_REJECT;
+	return s->cls->log ? WHY_LOG : NOT_KERNEL;
+}
+
+static bool is_first(const struct pol_packet *p)
+{
+	return p->proto == IPPROTO_UDP || (p->proto == IPPROTO_TCP && p->tcp_flags == SYN);
+}
+
+static enum why why_dnat(const struct pol_packet *p, const struct pol_verdict *v)
+{
+	const struct nat_family *f;
+
+	if (!k.pol->nat)
+		return NOT_KERNEL;
+	if (nat_guarded(k.pol->nat, p))
+		return WHY_GUARD;
+	f = &k.pol->nat->f[nat_fam(p->family)];
+	for (size_t i = 0; v->dnat.on && i < f->n_rotaries; i++) {
+		if (f->rotaries[i].rec == v->dnat.rec)
+			return WHY_ROTARY;
+	}
+	return NOT_KERNEL;
+}
+
+static bool is_range(const struct pol_xlate *x)
+{
+	return x->on && x->port_lo != x->port_hi;
+}
+
+/* The number of the pool that has just these addresses; -1: there is none. */
+static int find_pool(const struct pol_xlate *x)
+{
+	const struct fp_pol_pool *v;
+	unsigned n = fp_pol_pools(k.fp, &v), size = rtr_family_size(x->lo.family);
+
+	for (unsigned i = 0; i < n; i++) {
+		if (v[i].family == x->lo.family && !memcmp(v[i].lo, x->lo.b, size) &&
+		    !memcmp(v[i].hi, x->hi.b, size))
+			return (int)i;
+	}
+	return -1;
+}
+
+static bool is_inward(const struct pol_packet *p, const struct pol_verdict *v)
+{
+	const struct nat_policy *nat = k.pol->nat;
+
+	return nat && !v->dnat.on && !v->snat.on &&
+	       nat_side_of(nat, p->family, p->iif) == NAT_OUTSIDE &&
+	       nat_side_of(nat, p->family, v->oif) == NAT_INSIDE;
+}
+
+/* The first reason on the packet's way. */
+static enum why why_kernel(const struct pol_packet *p, const struct pol_verdict *v)
+{
+	enum why w;
+
+	if (has_urpf(p->iif, p->family))
+		return WHY_URPF;
+	if (v->stage == POL_ST_MARTIAN)
+		return NOT_KERNEL;
+	if (k.pol->stateful && !is_first(p))
+		return WHY_FIRST;
+	w = why_list(&v->step[POL_ST_IN]);
+	if (w || v->stage == POL_ST_IN)
+		return w;
+	w = why_dnat(p, v);
+	if (w || v->stage <= POL_ST_ROUTE)
+		return w;
+	if (has_urpf(v->oif, p->family))
+		return WHY_URPF;
+	w = why_zone(&v->step[POL_ST_ZONE]);
+	if (!w)
+		w = why_list(&v->step[POL_ST_OUT]);
+	if (w || v->action != POL_PERMIT)
+		return w;
+	if (is_inward(p, v))
+		return WHY_INWARD;
+	return is_range(&v->snat) && find_pool(&v->snat) < 0 ? WHY_POOL : NOT_KERNEL;
+}
+
+static uint32_t id_of(const struct pol_step *s)
+{
+	return s->cls ? s->cls->id : s->rule ? s->rule->id : 0;
+}
+
+/* a: what is translated. */
+static bool same_xlate(const struct fp_pol_xlate *got, const struct pol_xlate *want,
+		       struct rtr_addr a)
+{
+	if (!want->on)
+		return got->kind == FP_XL_NONE;
+	if (is_range(want)) {
+		k.n_pool++;
+		return got->kind == FP_XL_POOL && (int)got->pool == find_pool(want);
+	}
+	k.n_exact++;
+	nat_xlate_addr(want, &a);
+	return got->kind == FP_XL_EXACT && ntohs(got->port_be) == want->port_lo &&
+	       !memcmp(got->addr, a.b, rtr_family_size(a.family));
+}
+
+/* What is translated would leak as it is, what is not would not. */
+static void leaks_as_translated(const struct pol_packet *p, const char *oif,
+				const struct fp_pol_state *st)
+{
+	const struct nat_policy *nat = k.pol->nat;
+	struct fp_pol_key key = key_of(p);
+	bool outward = nat && nat_side_of(nat, p->family, p->iif) == NAT_INSIDE &&
+		       nat_side_of(nat, p->family, oif) == NAT_OUTSIDE;
+
+	if (st->dnat.kind == FP_XL_NONE)
+		ck_assert_int_eq(fp_pol_leaks(k.fp, &key, (unsigned)ifindex_of(NULL, oif)),
+				 outward && st->snat.kind != FP_XL_NONE);
+}
+
+static void compare(const struct pol_packet *p, const char *conf)
+{
+	char a[RTR_ADDR_STRLEN], b[RTR_ADDR_STRLEN];
+	struct fp_pol_state st;
+	enum fp_pol_act want, got = judge(p, &st);
+	struct pol_verdict v;
+	enum why why;
+
+	policy_eval(k.pol, p, &world, &v);
+	why = why_kernel(p, &v);
+	want = why ? FP_POL_KERNEL : v.action == POL_PERMIT ? FP_POL_PERMIT : FP_POL_DROP;
+	if (got != want)
+		puts(conf);
+	ck_assert_msg(got == want,
+		      "%s proto %u %s %u -> %s %u flags %#x ttl %u dscp %u len %u\n"
+		      "the judge: action %d stage %d (%s) oif %s, so %d (why %d); workers: %d",
+		      p->iif, p->proto, rtr_addr_str(&p->src, a), p->sport,
+		      rtr_addr_str(&p->dst, b), p->dport, p->tcp_flags, p->ttl, p->dscp, p->len,
+		      v.action, v.stage, v.step[v.stage].why, v.oif, want, why, got);
+	if (got == FP_POL_PERMIT) {
+		ck_assert_uint_eq(st.id[0], id_of(&v.step[POL_ST_IN]));
+		ck_assert_uint_eq(st.id[1], id_of(&v.step[POL_ST_ZONE]));
+		ck_assert_uint_eq(st.id[2], id_of(&v.step[POL_ST_OUT]));
+		if (!same_xlate(&st.dnat, &v.dnat, p->dst) ||
+		    !same_xlate(&st.snat, &v.snat, p->src)) {
+			puts(conf);
+			ck_abort_msg("%s proto %u %s %u -> %s %u: dnat %d, not %d %s; snat %d, not "
+				     "%d",
+				     p->iif, p->proto, rtr_addr_str(&p->src, a), p->sport,
+				     rtr_addr_str(&p->dst, b), p->dport, st.dnat.kind, v.dnat.on,
+				     v.oif, st.snat.kind, v.snat.on);
+		}
+		leaks_as_translated(p, v.oif, &st);
+	}
+	k.n_packets++;
+	k.n_permit += got == FP_POL_PERMIT;
+	k.n_drop += got == FP_POL_DROP;
+	k.n_kernel[why]++;
+}
+
+/* A flow of the policy before, judged again: as the daemon judges the kernel's. */
+static void compare_past(const struct pol_packet *pkt, const char *conf)
+{
+	struct fp_pol_key key = key_of(pkt);
+	struct fp_pol_state st, was;
+	struct pol_packet p = *pkt;
+	struct pol_past past;
+	struct pol_verdict v;
+	enum fp_pol_act got, want;
+
+	if (!k.old_fp || !is_first(pkt) || judge_by(k.old_fp, &key, pkt, &was) != FP_POL_PERMIT)
+		return;
+	key.past = true;
+	key.old = k.old_fp;
+	memcpy(key.old_id, was.id, sizeof(key.old_id));
+	got = judge_by(k.fp, &key, pkt, &st);
+	past = (struct pol_past){ k.old, was.id[0], was.id[1], was.id[2] };
+	p.past = &past;
+	policy_eval(k.pol, &p, &world, &v);
+	want = v.action == POL_PERMIT || v.action == POL_PASS ? FP_POL_PERMIT : FP_POL_DROP;
+	if (has_urpf(p.iif, p.family) ||
+	    (v.stage > POL_ST_ROUTE &&
+	     (has_urpf(v.oif, p.family) || why_zone(&v.step[POL_ST_ZONE]) == WHY_PASS)))
+		want = FP_POL_KERNEL;
+	if (got != want)
+		puts(conf);
+	ck_assert_msg(got == want, "past: %d, not %d; stage %d (%s)", got, want, v.stage,
+		      v.step[v.stage].why);
+	k.n_past_kept += got == FP_POL_PERMIT;
+	k.n_past_ended += got == FP_POL_DROP;
+}
+
+static const char *const why_texts[] = { "",
+#define X(id, text) text,
+					 WHYS(X)
+#undef X
+};
+
+static void report(void)
+{
+	printf("%u packets: %u permitted, %u dropped; translated: %u to one address, %u by a pool; "
+	       "the kernel's:\n",
+	       k.n_packets, k.n_permit, k.n_drop, k.n_exact, k.n_pool);
+	for (unsigned i = 1; i < WHY__MAX; i++)
+		printf("  %6u %s\n", k.n_kernel[i], why_texts[i]);
+}
+
+static unsigned n_packets(void)
+{
+	return getenv("RTR_TEST_LONG") ? 10 * PACKETS : PACKETS;
+}
+
+START_TEST(workers_judge_as_the_daemon)
+{
+	for (unsigned i = 0; i < POLICIES; i++) {
+		char *first = configuration(), *conf = xstrdup(first);
+
+		/* Every other one has a list that differs a little from that before: the others
+		 * share their classifiers. */
+		ck_assert(configure(conf));
+		if (i % 2) {
+			free(conf);
+			conf = xasprintf("%sip access-list extended A%u\n permit udp any any\n",
+					 first, below(4));
+			ck_assert(configure(conf));
+		}
+		free(first);
+		for (unsigned n = 0; n < n_packets(); n++) {
+			unsigned in;
+			struct pol_packet p = packet(&in);
+
+			p.len = (uint16_t)(40 + below(100));
+			if (p.proto == IPPROTO_TCP && below(8))
+				p.tcp_flags = SYN;
+			if (p.tcp_flags == SYN)
+				p.state = POL_NEW;
+			compare(&p, conf);
+			compare_past(&p, conf);
+		}
+		free(conf);
+	}
+	report();
+	printf("judged again: %u kept, %u ended\n", k.n_past_kept, k.n_past_ended);
+	for (unsigned i = 1; i <= WHY_LOG; i++)
+		ck_assert_uint_gt(k.n_kernel[i], 0);
+	ck_assert_uint_gt(k.n_past_kept, k.n_packets / 100);
+	ck_assert_uint_gt(k.n_past_ended, k.n_packets / 100);
+	ck_assert_uint_gt(k.n_permit, k.n_packets / 20);
+	ck_assert_uint_gt(k.n_drop, k.n_packets / 20);
+}
+END_TEST
+
+/* NAT alone, and NAT behind lists and zones. */
+START_TEST(workers_translate_as_the_daemon)
+{
+	unsigned refused = 0;
+
+	for (unsigned i = 0; i < POLICIES; i++) {
+		char *nat = nat_configuration(), *filter = i % 4 ? xstrdup("") : configuration();
+		char *conf = xasprintf("%s%s", filter, nat);
+
+		if (!configure(conf))
+			refused++;
+		for (unsigned n = 0; k.pol && n < n_packets(); n++) {
+			unsigned in;
+			struct pol_packet p = nat_packet(&in);
+
+			p.len = 60;
+			compare(&p, conf);
+		}
+		free(conf);
+		free(filter);
+		free(nat);
+	}
+	report();
+	printf("%u configurations refused\n", refused);
+	for (unsigned i = WHY_GUARD; i < WHY__MAX; i++)
+		ck_assert_uint_gt(k.n_kernel[i], 0);
+	ck_assert_uint_gt(k.n_exact, k.n_packets / 50);
+	ck_assert_uint_gt(k.n_pool, k.n_packets / 50);
+	ck_assert_uint_lt(refused, POLICIES / 2);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+	Suite *s = suite_create("fastpol");
+	TCase *t = tcase_create("fastpol");
+
+	tcase_set_timeout(t, 600);
+	tcase_add_checked_fixture(t, set_up, tear_down);
+	tcase_add_test(t, workers_judge_as_the_daemon);
+	tcase_add_test(t, workers_translate_as_the_daemon);
+	suite_add_tcase(s, t);
+	return s;
+}
+
+CHECK_MAIN(suite)
