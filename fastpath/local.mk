@@ -73,6 +73,11 @@ libfib_a_SOURCES += fastpath/fib_ctl.c fastpath/fib_ctl_adj.c fastpath/fib_ctl_l
 	fastpath/fib_ctl_rule.c fastpath/fib_elig.c fastpath/xt_watch.c fastpath/xt_watch.h fastpath/fib_msg.c fastpath/fib_msg.h fastpath/fib_nl.c \
 	fastpath/fib_rcu.c fastpath/fib_rcu.h
 libfib_a_CFLAGS = $(AM_CFLAGS) $(MNL_CFLAGS) $(URCU_CFLAGS) -pthread
+# The mirror of flows in the kernel's connection tracking.
+noinst_LIBRARIES += libmirror.a
+libmirror_a_SOURCES = fastpath/mirror.c fastpath/mirror.h fastpath/mirror_priv.h fastpath/mirror_send.c \
+	fastpath/mirror_wire.c fastpath/mirror_wire.h
+libmirror_a_CFLAGS = $(AM_CFLAGS) $(MNL_CFLAGS) $(URCU_CFLAGS) -pthread
 libfp_a_SOURCES += fastpath/flow_view.c fastpath/flow_view.h
 # rtr-fastpath: the program.
 rtrlibexec_PROGRAMS += rtr-fastpath
