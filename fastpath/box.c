@@ -2,6 +2,7 @@
 #include "box.h"
 
 #include "filter.h"
+#include "track_conf.h"
 
 #include <dirent.h>
 #include <stdarg.h>
@@ -12,6 +13,8 @@
 
 /* The clock that XDP reads from the kernel's tick is set anew so often. */
 #define CLOCK_NS (2 * NSEC_PER_SEC)
+/* The kernel's timeouts are asked for again so often. */
+#define TIMEOUTS_NS (2 * NSEC_PER_SEC)
 /* A process before may be on its way out with the lease of the flow table. */
 #define LEASE_TRIES 100
 #define LEASE_MS    10
@@ -60,7 +63,10 @@ static void grace(void *ctx)
 static int open_flows(struct fp_box *b)
 {
 	char lease[sizeof(b->conf.pin_dir) + 16];
-	struct fp_flow_conf conf = { .n_workers = b->conf.n_workers, .grace = grace };
+	struct fp_flow_conf conf = { .n_workers = b->conf.n_workers,
+				     .grace = grace,
+				     .freed = fp_box_freed,
+				     .freed_ctx = b };
 	struct timespec wait = { .tv_nsec = LEASE_MS * 1000000L };
 	int err = -EBUSY;
 
@@ -81,7 +87,9 @@ static int open_tables(struct fp_box *b)
 				  .pin_dir = pin_dir(b),
 				  .n_ports = FP_PORTS_MAX,
 				  .n_adj = FP_ADJ_MAX,
-				  .n_xsks = FP_PORTS_MAX * FP_QUEUES_MAX };
+				  .n_xsks = FP_PORTS_MAX * FP_QUEUES_MAX,
+				  .n_workers = b->conf.n_workers,
+				  .n_frames = b->conf.n_frames };
 	int err = fp_flow_mem_bpf(b->conf.n_flows, pin_dir(b), &b->mem);
 
 	if (!err)
@@ -146,6 +154,9 @@ static void open_again(struct fp_box *b)
 {
 	if (b->closing) {
 		b->closing = false;
+		/* The kernel has their packets now, and their windows go on without us. */
+		fp_box_mirror_ready(b, FP_MIRROR_ALL);
+		fp_box_mirror_give(b, FP_MIRROR_ALL);
 		b->open_at = fp_keeper_next(b->keeper);
 		fp_keeper_hurry(b->keeper);
 	} else if (b->open_at && fp_keeper_swept(b->keeper, b->open_at)) {
@@ -185,6 +196,12 @@ static enum fp_way ask_way(void *ctx, const struct fp_ask *ask, struct fp_answer
 	return fp_way_find(&((struct fp_box_worker *)ctx)->way, ask, ret);
 }
 
+static bool icmp_source(void *ctx, unsigned ifindex, uint8_t family, const uint8_t *to,
+			uint8_t ret[16])
+{
+	return fp_way_icmp_source(&((struct fp_box_worker *)ctx)->way, ifindex, family, to, ret);
+}
+
 static enum rtr_drop punt(void *ctx, unsigned ifindex, const uint8_t *frame, uint32_t len,
 			  uint64_t now_ns)
 {
@@ -196,14 +213,18 @@ static int open_worker(struct fp_box *b, unsigned i)
 	struct fp_box_worker *bw = &b->worker[i];
 	struct fp_worker_conf conf = { .id = i,
 				       .n_frames = b->conf.n_frames,
+				       .seed = fp_flow_hdr(b->flows)->seed4[0] + i,
 				       .flows = b->flows,
 				       .fw = fp_flow_worker(b->flows, i),
 				       .adj = fp_xdp_adjs(b->xdp),
 				       .n_adj = FP_ADJ_MAX,
 				       .adj_gen = fp_xdp_adj_gen(b->xdp),
-				       .ops = { ask_way, punt, bw } };
+				       .ops = { ask_way, punt, icmp_source, bw },
+				       .pol = &b->pol.now,
+				       .track = b->track };
 	int err;
 
+	fp_xdp_inject(b->xdp, i, &conf.area, &conf.inject);
 	bw->way = b->way;
 	err = fp_punt_init(&bw->punt);
 	if (!err)
@@ -218,7 +239,12 @@ static int open_keeper(struct fp_box *b)
 				       .fib = b->fib,
 				       .way = b->way,
 				       .adj = fp_xdp_adjs(b->xdp),
-				       .port = b->keeper_port };
+				       .port = b->keeper_port,
+				       .take = fp_box_take,
+				       .take_ctx = b,
+				       .pol = &b->pol.now,
+				       .past = &b->pol.past,
+				       .track = b->track };
 
 	return fp_keeper_start(&conf, &b->keeper);
 }
@@ -250,17 +276,26 @@ int fp_box_open(struct fp_box *b, const struct fp_box_conf *conf)
 	if (err)
 		return err;
 	find_ports(b);
+	b->track = fp_track_new(b->mem.n_pairs);
 	for (unsigned i = 0; i < b->conf.n_workers && !err; i++)
 		err = open_worker(b, i);
+	if (!err && fp_box_mirror_open(b))
+		note(b, "The kernel's connection table cannot be written: connections of the fast "
+			"plane end with it");
 	return err ?: open_keeper(b);
 }
 
 void fp_box_close(struct fp_box *b)
 {
+	fp_box_mirror_ready(b, FP_MIRROR_ALL);
+	b->leaving = true;
 	for (unsigned slot = 0; slot < FP_PORTS_MAX; slot++)
 		if (b->port[slot].attached)
 			fp_box_port_off(b, slot, "rtr-fastpath ends");
+	b->leaving = false;
+	fp_box_mirror_give(b, FP_MIRROR_ALL);
 	b->keeper = fp_keeper_stop(b->keeper);
+	b->mirror = fp_mirror_stop(b->mirror);
 	for (unsigned i = 0; i < b->conf.n_workers; i++) {
 		struct fp_box_worker *w = &b->worker[i];
 
@@ -271,6 +306,8 @@ void fp_box_close(struct fp_box *b)
 	}
 	b->fib = fibctl_free(b->fib);
 	b->rcu = fib_rcu_free(b->rcu);
+	b->track = fp_track_free(b->track);
+	fp_box_policy_fini(b);
 	close_tables(b);
 }
 
@@ -318,9 +355,23 @@ void fp_box_synced(struct fp_box *b)
 	b->synced = true;
 }
 
+/* Nobody tells when these change. */
+static void take_timeouts(struct fp_box *b, uint64_t now_ns)
+{
+	struct fp_track_conf conf;
+
+	if (now_ns - b->timeouts_ns < TIMEOUTS_NS)
+		return;
+	b->timeouts_ns = now_ns;
+	fp_track_conf_read(&conf);
+	if (memcmp(&conf, fp_track_now(b->track), sizeof(conf)))
+		fp_track_conf(b->track, &conf);
+}
+
 void fp_box_turn(struct fp_box *b, uint64_t now_ns)
 {
 	open_again(b);
+	fp_box_policy_turn(b);
 	for (unsigned slot = 0; slot < FP_PORTS_MAX; slot++)
 		if (b->port[slot].ifindex)
 			fp_box_port_look(b, slot, now_ns);
@@ -328,6 +379,7 @@ void fp_box_turn(struct fp_box *b, uint64_t now_ns)
 		b->sweeping = true;
 		fp_keeper_sweep(b->keeper, true);
 	}
+	take_timeouts(b, now_ns);
 	if (now_ns - b->clock_ns > CLOCK_NS) {
 		b->clock_ns = now_ns;
 		fp_xdp_clock(b->xdp);

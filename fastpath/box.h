@@ -21,9 +21,11 @@
 #ifndef FP_BOX_H
 #define FP_BOX_H
 
+#include "box_pol.h"
 #include "fib_ctl.h"
 #include "fib_rcu.h"
 #include "keeper.h"
+#include "mirror.h"
 #include "nic.h"
 #include "punt.h"
 #include "rtr/fastpath.h"
@@ -42,6 +44,8 @@ struct fp_box_conf {
 	void (*note)(void *ctx, const char *text); /* for the log */
 	/* An interface's state changed. */
 	void (*state)(void *ctx, unsigned slot);
+	/* Of a policy: FASTPATH_JUDGED. */
+	void (*judged)(void *ctx, struct fastpath_event *e);
 	void *ctx;
 };
 
@@ -68,19 +72,23 @@ struct fp_box {
 	struct fp_box_conf conf;
 	struct fp_flow_mem mem;
 	struct fp_flow *flows;
+	struct fp_track *track;
 	struct fp_xdp *xdp;
 	struct fibctl *fib;
 	struct fib_rcu *rcu;
 	struct fp_way_conf way;
 	struct fp_keeper *keeper;
+	struct fp_mirror *mirror; /* NULL: it could not be had */
 	struct fp_keeper_port keeper_port[FP_PORTS_MAX];
+	struct fp_box_pol pol;
 	struct fp_box_worker worker[FP_WORKERS_MAX];
 	struct fp_box_port port[FP_PORTS_MAX];
 	uint64_t before[FP_PORTS_MAX]; /* frames for workers of a process before */
 	bool synced, sweeping;
 	bool closing;     /* XDP was paused in this turn */
+	bool leaving;     /* connections of all interfaces are the kernel's already */
 	uint64_t open_at; /* ... until this sweep has ended; 0: it is not */
-	uint64_t clock_ns;
+	uint64_t clock_ns, timeouts_ns;
 };
 
 int fp_box_open(struct fp_box *b, const struct fp_box_conf *conf);
@@ -95,6 +103,17 @@ void fp_box_turn(struct fp_box *b, uint64_t now_ns);
 void fp_box_port_look(struct fp_box *b, unsigned slot, uint64_t now_ns);
 void fp_box_port_off(struct fp_box *b, unsigned slot, const char *reason);
 
+/* box_mirror.c */
+int fp_box_mirror_open(struct fp_box *b);
+/* Connections of an interface (FP_MIRROR_ALL: of all) that is about to leave the fast plane are
+ * known to the kernel; then, when it has left, they are the kernel's. */
+void fp_box_mirror_ready(struct fp_box *b, uint16_t slot);
+void fp_box_mirror_give(struct fp_box *b, uint16_t slot);
+/* The kernel shall have the connection. */
+void fp_box_take(void *ctx, enum flow_family fam, uint64_t ref);
+void fp_box_label(struct fp_box *b, const struct fp_flow_view *v, uint32_t ret[4]);
+void fp_box_freed(void *ctx, enum flow_family fam, uint32_t pair, const flow_word *key[2]);
+
 /* box_tell.c: figures as rtrd gets them. */
 void fp_box_tell_state(const struct fp_box *b, unsigned slot, struct fastpath_event *ret);
 void fp_box_tell_count(struct fp_box *b, unsigned slot, struct fastpath_event *ret);
@@ -102,6 +121,16 @@ void fp_box_tell_worker(struct fp_box *b, unsigned i, struct fastpath_event *ret
 void fp_box_tell_table(struct fp_box *b, struct fastpath_event *ret);
 /* The next flow at or after *at (family and pair), both directions in turn; false: no more. */
 void fp_box_tell_route(struct fp_box *b, const struct fastpath_req *q, struct fastpath_event *ret);
+/* Up to FASTPATH_HITS_MAX lines at or after *at; false: no more. */
+bool fp_box_tell_hits(struct fp_box *b, uint64_t *at, struct fastpath_event *ret);
 bool fp_box_tell_flow(struct fp_box *b, uint64_t *at, struct fastpath_event *ret);
+
+/* box_conn.c: connections as rtrd gets them. Some from *at on; false: there are no more. */
+bool fp_box_tell_conns(struct fp_box *b, uint64_t *at, uint32_t max, struct fastpath_event *ret);
+void fp_box_tell_conn(struct fp_box *b, const struct fp_flow_view *v, struct fastpath_conn *ret);
+/* box_trace.c: what would become of a packet. */
+void fp_box_trace(struct fp_box *b, const struct fastpath_req *q, struct fastpath_event *ret);
+/* How many of them ended. */
+unsigned fp_box_end_conns(struct fp_box *b, const uint64_t *ref, unsigned n);
 
 #endif

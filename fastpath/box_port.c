@@ -45,8 +45,12 @@ void fp_box_port_off(struct fp_box *b, unsigned slot, const char *reason)
 	struct fp_box_port *p = &b->port[slot];
 
 	if (p->fast) {
+		fp_box_mirror_ready(b, (uint16_t)slot);
 		port_set(b, p, false);
+		/* No way leads there any more: a worker that meets a flow which was given away
+		 * begins no other. */
 		fibctl_port(b->fib, p->ifindex, FIB_NO_SLOT);
+		fp_box_mirror_give(b, (uint16_t)slot);
 	}
 	say(b, p, false, reason);
 }
@@ -129,6 +133,8 @@ static void tell_workers(struct fp_box *b, struct fp_box_port *p)
 			memcpy(wp->mac, p->nic.mac, 6);
 			wp->express_in = p->express_wanted;
 			wp->express_out = p->express_wanted && p->nic.redirect_target;
+			wp->prog_fd = p->nic.redirect_target ? fp_xdp_port_fd(b->xdp, slot_of(b, p))
+							     : 0;
 		}
 	}
 	resume_all(b);
@@ -182,7 +188,7 @@ static int attach(struct fp_box *b, struct fp_box_port *p)
 
 	p->n_queues = p->nic.n_rx;
 	p->xdp = (struct express_port){ .zone = (uint16_t)slot,
-					.flags = EXPRESS_PF_ASK,
+					.flags = EXPRESS_PF_ASK | EXPRESS_PF_INJECT,
 					.n_queues = (uint16_t)p->n_queues,
 					.slot = slot,
 					.xsk_base = slot * FP_QUEUES_MAX };

@@ -52,6 +52,7 @@ void fp_box_tell_count(struct fp_box *b, unsigned slot, struct fastpath_event *r
 		c->rx_bytes += w->rx_bytes;
 		c->forwarded += w->forwarded;
 		c->tx += w->tx;
+		c->made += w->made;
 		for (int k = 0; k < FP_TK__MAX; k++)
 			c->punt[k] += w->punt[k];
 		for (int k = 0; k < RTR_DROP__MAX; k++)
@@ -78,11 +79,33 @@ void fp_box_tell_worker(struct fp_box *b, unsigned i, struct fastpath_event *ret
 	w->promoted = s->promoted;
 	w->forced = s->forced;
 	w->reconciled = s->reconciled;
+	w->injected = s->injected;
 	fp_umem_audit(fp_worker_umem(b->worker[i].w), w->frames);
 	w->frames_wrong = fp_worker_umem(b->worker[i].w)->n_wrong;
 	for (unsigned slot = 0; slot < FP_PORTS_MAX; slot++)
 		for (unsigned n = 0; fp_worker_port(b->worker[i].w, slot, n); n++)
 			w->n_socks++;
+}
+
+static void tell_mirror(const struct fp_box *b, struct fastpath_table *t)
+{
+	struct fp_mirror_stats s = { .error = -1 };
+
+	if (b->mirror)
+		fp_mirror_stats(b->mirror, &s);
+	t->mirror_written = s.written;
+	t->mirror_renewed = s.renewed;
+	t->mirror_ended = s.ended;
+	t->mirror_given = s.given;
+	t->mirror_exists = s.exists;
+	t->mirror_refused = s.refused;
+	t->mirror_orphans = s.orphans;
+	t->mirror_held = s.held;
+	t->mirror_waiting = s.waiting;
+	t->mirror_lag_ms = s.lag_ms;
+	t->n_ct = s.n_ct;
+	t->max_ct = s.max_ct;
+	t->mirror = s.error ? 2 : s.on;
 }
 
 void fp_box_tell_table(struct fp_box *b, struct fastpath_event *ret)
@@ -124,6 +147,8 @@ void fp_box_tell_table(struct fp_box *b, struct fastpath_event *ret)
 	t->n_links = f.n_links;
 	t->fib_ready = f.ready;
 	t->mode = (uint8_t)fp_xdp_ctl(b->xdp)->mode;
+	tell_mirror(b, t);
+	t->sees_ct = fp_xdp_sees_ct(b->xdp);
 }
 
 /* --- flows --- */
@@ -154,6 +179,19 @@ static void fill_flow(const struct fp_box *b, struct fastpath_flow *f, uint64_t 
 	f->bytes = count & ((1ull << FLOW_COUNT_BYTES_BITS) - 1);
 }
 
+/* The answers' half knows whether there were any; both know the state of TCP. */
+static void tell_state(const struct fp_box *b, enum flow_family fam, const struct flow_side *side,
+		       struct fastpath_flow *f)
+{
+	uint32_t name = __atomic_load_n(&side->name, __ATOMIC_RELAXED) & FLOW_NAME_MASK;
+	struct fp_flow_view v;
+
+	if (name >> 1 >= b->mem.n_pairs[fam] || !fp_flow_view(b->flows, fam, name >> 1, &v))
+		return;
+	f->tracked = !!(v.flags & FLOW_COLD_TRACKED);
+	f->state = flow_w0_state(v.dir[1].word0) >> FLOW_TRACK_SHIFT;
+}
+
 static bool tell4(const struct fp_box *b, uint32_t line, struct fastpath_flow *f)
 {
 	const struct flow_line4 *l = (const struct flow_line4 *)b->mem.base[FP_FLOW_R_LINES4] +
@@ -169,6 +207,7 @@ static bool tell4(const struct fp_box *b, uint32_t line, struct fastpath_flow *f
 	memcpy(f->src, &l->key.saddr, 4);
 	memcpy(f->dst, &l->key.daddr, 4);
 	fill_flow(b, f, w0, l->key.zone, l->egress, l->time, l->count);
+	tell_state(b, FLOW_4, (struct flow_side *)b->mem.base[FP_FLOW_R_SIDES4] + line, f);
 	return true;
 }
 
@@ -187,6 +226,7 @@ static bool tell6(const struct fp_box *b, uint32_t line, struct fastpath_flow *f
 	memcpy(f->src, l->key.saddr, 16);
 	memcpy(f->dst, l->key.daddr, 16);
 	fill_flow(b, f, w0, l->key.zone, l->egress, l->time, l->count);
+	tell_state(b, FLOW_6, &l->side, f);
 	return true;
 }
 
@@ -232,4 +272,35 @@ void fp_box_tell_route(struct fp_box *b, const struct fastpath_req *q, struct fa
 	rtr_strlcpy(r->neighbour, fib_adj_state_text(res.adj_state), sizeof(r->neighbour));
 	if (res.reason)
 		rtr_strlcpy(r->reason, elig_doc(res.reason), sizeof(r->reason));
+}
+
+bool fp_box_tell_hits(struct fp_box *b, uint64_t *at, struct fastpath_event *ret)
+{
+	const struct fp_pol *all[] = { b->pol.now, b->pol.old };
+	struct fastpath_hits *h = &ret->u.hits;
+	uint64_t first = 0;
+
+	*ret = (struct fastpath_event){ .kind = FASTPATH_HITS };
+	if (!*at || b->pol.told != b->pol.version) {
+		h->again = 1;
+		b->pol.told = b->pol.version;
+		*at = 0;
+	}
+	for (size_t k = 0; k < ARRAY_LEN(all); k++) {
+		unsigned n = all[k] ? fp_pol_n_counters(all[k]) : 0;
+
+		for (; *at < first + n && h->n < FASTPATH_HITS_MAX; ++*at) {
+			struct fp_pol_hits one;
+			uint64_t id = fp_pol_counter(all[k], (unsigned)(*at - first), &one);
+
+			if (!one.n)
+				continue;
+			h->v[h->n].id = id;
+			h->v[h->n].hits = one.n;
+			h->v[h->n].bytes = one.bytes;
+			h->v[h->n++].last_ns = one.last_ns;
+		}
+		first += n;
+	}
+	return h->n;
 }

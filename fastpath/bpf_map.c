@@ -9,6 +9,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+static uint32_t key_size(const struct fp_bpf_map *m)
+{
+	return m->key_size ? m->key_size : sizeof(uint32_t);
+}
+
 static int open_pinned(const char *path, const struct fp_bpf_map *m)
 {
 	struct bpf_map_info info = { 0 };
@@ -18,8 +23,8 @@ static int open_pinned(const char *path, const struct fp_bpf_map *m)
 	if (fd < 0)
 		return fd;
 	err = bpf_obj_get_info_by_fd(fd, &info, &len);
-	if (!err &&
-	    (info.type != m->type || info.value_size != m->value_size || info.max_entries != m->n))
+	if (!err && (info.type != m->type || info.key_size != key_size(m) ||
+		     info.value_size != m->value_size || info.max_entries != m->n))
 		err = -EPROTO;
 	if (!err)
 		return fd;
@@ -39,7 +44,7 @@ int fp_bpf_map_open(const char *pin_dir, const struct fp_bpf_map *m)
 		if (fd != -ENOENT)
 			return fd;
 	}
-	fd = bpf_map_create(m->type, m->name, sizeof(uint32_t), m->value_size, m->n, &opts);
+	fd = bpf_map_create(m->type, m->name, key_size(m), m->value_size, m->n, &opts);
 	if (fd >= 0 && pin_dir) {
 		err = bpf_obj_pin(fd, path);
 		if (err) {

@@ -12,8 +12,9 @@
 
 struct fp_bpf_map {
 	const char *name; /* of the map, and of its pin */
-	uint32_t type;    /* enum bpf_map_type; keys are u32 */
+	uint32_t type;    /* enum bpf_map_type */
 	uint32_t value_size, n, flags;
+	uint32_t key_size; /* 0: a u32 */
 };
 
 /* A descriptor. pin_dir NULL: a new one that nothing else holds. */

@@ -30,6 +30,11 @@ int fp_filter_worker(void)
 	return 0;
 }
 
+int fp_filter_mirror(void)
+{
+	return 0;
+}
+
 #else
 
 static int load(scmp_filter_ctx ctx, const int *calls, size_t n, uint32_t action)
@@ -89,6 +94,41 @@ int fp_filter_worker(void)
 			     SCMP_A0(SCMP_CMP_EQ, BPF_PROG_TEST_RUN));
 	if (!r)
 		r = load(ctx, calls, ARRAY_LEN(calls), SCMP_ACT_ALLOW);
+	seccomp_release(ctx);
+	return r;
+}
+
+int fp_filter_mirror(void)
+{
+	static const int calls[] = {
+		SCMP_SYS(sendto),
+		SCMP_SYS(recvfrom),
+		SCMP_SYS(futex),
+		SCMP_SYS(clock_gettime),
+		SCMP_SYS(membarrier),
+		SCMP_SYS(sched_yield),
+		SCMP_SYS(gettid),
+		SCMP_SYS(getpid),
+		SCMP_SYS(tgkill),
+		SCMP_SYS(brk),
+		SCMP_SYS(mmap),
+		SCMP_SYS(munmap),
+		SCMP_SYS(mremap),
+		SCMP_SYS(madvise),
+		SCMP_SYS(mprotect),
+		SCMP_SYS(rt_sigprocmask),
+		SCMP_SYS(rt_sigreturn),
+		SCMP_SYS(exit),
+		SCMP_SYS(exit_group),
+		SCMP_SYS(restart_syscall),
+		SCMP_SYS(rseq),
+		SCMP_SYS(set_robust_list),
+		SCMP_SYS(clock_nanosleep),
+		SCMP_SYS(poll),
+	};
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	int r = ctx ? load(ctx, calls, ARRAY_LEN(calls), SCMP_ACT_ALLOW) : -ENOMEM;
+
 	seccomp_release(ctx);
 	return r;
 }

@@ -10,5 +10,7 @@
 
 int fp_filter_control(void);
 int fp_filter_worker(void);
+/* The thread of the mirror: its socket, memory, locks. */
+int fp_filter_mirror(void);
 
 #endif

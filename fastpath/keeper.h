@@ -9,6 +9,11 @@
  * change of routes, neighbours, addresses, forwarding or source tests reaches flows that XDP
  * forwards within a second, soon after the change or with the next regular pass.
  *
+ * A new policy: each connection is judged again by it (judge.h), once, and ended when it may not go
+ * on. Connections are ended too when the policy no longer needs any, and routes of before when it
+ * does. When a sweep that began after the policy was published has ended, all flows are of its
+ * generation and nobody reads the one before: it may be freed.
+ *
  * Owns: the thread. Threads: its own; it is a QSBR reader. Failure: -errno of start.
  */
 #ifndef FP_KEEPER_H
@@ -16,6 +21,7 @@
 
 #include "fib_ctl.h"
 #include "flow.h"
+#include "pol.h"
 #include "way.h"
 
 /* What it needs to know of interfaces, by slot; written by the control thread. */
@@ -31,10 +37,18 @@ struct fp_keeper_conf {
 	struct fp_way_conf way;
 	const struct fp_adj *adj;
 	const struct fp_keeper_port *port; /* FP_PORTS_MAX */
+	/* A connection's way is one that only the kernel can take: it shall have it. */
+	void (*take)(void *ctx, enum flow_family fam, uint64_t ref);
+	void *take_ctx;
+	/* What is in force, and what flows were judged by before; read under QSBR, may be NULL. */
+	struct fp_pol *const *pol, *const *past;
+	struct fp_track *track;
 };
 
 struct fp_keeper_stats {
 	uint64_t begun, sweeps, flows, changed, ns;
+	uint64_t judged, ended; /* again, by a policy; of these */
+	uint64_t outdated;      /* ended because connections are needed now, or no longer */
 	uint32_t n_flows[FLOW__FAMILIES];
 };
 

@@ -55,7 +55,7 @@ libfp_a_SOURCES += fastpath/pipeline.c fastpath/pipeline.h
 libfp_a_SOURCES += fastpath/bpf_map.c fastpath/bpf_map.h
 # The loader of the express lane: a library of its own, for it brings the BPF objects along.
 noinst_LIBRARIES += libfpxdp.a
-libfpxdp_a_SOURCES = fastpath/xdp_load.c fastpath/xdp_load.h
+libfpxdp_a_SOURCES = fastpath/xdp_load.c fastpath/xdp_load.h fastpath/xdp_nat.c fastpath/xdp_nat.h
 libfpxdp_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(builddir)/fastpath/xdp
 fastpath/libfpxdp_a-xdp_load.$(OBJEXT): fastpath/xdp/express.skel.h fastpath/xdp/express_clock.skel.h
 noinst_HEADERS += fastpath/xdp/express.bpf.c fastpath/xdp/express_clock.bpf.c
@@ -67,7 +67,10 @@ noinst_LIBRARIES += libfib.a
 libfib_a_SOURCES = fastpath/eligible.c fastpath/eligible.h fastpath/fib.h fastpath/fib_ctl.h \
 	fastpath/fib_defer.h fastpath/fib_lookup.c fastpath/fib_priv.h fastpath/fib_query.c
 libfp_a_SOURCES += fastpath/umem.c fastpath/umem.h fastpath/xsk.c fastpath/xsk.h
+libfp_a_SOURCES += fastpath/worker_out.c fastpath/worker.c fastpath/worker.h fastpath/worker_impl.h fastpath/worker_slow.c fastpath/worker_flow.c
+libfp_a_SOURCES += fastpath/pol.h fastpath/track.c fastpath/track.h fastpath/worker_track.c fastpath/worker_icmp.c fastpath/worker_frag.c fastpath/judge.c fastpath/judge.h
 libfp_a_SOURCES += fastpath/worker.c fastpath/worker.h fastpath/worker_impl.h fastpath/worker_slow.c fastpath/worker_flow.c
+libfp_a_SOURCES += fastpath/pol.h fastpath/track.c fastpath/track.h fastpath/worker_track.c fastpath/worker_icmp.c fastpath/worker_park.c fastpath/worker_frag.c fastpath/judge.c fastpath/judge.h
 libfib_a_SOURCES += fastpath/fib_ctl.c fastpath/fib_ctl_adj.c fastpath/fib_ctl_link.c \
 	fastpath/fib_ctl_path.c fastpath/fib_ctl_priv.h fastpath/fib_ctl_route.c \
 	fastpath/fib_ctl_rule.c fastpath/fib_elig.c fastpath/xt_watch.c fastpath/xt_watch.h fastpath/fib_msg.c fastpath/fib_msg.h fastpath/fib_nl.c \
@@ -81,11 +84,15 @@ libmirror_a_CFLAGS = $(AM_CFLAGS) $(MNL_CFLAGS) $(URCU_CFLAGS) -pthread
 libfp_a_SOURCES += fastpath/flow_view.c fastpath/flow_view.h
 # rtr-fastpath: the program.
 rtrlibexec_PROGRAMS += rtr-fastpath
-rtr_fastpath_SOURCES = fastpath/main.c fastpath/box.c fastpath/box.h fastpath/box_port.c \
+rtr_fastpath_SOURCES = fastpath/main.c fastpath/box.c fastpath/box.h fastpath/box_pol.c fastpath/box_pol.h fastpath/box_port.c \
 	fastpath/box_tell.c fastpath/filter.c fastpath/filter.h fastpath/keeper.c fastpath/keeper.h \
 	fastpath/nic.c fastpath/nic.h fastpath/punt.c fastpath/punt.h fastpath/way.c fastpath/way.h \
-	fastpath/wthread.c fastpath/wthread.h
+	fastpath/wthread.c fastpath/wthread.h fastpath/track_conf.c fastpath/track_conf.h
 rtr_fastpath_CFLAGS = $(AM_CFLAGS) $(SECCOMP_CFLAGS) $(URCU_CFLAGS) -pthread
 rtr_fastpath_LDADD = libfpxdp.a libfib.a libfp.a librtr.a $(BPF_LIBS) $(MNL_LIBS) $(SECCOMP_LIBS) $(URCU_LIBS) -lpthread -lm
+rtr_fastpath_SOURCES += fastpath/box_conn.c fastpath/box_mirror.c
+rtr_fastpath_SOURCES += fastpath/box_trace.c
+rtr_fastpath_LDADD += libmirror.a libfp.a librtr.a $(MNL_LIBS) $(URCU_LIBS)
+# The policy on the fast plane.
 libfp_a_SOURCES += fastpath/pol.c fastpath/pol.h fastpath/pol_check.c fastpath/pol_eval.c fastpath/pol_list.c \
 	fastpath/pol_nat.c fastpath/pol_priv.h

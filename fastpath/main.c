@@ -23,6 +23,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/statfs.h>
@@ -32,10 +33,12 @@
 #define RTRD_FD 3
 /* What no event tells (MTU, queues, offloads of others) is looked at so often. */
 #define TURN_MS 100
+/* A commit waits for the flows to be judged again. */
+#define JUDGE_MS 2
 /* Answers to TELL of 64 interfaces. */
 #define SNDBUF (1 << 20)
 
-enum answer { A_NONE, A_TELL, A_FLOWS, A_WAY };
+enum answer { A_NONE, A_TELL, A_FLOWS, A_WAY, A_CONNS, A_TRACE, A_END };
 
 static struct {
 	struct fp_box box;
@@ -46,7 +49,8 @@ static struct {
 	enum answer answer;
 	uint32_t seq, left;
 	struct fastpath_req asked;
-	uint64_t at;
+	uint64_t at, hits_at;
+	unsigned ended;
 } d = { .rtrd = RTRD_FD };
 
 /* --- to rtrd --- */
@@ -68,6 +72,16 @@ static size_t size_of(const struct fastpath_event *e)
 		return u + sizeof(e->u.route);
 	case FASTPATH_FLOW:
 		return u + sizeof(e->u.flow);
+	case FASTPATH_JUDGED:
+		return u + sizeof(e->u.policy);
+	case FASTPATH_HITS:
+		return u + sizeof(e->u.hits);
+	case FASTPATH_TRACED:
+		return u + sizeof(e->u.traced);
+	case FASTPATH_CONN:
+		return u + offsetof(struct fastpath_event, u.conns.conn) -
+		       offsetof(struct fastpath_event, u.conns) +
+		       e->u.conns.n * sizeof(e->u.conns.conn[0]);
 	default:
 		return u + sizeof(e->u.text);
 	}
@@ -92,6 +106,11 @@ static void say_text(enum fastpath_event_kind kind, const char *text)
 static void on_note(void *ctx, const char *text)
 {
 	say_text(FASTPATH_NOTE, text);
+}
+
+static void on_judged(void *ctx, struct fastpath_event *e)
+{
+	say(e);
 }
 
 static void on_state(void *ctx, unsigned slot)
@@ -123,11 +142,12 @@ static bool figure(struct fastpath_event *e)
 		fp_box_tell_worker(&d.box, (unsigned)(d.at++ - 2 * n), e);
 		return true;
 	}
-	if (d.at > 2 * n + d.box.conf.n_workers)
-		return false;
-	d.at++;
-	fp_box_tell_table(&d.box, e);
-	return true;
+	if (d.at == 2 * n + d.box.conf.n_workers) {
+		d.at++;
+		fp_box_tell_table(&d.box, e);
+		return true;
+	}
+	return fp_box_tell_hits(&d.box, &d.hits_at, e);
 }
 
 /* The next item of the answer under way. */
@@ -143,27 +163,52 @@ static bool item(struct fastpath_event *e)
 			return false;
 		fp_box_tell_route(&d.box, &d.asked, e);
 		return true;
+	case A_CONNS:
+		return d.left && fp_box_tell_conns(&d.box, &d.at, d.left, e);
+	case A_TRACE:
+		if (d.at++)
+			return false;
+		fp_box_trace(&d.box, &d.asked, e);
+		return true;
+	case A_END:
 	case A_NONE:
 		break;
 	}
 	return false;
 }
 
+/* How many items an event holds. */
+static uint32_t items_of(const struct fastpath_event *e)
+{
+	return e->kind == FASTPATH_CONN ? e->u.conns.n : 1;
+}
+
+static void say_end(struct fastpath_event *e)
+{
+	*e = (struct fastpath_event){ .kind = FASTPATH_END };
+	/* A piece that is full has more behind it, perhaps. */
+	if (d.answer == A_CONNS)
+		e->u.next = d.left ? 0 : d.at;
+	if (d.answer == A_END)
+		e->u.next = d.ended;
+}
+
 static void go_on(void)
 {
 	while (d.answer != A_NONE) {
 		struct fastpath_event e;
-		uint64_t at = d.at;
+		uint64_t at = d.at, hits_at = d.hits_at;
 		bool more = item(&e);
 
 		if (!more)
-			e = (struct fastpath_event){ .kind = FASTPATH_END };
+			say_end(&e);
 		e.seq = d.seq;
 		if (!say(&e)) {
 			d.at = at;
+			d.hits_at = hits_at;
 			return;
 		}
-		d.left--;
+		d.left -= MIN(d.left, items_of(&e));
 		if (!more)
 			d.answer = A_NONE;
 	}
@@ -175,7 +220,7 @@ static void answer(enum answer what, const struct fastpath_req *q)
 	d.asked = *q;
 	d.seq = q->seq;
 	d.left = q->u.n;
-	d.at = 0;
+	d.at = d.hits_at = 0;
 }
 
 /* --- from rtrd --- */
@@ -208,7 +253,8 @@ static void do_open(const struct fastpath_req *q)
 				    .n_frames = q->u.open.n_frames,
 				    .n_flows = { q->u.open.n_flows[0], q->u.open.n_flows[1] },
 				    .note = on_note,
-				    .state = on_state };
+				    .state = on_state,
+				    .judged = on_judged };
 	char text[FASTPATH_TEXT];
 	int err = -EINVAL;
 
@@ -225,8 +271,13 @@ static void do_open(const struct fastpath_req *q)
 	d.end = true;
 }
 
-static void take(const struct fastpath_req *q)
+/* fd: came along, or -1. */
+static void take(const struct fastpath_req *q, int fd)
 {
+	if (fd >= 0 && (!d.open || q->op != FASTPATH_POLICY)) {
+		close(fd);
+		fd = -1;
+	}
 	if (q->op == FASTPATH_OPEN && !d.open) {
 		do_open(q);
 		return;
@@ -234,6 +285,10 @@ static void take(const struct fastpath_req *q)
 	if (!d.open)
 		return;
 	switch (q->op) {
+	case FASTPATH_POLICY:
+		if (fd >= 0)
+			fp_box_policy(&d.box, q->u.policy.tag, fd, q->u.policy.size);
+		break;
 	case FASTPATH_PORT:
 		fp_box_want(&d.box, (unsigned)q->ifindex, q->u.port.express);
 		break;
@@ -252,6 +307,18 @@ static void take(const struct fastpath_req *q)
 	case FASTPATH_WAY:
 		answer(A_WAY, q);
 		break;
+	case FASTPATH_CONNS:
+		answer(A_CONNS, q);
+		d.left = q->u.conns.n;
+		d.at = q->u.conns.at;
+		break;
+	case FASTPATH_TRACE:
+		answer(A_TRACE, q);
+		break;
+	case FASTPATH_END_CONNS:
+		answer(A_END, q);
+		d.ended = fp_box_end_conns(&d.box, q->u.end.ref, q->u.end.n);
+		break;
 	case FASTPATH_BYE:
 		d.end = true;
 		break;
@@ -260,15 +327,40 @@ static void take(const struct fastpath_req *q)
 	}
 }
 
+/* A request, and the descriptor that came with it; -1: none. */
+static ssize_t receive(struct fastpath_req *q, int *ret_fd)
+{
+	union {
+		char buf[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} u;
+	struct iovec iov = { .iov_base = q, .iov_len = sizeof(*q) };
+	struct msghdr m = { .msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = u.buf,
+			    .msg_controllen = sizeof(u.buf) };
+	ssize_t n = recvmsg(d.rtrd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&m) : NULL;
+
+	*ret_fd = -1;
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+	    c->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(ret_fd, CMSG_DATA(c), sizeof(int));
+	return n;
+}
+
 static void on_rtrd(void)
 {
 	struct fastpath_req q;
 	ssize_t n;
+	int fd;
 
 	do {
-		n = recv(d.rtrd, &q, sizeof(q), MSG_DONTWAIT);
+		n = receive(&q, &fd);
 		if (n == sizeof(q))
-			take(&q);
+			take(&q, fd);
+		else if (fd >= 0)
+			close(fd);
 		/* It closed before it had read all of ours; what it said before is still there. */
 	} while (!d.end && (n > 0 || (n < 0 && errno == ECONNRESET)));
 	if (d.end || (n < 0 && (errno == EAGAIN || errno == EINTR)))
@@ -309,6 +401,8 @@ static void loop(int signal_fd)
 
 		if (next >= 0)
 			ms = MIN(ms, next);
+		if (d.open && fp_box_policy_busy(&d.box))
+			ms = MIN(ms, JUDGE_MS);
 		if (poll(fds, ARRAY_LEN(fds), ms) < 0 && errno != EINTR)
 			break;
 		if (fds[0].revents)
@@ -323,6 +417,8 @@ static void loop(int signal_fd)
 			fp_box_turn(&d.box, now);
 			due = now + TURN_MS * NSEC_PER_MSEC;
 		}
+		if (fp_box_policy_busy(&d.box))
+			fp_box_policy_turn(&d.box);
 		go_on();
 	}
 }

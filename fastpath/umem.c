@@ -4,15 +4,17 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-int fp_umem_init(struct fp_umem *u, uint32_t n_frames)
+int fp_umem_init(struct fp_umem *u, uint32_t n_frames, void *area)
 {
 	size_t size = (size_t)n_frames << FP_FRAME_SHIFT;
-	void *area = mmap(NULL, size, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	bool lent = area != NULL;
 
+	if (!lent)
+		area = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (area == MAP_FAILED)
 		return -errno;
-	*u = (struct fp_umem){ .area = area, .n = n_frames, .n_free = n_frames };
+	*u = (struct fp_umem){ .area = area, .n = n_frames, .n_free = n_frames, .lent = lent };
 	u->state = xcalloc(n_frames, 1);
 	u->free = xcalloc(n_frames, sizeof(*u->free));
 	/* The lowest number on top: few frames in use are few pages in use. */
@@ -23,7 +25,7 @@ int fp_umem_init(struct fp_umem *u, uint32_t n_frames)
 
 void fp_umem_fini(struct fp_umem *u)
 {
-	if (u->area)
+	if (u->area && !u->lent)
 		munmap(u->area, fp_umem_size(u));
 	free(u->state);
 	free(u->free);

@@ -13,8 +13,8 @@
  * 2 KiB: the largest plain frame is 1,514 bytes, the kernel takes 256 in front, and two frames
  *share a page's TLB entry. Interfaces with a larger MTU stay with the kernel.
  *
- * Owns: the area (locked memory by registration) and two small arrays. Threads: the worker's; the
- * states may be read by any. Failure: -errno; no free frame: FP_NO_FRAME.
+ * Owns: the area (locked memory by registration), unless it is the caller's, and two small arrays.
+ *Threads: the worker's; the states may be read by any. Failure: -errno; no free frame: FP_NO_FRAME.
  */
 #ifndef FP_UMEM_H
 #define FP_UMEM_H
@@ -49,9 +49,11 @@ struct fp_umem {
 	uint32_t *free; /* wk:own stack of frame numbers */
 	uint32_t n_free, n;
 	uint64_t n_wrong; /* frames that came back in a state that cannot be */
+	bool lent;        /* the area is the caller's */
 };
 
-int fp_umem_init(struct fp_umem *u, uint32_t n_frames);
+/* area: of that many frames, which outlives this; NULL: of its own. */
+int fp_umem_init(struct fp_umem *u, uint32_t n_frames, void *area);
 void fp_umem_fini(struct fp_umem *u);
 
 /* How many frames are in each state; while the worker runs, of about one moment. */

@@ -35,6 +35,7 @@ static enum fp_way forward(const struct fp_way_conf *c, const struct fib_res *re
 	/* The kernel may owe the sender a redirect. */
 	if (res->flags & FIB_RF_SAME_LINK)
 		return FP_WAY_KERNEL;
+	ret->oif = res->oif;
 	if (!res->adj || !fib_adj_ready(res->adj_state)) {
 		fib_resolve(c->fib, res->oif, res->nh_family, &res->nh);
 		return FP_WAY_NEIGH;
@@ -71,4 +72,16 @@ enum fp_way fp_way_find(const struct fp_way_conf *c, const struct fp_ask *ask,
 		return FP_WAY_DROP;
 	}
 	return res.verdict == FIB_V_FORWARD ? forward(c, &res, ret) : FP_WAY_ANSWER;
+}
+
+bool fp_way_icmp_source(const struct fp_way_conf *c, unsigned ifindex, uint8_t family,
+			const uint8_t *to, uint8_t ret[16])
+{
+	union fib_ip a = { .q = { 0 } }, source;
+
+	memcpy(a.b, to, family == AF_INET6 ? 16 : 4);
+	if (!fib_icmp_source(c->fib, ifindex, family, &a, &source))
+		return false;
+	memcpy(ret, source.b, 16);
+	return true;
 }

@@ -9,19 +9,43 @@
 /* Flows looked at for their age at a time, and how often: 64,000 a second. */
 #define AGE_BUDGET 64
 #define AGE_NS     NSEC_PER_MSEC
+/* Frames that wait for the first piece of their datagram, and how long. The kernel's pieces come
+ * here, too, when their first one went past us: they are late by that, and not lost. */
+#define VFR_HELD 256
+#define VFR_NS   (300 * NSEC_PER_MSEC)
+/* ICMP errors a second: the kernel's icmp_msgs_per_sec and icmp_msgs_burst. */
+#define ERROR_RATE  1000
+#define ERROR_BURST 50
 
 int fp_worker_new(const struct fp_worker_conf *conf, struct fp_worker **ret)
 {
 	struct fp_worker *w = xcalloc(1, sizeof(*w));
 	int err;
 
+	struct fp_vfr_cfg vc = { .max_datagrams = 1024,
+				 .max_held = VFR_HELD,
+				 .per_source = 64,
+				 .per_datagram = FP_VFR_FRAGS_MAX,
+				 .timeout_ns = VFR_NS,
+				 .seed = conf->seed };
+
 	w->conf = *conf;
+	fp_icmp_rl_init(&w->errors, ERROR_RATE, ERROR_BURST, conf->seed, rtr_now_ns());
+	if (conf->track) {
+		w->vfr = fp_vfr_new(&vc);
+		if (!w->vfr) {
+			free(w);
+			return -ENOMEM;
+		}
+	}
 	w->pipe = (struct fp_pipe){ .flows = conf->flows, .adj = conf->adj, .n_adj = conf->n_adj };
-	err = fp_umem_init(&w->umem, conf->n_frames);
-	if (err)
+	err = fp_umem_init(&w->umem, conf->n_frames, conf->area);
+	if (err) {
+		fp_vfr_free(w->vfr);
 		free(w);
-	else
+	} else {
 		*ret = w;
+	}
 	return err;
 }
 
@@ -32,6 +56,7 @@ struct fp_worker *fp_worker_free(struct fp_worker *w)
 	for (unsigned slot = 0; slot < FP_PORTS_MAX; slot++)
 		fp_worker_port_del(w, slot);
 	fp_umem_fini(&w->umem);
+	fp_vfr_free(w->vfr);
 	free(w);
 	return NULL;
 }
@@ -165,43 +190,15 @@ void fp_worker_punt(struct fp_worker *w, unsigned s, unsigned i, enum fp_to_kern
 	fp_umem_give(&w->umem, w->addr[i], FP_FRAME_WORK);
 }
 
-/* Frames that have left come home. */
-static void reap(struct fp_worker *w, struct fp_xsk *x)
+uint64_t fp_worker_make(struct fp_worker *w, uint8_t **ret_data)
 {
-	uint32_t n = fp_ring_peek(&x->comp, UINT32_MAX);
+	uint64_t addr = fp_umem_take(&w->umem, FP_FRAME_WORK, 0);
 
-	for (uint32_t i = 0; i < n; i++)
-		fp_umem_give(&w->umem, *fp_ring_addr(&x->comp, i), FP_FRAME_TX);
-	if (n)
-		fp_ring_release(&x->comp, n);
-}
-
-void fp_worker_send(struct fp_worker *w, unsigned s, unsigned i)
-{
-	struct fp_wport *p = fp_worker_out(w, w->burst.port[i]);
-	struct xdp_desc *d;
-
-	if (unlikely(!p)) {
-		fp_worker_drop(w, s, i, RTR_DROP_EGRESS_DOWN);
-		return;
-	}
-	if (unlikely(!fp_ring_room(&p->xsk.tx, 1))) {
-		fp_xsk_kick(&p->xsk);
-		reap(w, &p->xsk);
-		if (!fp_ring_room(&p->xsk.tx, 1)) {
-			fp_worker_drop(w, s, i, RTR_DROP_TX_RING);
-			return;
-		}
-	}
-	fp_umem_move(&w->umem, w->addr[i], FP_FRAME_WORK, FP_FRAME_TX, (unsigned)(p - w->port));
-	d = fp_ring_desc(&p->xsk.tx, 0);
-	d->addr = (uint64_t)(w->burst.data[i] - w->umem.area);
-	d->len = w->burst.len[i];
-	d->options = 0;
-	fp_ring_submit(&p->xsk.tx, 1);
-	p->xsk.tx_dirty = true;
-	w->count[w->port[s].slot].forwarded++;
-	w->count[p->slot].tx++;
+	if (addr == FP_NO_FRAME)
+		return addr;
+	addr += FP_FRAME_HEADROOM;
+	*ret_data = w->umem.area + addr;
+	return addr;
 }
 
 /* --- a turn --- */
@@ -286,12 +283,12 @@ static unsigned receive(struct fp_worker *w, unsigned s)
 	return b->n;
 }
 
-static unsigned port_round(struct fp_worker *w, unsigned s)
+static unsigned burst(struct fp_worker *w, unsigned s)
 {
 	struct fp_wport *p = &w->port[s];
 	unsigned n = receive(w, s);
 
-	reap(w, &p->xsk);
+	fp_worker_reap(w, &p->xsk);
 	fill(w, s, n);
 	if (!n)
 		return 0;
@@ -299,13 +296,43 @@ static unsigned port_round(struct fp_worker *w, unsigned s)
 		fp_worker_checksums(w);
 	fp_pipe_fetch(&w->burst);
 	forward(w, s);
-	for (unsigned k = 0; k < w->n_active; k++)
-		if (w->port[w->active[k]].xsk.tx_dirty)
-			fp_xsk_kick(&w->port[w->active[k]].xsk);
-	fp_worker_flow_left(w, !fp_ring_peek(&p->xsk.rx, 1));
 	w->stats.bursts++;
 	w->stats.packets += n;
 	return n;
+}
+
+static unsigned port_round(struct fp_worker *w, unsigned s)
+{
+	unsigned n = 0, got = FP_PIPE_BURST;
+
+	/* Many frames a call make the call cheap. */
+	for (int k = 0; k < FP_WORKER_BURSTS && got == FP_PIPE_BURST; k++)
+		n += got = burst(w, s);
+	if (!n)
+		return 0;
+	for (unsigned k = 0; k < w->n_active; k++)
+		fp_worker_flush(w, &w->port[w->active[k]]);
+	fp_worker_flow_left(w, !fp_ring_peek(&w->port[s].xsk.rx, 1));
+	return n;
+}
+
+/* The policy of this turn: its generation judges flows, the rest of it first packets. */
+static void take_policy(struct fp_worker *w)
+{
+	struct fp_pol *p = w->conf.pol ? __atomic_load_n(w->conf.pol, __ATOMIC_ACQUIRE) : NULL;
+
+	w->pipe.policy = p ? fp_pol_generation(p) : 0;
+	w->pol = p && fp_pol_stateful(p) ? p : NULL;
+}
+
+static void look_at_waiting(struct fp_worker *w)
+{
+	fp_worker_fragments_age(w);
+	if (w->park.head == w->park.tail)
+		return;
+	fp_worker_unpark(w);
+	for (unsigned k = 0; k < w->n_active; k++)
+		fp_worker_flush(w, &w->port[w->active[k]]);
 }
 
 unsigned fp_worker_round(struct fp_worker *w, uint64_t now_ns)
@@ -313,17 +340,17 @@ unsigned fp_worker_round(struct fp_worker *w, uint64_t now_ns)
 	unsigned n = 0;
 
 	w->now_ns = now_ns;
+	take_policy(w);
 	for (unsigned k = 0; k < w->n_active; k++) {
-		struct fp_xsk *x = &w->port[w->active[k]].xsk;
-
 		n += port_round(w, w->active[k]);
-		if (x->tx_dirty)
-			fp_xsk_kick(x);
+		fp_worker_flush(w, &w->port[w->active[k]]);
 	}
 	fp_worker_flow_promote(w);
 	if (now_ns - w->age_ns >= AGE_NS) {
 		w->age_ns = now_ns;
-		fp_flow_age(w->conf.fw, fp_flow_now(), AGE_BUDGET, NULL, NULL);
+		fp_flow_age(w->conf.fw, fp_flow_now(), AGE_BUDGET, fp_worker_flow_ended, w);
+		if (w->vfr)
+			look_at_waiting(w);
 	}
 	return n;
 }

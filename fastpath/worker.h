@@ -11,10 +11,12 @@
  *a route that is no plain one, the way back out of the interface it came in by - is punted: the
  * kernel is the complete router, and the answer is its own.
  *
- * Flows are a cache of routes: stateless, with the interface as a part of the key (zone), so that
- * each packet is judged by the rules of the interface it came by. A flow begins on the worker's
- * path. It is moved to the express path when all that the worker had of it has left: after the
- *frames that were in the ring before the flow was known, and with none counted in flight.
+ * Without a policy that needs connections flows are a cache of routes: stateless, with the
+ *interface as a part of the key (zone), so that each packet is judged by the rules of the interface
+ *it came by. With one they are connections: the policy judges the first packet (pol.h), both
+ *directions are one flow, and its packets pass as its state allows (track.h). A flow begins on the
+ *worker's path. It is moved to the express path when all that the worker had of it has left: after
+ *the frames that were in the ring before the flow was known, and with none counted in flight.
  *
  * Each frame that comes in is counted once: forwarded, punted, or dropped with its reason.
  *
@@ -25,9 +27,13 @@
 #define FP_WORKER_H
 
 #include "pipeline.h"
+#include "nat_way.h"
+#include "pol.h"
 #include "rtr/drop.h"
 #include "rtr/fastpath.h"
+#include "track.h"
 #include "xsk.h"
+#include "rtr/express.h"
 
 #define FP_PORTS_MAX 64
 #define FP_SOCKS_MAX 64 /* of a worker: 6 bits in a frame's byte */
@@ -59,6 +65,7 @@ struct fp_ask {
 
 struct fp_answer {
 	uint32_t adj;
+	unsigned oif; /* of SEND and NEIGH */
 	uint8_t drop;
 };
 
@@ -68,6 +75,9 @@ struct fp_worker_ops {
 	/* 0, or a drop reason. */
 	enum rtr_drop (*punt)(void *ctx, unsigned ifindex, const uint8_t *frame, uint32_t len,
 			      uint64_t now_ns);
+	/* The address of the box that an ICMP error to `to` comes from; false: none is sent. */
+	bool (*icmp_source)(void *ctx, unsigned ifindex, uint8_t family, const uint8_t *to,
+			    uint8_t ret[16]);
 	void *ctx;
 };
 
@@ -76,8 +86,16 @@ struct fp_wcount {
 	uint64_t rx, rx_bytes;
 	uint64_t forwarded; /* came in here */
 	uint64_t tx;        /* went out here */
+	uint64_t made;      /* the same, beyond those that came in: errors, further pieces */
 	uint64_t punt[FP_TK__MAX];
 	uint64_t drop[RTR_DROP__MAX];
+};
+
+/* What waits to be sent by a port, and what its two ways have cost. */
+struct fp_out {
+	uint32_t n;       /* entries of the tx ring that are written and not submitted */
+	uint32_t bursts;  /* large ones that could take either way */
+	uint64_t cost[2]; /* ns a frame, summed over the bursts that measure; by way */
 };
 
 /* One socket: a queue of an interface. A worker has any number of a port's; it sends by the first.
@@ -93,25 +111,36 @@ struct fp_wport {
 	uint8_t mac[6];
 	uint32_t missing; /* frames that its fill ring shall get */
 	uint64_t *beat;   /* in the control map; NULL: none */
+	int prog_fd;      /* of the attached program, to inject by; 0: not possible */
+	struct fp_out out;
 	struct fp_xsk xsk;
 };
 
 struct fp_worker_stats {
 	uint64_t bursts, packets, sleeps;
 	uint64_t inserted, refused; /* flows */
+	uint64_t ended;             /* by their last packet, or by one that begins another */
 	uint64_t promoted, forced;  /* moved to the express path; with frames perhaps on the way */
-	uint64_t reconciled;        /* flows whose lost frames were taken out of the count */
+	struct fp_nat_self nat;
+	uint64_t injected;      /* frames sent by BPF_PROG_RUN instead of the tx ring */
+	uint64_t inject_failed; /* calls */
+	uint64_t reconciled;    /* flows whose lost frames were taken out of the count */
 };
 
 struct fp_worker_conf {
 	unsigned id;
 	uint32_t n_frames;
+	void *area;                    /* of the frames, or NULL */
+	struct express_inject *inject; /* with area: to send without a socket */
+	uint64_t seed;                 /* secret */
 	const struct fp_flow *flows;
 	struct fp_flow_worker *fw;
 	const struct fp_adj *adj;
 	uint32_t n_adj;
 	const uint32_t *adj_gen; /* odd while an adjacency changes; NULL: they stand still */
 	struct fp_worker_ops ops;
+	struct fp_pol *const *pol; /* in force, read once a turn; NULL, or of NULL: no policy */
+	struct fp_track *track;    /* with a policy */
 };
 
 struct fp_worker;

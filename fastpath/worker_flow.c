@@ -19,14 +19,14 @@
 #define REPLIED (1u << FLOW_TRACK_SHIFT)
 
 /* TCP and UDP right behind a header without options: what XDP finds a key in. */
-static bool has_key(const struct fp_pkt *p)
+bool fp_worker_has_key(const struct fp_pkt *p)
 {
 	return (p->proto == IPPROTO_TCP || p->proto == IPPROTO_UDP) && p->flags & FP_F_PORTS &&
 	       !(p->flags &
 		 (FP_F_FRAG | FP_F_OPTIONS | FP_F_EXT | FP_F_ATOMIC | FP_F_HBH | FP_F_ROUTING));
 }
 
-static struct flow_key4 key4_of(const uint8_t *ip, const struct fp_pkt *p, uint16_t zone)
+struct flow_key4 fp_worker_key4(const uint8_t *ip, const struct fp_pkt *p, uint16_t zone)
 {
 	struct flow_key4 k = {
 		.sport = p->sport_be, .dport = p->dport_be, .proto = p->proto, .zone = zone
@@ -37,7 +37,7 @@ static struct flow_key4 key4_of(const uint8_t *ip, const struct fp_pkt *p, uint1
 	return k;
 }
 
-static struct flow_key6 key6_of(const uint8_t *ip, const struct fp_pkt *p, uint16_t zone)
+struct flow_key6 fp_worker_key6(const uint8_t *ip, const struct fp_pkt *p, uint16_t zone)
 {
 	struct flow_key6 k = {
 		.sport = p->sport_be, .dport = p->dport_be, .proto = p->proto, .zone = zone
@@ -75,17 +75,17 @@ bool fp_worker_flow_find(const struct fp_worker *w, unsigned s, const uint8_t *f
 	struct flow_hit4 h4;
 	struct flow_hit6 h6;
 
-	if (!has_key(p))
+	if (!fp_worker_has_key(p))
 		return false;
 	if (p->family == AF_INET) {
-		struct flow_key4 k = key4_of(ip, p, w->port[s].zone);
+		struct flow_key4 k = fp_worker_key4(ip, p, w->port[s].zone);
 
 		if (fp_flow_find4(w->conf.flows, &k, &h4) != FLOW_HIT)
 			return false;
 		*ret = (struct fp_wflow){ h4.word0, &h4.own->word0, &h4.own->egress };
 		return true;
 	}
-	struct flow_key6 k = key6_of(ip, p, w->port[s].zone);
+	struct flow_key6 k = fp_worker_key6(ip, p, w->port[s].zone);
 
 	if (fp_flow_find6(w->conf.flows, &k, &h6) != FLOW_HIT)
 		return false;
@@ -171,13 +171,13 @@ void fp_worker_flow_new(struct fp_worker *w, unsigned s, const uint8_t *frame,
 	uint64_t ref;
 	int err;
 
-	if (!has_key(p))
+	if (!fp_worker_has_key(p))
 		return;
 	f.timeout = kernel ? KERNEL_UNITS : IDLE_UNITS;
 	if (fam == FLOW_4)
-		f.dir[0].key4 = key4_of(ip, p, in->zone);
+		f.dir[0].key4 = fp_worker_key4(ip, p, in->zone);
 	else
-		f.dir[0].key6 = key6_of(ip, p, in->zone);
+		f.dir[0].key6 = fp_worker_key6(ip, p, in->zone);
 	if (!kernel)
 		out = fp_worker_out(w, w->conf.adj[adj].port);
 	reverse(fam, &f.dir[0], &f.dir[1], out ? out->zone : in->zone | ZONE_NONE);
@@ -203,6 +203,15 @@ void fp_worker_flow_new(struct fp_worker *w, unsigned s, const uint8_t *frame,
 		wait_promote(w, fam, ref, s);
 	if (out && out->express_in && in->express_out)
 		wait_promote(w, fam, ref ^ 1, (unsigned)(out - w->port));
+}
+
+void fp_worker_flow_express(struct fp_worker *w, enum flow_family fam, uint64_t ref, unsigned s,
+			    unsigned out)
+{
+	if (w->port[s].express_in && w->port[out].express_out)
+		wait_promote(w, fam, ref, s);
+	if (w->port[out].express_in && w->port[s].express_out)
+		wait_promote(w, fam, ref ^ 1, out);
 }
 
 /* --- paths --- */

@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What: a worker's inside, shared by worker.c (turns and rings), worker_slow.c (packets one by one)
- * and worker_flow.c (flows: insert, path).
+ * What: a worker's inside, shared by worker.c (turns and rings), worker_slow.c (packets one by
+ * one), worker_flow.c (flows: insert, path) and worker_track.c (the same under a policy).
  */
 #ifndef FP_WORKER_IMPL_H
 #define FP_WORKER_IMPL_H
 
+#include "icmp_err.h"
 #include "parse.h"
+#include "vfr.h"
 #include "worker.h"
+
+/* Bursts of a port that are taken before what they leave is sent. */
+#define FP_WORKER_BURSTS 4
 
 /* Flows that wait for the express path; more at a time take it at once. */
 #define PROMOTE_MAX 4096
@@ -18,6 +23,15 @@ struct promote {
 	uint8_t fam, s;
 };
 
+/* A packet that waits for its neighbour. */
+#define FP_PARKED 128
+struct fp_parked {
+	uint64_t addr, since_ns;
+	uint8_t *data;
+	uint32_t len;
+	unsigned s;
+};
+
 struct fp_worker {
 	struct fp_worker_conf conf;
 	struct fp_umem umem;
@@ -25,15 +39,24 @@ struct fp_worker {
 	struct fp_burst burst;
 	uint64_t addr[FP_PIPE_BURST]; /* of the frames of the burst */
 	uint64_t now_ns;
+	struct fp_pol *pol; /* of this turn; NULL: none that needs connections */
 	/* Flows of the burst that had frames counted in flight: word0 of the line, and its gen. */
 	struct {
 		uint64_t *word0;
 		uint16_t gen;
-	} done[FP_PIPE_BURST];
+	} done[FP_WORKER_BURSTS * FP_PIPE_BURST];
 	unsigned n_done;
 	struct promote promote[PROMOTE_MAX];
 	uint32_t promote_head, promote_tail;
 	uint64_t age_ns;
+	struct fp_icmp_rl errors;
+	struct fp_vfr *vfr; /* with a policy; its handles are frames that wait */
+	uint16_t ip_id;     /* of packets of its own */
+	struct {
+		struct fp_parked frame[FP_PARKED];
+		uint32_t head, tail;
+		uint64_t since; /* of the one that is looked at again; 0: none is */
+	} park;
 	unsigned n_active;
 	uint8_t active[FP_SOCKS_MAX];
 	struct fp_worker_stats stats;
@@ -48,13 +71,29 @@ static inline struct fp_wport *fp_worker_out(struct fp_worker *w, uint32_t slot)
 	return slot < FP_PORTS_MAX && w->by_slot[slot] ? &w->port[w->by_slot[slot] - 1] : NULL;
 }
 
-/* worker.c: the ways out of frame i of the burst, which came in by socket s. */
+/* worker_out.c: what was given to send goes out; frames that have left come home. */
+void fp_worker_flush(struct fp_worker *w, struct fp_wport *p);
+void fp_worker_reap(struct fp_worker *w, struct fp_xsk *x);
+
+/* worker.c, worker_out.c: the ways out of frame i of the burst, which came in by socket s. */
 void fp_worker_send(struct fp_worker *w, unsigned s, unsigned i);
 void fp_worker_punt(struct fp_worker *w, unsigned s, unsigned i, enum fp_to_kernel why);
 void fp_worker_drop(struct fp_worker *w, unsigned s, unsigned i, enum rtr_drop why);
+/* A frame that was not received: taken, filled from its headroom on, and sent by a port; false:
+ * there is no room, it is gone. */
+uint64_t fp_worker_make(struct fp_worker *w, uint8_t **ret_data);
+bool fp_worker_emit(struct fp_worker *w, uint32_t port, uint64_t addr, uint32_t len);
 
 /* worker_slow.c */
 void fp_worker_slow(struct fp_worker *w, unsigned s, unsigned i);
+/* The question to the mirror about a packet as it is. */
+void fp_worker_ask(const struct fp_worker *w, unsigned s, const uint8_t *frame,
+		   const struct fp_pkt *p, struct fp_ask *ret);
+/* A copy of the adjacency that nobody changes meanwhile; false: it is not ready. */
+bool fp_worker_adj(const struct fp_worker *w, uint32_t i, struct fp_adj *ret);
+/* Sends the packet by the adjacency; the caller knows that it may go there. */
+void fp_worker_transmit(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt *p,
+			const struct fp_adj *a);
 /* Finishes the checksums that senders left to a NIC, of all frames of the burst. */
 void fp_worker_checksums(struct fp_worker *w);
 
@@ -66,6 +105,12 @@ void fp_worker_flow_new(struct fp_worker *w, unsigned s, const uint8_t *frame,
  * there is one; *ret_path its path. */
 bool fp_worker_flow_fix(struct fp_worker *w, unsigned s, const uint8_t *frame,
 			const struct fp_pkt *p, uint32_t adj, uint8_t *ret_path);
+/* Both directions go over to the express path, where their interfaces allow it. */
+void fp_worker_flow_express(struct fp_worker *w, enum flow_family fam, uint64_t ref, unsigned s,
+			    unsigned out);
+bool fp_worker_has_key(const struct fp_pkt *p);
+struct flow_key4 fp_worker_key4(const uint8_t *ip, const struct fp_pkt *p, uint16_t zone);
+struct flow_key6 fp_worker_key6(const uint8_t *ip, const struct fp_pkt *p, uint16_t zone);
 void fp_worker_flow_left(struct fp_worker *w, bool ring_empty);
 void fp_worker_flow_promote(struct fp_worker *w);
 /* Remembers that a frame of this flow was counted, when it was. */
@@ -78,5 +123,52 @@ struct fp_wflow {
 };
 bool fp_worker_flow_find(const struct fp_worker *w, unsigned s, const uint8_t *frame,
 			 const struct fp_pkt *p, struct fp_wflow *ret);
+
+/* worker_track.c */
+
+/* A known flow and what its packets of this direction become. */
+struct fp_known {
+	struct fp_track_flow f;
+	uint16_t zone_out; /* the interface that its packets left by at first */
+	union {
+		struct flow_rewrite4 rw4;
+		struct flow_rewrite6 rw6;
+	};
+};
+
+/* A packet under a policy that needs connections. known_only: one that the kernel has to think
+ * about unless its flow is ours. */
+void fp_worker_tracked(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt *p,
+		       bool known_only);
+bool fp_worker_find4(const struct fp_worker *w, const struct flow_key4 *key, struct fp_known *ret);
+bool fp_worker_find6(const struct fp_worker *w, const struct flow_key6 *key, struct fp_known *ret);
+/* By its own ports. */
+bool fp_worker_find(const struct fp_worker *w, unsigned s, const uint8_t *frame,
+		    const struct fp_pkt *p, struct fp_known *ret);
+/* The packet goes by its flow, as the state of that allows. False: it begins another flow. */
+bool fp_worker_known(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt *p,
+		     const struct fp_known *k);
+/* Flows that have ended; the callback of fp_flow_age. */
+void fp_worker_flow_ended(void *ctx, enum flow_family fam, uint64_t ref);
+
+/* worker_park.c */
+void fp_worker_park(struct fp_worker *w, unsigned s, unsigned i);
+void fp_worker_unpark(struct fp_worker *w);
+
+/* worker_icmp.c */
+/* An error of ours about the packet, which has not been changed, to its sender. */
+void fp_worker_error(struct fp_worker *w, unsigned s, unsigned i, const struct fp_pkt *p,
+		     enum fp_icmp_kind kind, uint32_t arg);
+/* An error of others that quotes a packet of a flow of ours; false: it does not. */
+bool fp_worker_quoted(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt *p);
+
+/* worker_frag.c */
+/* A piece of a datagram: goes the way of its first one. */
+void fp_worker_fragment(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt *p);
+/* Pieces that have waited too long are the kernel's. */
+void fp_worker_fragments_age(struct fp_worker *w);
+/* Sends an IPv4 packet in pieces that fit; it is done but for its TTL. */
+void fp_worker_cut(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt *p,
+		   const struct fp_adj *a);
 
 #endif

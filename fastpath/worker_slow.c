@@ -63,7 +63,7 @@ void fp_worker_checksums(struct fp_worker *w)
 
 /* --- one packet --- */
 
-static void ask_of(const struct fp_worker *w, unsigned s, const uint8_t *frame,
+void fp_worker_ask(const struct fp_worker *w, unsigned s, const uint8_t *frame,
 		   const struct fp_pkt *p, struct fp_ask *ret)
 {
 	const uint8_t *ip = frame + p->l3_off;
@@ -79,15 +79,13 @@ static void ask_of(const struct fp_worker *w, unsigned s, const uint8_t *frame,
 				.tos = p->tos };
 }
 
-/* A copy that nobody changes meanwhile; false: it is not ready. */
-static bool adj_read(const struct fp_worker *w, uint32_t i, struct fp_adj *ret)
+bool fp_worker_adj(const struct fp_worker *w, uint32_t i, struct fp_adj *ret)
 {
 	return i && i < w->conf.n_adj && fp_adj_read(&w->conf.adj[i], ret);
 }
 
-/* Sends the packet by the adjacency; the caller knows that it may go there. */
-static void transmit(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt *p,
-		     const struct fp_adj *a)
+void fp_worker_transmit(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt *p,
+			const struct fp_adj *a)
 {
 	struct fp_buf b = { .data = w->burst.data[i],
 			    .len = w->burst.len[i],
@@ -128,7 +126,7 @@ static void route(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt *p)
 	uint8_t path;
 	bool known;
 
-	ask_of(w, s, frame, p, &ask);
+	fp_worker_ask(w, s, frame, p, &ask);
 	switch (w->conf.ops.route(w->conf.ops.ctx, &ask, &answer)) {
 	case FP_WAY_DROP:
 		fp_worker_drop(w, s, i, answer.drop);
@@ -145,7 +143,7 @@ static void route(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt *p)
 	case FP_WAY_SEND:
 		break;
 	}
-	if (!adj_read(w, answer.adj, &a)) {
+	if (!fp_worker_adj(w, answer.adj, &a)) {
 		to_kernel(w, s, i, p, FP_TK_NEIGH, false);
 		return;
 	}
@@ -165,14 +163,28 @@ static void route(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt *p)
 	}
 	if (!known)
 		fp_worker_flow_new(w, s, frame, p, answer.adj, false);
-	transmit(w, s, i, p, &a);
+	fp_worker_transmit(w, s, i, p, &a);
+}
+
+/* Headers that the kernel reads, and we may pass over when the flow is ours. */
+static bool passable(const struct fp_pkt *p)
+{
+	return p->verdict == FP_V_KERNEL && p->ttl > 1 &&
+	       (p->punt == FP_PUNT_IP4_OPTIONS || p->punt == FP_PUNT_IP6_HBH);
 }
 
 void fp_worker_slow(struct fp_worker *w, unsigned s, unsigned i)
 {
+	enum fp_verdict v;
 	struct fp_pkt p;
 
-	switch (fp_classify(w->burst.data[i], w->burst.len[i], &p)) {
+	v = fp_classify(w->burst.data[i], w->burst.len[i], &p);
+	if (w->pol && p.l3_off == FP_ETH_LEN &&
+	    (v == FP_V_FORWARD || v == FP_V_EXPIRED || passable(&p))) {
+		fp_worker_tracked(w, s, i, &p, v != FP_V_FORWARD);
+		return;
+	}
+	switch (v) {
 	case FP_V_FORWARD:
 		if (p.l3_off != FP_ETH_LEN)
 			break;

@@ -4,8 +4,10 @@
 #include "express.skel.h"
 #include "express_clock.skel.h"
 #include "util.h"
+#include "xdp_nat.h"
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <errno.h>
 #include <limits.h>
 #include <linux/if_link.h>
@@ -15,7 +17,21 @@
 #include <time.h>
 #include <unistd.h>
 
-enum map { M_CTL, M_ADJ, M_BEATS, M_COUNTS, M_RECENT, M_PORTS, M_XSKS, M_INDEX, M__MAX };
+enum map {
+	M_CTL,
+	M_ADJ,
+	M_BEATS,
+	M_COUNTS,
+	M_RECENT,
+	M_PORTS,
+	M_XSKS,
+	M_INDEX,
+	M_NAT,
+	M_CLAIMS,
+	M_INJECT, /* these two are of a process: never pinned */
+	M_FRAMES,
+	M__MAX
+};
 
 static const struct fp_bpf_map shapes[M__MAX] = {
 	[M_CTL] = { "express_ctl", BPF_MAP_TYPE_ARRAY, sizeof(struct express_ctl), 1,
@@ -27,6 +43,14 @@ static const struct fp_bpf_map shapes[M__MAX] = {
 	[M_PORTS] = { "express_ports", BPF_MAP_TYPE_DEVMAP, sizeof(uint32_t) },
 	[M_XSKS] = { "express_xsks", BPF_MAP_TYPE_XSKMAP, sizeof(uint32_t) },
 	[M_INDEX] = { "express_index", BPF_MAP_TYPE_HASH, sizeof(uint32_t) },
+	[M_NAT] = { "express_nat", BPF_MAP_TYPE_LPM_TRIE, sizeof(uint32_t), FP_XDP_NAT_MAX,
+		    BPF_F_NO_PREALLOC, sizeof(struct express_nat_key) },
+	[M_CLAIMS] = { "express_claims", BPF_MAP_TYPE_HASH, sizeof(struct express_claim),
+		       FP_XDP_NAT_MAX, BPF_F_NO_PREALLOC, sizeof(struct express_claim_key) },
+	[M_INJECT] = { "express_inject", BPF_MAP_TYPE_ARRAY, sizeof(struct express_inject), 0,
+		       BPF_F_MMAPABLE },
+	[M_FRAMES] = { "express_frames", BPF_MAP_TYPE_ARRAY, EXPRESS_FRAME_SIZE, 0,
+		       BPF_F_MMAPABLE },
 };
 
 struct port {
@@ -47,6 +71,7 @@ struct fp_xdp {
 	struct port *port;
 	uint32_t adj_gen;
 	bool paused;
+	bool sees_ct;
 };
 
 static int map_setup(struct fp_xdp *x, enum map m)
@@ -59,9 +84,13 @@ static int map_setup(struct fp_xdp *x, enum map m)
 		shape.n = x->conf.n_xsks;
 	else if (m == M_RECENT)
 		shape.n = (uint32_t)libbpf_num_possible_cpus();
-	else if (m != M_CTL)
+	else if (m == M_INJECT)
+		shape.n = MAX(x->conf.n_workers, 1u);
+	else if (m == M_FRAMES)
+		shape.n = MAX(x->conf.n_workers * x->conf.n_frames, 1u);
+	else if (!shape.n)
 		shape.n = x->conf.n_ports;
-	x->fd[m] = fp_bpf_map_open(x->pin_dir, &shape);
+	x->fd[m] = fp_bpf_map_open(m < M_INJECT ? x->pin_dir : NULL, &shape);
 	if (x->fd[m] < 0)
 		return x->fd[m];
 	return shape.flags & BPF_F_MMAPABLE
@@ -87,6 +116,17 @@ static int clock_setup(struct fp_xdp *x)
 	clock_getres(CLOCK_MONOTONIC_COARSE, &tick);
 	fp_xdp_ctl(x)->clock_tick = (uint64_t)tick.tv_nsec;
 	return fp_xdp_clock(x);
+}
+
+/* Both functions in the types of the kernel itself, where libbpf looks for them. */
+static bool find_ct(void)
+{
+	struct btf *b = btf__load_vmlinux_btf();
+	bool found = b && btf__find_by_name_kind(b, "bpf_xdp_ct_lookup", BTF_KIND_FUNC) > 0 &&
+		     btf__find_by_name_kind(b, "bpf_ct_release", BTF_KIND_FUNC) > 0;
+
+	btf__free(b);
+	return found;
 }
 
 /* --- the object --- */
@@ -115,6 +155,7 @@ int fp_xdp_new(const struct fp_xdp_conf *conf, struct fp_xdp **ret)
 		goto out;
 	}
 	ctl->version = EXPRESS_VERSION;
+	x->sees_ct = find_ct();
 	err = clock_setup(x);
 out:
 	if (err)
@@ -156,6 +197,31 @@ struct express_ctl *fp_xdp_ctl(struct fp_xdp *x)
 	return x->base[M_CTL];
 }
 
+int fp_xdp_stateful(struct fp_xdp *x, bool stateful)
+{
+	if (stateful && !x->sees_ct)
+		return -EOPNOTSUPP;
+	__atomic_store_n(&fp_xdp_ctl(x)->stateful, stateful, __ATOMIC_RELEASE);
+	return 0;
+}
+
+bool fp_xdp_sees_ct(const struct fp_xdp *x)
+{
+	return x->sees_ct;
+}
+
+bool fp_xdp_inject(const struct fp_xdp *x, uint32_t worker, void **ret_area,
+		   struct express_inject **ret)
+{
+	size_t size = (size_t)x->conf.n_frames * EXPRESS_FRAME_SIZE;
+
+	if (worker >= x->conf.n_workers || !x->conf.n_frames)
+		return false;
+	*ret_area = (uint8_t *)x->base[M_FRAMES] + worker * size;
+	*ret = (struct express_inject *)x->base[M_INJECT] + worker;
+	return true;
+}
+
 uint64_t *fp_xdp_beat(struct fp_xdp *x, uint32_t xsk)
 {
 	return xsk < x->conf.n_xsks ? (uint64_t *)x->base[M_BEATS] + xsk : NULL;
@@ -170,6 +236,7 @@ static int skel_load(struct fp_xdp *x, const struct express_port *port, struct e
 
 	if (!s)
 		return -errno;
+	s->rodata->has_ct = x->sees_ct;
 	s->bss->port = *port;
 	s->bss->port.on = port->on && !x->paused;
 	err = bpf_map__reuse_fd(s->maps.flow_hdr, x->flow_fd[FP_FLOW_R_HDR]) ?:
@@ -185,7 +252,11 @@ static int skel_load(struct fp_xdp *x, const struct express_port *port, struct e
 	      bpf_map__reuse_fd(s->maps.express_recent, x->fd[M_RECENT]) ?:
 	      bpf_map__reuse_fd(s->maps.express_ports, x->fd[M_PORTS]) ?:
 	      bpf_map__reuse_fd(s->maps.express_xsks, x->fd[M_XSKS]) ?:
-	      bpf_map__reuse_fd(s->maps.express_index, x->fd[M_INDEX]);
+	      bpf_map__reuse_fd(s->maps.express_index, x->fd[M_INDEX]) ?:
+	      bpf_map__reuse_fd(s->maps.express_nat, x->fd[M_NAT]) ?:
+	      bpf_map__reuse_fd(s->maps.express_claims, x->fd[M_CLAIMS]) ?:
+	      bpf_map__reuse_fd(s->maps.express_inject, x->fd[M_INJECT]) ?:
+	      bpf_map__reuse_fd(s->maps.express_frames, x->fd[M_FRAMES]);
 	if (!err)
 		err = express_bpf__load(s);
 	if (err) {
@@ -372,6 +443,15 @@ int fp_xdp_clock(struct fp_xdp *x)
 		    .repeat = 1);
 
 	return bpf_prog_test_run_opts(bpf_program__fd(x->clock->progs.express_clock), &opts);
+}
+
+int fp_xdp_nat_set(struct fp_xdp *x, const struct fp_pol_pool *pools, unsigned n_pools,
+		   const struct fp_pol_claim *claims, unsigned n_claims)
+{
+	int err = fp_xdp_nat_fill(x->fd[M_NAT], x->fd[M_CLAIMS], pools, n_pools, claims, n_claims);
+
+	__atomic_store_n(&fp_xdp_ctl(x)->nat, n_pools || n_claims, __ATOMIC_RELEASE);
+	return err;
 }
 
 int fp_xdp_counts(const struct fp_xdp *x, uint32_t slot, struct express_count *ret)

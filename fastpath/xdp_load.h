@@ -19,6 +19,7 @@
 #define FP_XDP_LOAD_H
 
 #include "flow_mem.h"
+#include "pol.h"
 #include "rtr/adj.h"
 #include "rtr/express.h"
 
@@ -30,6 +31,7 @@ struct fp_xdp_conf {
 	const struct fp_flow_mem *mem; /* of fp_flow_mem_bpf */
 	const char *pin_dir;           /* NULL: nothing is pinned */
 	uint32_t n_ports, n_adj, n_xsks;
+	uint32_t n_workers, n_frames; /* packet buffers of each, which XDP can read; 0: none */
 };
 
 /* -EPROTO: pinned maps of other sizes or of another version. */
@@ -40,6 +42,12 @@ struct express_ctl *fp_xdp_ctl(struct fp_xdp *x);
 /* CLOCK_MONOTONIC of the worker that serves a socket, in nanoseconds; workers write it. */
 uint64_t *fp_xdp_beat(struct fp_xdp *x, uint32_t xsk);
 
+/* A policy that tracks connections: misses ask the kernel's table. -EOPNOTSUPP: this kernel has no
+ * bpf_xdp_ct_lookup (before 5.18, or as a module whose types this process may not read): such a
+ * policy cannot be served then. */
+int fp_xdp_stateful(struct fp_xdp *x, bool stateful);
+bool fp_xdp_sees_ct(const struct fp_xdp *x);
+
 /* Generic XDP is refused: on it the lane has no way out (FASTPLANE.md section 7). */
 int fp_xdp_port_set(struct fp_xdp *x, unsigned ifindex, const struct express_port *port);
 /* Everything to the kernel, at once, on all interfaces; false: as each of them was set. */
@@ -48,8 +56,13 @@ void fp_xdp_pause(struct fp_xdp *x, bool pause);
 unsigned fp_xdp_port_found(const struct fp_xdp *x, uint32_t slot);
 /* Detaches, and takes the slot out of the device map. */
 int fp_xdp_port_del(struct fp_xdp *x, uint32_t slot);
-/* The program of a port, for tests and benches. */
+/* The program of a port. */
 int fp_xdp_port_fd(const struct fp_xdp *x, uint32_t slot);
+
+/* A worker's packet buffers, and what it shares with the program that injects for it; false: there
+ * are none. */
+bool fp_xdp_inject(const struct fp_xdp *x, uint32_t worker, void **ret_area,
+		   struct express_inject **ret);
 
 int fp_xdp_adj_set(struct fp_xdp *x, uint32_t i, const struct fp_adj *adj);
 /* The array, and a word that is odd while an entry changes: readers beside XDP. */
@@ -60,6 +73,11 @@ int fp_xdp_xsk_set(struct fp_xdp *x, uint32_t xsk, int fd);
 
 /* Ties the tick that the program reads to CLOCK_MONOTONIC_COARSE; fp_xdp_new has done it once. */
 int fp_xdp_clock(struct fp_xdp *x);
+
+/* Which packets to addresses of the box are NAT's: a new policy's, before workers have it. On an
+ * error some are the kernel's alone: -E2BIG, or of bpf(). */
+int fp_xdp_nat_set(struct fp_xdp *x, const struct fp_pol_pool *pools, unsigned n_pools,
+		   const struct fp_pol_claim *claims, unsigned n_claims);
 
 /* The sum over all CPUs. */
 int fp_xdp_counts(const struct fp_xdp *x, uint32_t slot, struct express_count *ret);

@@ -132,10 +132,12 @@ static json_t *count_doc(const struct fast_port *p)
 	put(o, "to_worker", v[EXPRESS_V_WORKER_FLOW] + v[EXPRESS_V_WORKER_NEW]);
 	put(o, "to_kernel",
 	    v[EXPRESS_V_KERNEL_OFF] + v[EXPRESS_V_KERNEL_PLAIN] + v[EXPRESS_V_KERNEL_NEW] +
-		    v[EXPRESS_V_KERNEL_FLOW] + v[EXPRESS_V_KERNEL_MIRROR]);
+		    v[EXPRESS_V_KERNEL_ROUTE] + v[EXPRESS_V_KERNEL_FLOW] +
+		    v[EXPRESS_V_KERNEL_MIRROR] + v[EXPRESS_V_KERNEL_CT]);
 	put(o, "rx", c->rx);
 	put(o, "forwarded", c->forwarded);
 	put(o, "tx", c->tx);
+	put(o, "made", c->made);
 	put(o, "punted", sum(c->punt, FASTPATH_PUNTS));
 	put(o, "dropped", sum(c->drop, RTR_DROP__MAX) + sum(c->xdp.drop, RTR_DROP__MAX));
 	put(o, "ring_full", c->ring_full);
@@ -177,6 +179,7 @@ static json_t *workers_doc(void)
 		put(o, "promoted", w->promoted);
 		put(o, "forced", w->forced);
 		put(o, "reconciled", w->reconciled);
+		put(o, "injected", w->injected);
 		json_object_set_new(o, "buffers",
 				    json_pack("{s:i,s:i,s:i,s:i,s:I}", "free", (int)w->frames[0],
 					      "fill", (int)w->frames[1], "work", (int)w->frames[2],
@@ -213,6 +216,29 @@ static json_t *memory_doc(void)
 	put(o, "sweep_changed", t->sweep_changed);
 	put(o, "sweep_us", t->sweep_ns / 1000);
 	put(o, "epoch", t->epoch);
+	return o;
+}
+
+/* Connections of the fast plane that the kernel holds, too. */
+static json_t *mirror_doc(void)
+{
+	static const char *const states[] = { "not needed", "on", "refused by the kernel" };
+	const struct fastpath_table *t = &fast_seen()->table;
+	json_t *o = json_pack("{s:s}", "state",
+			      t->mirror < ARRAY_LEN(states) ? states[t->mirror] : "?");
+
+	put(o, "held", t->mirror_held);
+	put(o, "waiting", t->mirror_waiting);
+	put(o, "lag_ms", t->mirror_lag_ms);
+	put(o, "written", t->mirror_written);
+	put(o, "renewed", t->mirror_renewed);
+	put(o, "ended", t->mirror_ended);
+	put(o, "given", t->mirror_given);
+	put(o, "known_before", t->mirror_exists);
+	put(o, "refused", t->mirror_refused);
+	put(o, "found_alone", t->mirror_orphans);
+	put(o, "kernel_entries", t->n_ct);
+	put(o, "kernel_entries_max", t->max_ct);
 	return o;
 }
 
@@ -360,6 +386,17 @@ static void print_numbers(struct cmd_ctx *c, const json_t *doc)
 	}
 }
 
+static void print_mirror(struct cmd_ctx *c, const json_t *doc)
+{
+	json_t *numbers = json_copy((json_t *)(uintptr_t)doc);
+
+	cmd_printf(c, "Connections of the fast plane in the kernel's table: %s\n",
+		   fast_text(doc, "state"));
+	json_object_del(numbers, "state");
+	print_numbers(c, numbers);
+	json_decref(numbers);
+}
+
 static void print_audit(struct cmd_ctx *c, const json_t *doc)
 {
 	json_t *o;
@@ -464,6 +501,11 @@ static void show_memory(struct cmd_ctx *c)
 	run(c, memory_doc, print_numbers, false);
 }
 
+static void show_mirror(struct cmd_ctx *c)
+{
+	run(c, mirror_doc, print_mirror, false);
+}
+
 static void show_audit(struct cmd_ctx *c)
 {
 	run(c, audit_doc, print_audit, false);
@@ -551,6 +593,8 @@ static const struct cmd cmds[] = {
 	  .interrupt = interrupt },
 	{ "show dataplane memory", "Memory and tables of the fast plane", .run = show_memory,
 	  .interrupt = interrupt },
+	{ "show dataplane mirror", "Connections of the fast plane that the kernel holds, too",
+	  .run = show_mirror, .interrupt = interrupt },
 	{ "show dataplane audit", "Whether every packet is accounted for", .run = show_audit,
 	  .interrupt = interrupt },
 	{ "show dataplane flows[ limit <n:U32(1,1000000)>]", "Flows of the fast plane",

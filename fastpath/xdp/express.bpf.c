@@ -22,6 +22,7 @@
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
+#include <linux/in6.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 #include <linux/tcp.h>
@@ -64,7 +65,42 @@ SHARED(express_ports, BPF_MAP_TYPE_DEVMAP, uint32_t);
 SHARED(express_xsks, BPF_MAP_TYPE_XSKMAP, uint32_t);
 SHARED(express_index, BPF_MAP_TYPE_HASH, uint32_t); /* ifindex -> slot of those that are on */
 
+/* NAT's addresses and ports of the box (rtr/express.h). */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 1);
+	__type(key, struct express_nat_key);
+	__type(value, uint32_t);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+} express_nat SEC(".maps");
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct express_claim_key);
+	__type(value, struct express_claim);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+} express_claims SEC(".maps");
+
 volatile struct express_port port;
+
+/* Set by the loader: does the kernel have the two functions below? */
+const volatile bool has_ct = false;
+
+/* Of the kernel's include/net/netfilter/nf_conntrack_bpf.h, 5.18 and later; 6.10 has four more
+ * bytes and takes both sizes. */
+struct ct_opts {
+	int32_t netns_id; /* -1: the interface's */
+	int32_t error;
+	uint8_t l4proto, dir, zero[2];
+};
+/* libbpf compares kinds of types: only declared, it would not be the kernel's. */
+struct nf_conn {
+	uint64_t status;
+};
+extern struct nf_conn *bpf_xdp_ct_lookup(struct xdp_md *ctx, struct bpf_sock_tuple *tuple,
+					 uint32_t tuple_size, struct ct_opts *opts,
+					 uint32_t opts_size) __ksym __weak;
+extern void bpf_ct_release(struct nf_conn *ct) __ksym __weak;
 
 /* AF_INET, AF_INET6 */
 #define FAMILY_4 2
@@ -108,14 +144,25 @@ static __always_inline struct flow_side *side4(uint32_t place)
 	return &s->dir[place & 1];
 }
 
-static __always_inline struct flow_side *side6(uint32_t place)
+/* What the line in a place has sent and allowed. */
+static __always_inline const struct flow_tcp *tcp4(uint32_t place)
+{
+	struct flow_pair4 *p = pair4(place >> 1);
+
+	if (!p)
+		return NULL;
+	TESTED(p);
+	return &p->dir[place & 1].tcp;
+}
+
+static __always_inline const struct flow_tcp *tcp6(uint32_t place)
 {
 	struct flow_pair6 *p = pair6(place >> 1);
 
 	if (!p)
 		return NULL;
 	TESTED(p);
-	return &p->dir[place & 1].side;
+	return &p->dir[place & 1].tcp;
 }
 
 static __always_inline struct flow_side *hit_side4(const struct flow_hit4 *h)
@@ -155,8 +202,8 @@ struct hit {
 	uint64_t *word0, *count;
 	uint32_t *egress, *time;
 	struct flow_tcp *tcp;
-	const struct flow_side *side; /* of TCP */
-	uint64_t w0;                  /* as found */
+	struct flow_side *side; /* of TCP */
+	uint64_t w0;            /* as found */
 	bool v6;
 };
 
@@ -302,15 +349,190 @@ static __always_inline bool forwards(const struct lane *l, uint8_t family)
 	return out != l->ctx->ingress_ifindex && bpf_map_lookup_elem(&express_index, &out);
 }
 
-/* No flow, or one that ended while it was read. */
-static __always_inline int miss(const struct lane *l, uint8_t family)
+/*
+ * Does the kernel track the connection, in either direction? Then all its packets are the kernel's
+ * until it ends. An entry of the mirror (../mirror.h) counts, too: without a flow here any more the
+ * kernel goes on.
+ */
+static __always_inline bool tracked(const struct lane *l, struct bpf_sock_tuple *t, uint32_t size,
+				    uint8_t proto)
 {
-	if (port.flags & EXPRESS_PF_ASK && !forwards(l, family))
-		return pass(l, EXPRESS_V_KERNEL_ROUTE);
+	struct ct_opts opts = { .netns_id = -1, .l4proto = proto };
+	struct nf_conn *ct = bpf_xdp_ct_lookup(l->ctx, t, size, &opts, sizeof(opts));
+
+	if (!ct)
+		return false;
+	bpf_ct_release(ct);
+	return true;
+}
+
+static __always_inline bool tracked4(const struct lane *l, const struct flow_key4 *k)
+{
+	struct bpf_sock_tuple t = { .ipv4 = { k->saddr, k->daddr, k->sport, k->dport } };
+
+	if (!has_ct || !LOAD(l->ctl->stateful))
+		return false;
+	return tracked(l, &t, sizeof(t.ipv4), k->proto);
+}
+
+static __always_inline bool tracked6(const struct lane *l, const struct flow_key6 *k)
+{
+	struct bpf_sock_tuple t;
+
+	if (!has_ct || !LOAD(l->ctl->stateful))
+		return false;
+	__builtin_memcpy(t.ipv6.saddr, k->saddr, sizeof(t.ipv6.saddr));
+	__builtin_memcpy(t.ipv6.daddr, k->daddr, sizeof(t.ipv6.daddr));
+	t.ipv6.sport = k->sport;
+	t.ipv6.dport = k->dport;
+	return tracked(l, &t, sizeof(t.ipv6), k->proto);
+}
+
+/* ----- addresses of NAT ----- */
+
+/* A port of a NAT address that a worker knows what to do with: a forward. */
+static __always_inline bool claims(const struct express_nat_key *addr, uint8_t proto,
+				   uint16_t port_be)
+{
+	struct express_claim_key k = { .port_be = port_be, .proto = proto };
+	const struct express_claim *c;
+	uint16_t at = bpf_ntohs(port_be);
+
+	__builtin_memcpy(k.addr, addr->addr, sizeof(k.addr));
+	if (bpf_map_lookup_elem(&express_claims, &k))
+		return true;
+	k.port_be = 0;
+	c = bpf_map_lookup_elem(&express_claims, &k);
+	return c && at >= LOAD(c->lo) && at <= LOAD(c->hi);
+}
+
+/*
+ * The route ends here, but the address is one of NAT: is the packet for a worker all the same? All
+ * of a static host's; of an address with forwards their ports; of any the errors, which may quote a
+ * fast flow, and fragments, of which the first one may belong to one.
+ */
+static __always_inline bool is_nat4(const struct lane *l, const struct flow_key4 *key, bool frag)
+{
+	const struct iphdr *ip = l->data + ETH_HLEN;
+	struct express_nat_key k = { .len = 128 };
+	const uint32_t *kind;
+	const uint8_t *icmp;
+
+	if (!LOAD(l->ctl->nat) || (void *)(ip + 1) > l->end)
+		return false;
+	k.addr[2] = bpf_htonl(0xffff);
+	k.addr[3] = ip->daddr;
+	kind = bpf_map_lookup_elem(&express_nat, &k);
+	if (!kind)
+		return false;
+	if (frag || LOAD(*kind) == EXPRESS_NAT_ALL)
+		return true;
+	if (key)
+		return claims(&k, key->proto, key->dport);
+	icmp = (void *)ip + ip->ihl * 4u;
+	if (ip->protocol != IPPROTO_ICMP || icmp + 1 > (uint8_t *)l->end)
+		return false;
+	return *icmp == 3 || *icmp == 4 || *icmp == 11 || *icmp == 12;
+}
+
+static __always_inline bool is_nat6(const struct lane *l, const struct flow_key6 *key)
+{
+	const struct ipv6hdr *ip = l->data + ETH_HLEN;
+	struct express_nat_key k = { .len = 128 };
+	const uint32_t *kind;
+	const uint8_t *icmp;
+
+	if (!LOAD(l->ctl->nat) || (void *)(ip + 1) > l->end)
+		return false;
+	__builtin_memcpy(k.addr, &ip->daddr, sizeof(k.addr));
+	kind = bpf_map_lookup_elem(&express_nat, &k);
+	if (!kind)
+		return false;
+	if (ip->nexthdr == IPPROTO_FRAGMENT || LOAD(*kind) == EXPRESS_NAT_ALL)
+		return true;
+	if (key)
+		return claims(&k, key->proto, key->dport);
+	icmp = (void *)(ip + 1);
+	/* Types below 128 are errors (RFC 4443 2.1). */
+	return ip->nexthdr == IPPROTO_ICMPV6 && icmp + 1 <= (uint8_t *)l->end && *icmp < 128;
+}
+
+/* ----- no flow, or one that ended while it was read ----- */
+
+static __always_inline int to_kernel_or_worker(const struct lane *l)
+{
 	if (LOAD(l->ctl->mode) != EXPRESS_M_RUN || !to_worker(l, NULL))
 		return pass(l, EXPRESS_V_KERNEL_NEW);
 	l->count->verdict[EXPRESS_V_WORKER_NEW]++;
 	return XDP_REDIRECT;
+}
+
+/*
+ * key NULL: a packet without ports, or not the first fragment. All fragments of a packet go the
+ * same way: a first one is not looked up among the kernel's connections, as those behind it cannot
+ * be.
+ */
+/*
+ * Workers track TCP and UDP; every other connection is the kernel's, all of its packets. What may
+ * belong to one of ours is not: errors that quote it, pieces, headers in front of headers.
+ */
+static __always_inline bool is_other4(const struct lane *l, const struct iphdr *ip, bool frag)
+{
+	const uint8_t *type = (const uint8_t *)(ip + 1);
+
+	if (!LOAD(l->ctl->stateful) || frag || ip->protocol == IPPROTO_TCP ||
+	    ip->protocol == IPPROTO_UDP)
+		return false;
+	if (ip->protocol != IPPROTO_ICMP || ip->ihl != 5 || (void *)(type + 1) > l->end)
+		return ip->protocol != IPPROTO_ICMP;
+	/* Unreachable, quench, redirect; time exceeded, bad parameter. */
+	return !(*type >= 3 && *type <= 5) && *type != 11 && *type != 12;
+}
+
+static __always_inline bool is_other6(const struct lane *l)
+{
+	const struct ipv6hdr *ip = l->data + ETH_HLEN;
+	const uint8_t *type = (const uint8_t *)(ip + 1);
+
+	if ((void *)(type + 1) > l->end || !LOAD(l->ctl->stateful))
+		return false;
+	switch (ip->nexthdr) {
+	case IPPROTO_TCP:
+	case IPPROTO_UDP:
+	case IPPROTO_HOPOPTS:
+	case IPPROTO_ROUTING:
+	case IPPROTO_FRAGMENT:
+	case IPPROTO_DSTOPTS:
+		return false;
+	case IPPROTO_ICMPV6:
+		return *type >= 128; /* not an error */
+	default:
+		return true;
+	}
+}
+
+static __always_inline int miss4(const struct lane *l, const struct flow_key4 *key)
+{
+	const struct iphdr *ip = l->data + ETH_HLEN;
+	bool frag;
+
+	if ((void *)(ip + 1) > l->end)
+		return pass(l, EXPRESS_V_KERNEL_PLAIN);
+	frag = ip->frag_off & bpf_htons(0x3fff);
+	if ((key && !frag && tracked4(l, key)) || is_other4(l, ip, frag))
+		return pass(l, EXPRESS_V_KERNEL_CT);
+	if (port.flags & EXPRESS_PF_ASK && !forwards(l, FAMILY_4) && !is_nat4(l, key, frag))
+		return pass(l, EXPRESS_V_KERNEL_ROUTE);
+	return to_kernel_or_worker(l);
+}
+
+static __always_inline int miss6(const struct lane *l, const struct flow_key6 *key)
+{
+	if ((key && tracked6(l, key)) || is_other6(l))
+		return pass(l, EXPRESS_V_KERNEL_CT);
+	if (port.flags & EXPRESS_PF_ASK && !forwards(l, FAMILY_6) && !is_nat6(l, key))
+		return pass(l, EXPRESS_V_KERNEL_ROUTE);
+	return to_kernel_or_worker(l);
 }
 
 /* ----- TCP ----- */
@@ -322,9 +544,7 @@ enum tcp_verdict {
 };
 
 struct segment {
-	uint32_t end, ack, win; /* host order */
-	bool end_rose, edge_rose;
-	struct flow_tcp tcp; /* what it leaves, where they rose */
+	uint32_t seq, end, ack, win; /* host order */
 };
 
 static __always_inline struct tcp_express express_of(const struct flow_tcp *t, uint32_t egress)
@@ -337,13 +557,38 @@ static __always_inline struct tcp_express express_of(const struct flow_tcp *t, u
 	};
 }
 
+/* By the copy of the twin's window. */
+static __always_inline bool tcp_inside(const struct hit *h, uint32_t egress,
+				       const struct segment *s)
+{
+	struct tcp_express own = express_of(h->tcp, egress), twin = express_of(&h->side->peer, 0);
+
+	twin.win_log2 = LOAD(h->side->name) >> FLOW_SIDE_WLOG_SHIFT;
+	return tcp_express_ok(&own, &twin, s->seq, s->end, s->ack, s->win);
+}
+
+/* Renews that copy; false: it was as the twin is. Two CPUs may leave either's, both were true. */
+static __always_inline bool tcp_ask_twin(const struct hit *h)
+{
+	uint32_t place = LOAD(h->side->twin);
+	const struct flow_tcp *twin = h->v6 ? tcp6(place) : tcp4(place);
+	uint64_t now;
+
+	if (!twin)
+		return false;
+	now = LOAD(*(const flow_word *)twin);
+	if (LOAD(*(const flow_word *)&h->side->peer) == now)
+		return false;
+	*(volatile flow_word *)&h->side->peer = now;
+	return true;
+}
+
 /* A plain ACK or data segment of an established connection inside its window. */
 static __always_inline enum tcp_verdict tcp_judge(const struct pkt *p, const struct hit *h,
 						  uint32_t egress, struct segment *ret)
 {
 	const struct tcphdr *th = (void *)p->l4;
-	struct tcp_express own, twin;
-	uint32_t hlen, seq;
+	uint32_t hlen;
 
 	if ((void *)(th + 1) > p->end || !h->side)
 		return TCP_THINK;
@@ -360,51 +605,28 @@ static __always_inline enum tcp_verdict tcp_judge(const struct pkt *p, const str
 		if (hlen != 32 || (void *)(opt + 3) > p->end || *opt != bpf_htonl(0x0101080a))
 			return TCP_THINK;
 	}
-	seq = bpf_ntohl(th->seq);
-	ret->end = seq + p->l4_len - hlen;
+	ret->seq = bpf_ntohl(th->seq);
+	ret->end = ret->seq + p->l4_len - hlen;
 	ret->ack = bpf_ntohl(th->ack_seq);
 	ret->win = bpf_ntohs(th->window);
 	if (flow_w0_flags(h->w0) & FLOW_F_LIBERAL)
 		return TCP_PASS;
-	own = express_of(h->tcp, egress);
-	twin = express_of(&h->side->peer, 0);
-	twin.win_log2 = LOAD(h->side->name) >> FLOW_SIDE_WLOG_SHIFT;
-	return tcp_express_ok(&own, &twin, seq, ret->end, ret->ack, ret->win) ? TCP_PASS
-									      : TCP_WINDOW;
+	if (tcp_inside(h, egress, ret) || (tcp_ask_twin(h) && tcp_inside(h, egress, ret)))
+		return TCP_PASS;
+	return TCP_WINDOW;
 }
 
 /* Written only when changed: other CPUs keep their copies of the line. */
-static __always_inline void tcp_advance(const struct hit *h, uint32_t egress, struct segment *s)
+static __always_inline void tcp_advance(const struct hit *h, uint32_t egress,
+					const struct segment *s)
 {
 	struct tcp_express was = express_of(h->tcp, egress), e = was;
 
 	tcp_express_advance(&e, s->end, s->ack, s->win);
-	s->tcp = (struct flow_tcp){ e.end, e.edge };
-	s->end_rose = e.end != was.end;
-	s->edge_rose = e.edge != was.edge;
-	if (s->end_rose)
+	if (e.end != was.end)
 		*(volatile uint32_t *)&h->tcp->end = e.end;
-	if (s->edge_rose)
+	if (e.edge != was.edge)
 		*(volatile uint32_t *)&h->tcp->edge = e.edge;
-}
-
-/*
- * The twin's segments are judged by a copy in its side. Stored at the very end: nothing waits for
- * the fetch of that line then, while an atomic operation waits for all stores before it.
- */
-static __always_inline void tcp_tell(const struct hit *h, const struct segment *s)
-{
-	struct flow_side *twin;
-
-	if ((!s->end_rose && !s->edge_rose) || !h->side)
-		return;
-	twin = h->v6 ? side6(LOAD(h->side->twin)) : side4(LOAD(h->side->twin));
-	if (!twin)
-		return;
-	if (s->end_rose)
-		*(volatile uint32_t *)&twin->peer.end = s->tcp.end;
-	if (s->edge_rose)
-		*(volatile uint32_t *)&twin->peer.edge = s->tcp.edge;
 }
 
 /* What the tracker would have wanted to see, for the worker that comes. */
@@ -485,8 +707,13 @@ static __always_inline enum decision decide(const struct lane *l, const struct p
 			*ret_rc = XDP_REDIRECT;
 			return D_DONE;
 		}
-		/* Nobody thinks: on with it, but not by a policy that has been replaced twice. */
+		/* Nobody thinks: on with it, but not with what is over, nor by a policy that has
+		 * been replaced twice. */
 		alone = true;
+		if (flow_w0_path(h->w0) == FLOW_P_ENDED) {
+			*ret_rc = drop(l, RTR_DROP_CT_CLOSED);
+			return D_DONE;
+		}
 		if ((uint16_t)(LOAD(l->ctl->policy) - flow_w0_policy(h->w0)) > 2) {
 			*ret_rc = drop(l, RTR_DROP_GENERATION);
 			return D_DONE;
@@ -652,12 +879,12 @@ static __always_inline int express4(const struct lane *l)
 	case P_KERNEL:
 		return pass(l, EXPRESS_V_KERNEL_PLAIN);
 	case P_NO_KEY:
-		return miss(l, FAMILY_4);
+		return miss4(l, NULL);
 	case P_KEY:
 		break;
 	}
 	if (look4(l, &key, &f, &side) != FLOW_HIT)
-		return miss(l, FAMILY_4);
+		return miss4(l, &key);
 
 	struct hit h = HIT(f, side, false);
 
@@ -679,7 +906,6 @@ static __always_inline int express4(const struct lane *l)
 	}
 	ip->check = adjust(ip->check, delta);
 	account(l, &h, p.l3_len);
-	tcp_tell(&h, &seg);
 	return XDP_REDIRECT;
 }
 
@@ -740,12 +966,12 @@ static __always_inline int express6(const struct lane *l)
 	case P_KERNEL:
 		return pass(l, EXPRESS_V_KERNEL_PLAIN);
 	case P_NO_KEY:
-		return miss(l, FAMILY_6);
+		return miss6(l, NULL);
 	case P_KEY:
 		break;
 	}
 	if (look6(l, &key, &f, &side) != FLOW_HIT)
-		return miss(l, FAMILY_6);
+		return miss6(l, &key);
 
 	struct hit h = HIT(f, side, true);
 
@@ -768,7 +994,46 @@ static __always_inline int express6(const struct lane *l)
 		rewrite_l4(&p, &f.rw.sport, f.rw.l4_delta);
 	}
 	account(l, &h, p.l3_len);
-	tcp_tell(&h, &seg);
+	return XDP_REDIRECT;
+}
+
+/* ----- frames of workers ----- */
+
+struct frame_bytes {
+	uint8_t bytes[EXPRESS_FRAME_SIZE];
+};
+
+SHARED(express_inject, BPF_MAP_TYPE_ARRAY, struct express_inject, MMAPABLE);
+SHARED(express_frames, BPF_MAP_TYPE_ARRAY, struct frame_bytes, MMAPABLE);
+
+/* The worker's next frame in the place of this one. */
+static __always_inline int inject(struct xdp_md *ctx)
+{
+	const uint32_t *call = (void *)(long)ctx->data;
+	uint32_t worker, at, frame, off, len, to, size = ctx->data_end - ctx->data;
+	const struct frame_bytes *f;
+	struct express_inject *j;
+
+	if ((void *)(call + 1) > (void *)(long)ctx->data_end)
+		return XDP_DROP;
+	worker = *call;
+	j = bpf_map_lookup_elem(&express_inject, &worker);
+	if (!j || (at = LOAD(j->at)) >= EXPRESS_INJECT_MAX)
+		return XDP_DROP;
+	j->at = at + 1;
+	frame = LOAD(j->desc[at].frame);
+	off = LOAD(j->desc[at].off);
+	len = LOAD(j->desc[at].len);
+	to = LOAD(j->desc[at].port);
+	f = bpf_map_lookup_elem(&express_frames, &frame);
+	if (!f || off > EXPRESS_INJECT_OFF || len < ETH_HLEN || len > EXPRESS_INJECT_LEN)
+		return XDP_DROP;
+	if (len != size && bpf_xdp_adjust_tail(ctx, (int32_t)(len - size)))
+		return XDP_DROP;
+	if (bpf_xdp_store_bytes(ctx, 0, (void *)(f->bytes + off), len) ||
+	    bpf_redirect_map(&express_ports, to, 0) != XDP_REDIRECT)
+		return XDP_DROP;
+	j->sent++;
 	return XDP_REDIRECT;
 }
 
@@ -783,6 +1048,9 @@ int express(struct xdp_md *ctx)
 	const volatile uint16_t *mac = (const volatile uint16_t *)port.mac;
 	const uint16_t *to = data;
 
+	/* Loaded for itself, and no function called: else the verifier walks what follows twice. */
+	if (LOAD(ctx->ingress_ifindex) == EXPRESS_LOOPBACK && port.flags & EXPRESS_PF_INJECT)
+		return inject(ctx);
 	l.ctl = bpf_map_lookup_elem(&express_ctl, &zero);
 	l.hdr = bpf_map_lookup_elem(&flow_hdr, &zero);
 	l.count = bpf_map_lookup_elem(&express_counts, &slot);

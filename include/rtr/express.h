@@ -14,7 +14,7 @@
 
 #include <stdint.h>
 
-#define EXPRESS_VERSION 3
+#define EXPRESS_VERSION 5
 
 /* What becomes of packets without a flow. Whether a worker lives its heartbeat tells, never this
  * word: who is dead cannot write it. */
@@ -28,7 +28,10 @@ struct express_ctl {
 	uint32_t mode;
 	uint16_t policy; /* generation; the one before it still holds */
 	uint16_t off; /* rtrd:w everything to the kernel, at once: a policy is on its way there */
-	uint16_t zero[2];
+	/* The policy tracks connections: a TCP or UDP packet without a flow whose connection the
+	 * kernel knows is the kernel's (EXPRESS_V_KERNEL_CT). */
+	uint16_t stateful;
+	uint16_t nat; /* there is something in express_nat */
 	/*
 	 * The clock of flow lines from the kernel's tick: CLOCK_MONOTONIC_COARSE in nanoseconds =
 	 * clock_base + jiffies * clock_tick. Reading the tick costs 1 ns, the clock 16. Set anew
@@ -57,6 +60,31 @@ enum express_port_flag {
 	/* A packet without a flow goes to the worker only when the kernel would forward it now, by
 	 * an interface of the fast plane and to a neighbour that it knows. */
 	EXPRESS_PF_ASK = 1 << 1,
+	/* Frames from the loopback interface are workers' (struct express_inject). */
+	EXPRESS_PF_INJECT = 1 << 2,
+};
+
+/*
+ * Addresses of the box that are NAT's: packets to them may be a worker's although the route ends
+ * here. IPv4 as ::ffff:a.b.c.d. A prefix says whether all packets are (static hosts and networks)
+ * or those of claimed ports; fragments and ICMP errors are in any case.
+ */
+struct express_nat_key {
+	uint32_t len; /* of the prefix, in bits */
+	uint32_t addr[4];
+};
+
+enum express_nat_kind { EXPRESS_NAT_PORTS, EXPRESS_NAT_ALL };
+
+/* Port 0: of all ports, those from lo to hi. */
+struct express_claim_key {
+	uint32_t addr[4];
+	uint16_t port_be;
+	uint8_t proto, zero;
+};
+
+struct express_claim {
+	uint16_t lo, hi; /* host order */
 };
 
 /* A worker beats every 20 ms; a socket whose worker has not for so long gets nothing. */
@@ -72,13 +100,37 @@ enum express_port_flag {
 	X(KERNEL_NEW, "to the kernel: no flow")                                                    \
 	X(KERNEL_ROUTE, "to the kernel: local, unreachable, or not by a fast interface")           \
 	X(KERNEL_FLOW, "to the kernel: flow is the kernel's")                                      \
-	X(KERNEL_MIRROR, "to the kernel: it knows the flow, and no worker lives")
+	X(KERNEL_MIRROR, "to the kernel: it knows the flow, and no worker lives")                  \
+	X(KERNEL_CT, "to the kernel: the connection is the kernel's")
 
 enum express_verdict {
 #define X(id, text) EXPRESS_V_##id,
 	EXPRESS_VERDICTS(X)
 #undef X
 		EXPRESS_V__MAX
+};
+
+/*
+ * Frames that a worker sends by BPF_PROG_RUN with live frames of an attached program: it finds
+ * them here, the bytes in the worker's packet buffers. A frame for the program begins with the
+ * worker's number and comes from the loopback interface, where nothing else runs it.
+ */
+#define EXPRESS_INJECT_MAX 128  /* of a call: half of what a veth takes; fresh pages */
+#define EXPRESS_INJECT_OFF 256  /* a frame begins no further inside its buffer, */
+#define EXPRESS_INJECT_LEN 1792 /* and is no longer */
+#define EXPRESS_FRAME_SIZE 2048
+#define EXPRESS_LOOPBACK   1 /* its ifindex in every namespace */
+
+struct express_inject_desc {
+	uint32_t frame;
+	uint16_t off, len;
+	uint32_t port; /* slot */
+};
+
+struct express_inject {
+	uint32_t at;   /* done so far */
+	uint32_t sent; /* of these, redirected */
+	struct express_inject_desc desc[EXPRESS_INJECT_MAX];
 };
 
 /* Of one ingress port and CPU. Each frame counts in exactly one word. */

@@ -31,7 +31,10 @@
 	X(MTU, "mtu", "does not fit")                                                              \
 	X(EGRESS, "egress", "egress is on the kernel plane")                                       \
 	X(BACK, "same-interface", "out of the interface it came in by")                            \
-	X(FLOW, "kernel-flow", "flow is the kernel's")
+	X(FLOW, "kernel-flow", "flow is the kernel's")                                             \
+	X(POLICY, "policy", "the policy leaves its flow to the kernel")                            \
+	X(NO_FLOW, "no-flow", "of no known flow, and cannot begin one")                            \
+	X(FULL, "flow-table-full", "no room for its flow")
 
 enum fastpath_punt {
 #define X(id, name, text) FASTPATH_PUNT_##id,
@@ -42,14 +45,28 @@ enum fastpath_punt {
 
 enum fastpath_op {
 	FASTPATH_OPEN = 1,  /* sizes; the tables are made or adopted */
+	FASTPATH_POLICY,    /* a policy (rtr/fastpol.h) in the memfd that comes along */
 	FASTPATH_PORT,      /* this interface shall be on the fast plane */
 	FASTPATH_PORT_GONE, /* ... and shall not any more */
 	FASTPATH_SYNCED,    /* all interfaces were told */
 	FASTPATH_TELL,      /* all figures, then FASTPATH_END */
 	FASTPATH_FLOWS,     /* up to n flows, then FASTPATH_END */
 	FASTPATH_WAY,       /* which way to a destination, then FASTPATH_END */
+	FASTPATH_CONNS,     /* connections, a piece, then FASTPATH_END with where to go on */
+	FASTPATH_TRACE,     /* what would become of a packet, then FASTPATH_END */
+	FASTPATH_END_CONNS, /* ends some, then FASTPATH_END with how many */
 	FASTPATH_BYE,       /* orderly end: everything to the kernel */
 };
+
+struct fastpath_packet {
+	uint8_t family, proto; /* 4, 6 */
+	uint8_t tcp_flags, dscp, ttl;
+	uint16_t len;
+	uint16_t sport_be, dport_be;
+	uint8_t src[16], dst[16];
+};
+
+#define FASTPATH_REFS 56 /* connections that one request ends */
 
 struct fastpath_req {
 	uint32_t op; /* enum fastpath_op */
@@ -66,7 +83,20 @@ struct fastpath_req {
 		struct {
 			uint8_t express; /* its flows may go by XDP */
 		} port;
-		uint32_t n; /* FLOWS */
+		struct {
+			uint64_t size;
+			uint32_t tag; /* in what is said of it */
+		} policy;
+		uint32_t n;                    /* FLOWS */
+		struct fastpath_packet packet; /* by ifindex */
+		struct {
+			uint64_t at; /* 0: from the first on */
+			uint32_t n;
+		} conns;
+		struct {
+			uint32_t n;
+			uint64_t ref[FASTPATH_REFS]; /* of struct fastpath_conn */
+		} end;
 		struct {
 			uint8_t family, dst[16]; /* from ifindex; 0: the first interface */
 		} way;
@@ -82,14 +112,25 @@ enum fastpath_event_kind {
 	FASTPATH_TABLE,
 	FASTPATH_FLOW,
 	FASTPATH_ROUTE,
+	FASTPATH_JUDGED, /* of a policy: each of enum fastpath_judged once, in order */
+	FASTPATH_HITS,   /* of the policy's lines, for TELL */
+	FASTPATH_CONN,
+	FASTPATH_TRACED,
 	FASTPATH_END,
 	FASTPATH_NOTE, /* for the log */
+};
+
+enum fastpath_judged {
+	FASTPATH_J_REFUSED = 1, /* text says why; the one before holds on */
+	FASTPATH_J_TAKEN,       /* first packets are judged by it */
+	FASTPATH_J_SWEPT,       /* all flows have been judged again; it may be one of a later tag */
 };
 
 /* Of an interface: what all its frames became. */
 struct fastpath_count {
 	struct express_count xdp;
 	uint64_t rx, rx_bytes, forwarded, tx; /* of workers */
+	uint64_t made; /* sent beside these: ICMP errors, further pieces of packets */
 	uint64_t punt[FASTPATH_PUNTS];
 	uint64_t drop[RTR_DROP__MAX];
 	uint64_t before; /* frames that XDP gave to workers of a process before: in xdp */
@@ -100,7 +141,7 @@ struct fastpath_worker {
 	uint32_t id;
 	uint32_t n_socks;
 	uint64_t packets, bursts, sleeps, cpu_ns;
-	uint64_t inserted, refused, promoted, forced, reconciled;
+	uint64_t inserted, refused, promoted, forced, reconciled, injected;
 	uint32_t frames[FASTPATH_FRAMES];
 	uint64_t frames_wrong;
 };
@@ -114,16 +155,54 @@ struct fastpath_table {
 	uint32_t epoch;
 	uint32_t n_routes[2], n_adj, n_adj_ready, max_adj, n_links;
 	uint8_t fib_ready, adopting, mode;
+	uint64_t mirror_written, mirror_renewed, mirror_ended, mirror_given;
+	uint64_t mirror_exists, mirror_refused, mirror_orphans;
+	uint32_t mirror_held, mirror_waiting, mirror_lag_ms, n_ct, max_ct;
+	uint8_t mirror;  /* 0: not needed, 1: on, 2: the kernel refuses */
+	uint8_t sees_ct; /* XDP can ask for the kernel's connections (fp_xdp_sees_ct) */
 };
 
 struct fastpath_flow {
-	uint8_t family, proto, path, tag; /* path: enum flow_path */
+	uint8_t family, proto, path; /* path: enum flow_path */
+	uint8_t tracked;             /* a connection; else a route */
 	uint16_t sport_be, dport_be;
 	uint8_t src[16], dst[16];
+	uint8_t state;   /* of a connection: TCP's (enum tcp_track_state); else 1 when answered */
 	int32_t in, out; /* ifindex; 0 = none */
 	uint32_t idle_ms;
 	uint32_t inflight;
 	uint64_t packets, bytes;
+};
+
+/* A connection, as conntrack has them. */
+struct fastpath_conn {
+	uint64_t ref;
+	uint8_t family, proto; /* 4, 6 */
+	uint8_t path;          /* enum flow_path */
+	uint8_t tcp_state;     /* the kernel's enum tcp_conntrack; 0 without TCP */
+	uint8_t replied, mirrored;
+	uint16_t sport_be, dport_be, reply_sport_be, reply_dport_be;
+	uint8_t src[16], dst[16], reply_src[16], reply_dst[16];
+	int32_t in, out;   /* ifindex that each side's packets come in by; 0 = none */
+	uint32_t label[3]; /* of the lines that admit it */
+	uint32_t left_sec;
+	uint64_t packets[2], bytes[2];
+};
+#define FASTPATH_CONNS_MAX 5 /* in an event */
+
+enum fastpath_verdict { FASTPATH_FORWARDS, FASTPATH_DROPS, FASTPATH_LEAVES };
+
+/* What becomes of a packet; conn of a connection that is there. */
+struct fastpath_traced {
+	uint8_t verdict; /* enum fastpath_verdict */
+	uint8_t known;   /* its connection is there */
+	uint8_t drop;    /* enum rtr_drop, of DROPS */
+	uint8_t shared;  /* source port, of FORWARDS: of a pool, not chosen yet */
+	int32_t out;     /* ifindex, of FORWARDS */
+	uint16_t to_sport_be, to_dport_be;
+	uint8_t to_src[16], to_dst[16]; /* as it leaves */
+	char reason[FASTPATH_TEXT];     /* of LEAVES */
+	struct fastpath_conn conn;
 };
 
 /* What the mirror of the kernel's tables says of a destination. */
@@ -135,6 +214,18 @@ struct fastpath_route {
 	uint8_t connected, by_default;
 	char verdict[16], neighbour[16];
 	char reason[FASTPATH_TEXT]; /* why the kernel decides; "" */
+};
+
+#define FASTPATH_HITS_MAX 40
+
+struct fastpath_hits {
+	uint32_t n;
+	uint32_t again; /* what was told before in this answer is void */
+	struct {
+		uint64_t hits, bytes; /* since the process began */
+		uint64_t last_ns;     /* CLOCK_MONOTONIC */
+		uint64_t id;          /* pol_id, or nat_line_id */
+	} v[FASTPATH_HITS_MAX];
 };
 
 struct fastpath_event {
@@ -154,6 +245,18 @@ struct fastpath_event {
 		struct fastpath_table table;
 		struct fastpath_flow flow;
 		struct fastpath_route route;
+		struct {
+			uint32_t what, tag;     /* enum fastpath_judged */
+			uint64_t judged, ended; /* flows */
+			char text[FASTPATH_TEXT];
+		} policy;
+		struct fastpath_hits hits;
+		struct {
+			uint32_t n;
+			struct fastpath_conn conn[FASTPATH_CONNS_MAX];
+		} conns;
+		struct fastpath_traced traced;
+		uint64_t next; /* END of CONNS: 0 = no more; of END_CONNS: how many ended */
 		char text[FASTPATH_TEXT];
 	} u;
 };

@@ -43,7 +43,12 @@ static void setup(void)
 {
 	const uint32_t pairs[] = { 2048, 2048 };
 	struct fp_flow_conf conf = { .n_workers = 1 };
-	struct fp_xdp_conf xc = { .mem = &mem, .n_ports = N_ADJ + 2, .n_adj = 16, .n_xsks = 2 };
+	struct fp_xdp_conf xc = { .mem = &mem,
+				  .n_ports = N_ADJ + 2,
+				  .n_adj = 16,
+				  .n_xsks = 2,
+				  .n_workers = 2,
+				  .n_frames = 8 };
 	uint32_t entries = 64;
 
 	rng = test_seed;
@@ -120,7 +125,7 @@ struct outcome {
 	uint8_t out[ROOM];
 };
 
-static struct outcome run_frame(const uint8_t *data, uint32_t len)
+static inline struct outcome run_frame(const uint8_t *data, uint32_t len)
 {
 	struct outcome o = { .verdict = -1, .drop = -1 };
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = data, .data_size_in = len,
@@ -146,12 +151,12 @@ static struct outcome run_frame(const uint8_t *data, uint32_t len)
 	return o;
 }
 
-static bool sent(const struct outcome *o)
+static inline bool sent(const struct outcome *o)
 {
 	return o->verdict == EXPRESS_V_SENT || o->verdict == EXPRESS_V_SENT_ALONE;
 }
 
-static void untouched(const struct outcome *o, const uint8_t *data, uint32_t len)
+static inline void untouched(const struct outcome *o, const uint8_t *data, uint32_t len)
 {
 	ck_assert_uint_eq(o->len, len);
 	ck_assert_msg(!memcmp(o->out, data, len), "verdict %d, drop %d: the frame was changed",
@@ -159,7 +164,7 @@ static void untouched(const struct outcome *o, const uint8_t *data, uint32_t len
 }
 
 /* The line of a frame's flow, and its word0; NULL: none. */
-static uint64_t *word0_of(const uint8_t *d, const struct fp_pkt *p)
+static inline uint64_t *word0_of(const uint8_t *d, const struct fp_pkt *p)
 {
 	struct flow_key4 k4 = { .sport = p->sport_be, .dport = p->dport_be, .proto = p->proto };
 	struct flow_key6 k6 = { .sport = p->sport_be, .dport = p->dport_be, .proto = p->proto };

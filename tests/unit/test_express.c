@@ -6,6 +6,8 @@
  */
 #include "tests/lib/express_box.h"
 
+#include "tests/lib/ct_sock.h"
+
 /* ----- random frames ----- */
 
 static void inflight_clear(void)
@@ -389,6 +391,11 @@ static void worker_case(int which)
 	*fp_xdp_beat(xdp, 0) = monotonic();
 	sent_right(&c, 0, EXPRESS_V_SENT_ALONE);
 	ck_assert_uint_eq(flow_w0_inflight(*w0), 0);
+	/* What a commit or `clear` ended does not go on because nobody can free it. */
+	ck_assert_int_eq(fp_flow_end(table, c.fam, c.ref), 0);
+	DROPPED(&c, CT_CLOSED);
+	worker_lives(true);
+	TO_WORKER(&c);
 }
 
 START_TEST(worker)
@@ -444,6 +451,108 @@ static void no_flow_case(int which)
 START_TEST(no_flow)
 {
 	each(no_flow_case, 0, 4);
+}
+END_TEST
+
+/* What the kernel tracks is the kernel's, in both directions, when the policy says so. */
+static void kernel_connection_case(int which)
+{
+	struct conn c = conn_make(which);
+	const struct fp_flow_half *a = &c.flow.dir[0], *b = &c.flow.dir[1];
+	struct fp_mirror_flow f = { .family = c.fam == FLOW_4 ? AF_INET : AF_INET6,
+				    .proto = c.proto,
+				    .tcp_state = TCPT_S_ESTABLISHED,
+				    .timeout_sec = 100 };
+	bool six = c.fam == FLOW_6;
+
+	memcpy(f.src.addr, six ? a->key6.saddr : (void *)&a->key4.saddr, six ? 16 : 4);
+	memcpy(f.dst.addr, six ? a->key6.daddr : (void *)&a->key4.daddr, six ? 16 : 4);
+	memcpy(f.reply_src.addr, six ? b->key6.saddr : (void *)&b->key4.saddr, six ? 16 : 4);
+	memcpy(f.reply_dst.addr, six ? b->key6.daddr : (void *)&b->key4.daddr, six ? 16 : 4);
+	f.src.port_be = six ? a->key6.sport : a->key4.sport;
+	f.dst.port_be = six ? a->key6.dport : a->key4.dport;
+	f.reply_src.port_be = six ? b->key6.sport : b->key4.sport;
+	f.reply_dst.port_be = six ? b->key6.dport : b->key4.dport;
+	ck_assert_int_eq(ct_say(fp_mirror_msg_new, &f), 0);
+	worker_lives(true);
+	for (unsigned dir = 0; dir < 2; dir++) {
+		conn_frame(&c, dir, 10);
+		sent_right(&c, dir, EXPRESS_V_SENT);
+	}
+	ck_assert_int_eq(fp_flow_free(fp_flow_worker(table, 0), c.fam, c.ref), 0);
+	for (unsigned stateful = 0; stateful < 2; stateful++) {
+		ck_assert_int_eq(fp_xdp_stateful(xdp, stateful), 0);
+		for (unsigned dir = 0; dir < 2; dir++) {
+			conn_frame(&c, dir, 10);
+			not_sent(&c, stateful ? EXPRESS_V_KERNEL_CT : EXPRESS_V_WORKER_NEW, -1);
+			conn_l4(&c)[2] ^= 1;
+			conn_sum(&c);
+			not_sent(&c, EXPRESS_V_WORKER_NEW, -1);
+		}
+	}
+	ck_assert_int_eq(ct_say(fp_mirror_msg_end, &f), 0);
+	conn_frame(&c, 0, 10);
+	not_sent(&c, EXPRESS_V_WORKER_NEW, -1);
+	ck_assert_int_eq(fp_xdp_stateful(xdp, false), 0);
+}
+
+START_TEST(kernel_connection)
+{
+	if (!fp_xdp_sees_ct(xdp)) {
+		ck_assert_int_eq(fp_xdp_stateful(xdp, true), -EOPNOTSUPP);
+		return;
+	}
+	ct_open();
+	each(kernel_connection_case, 0, 4);
+	close(ct_fd);
+}
+END_TEST
+
+/* Protocols that workers do not track are the kernel's when connections count; what may be about
+ * one of ours is not. The type of an ICMP message: 256 for none. */
+static void protocol_case(int which)
+{
+	static const struct {
+		uint8_t proto4, proto6;
+		unsigned type4, type6;
+		bool kernel;
+	} cases[] = {
+		{ 1, 58, 8, 128, true }, /* echo */
+		{ 1, 58, 3, 1, false },  /* unreachable */
+		{ 1, 58, 11, 3, false },    { 47, 47, 256, 256, true },
+		{ 50, 50, 256, 256, true }, { 17, 44, 256, 256, false }, /* IPv4: a piece */
+	};
+	struct conn c = conn_make(which);
+
+	worker_lives(true);
+	for (unsigned i = 0; i < 2 * ARRAY_LEN(cases); i++) {
+		unsigned type;
+		uint8_t *ip = c.data + 14;
+
+		conn_frame(&c, 0, 30);
+		if (c.fam == FLOW_4) {
+			ip[9] = cases[i / 2].proto4;
+			fp_st16(ip + 6, ip[9] == 17 ? 8 : 0);
+			fp_st16_be(ip + 10, fp_csum_ip4(ip, 20));
+			type = cases[i / 2].type4;
+		} else {
+			ip[6] = cases[i / 2].proto6;
+			type = cases[i / 2].type6;
+		}
+		if (type < 256)
+			conn_l4(&c)[0] = (uint8_t)type;
+		ck_assert_int_eq(fp_xdp_stateful(xdp, i & 1), 0);
+		not_sent(&c,
+			 i & 1 && cases[i / 2].kernel ? EXPRESS_V_KERNEL_CT : EXPRESS_V_WORKER_NEW,
+			 -1);
+	}
+	ck_assert_int_eq(fp_xdp_stateful(xdp, false), 0);
+}
+
+START_TEST(protocols)
+{
+	if (fp_xdp_sees_ct(xdp))
+		each(protocol_case, 0, 4);
 }
 END_TEST
 
@@ -734,21 +843,18 @@ static void window_set(const struct conn *c, unsigned dir, uint8_t win_log2)
 		fp_flow_set_window(fp_flow_worker(table, 0), c->fam, c->ref ^ dir, win_log2, 2), 0);
 }
 
-/* Each side's copy of the twin's edges is what the twin has. */
-static void copies_right(const struct conn *c)
+/* Has the twin sent since a direction copied what it is judged by? */
+static bool copy_old(const struct conn *c, unsigned dir)
 {
-	for (unsigned d = 0; d < 2; d++) {
-		struct flow_hit4 h4;
-		struct flow_hit6 h6;
+	struct flow_hit4 h4;
+	struct flow_hit6 h6;
 
-		if (c->fam == FLOW_4) {
-			ck_assert_int_eq(fp_flow_find4(table, &c->flow.dir[d].key4, &h4), FLOW_HIT);
-			ck_assert_mem_eq(&h4.side->peer, &h4.twin->tcp, sizeof(h4.twin->tcp));
-		} else {
-			ck_assert_int_eq(fp_flow_find6(table, &c->flow.dir[d].key6, &h6), FLOW_HIT);
-			ck_assert_mem_eq(&h6.side->peer, &h6.twin->tcp, sizeof(h6.twin->tcp));
-		}
+	if (c->fam == FLOW_4) {
+		ck_assert_int_eq(fp_flow_find4(table, &c->flow.dir[dir].key4, &h4), FLOW_HIT);
+		return memcmp(&h4.side->peer, &h4.twin->tcp, sizeof(h4.twin->tcp)) != 0;
 	}
+	ck_assert_int_eq(fp_flow_find6(table, &c->flow.dir[dir].key6, &h6), FLOW_HIT);
+	return memcmp(&h6.side->peer, &h6.twin->tcp, sizeof(h6.twin->tcp)) != 0;
 }
 
 /* What the tracker must see goes to the worker; without one it goes out and is noted. */
@@ -797,23 +903,39 @@ static void tcp_thought_case(int which)
 	window_set(&c, 1, 14);
 	window_set(&c, 0, 10);
 	sent_right(&c, 0, EXPRESS_V_SENT);
-	/* What one end sends the other may acknowledge at once. */
-	copies_right(&c);
+	/* What one end sends the other may acknowledge at once: that renews its copy of the window.
+	 */
 	conn_frame(&c, 1, 10);
 	fp_st32(conn_l4(&c) + 8, 10010);
 	conn_sum(&c);
 	TO_WORKER(&c);
+	ck_assert(!copy_old(&c, 1));
 	window_set(&c, 0, 14);
 	inflight_clear();
 	conn_frame(&c, 0, 10);
 	conn_sum(&c);
 	sent_right(&c, 0, EXPRESS_V_SENT);
-	copies_right(&c);
+	ck_assert(copy_old(&c, 1));
 	conn_frame(&c, 1, 10);
-	fp_st32(conn_l4(&c) + 8, 10010);
 	conn_sum(&c);
 	sent_right(&c, 1, EXPRESS_V_SENT);
-	copies_right(&c);
+	ck_assert(copy_old(&c, 1));
+	conn_frame(&c, 1, 10);
+	fp_st32(conn_l4(&c) + 8, 10011);
+	conn_sum(&c);
+	TO_WORKER(&c);
+	ck_assert(!copy_old(&c, 1));
+	inflight_clear();
+	conn_frame(&c, 0, 10);
+	fp_st32(conn_l4(&c) + 4, 10010);
+	conn_sum(&c);
+	sent_right(&c, 0, EXPRESS_V_SENT);
+	ck_assert(copy_old(&c, 1));
+	conn_frame(&c, 1, 10);
+	fp_st32(conn_l4(&c) + 8, 10020);
+	conn_sum(&c);
+	sent_right(&c, 1, EXPRESS_V_SENT);
+	ck_assert(!copy_old(&c, 1));
 }
 
 START_TEST(tcp_thought)
@@ -850,6 +972,68 @@ static uint32_t receive(int fd, uint8_t *buf)
 			return (uint32_t)n;
 	}
 }
+
+static void inject_run(unsigned who, unsigned n, uint32_t size)
+{
+	static uint8_t data[500];
+	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = data, .data_size_in = size, .repeat = (int)n,
+		    .flags = BPF_F_TEST_XDP_LIVE_FRAMES, .batch_size = n);
+
+	data[0] = (uint8_t)who;
+	ck_assert_int_eq(bpf_prog_test_run_opts(fp_xdp_port_fd(xdp, PORT_OUT), &o), 0);
+}
+
+/* Frames of workers leave by the program of the port: their bytes, their lengths, in order. */
+START_TEST(injects)
+{
+	static const uint16_t lens[] = { 60, 500, 14, 61, 390, 64 };
+	struct express_port out = { .slot = PORT_OUT, .flags = EXPRESS_PF_INJECT },
+			    peer = { .slot = 5 };
+	int to = raw_socket("out-peer");
+	struct express_inject *j;
+	uint8_t buf[ROOM], *area;
+	void *p;
+
+	ck_assert(!fp_xdp_inject(xdp, 2, &p, &j));
+	ck_assert(fp_xdp_inject(xdp, 1, &p, &j));
+	area = p;
+	ck_assert_int_eq(fp_xdp_port_set(xdp, if_nametoindex("out-peer"), &peer), 0);
+	ck_assert_int_eq(fp_xdp_port_set(xdp, if_nametoindex("out"), &out), 0);
+	for (unsigned i = 0; i < ARRAY_LEN(lens); i++) {
+		uint8_t *d = area + i * EXPRESS_FRAME_SIZE + 16 * i;
+
+		for (unsigned k = 0; k < lens[i]; k++)
+			d[k] = (uint8_t)(k * 7 + i);
+		memcpy(d, adjs[ADJ].hdr, FP_ETH_LEN);
+		/* Buffers of worker 1 are behind those of worker 0. */
+		j->desc[i] = (struct express_inject_desc){ 8 + i, (uint16_t)(16 * i), lens[i],
+							   PORT_OUT };
+	}
+	inject_run(1, ARRAY_LEN(lens), 500);
+	ck_assert_uint_eq(j->at, ARRAY_LEN(lens));
+	ck_assert_uint_eq(j->sent, ARRAY_LEN(lens));
+	for (unsigned i = 0; i < ARRAY_LEN(lens); i++) {
+		ck_assert_uint_eq(receive(to, buf), lens[i]);
+		ck_assert_mem_eq(buf, area + i * EXPRESS_FRAME_SIZE + 16 * i, lens[i]);
+	}
+	/* What nobody wrote that way is not sent. */
+	j->at = j->sent = 0;
+	j->desc[0].frame = 16;
+	j->desc[1].off = EXPRESS_INJECT_OFF + 1;
+	j->desc[2].len = 13;
+	j->desc[3].len = EXPRESS_INJECT_LEN + 1;
+	j->desc[4].port = 9;
+	inject_run(1, 6, 500);
+	ck_assert_uint_eq(j->at, 6);
+	ck_assert_uint_eq(j->sent, 1);
+	ck_assert_uint_eq(receive(to, buf), 64);
+	j->at = EXPRESS_INJECT_MAX;
+	inject_run(1, 1, 64);
+	inject_run(2, 1, 64);
+	ck_assert_uint_eq(j->sent, 1);
+	close(to);
+}
+END_TEST
 
 /* From a socket on one link, through the program, to a socket behind the other. */
 START_TEST(through_veth)
@@ -929,6 +1113,8 @@ static Suite *suite(void)
 	tcase_add_test(tc, worker);
 	tcase_add_test(tc, no_flow);
 	tcase_add_test(tc, asks_kernel);
+	tcase_add_test(tc, kernel_connection);
+	tcase_add_test(tc, protocols);
 	tcase_add_test(tc, policy);
 	tcase_add_test(tc, first_answer);
 	tcase_add_test(tc, cannot_be_sent);
@@ -936,6 +1122,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, adjacency);
 	tcase_add_test(tc, tcp_thought);
 	tcase_add_test(tc, udp_zero_sum);
+	tcase_add_test(tc, injects);
 	tcase_add_test(tc, through_veth);
 	tcase_add_test(tc, pinned);
 	suite_add_tcase(s, tc);

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * ICMP errors about packets of flows that the kernel does not know: those that we owe their
+ * senders, and those of others, which go back the way that the quoted packet came, translated as it
+ * was.
+ */
+#include "worker_impl.h"
+
+#include "icmp_quote.h"
+#include "wire.h"
+
+/* --- ours --- */
+
+static uint32_t build(struct fp_worker *w, const uint8_t *frame, const struct fp_pkt *p,
+		      const struct fp_icmp_req *req, uint8_t *out)
+{
+	uint32_t len = fp_icmp_err_build(out + FP_ETH_LEN, FP_FRAME_DATA_MAX - FP_ETH_LEN, frame, p,
+					 req);
+
+	if (!len)
+		return 0;
+	/* Back to the station that the packet came from: it knows the way to the sender. */
+	memcpy(out, frame + 6, 6);
+	memcpy(out + 6, frame, 6);
+	fp_st16(out + 12, p->family == AF_INET ? FP_ETH_IP4 : FP_ETH_IP6);
+	return len + FP_ETH_LEN;
+}
+
+void fp_worker_error(struct fp_worker *w, unsigned s, unsigned i, const struct fp_pkt *p,
+		     enum fp_icmp_kind kind, uint32_t arg)
+{
+	const uint8_t *frame = w->burst.data[i];
+	const uint8_t *from = frame + p->l3_off + (p->family == AF_INET ? 12 : 8);
+	struct fp_icmp_req req = { .kind = kind, .arg = arg, .id = w->ip_id++ };
+	uint8_t src[16], *out;
+	uint64_t addr;
+	uint32_t len;
+
+	if (!fp_icmp_err_allowed(frame, p, kind) || !w->conf.ops.icmp_source ||
+	    !w->conf.ops.icmp_source(w->conf.ops.ctx, w->port[s].ifindex, p->family, from, src) ||
+	    !fp_icmp_rl_take(&w->errors, kind, frame, p, w->now_ns))
+		return;
+	req.src = src;
+	addr = fp_worker_make(w, &out);
+	if (addr == FP_NO_FRAME)
+		return;
+	len = build(w, frame, p, &req, out);
+	if (len)
+		fp_worker_emit(w, w->port[s].slot, addr, len);
+	else
+		fp_umem_give(&w->umem, addr, FP_FRAME_WORK);
+}
+
+/* --- others' --- */
+
+/* The flow's direction that answers the quoted packet: where that one had gone, its answers come
+ * from. */
+static bool find4(const struct fp_worker *w, const struct fp_tuple4 *q, uint16_t zone,
+		  struct fp_known *ret)
+{
+	struct flow_key4 k = { .saddr = q->dst_be,
+			       .daddr = q->src_be,
+			       .sport = q->dport_be,
+			       .dport = q->sport_be,
+			       .proto = q->proto,
+			       .zone = zone };
+
+	return fp_worker_find4(w, &k, ret);
+}
+
+static bool find6(const struct fp_worker *w, const struct fp_tuple6 *q, uint16_t zone,
+		  struct fp_known *ret)
+{
+	struct flow_key6 k = {
+		.sport = q->dport_be, .dport = q->sport_be, .proto = q->proto, .zone = zone
+	};
+
+	memcpy(k.saddr, q->dst, 16);
+	memcpy(k.daddr, q->src, 16);
+	return fp_worker_find6(w, &k, ret);
+}
+
+/* Errors may come by another interface than the flow's packets. */
+static bool find_any(const struct fp_worker *w, unsigned s, const uint8_t *frame,
+		     const struct fp_quote *q, struct fp_known *ret)
+{
+	struct fp_tuple4 t4;
+	struct fp_tuple6 t6;
+	bool v4 = q->family == AF_INET;
+
+	if (v4)
+		fp_quote_tuple4(frame, q, &t4);
+	else
+		fp_quote_tuple6(frame, q, &t6);
+	if (v4 ? find4(w, &t4, w->port[s].zone, ret) : find6(w, &t6, w->port[s].zone, ret))
+		return true;
+	for (unsigned k = 0; k < w->n_active; k++) {
+		uint16_t zone = w->port[w->active[k]].zone;
+
+		if (v4 ? find4(w, &t4, zone, ret) : find6(w, &t6, zone, ret))
+			return true;
+	}
+	return false;
+}
+
+/* The quoted packet as its sender made it. Where answers get another source (the server is behind
+ * an address of ours), the error gets it too: who sent it is nobody's business. */
+static void translate(uint8_t *frame, const struct fp_pkt *p, const struct fp_quote *q,
+		      const struct fp_known *k)
+{
+	uint8_t *ip = frame + p->l3_off;
+
+	if (k->f.fam == FLOW_4) {
+		struct fp_tuple4 was, now = { .src_be = k->rw4.daddr,
+					      .dst_be = k->rw4.saddr,
+					      .sport_be = k->rw4.dport,
+					      .dport_be = k->rw4.sport,
+					      .proto = q->proto };
+
+		fp_quote_tuple4(frame, q, &was);
+		fp_quote_nat4(frame, p, q, &now,
+			      was.dst_be != now.dst_be ? now.dst_be : fp_ld32_be(ip + 12),
+			      now.src_be);
+		return;
+	}
+	struct fp_tuple6 was,
+		now = { .sport_be = k->rw6.dport, .dport_be = k->rw6.sport, .proto = q->proto };
+	uint8_t src[16];
+
+	memcpy(now.src, k->rw6.daddr, 16);
+	memcpy(now.dst, k->rw6.saddr, 16);
+	fp_quote_tuple6(frame, q, &was);
+	memcpy(src, memcmp(was.dst, now.dst, 16) ? now.dst : ip + 8, 16);
+	fp_quote_nat6(frame, p, q, &now, src, now.src);
+}
+
+/* Who is told sent the quoted packet: any other would be a way past the policy. */
+static bool to_sender(const uint8_t *frame, const struct fp_pkt *p, const struct fp_quote *q)
+{
+	const uint8_t *ip = frame + p->l3_off;
+	struct fp_tuple4 t4;
+	struct fp_tuple6 t6;
+
+	if (q->family == AF_INET) {
+		fp_quote_tuple4(frame, q, &t4);
+		return t4.src_be == fp_ld32_be(ip + 16);
+	}
+	fp_quote_tuple6(frame, q, &t6);
+	return !memcmp(t6.src, ip + 24, 16);
+}
+
+/* Source tests of the error as it came, on its way to whom it will be for. */
+static enum rtr_drop refused(const struct fp_worker *w, unsigned s, const uint8_t *frame,
+			     const struct fp_pkt *p, const struct fp_known *k)
+{
+	struct fp_answer answer = { 0 };
+	struct fp_ask ask;
+
+	fp_worker_ask(w, s, frame, p, &ask);
+	if (flow_w0_flags(k->f.word0) & FLOW_F_REWRITE)
+		ask.dst = k->f.fam == FLOW_4 ? (const uint8_t *)&k->rw4.daddr : k->rw6.daddr;
+	if (w->conf.ops.route(w->conf.ops.ctx, &ask, &answer) != FP_WAY_DROP)
+		return RTR_DROP_NONE;
+	return (enum rtr_drop)answer.drop;
+}
+
+bool fp_worker_quoted(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt *p)
+{
+	uint8_t *frame = w->burst.data[i];
+	struct fp_known k;
+	struct fp_quote q;
+	enum rtr_drop why;
+	struct fp_adj a;
+	uint8_t path;
+
+	if (fp_quote_parse(frame, p, &q) || !q.ports || !find_any(w, s, frame, &q, &k))
+		return false;
+	path = flow_w0_path(k.f.word0);
+	if (path == FLOW_P_KERNEL || path == FLOW_P_ENDED || !(k.f.cold->flags & FLOW_COLD_TRACKED))
+		return false;
+	why = to_sender(frame, p, &q) ? refused(w, s, frame, p, &k) : RTR_DROP_CT_INVALID;
+	if (why) {
+		fp_worker_drop(w, s, i, why);
+		return true;
+	}
+	if (p->ttl <= 1) {
+		fp_worker_drop(w, s, i, RTR_DROP_TTL_EXPIRED);
+		return true;
+	}
+	/* It goes where the answers go. */
+	if (!fp_worker_adj(
+		    w, __atomic_load_n(k.f.half[0].egress, __ATOMIC_RELAXED) & FLOW_EGRESS_ADJ_MASK,
+		    &a)) {
+		fp_worker_drop(w, s, i, RTR_DROP_NEIGH_NONE);
+		return true;
+	}
+	if (p->end - p->l3_off > a.mtu) {
+		fp_worker_drop(w, s, i, p->family == AF_INET ? RTR_DROP_MTU_DF : RTR_DROP_MTU_IP6);
+		return true;
+	}
+	if (flow_w0_flags(k.f.word0) & FLOW_F_REWRITE)
+		translate(frame, p, &q, &k);
+	fp_worker_transmit(w, s, i, p, &a);
+	return true;
+}

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The sweep over one connection, by a policy and ways that are the test's. The client on the LAN
+ * opened it to a server on the WAN; there is a third interface.
+ */
+#include "fastpath/keeper.h"
+#include "fastpath/track.h"
+
+#include "tests/lib/check_main.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { LAN, WAN, OTHER, N_PORTS };
+
+static struct fp_flow_mem mem;
+static struct fp_flow *table;
+static struct fp_track *track;
+static struct fp_adj adjs[N_PORTS + 1];
+static struct fp_keeper_port ports[FP_PORTS_MAX];
+static struct fp_keeper *keeper;
+static char any;
+static struct fp_pol *in_force, *past;
+static uint64_t ref;
+static uint64_t ahead; /* of the clock */
+
+uint64_t __real_rtr_now_ns(void);
+uint64_t __wrap_rtr_now_ns(void);
+
+uint64_t __wrap_rtr_now_ns(void)
+{
+	return __real_rtr_now_ns() + __atomic_load_n(&ahead, __ATOMIC_RELAXED);
+}
+
+/* --- what the policy and the routes say --- */
+
+static uint16_t generation;
+static enum fp_pol_act say_out;
+static bool say_leaks;
+static enum fp_way say_way[2]; /* of what comes from LAN, WAN */
+static unsigned goes_to[2];
+static unsigned out_if, leak_if;
+static struct fp_pol_key leak_key;
+
+uint16_t fp_pol_generation(const struct fp_pol *p)
+{
+	return generation;
+}
+
+bool fp_pol_stateful(const struct fp_pol *p)
+{
+	return true;
+}
+
+enum fp_pol_act fp_pol_in(const struct fp_pol *p, const struct fp_pol_key *k,
+			  struct fp_pol_state *ret)
+{
+	*ret = (struct fp_pol_state){ .dport_be = k->dport_be };
+	memcpy(ret->dst, k->dst, 16);
+	return FP_POL_PERMIT;
+}
+
+enum fp_pol_act fp_pol_out(const struct fp_pol *p, const struct fp_pol_key *k, unsigned oif,
+			   struct fp_pol_state *st)
+{
+	out_if = oif;
+	return say_out;
+}
+
+bool fp_pol_leaks(const struct fp_pol *p, const struct fp_pol_key *k, unsigned oif)
+{
+	leak_key = *k;
+	leak_if = oif;
+	return say_leaks;
+}
+
+unsigned fp_pol_pools(const struct fp_pol *p, const struct fp_pol_pool **ret)
+{
+	return 0;
+}
+
+enum fp_way fp_way_find(const struct fp_way_conf *c, const struct fp_ask *ask,
+			struct fp_answer *ret)
+{
+	unsigned from = ask->ifindex - 10;
+
+	if (say_way[from] == FP_WAY_SEND) {
+		ret->oif = 10 + goes_to[from];
+		ret->adj = 1 + goes_to[from];
+	}
+	return say_way[from];
+}
+
+uint32_t fib_seq(const struct fib *f)
+{
+	return 0;
+}
+
+void fib_adj_used(const struct fib *f, uint32_t adj)
+{
+}
+
+uint32_t fibctl_pass_begin(struct fibctl *c)
+{
+	return 0;
+}
+
+void fibctl_pass_end(struct fibctl *c, uint32_t pass)
+{
+}
+
+/* --- the connection --- */
+
+static void insert(enum flow_family fam)
+{
+	struct fp_flow_new f = { .time = fp_flow_now(),
+				 .timeout = 600u << 10,
+				 .policy = generation,
+				 .flags = FLOW_COLD_TRACKED };
+	struct fp_flow_half *d = f.dir;
+
+	for (int i = 0; i < 2; i++) {
+		uint16_t sport = htons(i ? 80 : 1000), dport = htons(i ? 1000 : 80);
+
+		if (fam == FLOW_4) {
+			d[i].key4 = (struct flow_key4){ htonl(0x0a000002 + (uint32_t)i),
+							htonl(0x0a000003 - (uint32_t)i),
+							sport,
+							dport,
+							17,
+							0,
+							(uint16_t)i };
+		} else {
+			d[i].key6 = (struct flow_key6){
+				.sport = sport, .dport = dport, .proto = 17, .zone = (uint16_t)i
+			};
+			d[i].key6.saddr[15] = (uint8_t)(2 + i);
+			d[i].key6.daddr[15] = (uint8_t)(3 - i);
+		}
+		d[i].egress = flow_egress(i ? 1 + LAN : 1 + WAN, 0, 0);
+		d[i].state = FLOW_P_EXPRESS | 1 << FLOW_TRACK_SHIFT;
+	}
+	ck_assert_int_eq(fp_flow_insert(fp_flow_worker(table, 0), fam, &f, &ref), 0);
+}
+
+static uint64_t word0(enum flow_family fam, unsigned dir)
+{
+	for (uint32_t line = 0; line < 2 * mem.n_pairs[fam]; line++) {
+		const struct flow_line4 *l4 = (struct flow_line4 *)mem.base[FP_FLOW_R_LINES4];
+		const struct flow_line6 *l6 = (struct flow_line6 *)mem.base[FP_FLOW_R_LINES6];
+		uint64_t w0 = fam == FLOW_4 ? l4[line].word0 : l6[line].word0;
+		uint16_t zone = fam == FLOW_4 ? l4[line].key.zone : l6[line].key.zone;
+
+		if (flow_lives(w0) && zone == dir)
+			return w0;
+	}
+	return 0;
+}
+
+static unsigned path(enum flow_family fam, unsigned dir)
+{
+	return flow_w0_path(word0(fam, dir));
+}
+
+/* All of one sweep that begins now. */
+static void sweep(void)
+{
+	uint64_t next = fp_keeper_next(keeper);
+
+	fp_keeper_hurry(keeper);
+	while (!fp_keeper_swept(keeper, next))
+		usleep(1000);
+}
+
+static void begin(void)
+{
+	const uint32_t pairs[] = { 64, 64 };
+	struct fp_flow_conf fc = { .n_workers = 1 };
+	struct fp_keeper_conf conf = {
+		.mem = &mem, .adj = adjs, .port = ports, .pol = &in_force, .past = &past
+	};
+
+	ck_assert_int_eq(fp_flow_mem_anon(pairs, &mem), 0);
+	ck_assert_int_eq(fp_flow_open(&mem, &fc, &table), 0);
+	fp_flow_maintain(table, 1000);
+	track = fp_track_new(pairs);
+	in_force = (struct fp_pol *)(void *)&any;
+	generation = 7;
+	say_out = FP_POL_PERMIT;
+	say_leaks = false;
+	for (unsigned i = 0; i < N_PORTS; i++) {
+		adjs[1 + i].port = i;
+		ports[i] = (struct fp_keeper_port){ 10 + i, 1, 1 };
+	}
+	say_way[LAN] = say_way[WAN] = FP_WAY_SEND;
+	goes_to[LAN] = WAN;
+	goes_to[WAN] = LAN;
+	conf.flows = table;
+	conf.track = track;
+	ck_assert_int_eq(fp_keeper_start(&conf, &keeper), 0);
+	fp_keeper_sweep(keeper, true);
+}
+
+static void end(void)
+{
+	keeper = fp_keeper_stop(keeper);
+	track = fp_track_free(track);
+	table = fp_flow_close(table);
+	fp_flow_mem_fini(&mem);
+}
+
+/* --- tests --- */
+
+START_TEST(goes_on)
+{
+	enum flow_family fam = (enum flow_family)_i;
+
+	insert(fam);
+	generation++;
+	sweep();
+	for (unsigned dir = 0; dir < 2; dir++) {
+		ck_assert_uint_eq(path(fam, dir), FLOW_P_EXPRESS);
+		ck_assert_uint_eq(flow_w0_policy(word0(fam, dir)), 8);
+	}
+	ck_assert_uint_eq(out_if, 10 + WAN);
+	generation++;
+	say_out = FP_POL_DROP;
+	sweep();
+	ck_assert_uint_eq(path(fam, LAN), FLOW_P_ENDED);
+	ck_assert_uint_eq(path(fam, WAN), FLOW_P_ENDED);
+}
+END_TEST
+
+/* There is no way to the server now: what is denied ends, and also its answers. */
+START_TEST(unreachable)
+{
+	enum flow_family fam = (enum flow_family)_i;
+
+	insert(fam);
+	say_way[LAN] = FP_WAY_ANSWER;
+	generation++;
+	sweep();
+	ck_assert_uint_eq(out_if, 10 + WAN);
+	ck_assert_uint_eq(flow_w0_policy(word0(fam, LAN)), 8);
+	ck_assert_uint_eq(flow_w0_policy(word0(fam, WAN)), 8);
+	say_out = FP_POL_DROP;
+	generation++;
+	sweep();
+	ck_assert_uint_eq(path(fam, LAN), FLOW_P_ENDED);
+	ck_assert_uint_eq(path(fam, WAN), FLOW_P_ENDED);
+}
+END_TEST
+
+/* The opener cannot be judged: its answers are not of the new generation either. */
+START_TEST(judged_later)
+{
+	enum flow_family fam = (enum flow_family)_i;
+
+	insert(fam);
+	/* After the first seconds of a process an interface that is not there stays away. */
+	__atomic_store_n(&ahead, 20 * NSEC_PER_SEC, __ATOMIC_RELAXED);
+	ports[LAN].ifindex = 0;
+	generation++;
+	sweep();
+	ck_assert_uint_eq(flow_w0_policy(word0(fam, LAN)), 7);
+	ck_assert_uint_eq(flow_w0_policy(word0(fam, WAN)), 7);
+	ports[LAN].ifindex = 10 + LAN;
+	sweep();
+	ck_assert_uint_eq(flow_w0_policy(word0(fam, LAN)), 8);
+	ck_assert_uint_eq(flow_w0_policy(word0(fam, WAN)), 8);
+}
+END_TEST
+
+/* Answers that turn to an interface where they would tell an address of inside. */
+START_TEST(answers_move)
+{
+	enum flow_family fam = (enum flow_family)_i;
+
+	insert(fam);
+	goes_to[WAN] = OTHER;
+	sweep();
+	ck_assert_uint_eq(path(fam, WAN), FLOW_P_EXPRESS);
+	ck_assert_uint_eq(leak_if, 10 + OTHER);
+	ck_assert_uint_eq(leak_key.ifindex, 10 + WAN);
+	ck_assert_uint_eq(leak_key.sport_be, htons(80));
+	ck_assert_uint_eq(leak_key.dport_be, htons(1000));
+	ck_assert_uint_eq(leak_key.src[fam == FLOW_4 ? 3 : 15], 3);
+	ck_assert_uint_eq(leak_key.dst[fam == FLOW_4 ? 3 : 15], 2);
+	say_leaks = true;
+	sweep();
+	ck_assert_uint_eq(path(fam, LAN), FLOW_P_ENDED);
+	ck_assert_uint_eq(path(fam, WAN), FLOW_P_ENDED);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+	Suite *s = suite_create("keeper");
+	TCase *t = tcase_create("keeper");
+
+	tcase_add_checked_fixture(t, begin, end);
+	tcase_add_loop_test(t, goes_on, 0, 2);
+	tcase_add_loop_test(t, unreachable, 0, 2);
+	tcase_add_loop_test(t, judged_later, 0, 2);
+	tcase_add_loop_test(t, answers_move, 0, 2);
+	suite_add_tcase(s, t);
+	return s;
+}
+
+CHECK_MAIN(suite)

@@ -1,0 +1,1000 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A worker under a policy that needs connections; the policy is the test's. Each test runs over
+ * IPv4 and IPv6. A client on the LAN, a server on the WAN.
+ */
+#include "fastpath/worker_impl.h"
+
+#include "tests/lib/worker_box.h"
+
+enum { FIN = 1, SYN = 2, RST = 4, ACK = 16 };
+
+static struct fp_track *track;
+/* The policy is never looked into: the functions below are all of it. */
+static struct fp_pol *in_force;
+static struct fp_nat *nat;
+static uint16_t generation;
+static enum fp_pol_act say_in, say_out;
+static struct fp_pol_xlate say_dnat, say_snat;
+static uint16_t say_mss;
+static bool say_expects, say_leaks;
+static unsigned judged, counted, out_if;
+static struct fp_pol_key asked_key, leak_key;
+static bool six;
+
+uint16_t fp_pol_generation(const struct fp_pol *p)
+{
+	return generation;
+}
+
+bool fp_pol_stateful(const struct fp_pol *p)
+{
+	return true;
+}
+
+bool fp_pol_expects(const struct fp_pol *p)
+{
+	return say_expects;
+}
+
+struct fp_nat *fp_pol_nat(const struct fp_pol *p)
+{
+	return nat;
+}
+
+enum fp_pol_act fp_pol_in(const struct fp_pol *p, const struct fp_pol_key *k,
+			  struct fp_pol_state *ret)
+{
+	judged++;
+	asked_key = *k;
+	*ret = (struct fp_pol_state){ .dport_be = k->dport_be, .drop = RTR_DROP_ACL_DENY };
+	memcpy(ret->dst, k->dst, 16);
+	if (say_dnat.kind) {
+		ret->dnat = say_dnat;
+		memcpy(ret->dst, say_dnat.addr, 16);
+		ret->dport_be = say_dnat.port_be ?: k->dport_be;
+	}
+	return say_in;
+}
+
+enum fp_pol_act fp_pol_out(const struct fp_pol *p, const struct fp_pol_key *k, unsigned oif,
+			   struct fp_pol_state *st)
+{
+	out_if = oif;
+	st->drop = RTR_DROP_ZONE_DENY;
+	st->snat = say_snat;
+	st->mss = say_mss;
+	return say_out;
+}
+
+bool fp_pol_leaks(const struct fp_pol *p, const struct fp_pol_key *k, unsigned oif)
+{
+	leak_key = *k;
+	out_if = oif;
+	return say_leaks;
+}
+
+void fp_pol_count(struct fp_pol *p, unsigned worker, const struct fp_pol_state *st, uint64_t at)
+{
+	counted++;
+}
+
+/* The box as the LAN knows it. */
+static const uint8_t box6[16] = { 0xfd, [15] = 0xff };
+static const uint8_t box4[16] = { 10, 0, 0, 254 };
+static bool has_source;
+
+static bool icmp_source(void *ctx, unsigned ifindex, uint8_t family, const uint8_t *to,
+			uint8_t ret[16])
+{
+	memcpy(ret, family == AF_INET6 ? box6 : box4, 16);
+	return has_source;
+}
+
+static void with_policy(struct fp_worker_conf *conf)
+{
+	static char any;
+
+	in_force = (struct fp_pol *)(void *)&any;
+	conf->pol = &in_force;
+	conf->track = track;
+	conf->ops.icmp_source = icmp_source;
+}
+
+static void begin(void)
+{
+	track = fp_track_new((const uint32_t[]){ 128, 128 });
+	generation = 7;
+	say_in = say_out = FP_POL_PERMIT;
+	judged = counted = out_if = say_mss = 0;
+	say_dnat = say_snat = (struct fp_pol_xlate){ 0 };
+	has_source = true;
+	say_expects = say_leaks = false;
+	box_conf = with_policy;
+	ck_assert_int_eq(fp_nat_new(NULL, 0, &nat), 0);
+	setup();
+}
+
+static void end(void)
+{
+	teardown();
+	track = fp_track_free(track);
+	nat = fp_nat_free(nat);
+}
+
+/* Another process: the table is all that there is. */
+static void forget(void)
+{
+	track = fp_track_free(track);
+	track = fp_track_new((const uint32_t[]){ 128, 128 });
+	w->conf.track = track;
+}
+
+/* ----- packets ----- */
+
+static const uint8_t host6[2][16] = { { 0xfd, [15] = 1 }, { 0xfd, 1, [15] = 2 } };
+static const uint32_t host4[2] = { 0x0a000002, 0xc0a80102 };
+#define CPORT 1000
+#define SPORT 80
+
+static void ip(struct tp *t, unsigned from, uint8_t proto, uint8_t ttl)
+{
+	tp_eth(t, six ? 0x86dd : 0x0800);
+	memcpy(t->b, mac[from], 6);
+	if (six)
+		tp_ip6_raw(t, host6[from], host6[!from], proto, ttl);
+	else
+		tp_ip4(t, host4[from], host4[!from], proto, ttl);
+}
+
+static void udp(struct tp *t, unsigned from)
+{
+	ip(t, from, 17, 64);
+	tp_udp(t, from ? SPORT : CPORT, from ? CPORT : SPORT, 30);
+	tp_done(t);
+}
+
+/* What each end has sent; the window that it shows. */
+static uint32_t seq[2];
+static const unsigned window = 8192;
+
+static void tcp_at(struct tp *t, unsigned from, uint8_t flags, uint32_t at, unsigned payload)
+{
+	static const uint8_t mss[] = { 2, 4, 5, 0xb4, 1, 3, 3, 2 };
+	bool syn = flags & SYN;
+
+	ip(t, from, 6, 64);
+	tp_tcp(t, from ? SPORT : CPORT, from ? CPORT : SPORT, flags, mss, syn ? sizeof(mss) : 0,
+	       payload);
+	tp_w32(t->b + t->l4 + 4, at);
+	tp_w32(t->b + t->l4 + 8, flags & ACK ? seq[!from] : 0);
+	tp_w16(t->b + t->l4 + 14, window);
+	tp_done(t);
+}
+
+static void tcp(struct tp *t, unsigned from, uint8_t flags, unsigned payload)
+{
+	tcp_at(t, from, flags, seq[from], payload);
+	seq[from] += payload + !!(flags & (SYN | FIN));
+}
+
+/* It arrives, and leaves on the other side with one hop less, or not at all. */
+static bool passes(unsigned from, const struct tp *t)
+{
+	struct tp want = *t;
+	const uint8_t *out;
+	uint32_t len;
+
+	arrive(from, t);
+	turn();
+	out = leave(!from, &len);
+	if (!out)
+		return false;
+	memcpy(want.b, peer[!from], 6);
+	memcpy(want.b + 6, mac[!from], 6);
+	want.b[want.l3 + (six ? 7 : 8)]--;
+	tp_fix_ip4(&want);
+	ck_assert_uint_eq(len, MAX(want.len, 60u));
+	ck_assert(!memcmp(out, want.b, want.len));
+	return true;
+}
+
+static bool send_tcp(unsigned from, uint8_t flags, unsigned payload)
+{
+	struct tp t;
+
+	tcp(&t, from, flags, payload);
+	return passes(from, &t);
+}
+
+static void handshake(void)
+{
+	seq[0] = 0xfffffff0;
+	seq[1] = 77;
+	ck_assert(send_tcp(LAN, SYN, 0));
+	ck_assert(send_tcp(WAN, SYN | ACK, 0));
+	ck_assert(send_tcp(LAN, ACK, 0));
+}
+
+/* ----- what is in the table ----- */
+
+static uint64_t word0(unsigned from, uint8_t proto, const struct flow_cold **ret_cold)
+{
+	uint16_t sport = htons(from ? SPORT : CPORT), dport = htons(from ? CPORT : SPORT);
+	struct flow_key4 k4 = { htonl(host4[from]), htonl(host4[!from]), sport, dport, proto, 0,
+				(uint16_t)from };
+	struct flow_key6 k6 = {
+		.sport = sport, .dport = dport, .proto = proto, .zone = (uint16_t)from
+	};
+	struct flow_hit4 h4;
+	struct flow_hit6 h6;
+
+	if (!six) {
+		if (fp_flow_find4(table, &k4, &h4) != FLOW_HIT)
+			return 0;
+		if (ret_cold)
+			*ret_cold = fp_flow_cold(table, FLOW_4, h4.line);
+		return h4.word0;
+	}
+	memcpy(k6.saddr, host6[from], 16);
+	memcpy(k6.daddr, host6[!from], 16);
+	if (fp_flow_find6(table, &k6, &h6) != FLOW_HIT)
+		return 0;
+	if (ret_cold)
+		*ret_cold = fp_flow_cold(table, FLOW_6, h6.line);
+	return h6.word0;
+}
+
+static unsigned state(unsigned from, uint8_t proto)
+{
+	return flow_w0_state(word0(from, proto, NULL)) >> FLOW_TRACK_SHIFT;
+}
+
+static unsigned path(unsigned from, uint8_t proto)
+{
+	return flow_w0_path(word0(from, proto, NULL));
+}
+
+static uint32_t timeout(uint8_t proto)
+{
+	const struct flow_cold *c = NULL;
+
+	ck_assert(word0(LAN, proto, &c));
+	return c->timeout;
+}
+
+static unsigned drops(unsigned from, enum rtr_drop why)
+{
+	return (unsigned)count(from)->drop[why];
+}
+
+/* ----- tests ----- */
+
+START_TEST(udp_is_one_flow)
+{
+	struct tp t;
+
+	six = _i;
+	udp(&t, LAN);
+	ck_assert(passes(LAN, &t));
+	ck_assert_uint_eq(judged, 1);
+	ck_assert_uint_eq(counted, 1);
+	ck_assert_uint_eq(out_if, 11);
+	ck_assert_uint_eq(asked_key.ifindex, 10);
+	ck_assert_uint_eq(asked_key.sport_be, htons(CPORT));
+	ck_assert(!memcmp(asked_key.dst, six ? host6[1] : (const uint8_t *)"\xc0\xa8\x01\x02",
+			  six ? 16 : 4));
+	ck_assert_uint_eq(flow_w0_policy(word0(LAN, 17, NULL)), 7);
+	ck_assert_uint_eq(timeout(17), fp_track_units(30));
+	/* The opener waits for nobody; the first answer is looked at. */
+	ck_assert_uint_eq(state(LAN, 17), 1);
+	ck_assert_uint_eq(state(WAN, 17), 0);
+	ck_assert_uint_eq(path(LAN, 17), FLOW_P_EXPRESS);
+	udp(&t, WAN);
+	ck_assert(passes(WAN, &t));
+	ck_assert_uint_eq(judged, 1);
+	ck_assert_uint_eq(state(WAN, 17), 1);
+	ck_assert_uint_eq(timeout(17), fp_track_units(120));
+	ck_assert(passes(WAN, &t));
+	ck_assert_uint_eq(fp_worker_stats(w)->inserted, 1);
+}
+END_TEST
+
+START_TEST(tcp_opens_and_closes)
+{
+	const uint8_t f = 6;
+
+	six = _i;
+	seq[0] = 0xfffffff0;
+	seq[1] = 77;
+	ck_assert(send_tcp(LAN, SYN, 0));
+	ck_assert_uint_eq(state(LAN, f), TCPT_S_SYN_SENT);
+	ck_assert_uint_eq(timeout(f), fp_track_units(120));
+	ck_assert_uint_eq(path(LAN, f), FLOW_P_WORKER);
+	ck_assert(send_tcp(WAN, SYN | ACK, 0));
+	ck_assert_uint_eq(state(WAN, f), TCPT_S_SYN_RECV);
+	ck_assert_uint_eq(timeout(f), fp_track_units(60));
+	ck_assert(send_tcp(LAN, ACK, 0));
+	ck_assert_uint_eq(state(LAN, f), TCPT_S_ESTABLISHED);
+	ck_assert_uint_eq(state(WAN, f), TCPT_S_ESTABLISHED);
+	ck_assert_uint_eq(timeout(f), fp_track_units(5 * 86400));
+	ck_assert_uint_eq(path(LAN, f), FLOW_P_EXPRESS);
+	ck_assert_uint_eq(path(WAN, f), FLOW_P_EXPRESS);
+	for (int k = 0; k < 30; k++) {
+		ck_assert(send_tcp(LAN, ACK, 1000));
+		ck_assert(send_tcp(WAN, ACK, 500));
+	}
+	ck_assert(send_tcp(LAN, FIN | ACK, 0));
+	ck_assert_uint_eq(state(WAN, f), TCPT_S_FIN_WAIT);
+	ck_assert(send_tcp(WAN, ACK, 0));
+	ck_assert_uint_eq(state(WAN, f), TCPT_S_CLOSE_WAIT);
+	ck_assert(send_tcp(WAN, ACK, 300));
+	ck_assert(send_tcp(WAN, FIN | ACK, 0));
+	ck_assert_uint_eq(state(LAN, f), TCPT_S_LAST_ACK);
+	ck_assert_uint_eq(timeout(f), fp_track_units(30));
+	ck_assert(send_tcp(LAN, ACK, 0));
+	ck_assert_uint_eq(state(LAN, f), TCPT_S_TIME_WAIT);
+	ck_assert_uint_eq(timeout(f), fp_track_units(120));
+	ck_assert_uint_eq(judged, 1);
+	/* The same ports once more: another connection. */
+	seq[0] += 100000;
+	ck_assert(send_tcp(LAN, SYN, 0));
+	ck_assert_uint_eq(judged, 2);
+	ck_assert_uint_eq(state(LAN, f), TCPT_S_SYN_SENT);
+	ck_assert_uint_eq(fp_worker_stats(w)->ended, 1);
+}
+END_TEST
+
+START_TEST(tcp_refuses)
+{
+	struct tp t;
+
+	six = _i;
+	/* The middle of an unknown connection is the kernel's. */
+	tcp(&t, LAN, ACK, 10);
+	ck_assert(!passes(LAN, &t));
+	ck_assert_uint_eq(count(LAN)->punt[FP_TK_NO_FLOW], 1);
+	ck_assert_uint_eq(judged, 0);
+	handshake();
+	tcp_at(&t, LAN, ACK, seq[0] + 1000000, 10);
+	ck_assert(!passes(LAN, &t));
+	ck_assert_uint_eq(drops(LAN, RTR_DROP_CT_WINDOW), 1);
+	tcp_at(&t, LAN, RST, seq[0] + 1000000, 0);
+	ck_assert(!passes(LAN, &t));
+	ck_assert_uint_eq(state(LAN, 6), TCPT_S_ESTABLISHED);
+	ck_assert(send_tcp(LAN, ACK, 10));
+	ck_assert(send_tcp(WAN, ACK, 0));
+	ck_assert(send_tcp(LAN, RST, 0));
+	ck_assert_uint_eq(state(WAN, 6), TCPT_S_CLOSE);
+	ck_assert_uint_eq(timeout(6), fp_track_units(10));
+}
+END_TEST
+
+/* Nobody listens: a RST is the answer to the SYN, and the flow is over. */
+START_TEST(tcp_refused)
+{
+	struct tp t;
+
+	six = _i;
+	seq[0] = 5;
+	ck_assert(send_tcp(LAN, SYN, 0));
+	seq[1] = 0;
+	tcp(&t, WAN, RST | ACK, 0);
+	ck_assert(passes(WAN, &t));
+	ck_assert_uint_eq(word0(LAN, 6, NULL), 0);
+	ck_assert_uint_eq(fp_worker_stats(w)->ended, 1);
+}
+END_TEST
+
+START_TEST(policy_says_no)
+{
+	struct tp t;
+
+	six = _i;
+	udp(&t, LAN);
+	say_in = FP_POL_DROP;
+	ck_assert(!passes(LAN, &t));
+	ck_assert_uint_eq(drops(LAN, RTR_DROP_ACL_DENY), 1);
+	ck_assert_uint_eq(counted, 1);
+	say_in = FP_POL_PERMIT;
+	say_out = FP_POL_DROP;
+	ck_assert(!passes(LAN, &t));
+	ck_assert_uint_eq(drops(LAN, RTR_DROP_ZONE_DENY), 1);
+	say_out = FP_POL_KERNEL;
+	ck_assert(!passes(LAN, &t));
+	ck_assert_uint_eq(count(LAN)->punt[FP_TK_POLICY], 1);
+	ck_assert(!memcmp(punted, t.b, t.len));
+	ck_assert_uint_eq(fp_worker_stats(w)->inserted, 0);
+	ck_assert_uint_eq(counted, 2);
+	/* The kernel may expect it. */
+	say_expects = true;
+	say_out = FP_POL_DROP;
+	ck_assert(!passes(LAN, &t));
+	ck_assert_uint_eq(count(LAN)->punt[FP_TK_POLICY], 2);
+	ck_assert_uint_eq(counted, 2);
+}
+END_TEST
+
+/* Who says that a flow is over: its next packet is judged as the first of another. */
+START_TEST(ended_flows)
+{
+	const struct flow_cold *c = NULL;
+	struct tp t;
+	uint64_t w0;
+
+	six = _i;
+	udp(&t, LAN);
+	ck_assert(passes(LAN, &t));
+	w0 = word0(LAN, 17, &c);
+	ck_assert_int_eq(fp_flow_end(table, six,
+				     flow_ref(flow_w0_gen(w0),
+					      (uint32_t)(c - fp_flow_cold(table, six, 0)) * 2)),
+			 0);
+	ck_assert_uint_eq(path(WAN, 17), FLOW_P_ENDED);
+	say_in = FP_POL_DROP;
+	ck_assert(!passes(LAN, &t));
+	ck_assert_uint_eq(drops(LAN, RTR_DROP_ACL_DENY), 1);
+	ck_assert_uint_eq(word0(LAN, 17, NULL), 0);
+	/* Without a packet its owner ends it with his next look. */
+	say_in = FP_POL_PERMIT;
+	ck_assert(passes(LAN, &t));
+	w0 = word0(LAN, 17, &c);
+	fp_flow_end(table, six,
+		    flow_ref(flow_w0_gen(w0), (uint32_t)(c - fp_flow_cold(table, six, 0)) * 2));
+	now += NSEC_PER_SEC;
+	turn();
+	ck_assert_uint_eq(word0(LAN, 17, NULL), 0);
+	ck_assert_uint_eq(fp_worker_stats(w)->ended, 2);
+}
+END_TEST
+
+/* Trackers die with their process; the lines tell the next one enough. A tracker without memory of
+ * the flow is what it has. */
+START_TEST(restart)
+{
+	struct tp t;
+
+	six = _i;
+	handshake();
+	ck_assert(send_tcp(LAN, ACK, 1000));
+	ck_assert(send_tcp(WAN, ACK, 500));
+	forget();
+	/* An option that XDP does not know: a worker judges it. */
+	tcp_at(&t, LAN, ACK, seq[0] + 1000000, 10);
+	ck_assert(!passes(LAN, &t));
+	ck_assert_uint_eq(drops(LAN, RTR_DROP_CT_WINDOW), 1);
+	ck_assert(send_tcp(LAN, ACK | FIN, 10));
+	ck_assert_uint_eq(state(LAN, 6), TCPT_S_FIN_WAIT);
+	forget();
+	ck_assert(send_tcp(WAN, ACK, 0));
+	ck_assert(send_tcp(WAN, ACK | FIN, 10));
+	forget();
+	ck_assert(send_tcp(LAN, ACK, 0));
+	ck_assert_uint_eq(state(LAN, 6), TCPT_S_TIME_WAIT);
+	seq[0] += 100000;
+	ck_assert(send_tcp(LAN, SYN, 0));
+	forget();
+	seq[1] = 9;
+	ck_assert(send_tcp(WAN, SYN | ACK, 0));
+	forget();
+	ck_assert(send_tcp(LAN, ACK, 0));
+	ck_assert_uint_eq(state(LAN, 6), TCPT_S_ESTABLISHED);
+	ck_assert(send_tcp(LAN, ACK, 1000));
+}
+END_TEST
+
+/* --- translation --- */
+
+/* The client as the WAN sees it; the server as the LAN asks for it. */
+static const uint8_t pub6[2][16] = { { 0x20, 1, [15] = 7 }, { 0x20, 1, [15] = 8 } };
+static const uint8_t pub4[2][16] = { { 203, 0, 113, 7 }, { 203, 0, 113, 8 } };
+#define PUB_CPORT 40000
+#define PUB_SPORT 8080
+
+static const uint8_t *pub(unsigned end)
+{
+	return six ? pub6[end] : pub4[end];
+}
+
+static struct fp_pol_xlate exact(const uint8_t *addr, uint16_t to_port)
+{
+	struct fp_pol_xlate x = { .kind = FP_XL_EXACT, .port_be = htons(to_port) };
+
+	memcpy(x.addr, addr, six ? 16 : 4);
+	return x;
+}
+
+static void host(unsigned end, uint8_t ret[16])
+{
+	memset(ret, 0, 16);
+	if (six)
+		memcpy(ret, host6[end], 16);
+	else
+		tp_w32(ret, host4[end]);
+}
+
+/* Sets addresses and ports of a frame. */
+static void readdress(struct tp *t, const uint8_t *src, unsigned sport, const uint8_t *dst,
+		      unsigned dport)
+{
+	unsigned size = six ? 16 : 4, at = t->l3 + (six ? 8 : 12);
+
+	memcpy(t->b + at, src, size);
+	memcpy(t->b + at + size, dst, size);
+	tp_w16(t->b + t->l4, sport);
+	tp_w16(t->b + t->l4 + 2, dport);
+	tp_done(t);
+}
+
+/* t leaves as want, but for link header and hop limit. */
+static void becomes(unsigned from, const struct tp *t, const struct tp *want)
+{
+	struct tp w2 = *want;
+	const uint8_t *out;
+	uint32_t len;
+
+	arrive(from, t);
+	turn();
+	out = leave(!from, &len);
+	ck_assert_ptr_nonnull(out);
+	w2.b[w2.l3 + (six ? 7 : 8)]--;
+	tp_fix_ip4(&w2);
+	ck_assert_uint_eq(len, MAX(w2.len, 60u));
+	ck_assert(!memcmp(out + 14, w2.b + 14, w2.len - 14));
+}
+
+/* A flow whose both ends have other names on the other side; by protocol. */
+static void translated_flow(uint8_t proto)
+{
+	uint8_t client[16], server[16];
+	struct tp t, want;
+
+	host(0, client);
+	host(1, server);
+	say_snat = exact(pub(0), PUB_CPORT);
+	say_dnat = exact(server, SPORT);
+	seq[0] = 5;
+	seq[1] = 99;
+	for (int k = 0; k < 2; k++) {
+		if (proto == 6)
+			tcp(&t, LAN, SYN, 0);
+		else
+			udp(&t, LAN);
+		want = t;
+		readdress(&t, client, CPORT, pub(1), PUB_SPORT);
+		readdress(&want, pub(0), PUB_CPORT, server, SPORT);
+		becomes(LAN, &t, &want);
+		if (proto == 6)
+			seq[0]--;
+		else
+			udp(&t, WAN);
+		if (proto == 6)
+			tcp(&t, WAN, SYN | ACK, 0);
+		want = t;
+		readdress(&t, server, SPORT, pub(0), PUB_CPORT);
+		readdress(&want, pub(1), PUB_SPORT, client, CPORT);
+		becomes(WAN, &t, &want);
+		if (proto == 6)
+			return;
+	}
+}
+
+START_TEST(translates)
+{
+	six = _i & 1;
+	translated_flow(_i & 2 ? 6 : 17);
+	ck_assert_uint_eq(fp_worker_stats(w)->inserted, 1);
+}
+END_TEST
+
+/* ICMP errors of others: about what the client sent, as the server's side saw it. */
+START_TEST(translates_errors)
+{
+	uint8_t client[16], server[16], router[16] = { 198, 51, 100, 1 };
+	struct tp t, q, want;
+	unsigned n;
+
+	six = _i;
+	translated_flow(17);
+	host(0, client);
+	host(1, server);
+	/* From a router on the way, about the client's packet. */
+	udp(&q, LAN);
+	n = q.len - 14;
+	ip(&t, WAN, six ? 58 : 1, 64);
+	tp_icmp(&t, six ? 1 : 3, 0, 0, n);
+	want = t;
+	readdress(&q, pub(0), PUB_CPORT, server, SPORT);
+	memcpy(t.b + t.l4 + 8, q.b + 14, n);
+	memcpy(t.b + t.l3 + (six ? 8 : 12), router, six ? 16 : 4);
+	memcpy(t.b + t.l3 + (six ? 24 : 16), pub(0), six ? 16 : 4);
+	readdress(&q, client, CPORT, pub(1), PUB_SPORT);
+	memcpy(want.b + want.l4 + 8, q.b + 14, n);
+	/* What stands for the server stands for all behind it. */
+	memcpy(want.b + want.l3 + (six ? 8 : 12), pub(1), six ? 16 : 4);
+	memcpy(want.b + want.l3 + (six ? 24 : 16), client, six ? 16 : 4);
+	tp_done(&t);
+	tp_done(&want);
+	becomes(WAN, &t, &want);
+	/* To another than the quoted sender, or from where that one cannot be. */
+	q = t;
+	t.b[t.l3 + (six ? 39 : 19)] = 99;
+	tp_done(&t);
+	ck_assert(!passes(WAN, &t));
+	ck_assert_uint_eq(drops(WAN, RTR_DROP_CT_INVALID), 1);
+	answer = FP_WAY_DROP;
+	answer_drop = RTR_DROP_URPF;
+	ck_assert(!passes(WAN, &q));
+	ck_assert_uint_eq(drops(WAN, RTR_DROP_URPF), 1);
+	answer = FP_WAY_SEND;
+	udp(&q, LAN);
+	/* About a packet of nobody's: the kernel's. */
+	readdress(&q, pub(0), 1, server, SPORT);
+	memcpy(t.b + t.l4 + 8, q.b + 14, n);
+	tp_done(&t);
+	ck_assert(!passes(WAN, &t));
+	ck_assert_uint_eq(count(WAN)->punt[FP_TK_NO_FLOW], 1);
+}
+END_TEST
+
+/* --- errors of ours --- */
+
+static const uint8_t *error_about(const struct tp *t, uint8_t type, uint8_t code)
+{
+	const uint8_t *out;
+	uint32_t len;
+	unsigned l4 = six ? 54 : 34;
+
+	arrive(LAN, t);
+	turn();
+	ck_assert_ptr_null(leave(WAN, &len));
+	out = leave(LAN, &len);
+	if (!out)
+		return NULL;
+	ck_assert(!memcmp(out, t->b + 6, 6) && !memcmp(out + 6, mac[LAN], 6));
+	ck_assert(!memcmp(out + (six ? 22 : 26), six ? box6 : box4, six ? 16 : 4));
+	ck_assert_uint_eq(out[l4], type);
+	ck_assert_uint_eq(out[l4 + 1], code);
+	ck_assert(!memcmp(out + l4 + 8, t->b + 14, MIN(len - l4 - 8, t->len - 14)));
+	return out;
+}
+
+START_TEST(owes_errors)
+{
+	const uint8_t *out;
+	unsigned sent = 0;
+	struct tp t;
+
+	six = _i;
+	udp(&t, LAN);
+	ck_assert(passes(LAN, &t));
+	t.b[t.l3 + (six ? 7 : 8)] = 1;
+	tp_fix_ip4(&t);
+	ck_assert_ptr_nonnull(error_about(&t, six ? 3 : 11, 0));
+	ck_assert_uint_eq(drops(LAN, RTR_DROP_TTL_EXPIRED), 1);
+	ck_assert_uint_eq(count(LAN)->made, 1);
+	udp(&t, LAN);
+	if (!six)
+		t.b[t.l3 + 6] = 0x40;
+	tp_fix_ip4(&t);
+	adjs[ADJ_WAN].mtu = 50;
+	out = error_about(&t, six ? 2 : 3, six ? 0 : 4);
+	ck_assert_ptr_nonnull(out);
+	/* Less than any link of the family has would be believed by nobody. */
+	ck_assert_uint_eq(tp_r16(out + (six ? 60 : 40)), six ? 1280 : 68);
+	ck_assert_uint_eq(drops(LAN, six ? RTR_DROP_MTU_IP6 : RTR_DROP_MTU_DF), 1);
+	ck_assert_uint_eq(n_punted, 0);
+	/* Not too many, and none from nowhere. */
+	for (int k = 0; k < 200; k++)
+		sent += error_about(&t, six ? 2 : 3, six ? 0 : 4) != NULL;
+	ck_assert_uint_gt(sent, 10);
+	ck_assert_uint_lt(sent, 190);
+	now += NSEC_PER_SEC;
+	has_source = false;
+	ck_assert_ptr_null(error_about(&t, 0, 0));
+}
+END_TEST
+
+/* --- pieces --- */
+
+static void piece(struct tp *t, unsigned from, unsigned id, unsigned off, bool more)
+{
+	ip(t, from, 17, 64);
+	if (six)
+		tp_frag6(t, id, off, more);
+	else
+		tp_frag4(t, off, more);
+	if (!six)
+		tp_w16(t->b + t->l3 + 4, id);
+	if (off)
+		tp_payload(t, 64);
+	else
+		tp_udp(t, from ? SPORT : CPORT, from ? CPORT : SPORT, 56);
+	tp_done(t);
+	if (!off)
+		tp_w16(t->b + t->l4 + 4, 128 - 8);
+}
+
+static unsigned leaves_wan(void)
+{
+	unsigned n = 0;
+	uint32_t len;
+
+	while (leave(WAN, &len))
+		n++;
+	return n;
+}
+
+START_TEST(pieces_follow)
+{
+	struct tp first, second, t;
+
+	six = _i;
+	udp(&t, LAN);
+	ck_assert(passes(LAN, &t));
+	piece(&first, LAN, 7, 0, true);
+	piece(&second, LAN, 7, 64, false);
+	arrive(LAN, &first);
+	arrive(LAN, &second);
+	turn();
+	ck_assert_uint_eq(leaves_wan(), 2);
+	/* The other way round: the second waits. */
+	piece(&first, LAN, 8, 0, true);
+	piece(&second, LAN, 8, 64, false);
+	arrive(LAN, &second);
+	turn();
+	ck_assert_uint_eq(leaves_wan(), 0);
+	arrive(LAN, &first);
+	turn();
+	ck_assert_uint_eq(leaves_wan(), 2);
+	ck_assert_uint_eq(n_punted, 0);
+	/* Of no flow of ours: the kernel's, also without its first piece, after a while. */
+	piece(&first, WAN, 9, 0, true);
+	tp_w16(first.b + first.l4, 4242);
+	arrive(WAN, &first);
+	turn();
+	ck_assert_uint_eq(n_punted, 1);
+	piece(&second, LAN, 10, 64, false);
+	arrive(LAN, &second);
+	turn();
+	ck_assert_uint_eq(n_punted, 1);
+	now += NSEC_PER_SEC;
+	turn();
+	ck_assert_uint_eq(n_punted, 2);
+	ck_assert(!memcmp(punted, second.b, second.len));
+}
+END_TEST
+
+/* An IPv4 packet that may be cut is cut. */
+START_TEST(cuts)
+{
+	const uint8_t *out;
+	struct tp t;
+	uint32_t len, sum = 0;
+	struct fp_ring *r = &port[WAN].x->tx;
+
+	six = false;
+	udp(&t, LAN);
+	ck_assert(passes(LAN, &t));
+	adjs[ADJ_WAN].mtu = 44;
+	arrive(LAN, &t);
+	turn();
+	for (unsigned k = 0; (out = leave(WAN, &len)); k++) {
+		ck_assert_uint_eq(len, 60);
+		ck_assert(!memcmp(out, peer[WAN], 6) && tp_r16(out + 12) == 0x0800);
+		ck_assert_uint_eq(out[22], 63);
+		ck_assert_uint_eq((tp_r16(out + 20) & 0x1fff) * 8, sum);
+		ck_assert_uint_eq(tp_r16(out + 24), tp_ip4_csum(out + 14));
+		sum += tp_r16(out + 16) - 20;
+	}
+	ck_assert_uint_eq(sum, 38);
+	ck_assert_uint_eq(count(WAN)->made, 1);
+	/* There is room for its first piece only. */
+	*r->consumer = r->other = r->own - RING + 1;
+	arrive(LAN, &t);
+	turn();
+	ck_assert_uint_eq(drops(LAN, RTR_DROP_TX_RING), 1);
+	ck_assert_uint_eq(count(WAN)->made, 2);
+}
+END_TEST
+
+START_TEST(clamps_segments)
+{
+	const uint8_t *out;
+	uint32_t len;
+	struct tp t;
+
+	six = _i;
+	seq[0] = seq[1] = 5;
+	say_mss = 1200;
+	for (unsigned from = 0; from < 2; from++) {
+		tcp(&t, from, from ? SYN | ACK : SYN, 0);
+		arrive(from, &t);
+		turn();
+		out = leave(!from, &len);
+		ck_assert_ptr_nonnull(out);
+		ck_assert_uint_eq(tp_r16(out + t.l4 + 22), 1200);
+		memcpy(t.b, out, len);
+		ck_assert_uint_eq(tp_r16(out + t.l4 + 16), tp_l4_csum(&t));
+	}
+	/* Auto: both ways count. */
+	ck_assert(send_tcp(WAN, RST | ACK, 0));
+	seq[0] += 100;
+	say_mss = 1;
+	adjs[ADJ_LAN].mtu = 1400;
+	tcp(&t, LAN, SYN, 0);
+	t.b[t.l4 + 1]++;
+	tp_done(&t);
+	arrive(LAN, &t);
+	turn();
+	out = leave(WAN, &len);
+	ck_assert_ptr_nonnull(out);
+	ck_assert_uint_eq(tp_r16(out + t.l4 + 22), six ? 1340 : 1360);
+}
+END_TEST
+
+/* The answer is quicker than its neighbour: it waits, and nothing behind it is lost. */
+START_TEST(neighbour_is_asked)
+{
+	uint32_t len;
+	struct tp t;
+
+	six = _i;
+	adjs[ADJ_LAN].len = 0;
+	udp(&t, LAN);
+	ck_assert(passes(LAN, &t));
+	answer = FP_WAY_NEIGH;
+	udp(&t, WAN);
+	for (int k = 0; k < 3; k++)
+		ck_assert(!passes(WAN, &t));
+	answer = FP_WAY_SEND;
+	adjs[ADJ_LAN].len = 14;
+	now += NSEC_PER_SEC;
+	turn();
+	for (int k = 0; k < 3; k++)
+		ck_assert_ptr_nonnull(leave(LAN, &len));
+	ck_assert_ptr_null(leave(LAN, &len));
+	/* Not for ever, and not any number. */
+	adjs[ADJ_LAN].len = 0;
+	answer = FP_WAY_NEIGH;
+	for (int k = 0; k < 200; k++) {
+		arrive(WAN, &t);
+		turn();
+	}
+	ck_assert_uint_eq(drops(WAN, RTR_DROP_NEIGH_QUEUE), 200 - FP_PARKED);
+	for (int k = 0; k < 2; k++) {
+		now += 4 * NSEC_PER_SEC;
+		turn();
+	}
+	ck_assert_uint_eq(drops(WAN, RTR_DROP_NEIGH_FAILED), FP_PARKED);
+	ck_assert_uint_eq(n_punted, 0);
+}
+END_TEST
+
+/* A packet of a connection that comes by another interface is of it, if its source may be there. */
+START_TEST(other_interface)
+{
+	uint32_t len;
+	struct tp t;
+
+	six = _i;
+	handshake();
+	udp(&t, LAN);
+	ck_assert(passes(LAN, &t));
+	/* What the client sends comes by the WAN, and would go out there again. */
+	adjs[ADJ_WAN].port = LAN;
+	tcp(&t, LAN, ACK, 20);
+	memcpy(t.b, mac[WAN], 6);
+	arrive(WAN, &t);
+	udp(&t, LAN);
+	memcpy(t.b, mac[WAN], 6);
+	arrive(WAN, &t);
+	turn();
+	ck_assert_ptr_nonnull(leave(LAN, &len));
+	ck_assert_ptr_nonnull(leave(LAN, &len));
+	ck_assert_uint_eq(n_punted, 0);
+	ck_assert_uint_eq(judged, 2);
+	answer = FP_WAY_DROP;
+	answer_drop = RTR_DROP_URPF;
+	arrive(WAN, &t);
+	turn();
+	ck_assert_ptr_null(leave(LAN, &len));
+	ck_assert_uint_eq(drops(WAN, RTR_DROP_URPF), 1);
+}
+END_TEST
+
+/* A flow without translation whose way turns to an interface where it might need one. */
+START_TEST(moves_untranslated)
+{
+	uint32_t len;
+	struct tp t;
+
+	six = _i;
+	udp(&t, LAN);
+	ck_assert(passes(LAN, &t));
+	udp(&t, WAN);
+	ck_assert(passes(WAN, &t));
+	/* The opener: the sweep judges that first. */
+	adjs[ADJ_WAN].len = 0;
+	adj_make(3, LAN);
+	moved_to[LAN] = 3;
+	udp(&t, LAN);
+	arrive(LAN, &t);
+	turn();
+	ck_assert_ptr_null(leave(LAN, &len));
+	ck_assert_uint_eq(drops(LAN, RTR_DROP_EGRESS_DOWN), 1);
+	adj_make(ADJ_WAN, WAN);
+	ck_assert(passes(LAN, &t));
+	/* The answers: not where they would tell an address of inside. */
+	adjs[ADJ_LAN].len = 0;
+	adj_make(3, WAN);
+	moved_to[WAN] = 3;
+	say_leaks = true;
+	udp(&t, WAN);
+	arrive(WAN, &t);
+	turn();
+	ck_assert_ptr_null(leave(WAN, &len));
+	ck_assert_uint_eq(drops(WAN, RTR_DROP_EGRESS_DOWN), 1);
+	ck_assert_uint_eq(leak_key.ifindex, 11);
+	ck_assert_uint_eq(leak_key.sport_be, htons(SPORT));
+	say_leaks = false;
+	arrive(WAN, &t);
+	turn();
+	ck_assert_ptr_nonnull(leave(WAN, &len));
+}
+END_TEST
+
+/* Whose answers go another way from the beginning. */
+START_TEST(answers_elsewhere)
+{
+	uint8_t server[16], client[16];
+	struct tp t;
+
+	six = _i;
+	host(0, client);
+	host(1, server);
+	adj_make(3, WAN);
+	moved_to[WAN] = 3;
+	say_leaks = true;
+	udp(&t, LAN);
+	ck_assert(!passes(LAN, &t));
+	ck_assert_uint_eq(count(LAN)->punt[FP_TK_POLICY], 1);
+	ck_assert_uint_eq(fp_worker_stats(w)->inserted, 0);
+	ck_assert_uint_eq(leak_key.ifindex, 11);
+	ck_assert_uint_eq(out_if, 11);
+	ck_assert_uint_eq(leak_key.sport_be, htons(SPORT));
+	ck_assert_uint_eq(leak_key.dport_be, htons(CPORT));
+	ck_assert(!memcmp(leak_key.src, server, 16) && !memcmp(leak_key.dst, client, 16));
+	say_leaks = false;
+	ck_assert(passes(LAN, &t));
+}
+END_TEST
+
+static Suite *suite(void)
+{
+	Suite *s = suite_create("worker_track");
+	TCase *t = tcase_create("worker_track");
+
+	tcase_add_checked_fixture(t, begin, end);
+	tcase_add_loop_test(t, udp_is_one_flow, 0, 2);
+	tcase_add_loop_test(t, tcp_opens_and_closes, 0, 2);
+	tcase_add_loop_test(t, tcp_refuses, 0, 2);
+	tcase_add_loop_test(t, tcp_refused, 0, 2);
+	tcase_add_loop_test(t, policy_says_no, 0, 2);
+	tcase_add_loop_test(t, ended_flows, 0, 2);
+	tcase_add_loop_test(t, restart, 0, 2);
+	tcase_add_loop_test(t, translates, 0, 4);
+	tcase_add_loop_test(t, translates_errors, 0, 2);
+	tcase_add_loop_test(t, owes_errors, 0, 2);
+	tcase_add_loop_test(t, pieces_follow, 0, 2);
+	tcase_add_test(t, cuts);
+	tcase_add_loop_test(t, clamps_segments, 0, 2);
+	tcase_add_loop_test(t, neighbour_is_asked, 0, 2);
+	tcase_add_loop_test(t, other_interface, 0, 2);
+	tcase_add_loop_test(t, moves_untranslated, 0, 2);
+	tcase_add_loop_test(t, answers_elsewhere, 0, 2);
+	suite_add_tcase(s, t);
+	return s;
+}
+
+CHECK_MAIN(suite)
