@@ -78,7 +78,7 @@ librtrd_a_SOURCES += daemon/conntrack/ct.h daemon/conntrack/ct_wire.c daemon/con
 librtrd_a_SOURCES += daemon/conntrack/ct_filter.c daemon/conntrack/ct_dump.c
 librtrd_a_SOURCES += daemon/conntrack/ct_query.c daemon/conntrack/ct_change.c
 librtrd_a_SOURCES += daemon/conntrack/ct_events.c
-librtrd_a_SOURCES += daemon/conntrack/ct_list.c
+librtrd_a_SOURCES += daemon/conntrack/ct_list.c daemon/fastpath/fast_conn.c
 librtrd_a_SOURCES += daemon/firewall/list_box.c daemon/firewall/list_box.h daemon/firewall/list_box_impl.h daemon/firewall/list_cut.c daemon/firewall/list_tree.c daemon/firewall/list_patch.c daemon/firewall/list_compile.c daemon/firewall/list_compile.h daemon/firewall/list_impl.h daemon/firewall/list_line.c daemon/firewall/list_hits.c daemon/firewall/list_hits.h
 librtrd_a_SOURCES += daemon/nat/nat.h daemon/nat/nat_policy.h daemon/nat/nat_types.c
 librtrd_a_SOURCES += daemon/nat/nat_schema.c daemon/nat/nat_policy.c daemon/nat/nat_ports.c
@@ -179,6 +179,7 @@ librtrd_a_SOURCES += daemon/tracer/tracer_phases.c daemon/tracer/tracer_text.c
 librtrd_a_SOURCES += daemon/kernel/genl.c daemon/kernel/genl.h
 librtrd_a_SOURCES += daemon/nic/ethtool.c daemon/nic/nic.h daemon/nic/nic_kernel.c daemon/nic/nic_show.c
 librtrd_a_SOURCES += daemon/firewall/compile_guard.c
+librtrd_a_SOURCES += daemon/tracer/tracer_fast.c
 librtrd_a_SOURCES += daemon/tracer/tracer_frame.c daemon/tracer/tracer_send.c daemon/tracer/tracer_watch.c
 librtrd_a_SOURCES += daemon/inspect/inspect.c daemon/inspect/inspect.h include/rtr/inspectd.h
 librtrd_a_SOURCES += daemon/inspect/tls_hello.c daemon/inspect/tls_hello.h
@@ -220,7 +221,7 @@ librtrd_a_SOURCES += daemon/health/health_sample.c daemon/health/health_gateway.
 librtrd_a_SOURCES += daemon/fastpath/fastpath.h daemon/fastpath/fast_schema.c daemon/fastpath/fast_gate.c
 librtrd_a_SOURCES += daemon/fastpath/fast_client.c daemon/fastpath/fast_show.c daemon/fastpath/fast_show.h
 librtrd_a_SOURCES += daemon/fastpath/fast_flows.c
-librtrd_a_SOURCES += daemon/fastpath/fast_policy.c daemon/fastpath/fast_policy.h daemon/fastpath/fast_policy_nat.c
+librtrd_a_SOURCES += daemon/fastpath/fast_policy.c daemon/fastpath/fast_policy.h daemon/fastpath/fast_policy_nat.c daemon/fastpath/fast_push.c daemon/fastpath/fast_hits.c daemon/fastpath/fast_hits.h
 
 # Packets that the kernel drops: a BPF program, and outside rtrd what reads the packets' headers.
 rtrlibexec_PROGRAMS += rtr-dropd

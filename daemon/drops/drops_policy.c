@@ -77,7 +77,9 @@ static void put_list(const struct policy *p, const struct pol_list *l)
 
 		if (!drops_packets(r->action))
 			continue;
+		/* Workers tell their drops by interface and reason. */
 		h = lc_hits_get(r->id);
+		h.packets -= h.fast;
 		if (!h.packets)
 			continue;
 		if (!ifname)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* rtr-fastpath: started when an interface wants it, told what it shall do, asked for figures. */
 #include "cli/command.h"
+#include "fastpath/fast_hits.h"
 #include "fastpath/fastpath.h"
+#include "kernel/apply.h"
 #include "kernel/shadow.h"
 #include "system/global.h"
 #include "system/log.h"
@@ -30,6 +32,7 @@ struct fast_ask {
 	bool sent;
 	void (*route)(void *arg, const struct fastpath_route *r);
 	void (*flow)(void *arg, const struct fastpath_flow *f);
+	void (*event)(void *arg, const struct fastpath_event *e);
 	void (*done)(void *arg, bool ok);
 	void *arg;
 	struct event *ev_timeout;
@@ -91,12 +94,16 @@ static void drop_gone(void)
 	}
 }
 
-static void talk(void)
+void fast_talk(void)
 {
 	if (!d.opened && d.fd >= 0)
 		d.opened = say(&d.open);
 	if (!d.opened)
 		return;
+	if (!fast_push_send(d.fd)) {
+		event_add(d.ev_write, NULL);
+		return;
+	}
 	for (struct fast_port *p = d.seen.ports; p; p = p->next) {
 		if (!p->told && !say_port(p))
 			return;
@@ -111,7 +118,7 @@ static void talk(void)
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)
 {
-	talk();
+	fast_talk();
 }
 
 /* ---- figures ---- */
@@ -131,7 +138,7 @@ static void ask_end(struct fast_ask *a, bool ok)
 	*pp = a->next;
 	a->done(a->arg, ok);
 	ask_free(a);
-	talk();
+	fast_talk();
 }
 
 static void on_ask_timeout(evutil_socket_t fd, short what, void *arg)
@@ -173,7 +180,7 @@ struct fast_ask *fast_ask(bool flows, uint32_t n,
 	if (!a)
 		return NULL;
 	a->flow = flow;
-	talk();
+	fast_talk();
 	return a;
 }
 
@@ -190,7 +197,20 @@ struct fast_ask *fast_ask_way(const struct rtr_addr *dst, int ifindex,
 	if (!a)
 		return NULL;
 	a->route = route;
-	talk();
+	fast_talk();
+	return a;
+}
+
+struct fast_ask *fast_ask_events(const struct fastpath_req *q,
+				 void (*event)(void *arg, const struct fastpath_event *e),
+				 void (*done)(void *arg, bool ok), void *arg)
+{
+	struct fast_ask *a = ask_begin(q, done, arg);
+
+	if (!a)
+		return NULL;
+	a->event = event;
+	fast_talk();
 	return a;
 }
 
@@ -204,7 +224,7 @@ void fast_ask_drop(struct fast_ask *a)
 		return;
 	*pp = a->next;
 	ask_free(a);
-	talk();
+	fast_talk();
 }
 
 static struct fast_port *port_of(int ifindex)
@@ -241,7 +261,7 @@ static void take_state(const struct fastpath_event *e)
 				  iface_operator_name(p->name), e->u.state.reason);
 }
 
-static void look_soon(void)
+void fast_look_soon(void)
 {
 	struct timeval now = { 0 };
 
@@ -254,9 +274,11 @@ static void take_event(const struct fastpath_event *e)
 	static struct log_limit limit;
 	struct fast_port *p;
 
+	if (d.asks && d.asks->req.seq == e->seq && d.asks->event)
+		d.asks->event(d.asks->arg, e);
 	switch (e->kind) {
 	case FASTPATH_READY:
-		look_soon(); /* its map may be a new one: fast_gate_open */
+		fast_look_soon(); /* its map may be a new one: fast_gate_open */
 		d.seen.ready = d.seen.was_ready = true;
 		track_kick();
 		d.backoff_ms = 0;
@@ -294,9 +316,19 @@ static void take_event(const struct fastpath_event *e)
 		if (d.asks && d.asks->req.seq == e->seq && d.asks->route)
 			d.asks->route(d.asks->arg, &e->u.route);
 		break;
+	case FASTPATH_JUDGED:
+		if (fast_push_answer(e))
+			fast_look_soon();
+		break;
+	case FASTPATH_HITS:
+		fast_hits_take(&e->u.hits);
+		break;
 	case FASTPATH_END:
-		if (d.asks && d.asks->req.seq == e->seq)
-			ask_end(d.asks, true);
+		if (!d.asks || d.asks->req.seq != e->seq)
+			break;
+		if (d.asks->req.op == FASTPATH_TELL)
+			fast_hits_taken();
+		ask_end(d.asks, true);
 		break;
 	}
 }
@@ -314,6 +346,8 @@ static void hang_up(void)
 		close(d.fd);
 	d.fd = -1;
 	d.opened = d.synced = d.seen.running = d.seen.ready = false;
+	fast_push_gone();
+	fast_hits_take(&(struct fastpath_hits){ .again = 1 });
 	track_kick();
 	d.seen.n_workers = 0;
 	/* The next one starts from nothing. */
@@ -404,7 +438,7 @@ static void on_start(evutil_socket_t nothing, short what, void *arg)
 	if (!d.ev_read || !d.ev_write)
 		abort();
 	event_add(d.ev_read, NULL);
-	talk();
+	fast_talk();
 }
 
 /* ---- what is wanted ---- */
@@ -507,6 +541,7 @@ static void look(void)
 	const struct iface *i;
 
 	d.seen.needed = false;
+	fast_push_look();
 	fast_gate_open();
 	for (struct fast_port *p = d.seen.ports; p; p = p->next)
 		if (p->wanted && !still_wanted(p))
@@ -515,12 +550,12 @@ static void look(void)
 		want_iface(i);
 	make_open(&open);
 	if (d.fd >= 0 && (!d.seen.needed || memcmp(&open, &d.open, sizeof(open)))) {
-		talk(); /* off first: what is said before BYE is heard */
+		fast_talk(); /* off first: what is said before BYE is heard */
 		stop();
 	}
 	d.open = open;
 	if (d.fd >= 0)
-		talk();
+		fast_talk();
 	else if (d.seen.needed && !evtimer_pending(d.ev_start, NULL))
 		on_start(-1, 0, NULL);
 }
@@ -531,7 +566,7 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
 {
 	struct timeval later = { .tv_usec = LOOK_AGAIN_MS * 1000 };
 
-	if (txn_busy())
+	if (txn_busy() || apply_running())
 		event_add(d.ev_look, &later);
 	else
 		look();
@@ -541,19 +576,25 @@ void fast_gate_closed(void)
 {
 	for (struct fast_port *p = d.seen.ports; p; p = p->next)
 		set_port(p, false);
-	talk();
+	fast_talk();
 }
 
 void fast_observed(unsigned change)
 {
-	if (change & SHADOW_LINK)
-		look_soon();
+	if (change & (SHADOW_LINK | SHADOW_ADDR))
+		fast_look_soon();
 }
 
 static void published(const struct rec *old, const struct rec *new, const char *user,
 		      const char *source)
 {
-	look_soon();
+	fast_look_soon();
+}
+
+static bool after_commit(const struct rec *old, const struct rec *new,
+			 void (*done)(const char *text))
+{
+	return d.seen.needed && fast_push_after(done);
 }
 
 int fast_init(void)
@@ -562,8 +603,12 @@ int fast_init(void)
 	d.ev_look = evtimer_new(cmd_base(), on_look, NULL);
 	if (!d.ev_start || !d.ev_look)
 		return -ENOMEM;
+	if (fast_push_init())
+		return -ENOMEM;
 	txn_on_publish(published);
-	look_soon();
+	fast_conn_init();
+	txn_after_publish(after_commit);
+	fast_look_soon();
 	return 0;
 }
 
@@ -581,4 +626,6 @@ void fast_fini(void)
 	if (d.ev_look)
 		event_free(d.ev_look);
 	d.ev_start = d.ev_look = NULL;
+	fast_push_fini();
+	fast_hits_fini();
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Does our own ruleset look at packets in passing? Asked last for every ruleset that is built. When
- * it does, a word of the control map stops XDP at once, before the ruleset is sent and whatever
+ * Can workers judge as our own ruleset does? Asked last for every ruleset that is built. When they
+ * cannot, a word of the control map stops XDP at once, before the ruleset is sent and whatever
  * rtr-fastpath does; then that is told.
  */
+#include "fastpath/fast_policy.h"
 #include "fastpath/fastpath.h"
+#include "firewall/compile.h"
 #include "nft/nft_data.h"
 #include "system/parent.h"
 
@@ -21,16 +23,29 @@
 
 static char reason[FASTPATH_TEXT];
 
-/* The chain of martians and nothing else: parse.h drops them too. */
-static bool is_martians(const struct nft_table *t, const struct nft_chain *c)
+/* What is judged by these, workers judge as they do: rtr/fastpol.h. The policy itself may hold more
+ * than they can take: fast_policy_refuses. */
+static bool is_modelled(const struct nft_chain *c)
 {
-	return !strcmp(c->node.name, "fw-raw") && !nft_table_set(t, "urpf4") &&
-	       !nft_table_set(t, "urpf6");
+	static const char *const names[] = {
+		"fw-raw",  "fw-notrack",    "fw-in",         "fw-mss",     "fw-forward",
+		"fw-out",  "fw-syn",        "fw-syn6",       "fw-inspect", "fw-inspect-new",
+		"nat_pre", "nat_guard_pre", "nat_guard_fwd", "nat_post",   "nat_guard_post",
+	};
+	char npt[2][64];
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (!strcmp(c->node.name, names[i]))
+			return true;
+	}
+	snprintf(npt[0], sizeof(npt[0]), "%s/npt_in", nft_table_name());
+	snprintf(npt[1], sizeof(npt[1]), "%s/npt_out", nft_table_name());
+	return !strcmp(c->node.name, npt[0]) || !strcmp(c->node.name, npt[1]);
 }
 
 static bool sees_transit(const struct nft_table *t, const struct nft_chain *c)
 {
-	if (!c->base || is_martians(t, c))
+	if (!c->base || is_modelled(c))
 		return false;
 	/* Hooks of the families netdev and bridge have numbers of their own. */
 	if (t->family != NFPROTO_INET && t->family != NFPROTO_IPV4 && t->family != NFPROTO_IPV6)
@@ -67,7 +82,7 @@ static int map_open(const char *dir)
 }
 
 /* The map that is pinned now; a new process may have made another. */
-static void word_set(uint16_t off)
+void fast_word(bool off)
 {
 	const struct rtrd_args *a = parent_args();
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -90,33 +105,45 @@ static void word_set(uint16_t off)
 	if (ctl == MAP_FAILED)
 		return;
 	if (ctl->version == EXPRESS_VERSION)
-		__atomic_store_n(&ctl->off, off, __ATOMIC_RELEASE);
+		__atomic_store_n(&ctl->off, (uint16_t)off, __ATOMIC_RELEASE);
 	munmap(ctl, page);
 }
 
 void fast_gate_open(void)
 {
-	if (!*reason)
-		word_set(0);
+	if (!*fast_gate() && fast_push_swept())
+		fast_word(false);
 }
 
 /* ---- the ruleset ---- */
 
+static void close_gate(const char *why)
+{
+	rtr_strlcpy(reason, why, sizeof(reason));
+	fast_word(true);
+	fast_gate_closed();
+}
+
 static void look(struct nft_ruleset *rs, const struct rec *want)
 {
 	const struct nft_chain *c = find(rs);
+	const struct policy *p = fw_planned();
+	const char *why = p ? fast_policy_refuses(p) : NULL;
+	char text[FASTPATH_TEXT];
 
 	*reason = '\0';
-	if (!c)
-		return;
-	snprintf(reason, sizeof(reason), "policy: chain %s judges packets in passing",
-		 c->node.name);
-	word_set(1);
-	fast_gate_closed();
+	if (why) {
+		close_gate(why);
+	} else if (c) {
+		snprintf(text, sizeof(text), "policy: chain %s judges packets in passing",
+			 c->node.name);
+		close_gate(text);
+	}
+	fast_look_soon();
 }
 NFT_SOURCE(dataplane, ORDER_LAST, look);
 
 const char *fast_gate(void)
 {
-	return reason;
+	return *reason ? reason : fast_push_against();
 }

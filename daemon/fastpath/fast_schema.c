@@ -34,6 +34,7 @@ static const struct sch_word words[] = {
 	{ "kernel", "The kernel's own forwarding" },
 	{ "limit", "How many at most" },
 	{ "memory", "Memory of the fast plane" },
+	{ "mirror", "Connections that the kernel could take over" },
 	{ "workers", "Threads of the fast plane" },
 };
 

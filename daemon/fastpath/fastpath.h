@@ -3,12 +3,13 @@
  * What: rtrd's side of the fast plane: which interfaces are on it (`dataplane`), rtr-fastpath's
  * life, and what it tells.
  *
- * The gate: until policy is judged there too, the fast plane only routes. As soon as the ruleset of
- * a plan has a chain that looks at packets in passing, every interface leaves the fast plane,
- * before that ruleset is sent to the kernel; it returns when a commit without one is in force. What
+ * The policy goes to rtr-fastpath as soon as it is in the kernel (fast_push.c). The gate: when a
+ * plan's policy is one that the fast plane cannot take, every interface leaves it, before that
+ * ruleset is sent to the kernel; it returns when a commit with another one is in force. What
  * others put into the kernel (nftables, IPsec, ip rules, tc) rtr-fastpath watches itself.
  *
- * Files: fast_schema.c (lines), fast_gate.c, fast_client.c (the program), fast_show.c.
+ * Files: fast_schema.c (lines), fast_gate.c, fast_policy*.c (the policy compiled), fast_push.c (and
+ * sent), fast_client.c (the program), fast_show.c.
  * Owns: the socket to rtr-fastpath, the figures that it told last. Threads: rtrd's loop only.
  * Failure: rtr-fastpath that dies is started again; meanwhile XDP forwards known flows and the
  * kernel all others.
@@ -33,13 +34,37 @@ uint32_t fast_memory(const struct global *g);                 /* MB a worker */
 
 /* Why the policy keeps packets on the kernel plane; "": it does not. */
 const char *fast_gate(void);
-/* Lets XDP go on, when nothing does. Before interfaces are told. */
+/* Lets XDP go on, when nothing is against it. */
 void fast_gate_open(void);
+/* Stops XDP at once, or lets it go on, whatever rtr-fastpath does. */
+void fast_word(bool off);
+
+/* ---- fast_push.c ---- */
+
+int fast_push_init(void);
+void fast_push_fini(void);
+/* The running policy, links or addresses may be others. */
+void fast_push_look(void);
+/* By the socket to rtr-fastpath, if it is to be sent: false when that is full. */
+bool fast_push_send(int sock);
+/* FASTPATH_JUDGED: true when it may change which interfaces are wanted. */
+bool fast_push_answer(const struct fastpath_event *e);
+void fast_push_gone(void);
+/* Why no interface may be on the fast plane; "": nothing. */
+const char *fast_push_against(void);
+/* All flows have been judged by the running policy. */
+bool fast_push_swept(void);
+/* After a commit: as txn_after_fn. */
+bool fast_push_after(void (*done)(const char *text));
 
 /* ---- fast_client.c ---- */
 
-/* The ruleset that is about to be sent has, or has no, chain for packets in passing. */
+/* All interfaces leave the fast plane. */
 void fast_gate_closed(void);
+/* Says what there is to say to rtr-fastpath. */
+void fast_talk(void);
+/* Policy and interfaces are looked at anew, when no commit is under way. */
+void fast_look_soon(void);
 
 /* What keeps an interface with the kernel, as far as rtrd knows; NULL: nothing. */
 const char *fast_against(const struct iface *i);
@@ -80,7 +105,19 @@ struct fast_ask *fast_ask(bool flows, uint32_t n,
 struct fast_ask *fast_ask_way(const struct rtr_addr *dst, int ifindex,
 			      void (*route)(void *arg, const struct fastpath_route *r),
 			      void (*done)(void *arg, bool ok), void *arg);
+/* Any other question: event() gets what is said to it, the end of it included. */
+struct fast_ask *fast_ask_events(const struct fastpath_req *q,
+				 void (*event)(void *arg, const struct fastpath_event *e),
+				 void (*done)(void *arg, bool ok), void *arg);
 void fast_ask_drop(struct fast_ask *a);
+
+/* ---- fast_conn.c ---- */
+
+/* Connections are listed and ended with the kernel's (conntrack/ct.h) from now on. */
+void fast_conn_init(void);
+/* A connection as the displays have it. */
+struct ct_entry;
+void fast_conn_entry(const struct fastpath_conn *c, struct ct_entry *ret);
 
 int fast_init(void);
 void fast_fini(void);

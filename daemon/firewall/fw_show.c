@@ -6,8 +6,10 @@
 #include "domain.h"
 #include "firewall/compile.h"
 #include "firewall/fw.h"
+#include "fastpath/fast_hits.h"
 #include "firewall/list_hits.h"
 #include "iface/iface.h"
+#include "inspect/inspect.h"
 #include "kernel/shadow.h"
 #include "nft/nft_count.h"
 #include "schema/text.h"
@@ -353,10 +355,8 @@ static void clear_read(void *arg, int error)
 	struct cmd_ctx *c = q->c;
 	bool is = !q->name;
 
-	if (!q->name)
-		lc_hits_clear(0);
-	for (size_t i = 0; q->name && p && i < p->n_lists; i++) {
-		if (strcmp(p->lists[i]->name, q->name) != 0)
+	for (size_t i = 0; p && i < p->n_lists; i++) {
+		if (!wanted(q, p->lists[i]->name))
 			continue;
 		is = true;
 		for (size_t k = 0; k < p->lists[i]->n; k++)
@@ -452,11 +452,13 @@ static json_t *classes_json(const struct pol_pair *pair)
 	for (size_t i = 0; i < pair->n_classes; i++) {
 		const struct pol_class *k = &pair->classes[i];
 		struct nft_count n = nft_count_get(k->id);
+		struct fast_hit f = fast_hits_get(k->id);
 		json_t *j = json_pack("{s:s, s:s, s:b, s:I, s:I}", "class", k->name, "action",
 				      actions[k->action], "log", k->log, "matches",
-				      (json_int_t)n.packets, "bytes", (json_int_t)n.bytes);
+				      (json_int_t)(n.packets + f.hits + inspect_hits(k->id)),
+				      "bytes", (json_int_t)(n.bytes + f.bytes));
 
-		set_ago(j, n.last_hit_ns);
+		set_ago(j, MAX(n.last_hit_ns, f.last_ns));
 		json_array_append_new(v, j);
 	}
 	return v;

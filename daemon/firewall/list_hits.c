@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "firewall/list_hits.h"
 
+#include "fastpath/fast_hits.h"
 #include "firewall/list_compile.h"
 #include "nft/nft_query.h"
 
@@ -26,7 +27,8 @@ static struct {
 	struct nftq q;
 	struct event *turn;
 	bool reading;
-	int error; /* the question could not be put */
+	int error;  /* the question could not be put */
+	int answer; /* the kernel's part; the fast plane's comes behind it */
 	uint64_t now;
 	struct asker *askers;
 	size_t n_askers;
@@ -132,6 +134,18 @@ static void answer(int error)
 	free(v);
 }
 
+static void fast_read(void)
+{
+	answer(hits.answer);
+}
+
+static void kernel_read(int error)
+{
+	hits.answer = error;
+	if (!fast_hits_read(fast_read))
+		answer(error);
+}
+
 static void begin(void)
 {
 	struct timeval soon = { 0 };
@@ -152,7 +166,7 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
 	else if (r == -EINTR)
 		begin(); /* a commit came between */
 	else
-		answer(r == -ENOENT ? 0 : r); /* no list is in use */
+		kernel_read(r == -ENOENT ? 0 : r); /* no list is in use */
 }
 
 void lc_hits_read(void (*done)(void *arg, int error), void *arg)
@@ -175,11 +189,16 @@ void lc_hits_forget(void *arg)
 struct lc_hit lc_hits_get(pol_id id)
 {
 	const struct slot *s = hits.room ? find(id) : NULL;
+	struct fast_hit f = fast_hits_get(id);
+	struct lc_hit h = { .packets = f.hits, .bytes = f.bytes, .last_ns = f.last_ns };
 
+	h.fast = f.hits;
 	if (!s || !s->id || (s->cleared && s->packets == s->base_packets))
-		return (struct lc_hit){ 0 };
-	return (struct lc_hit){ s->packets - s->base_packets, s->bytes - s->base_bytes,
-				s->last_ns };
+		return h;
+	h.packets += s->packets - s->base_packets;
+	h.bytes += s->bytes - s->base_bytes;
+	h.last_ns = MAX(h.last_ns, s->last_ns);
+	return h;
 }
 
 static void clear(struct slot *s)
@@ -191,12 +210,9 @@ static void clear(struct slot *s)
 
 void lc_hits_clear(pol_id id)
 {
-	if (!id) {
-		for (size_t i = 0; i < hits.room; i++)
-			clear(&hits.slot[i]);
-	} else if (hits.room && find(id)->id) {
+	if (hits.room && find(id)->id)
 		clear(find(id));
-	}
+	fast_hits_clear(id);
 }
 
 int lc_hits_init(struct event_base *base)

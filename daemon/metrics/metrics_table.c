@@ -276,6 +276,24 @@ static const struct metric fast_memory[] = {
 	{ "rtr_fastpath_sweep_changed_total", "sweep_changed", "Flows judged otherwise", 0 },
 };
 
+static const struct metric fast_mirror[] = {
+	{ "rtr_fastpath_mirror_held", "held", "Connections of the fast plane that the kernel holds",
+	  0 },
+	{ "rtr_fastpath_mirror_waiting", "waiting",
+	  "Connections without room in the kernel's table", 0 },
+	{ "rtr_fastpath_mirror_lag_seconds", "lag_ms",
+	  "Longest wait of a connection to be mirrored, beyond 2 s", 0.001 },
+	{ "rtr_fastpath_mirror_written_total", "written", "Connections mirrored", 0 },
+	{ "rtr_fastpath_mirror_renewed_total", "renewed", "Timeouts renewed in the kernel", 0 },
+	{ "rtr_fastpath_mirror_ended_total", "ended", "Entries that ended with their flow", 0 },
+	{ "rtr_fastpath_mirror_given_total", "given", "Connections handed over to the kernel", 0 },
+	{ "rtr_fastpath_mirror_known_before_total", "known_before",
+	  "Connections that the kernel had already", 0 },
+	{ "rtr_fastpath_mirror_refused_total", "refused", "Entries that the kernel refused", 0 },
+	{ "rtr_fastpath_mirror_found_alone_total", "found_alone",
+	  "Entries found without a flow at a start", 0 },
+};
+
 static const struct metric fast_workers[] = {
 	{ "rtr_fastpath_worker_packets_total", "packets", "Packets of a worker", 0 },
 	{ "rtr_fastpath_worker_bursts_total", "bursts", "Bursts of a worker", 0 },
@@ -324,6 +342,7 @@ const struct metric_source metric_sources[] = {
 	SOURCE("show dataplane", "counters/[]", "interface=name", fast_ports),
 	SOURCE("show dataplane interfaces", "[]", "interface=name", fast_ifaces),
 	SOURCE("show dataplane memory", "", "", fast_memory),
+	SOURCE("show dataplane mirror", "", "", fast_mirror),
 	SOURCE("show dataplane workers", "[]", "worker=worker", fast_workers),
 	SOURCE("show dataplane audit", "", "", fast_audit),
 	SOURCE("show firewall drops", "{}", "reason=@", drops),

@@ -5,6 +5,8 @@
  * the connections that each has translated.
  */
 #include "conntrack/ct_nat.h"
+#include "fastpath/fast_hits.h"
+#include "fastpath/fastpath.h"
 #include "nat/nat.h"
 #include "nat/nat_nft.h"
 #include "nft/nft_count.h"
@@ -41,6 +43,20 @@ static const struct nat_policy *running(void)
 
 /* ---- rules ---- */
 
+/* Connections that a line has translated, on both planes. */
+static uint64_t translated(const struct rec *rec)
+{
+	uint64_t id = nat_line_id(rec);
+
+	return nft_count_get(id).packets + fast_hits_get(id).hits;
+}
+
+static void clear_line(const struct rec *rec)
+{
+	nft_count_clear(nat_line_id(rec));
+	fast_hits_clear(nat_line_id(rec));
+}
+
 static void add_rule(json_t *list, enum stage st, const struct rec *rec, bool counted)
 {
 	struct strbuf b = STRBUF_INIT;
@@ -48,11 +64,8 @@ static void add_rule(json_t *list, enum stage st, const struct rec *rec, bool co
 
 	text_rec(rec, &b);
 	o = json_pack("{s:s,s:s}", "kind", stage_names[st], "line", strbuf_str(&b));
-	if (counted) {
-		struct nft_count n = nft_count_get(nat_line_id(rec));
-
-		json_object_set_new(o, "connections", json_integer((json_int_t)n.packets));
-	}
+	if (counted)
+		json_object_set_new(o, "connections", json_integer((json_int_t)translated(rec)));
 	json_array_append_new(list, o);
 	strbuf_fini(&b);
 }
@@ -181,12 +194,16 @@ static void print_rules(struct cmd_ctx *c, const json_t *o)
 	cmd_puts(c, "\n");
 }
 
-/* Counters are read first; the command waits for them. */
-static void rules_ready(void *arg, int error)
+/* Counters of both planes are read first; the command waits for them. */
+struct rules_show {
+	unsigned fam;
+	struct fast_ask *ask;
+};
+
+static void rules_show(struct cmd_ctx *c)
 {
-	struct cmd_ctx *c = arg;
-	unsigned fam = (unsigned)(uintptr_t)cmd_data(c) - 1;
-	json_t *o = rules_json(fam);
+	struct rules_show *s = cmd_data(c);
+	json_t *o = rules_json(s->fam);
 
 	if (cmd_json(c)) {
 		char *text = json_dumps(o, JSON_INDENT(2));
@@ -197,18 +214,40 @@ static void rules_ready(void *arg, int error)
 		print_rules(c, o);
 	}
 	json_decref(o);
+	free(s);
 	cmd_done(c);
+}
+
+static void fast_ready(void *arg, bool ok)
+{
+	rules_show(arg);
+}
+
+static void rules_ready(void *arg, int error)
+{
+	struct rules_show *s = cmd_data(arg);
+
+	s->ask = fast_ask(false, 0, NULL, fast_ready, arg);
+	if (!s->ask)
+		rules_show(arg);
 }
 
 static void stop_rules(struct cmd_ctx *c)
 {
+	struct rules_show *s = cmd_data(c);
+
 	nft_count_forget(c);
+	fast_ask_drop(s->ask);
+	free(s);
 	cmd_done(c);
 }
 
 static void run_rules(struct cmd_ctx *c, unsigned fam)
 {
-	cmd_set_data(c, (void *)(uintptr_t)(fam + 1));
+	struct rules_show *s = xcalloc(1, sizeof(*s));
+
+	s->fam = fam;
+	cmd_set_data(c, s);
 	cmd_pend(c);
 	nft_count_read(rules_ready, c);
 }
@@ -474,6 +513,10 @@ static void counted(void *arg, int error)
 {
 }
 
+static void told(void *arg, bool ok)
+{
+}
+
 static void statistics(uint8_t family, json_t *doc)
 {
 	const struct nat_policy *p = running();
@@ -483,23 +526,25 @@ static void statistics(uint8_t family, json_t *doc)
 
 	/* The next one is fresher; this one shows what was read last, at most 10 s ago. */
 	nft_count_read(counted, counting);
+	fast_ask(false, 0, NULL, told, NULL);
 	add_names(doc, "outside_interfaces", p, fam, NAT_OUTSIDE);
 	add_names(doc, "inside_interfaces", p, fam, NAT_INSIDE);
 	for (size_t i = 0; p && i < p->f[fam].n_dynamics; i++) {
 		const struct nat_dynamic *d = &p->f[fam].dynamics[i];
-		struct nft_count n = nft_count_get(nat_line_id(d->rec));
 		char lo[RTR_ADDR_STRLEN], hi[RTR_ADDR_STRLEN];
 		struct strbuf text = STRBUF_INIT, line = STRBUF_INIT;
+		uint64_t n;
 
 		if (d->exempt)
 			continue;
-		hits += (json_int_t)n.packets;
+		n = translated(d->rec);
+		hits += (json_int_t)n;
 		strbuf_addf(&text, "[Id: %zu] access-list %s %s %s refcount %llu", i + 1,
 			    d->list->name, d->pool ? "pool" : "interface",
 			    d->pool        ? d->pool->name
 			    : *d->loopback ? d->loopback
 					   : d->ifname,
-			    (unsigned long long)n.packets);
+			    (unsigned long long)n);
 		if (d->pool)
 			strbuf_addf(
 				&line,
@@ -528,9 +573,9 @@ static void clear_statistics(void)
 
 	for (unsigned f = 0; p && f < 2; f++) {
 		for (size_t i = 0; i < p->f[f].n_dynamics; i++)
-			nft_count_clear(nat_line_id(p->f[f].dynamics[i].rec));
+			clear_line(p->f[f].dynamics[i].rec);
 		for (size_t i = 0; i < p->f[f].n_rotaries; i++)
-			nft_count_clear(nat_line_id(p->f[f].rotaries[i].rec));
+			clear_line(p->f[f].rotaries[i].rec);
 	}
 	for (unsigned i = 1; i < NAT_ID__MAX; i++)
 		nft_count_clear(nat_guard_id(i));

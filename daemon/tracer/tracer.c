@@ -4,6 +4,7 @@
 
 #include "cli/command.h"
 #include "domain.h"
+#include "fastpath/fastpath.h"
 #include "iface/iface.h"
 #include "kernel/shadow.h"
 #include "schema/types.h"
@@ -91,6 +92,7 @@ static void print(struct cmd_ctx *c, const json_t *doc)
 struct pending {
 	struct cmd_ctx *c;
 	struct tracer_ask ask;
+	struct tracer_fast *fast;
 	struct tracer_result r;
 	const struct policy *p; /* reference */
 	struct tracer_send *send;
@@ -165,7 +167,9 @@ static void trace_stop(struct cmd_ctx *c)
 {
 	struct pending *q = cmd_data(c);
 
-	tracer_send_forget(q->send);
+	tracer_fast_forget(q->fast);
+	if (q->send)
+		tracer_send_forget(q->send);
 	pending_free(q);
 	cmd_done(c);
 }
@@ -184,39 +188,75 @@ static const char *may_send(struct cmd_ctx *c, const struct tracer_ask *a,
 	return NULL;
 }
 
-static void transmit(struct cmd_ctx *c, const struct tracer_ask *a, struct tracer_result *r,
-		     const struct policy *p)
+static void finished(struct pending *q)
+{
+	struct cmd_ctx *c = q->c;
+
+	pending_free(q);
+	cmd_done(c);
+}
+
+static void transmit(struct pending *q)
 {
 	const struct tracer_kernel *k = tracer_kernel();
 	struct tracer_link in;
-	struct pending *q;
 	const char *no;
 	int e = 0;
 
-	k->link(k->arg, a->pkt.iif, a->pkt.family, &in);
-	no = may_send(c, a, r, &in);
-	if (no) {
-		cmd_fail(c, "%s", no);
-		json_decref(r->doc);
+	k->link(k->arg, q->ask.pkt.iif, q->ask.pkt.family, &in);
+	no = may_send(q->c, &q->ask, &q->r, &in);
+	if (!no)
+		q->send = tracer_send(&q->ask.pkt, &in, sent, q, &e);
+	if (q->send)
+		return;
+	cmd_fail(q->c, "%s", no ? no : e == -EBUSY ? "Another packet is under way" : strerror(-e));
+	finished(q);
+}
+
+/* ---- the prediction ---- */
+
+/* Of the fast plane, while a packet of it is followed: the kernel has none of it, or a mirror. */
+static const struct ct_entry *held;
+
+static int find_conn(void *arg, const struct ct_tuple *t, struct ct_entry *ret)
+{
+	const struct tracer_kernel *k = tracer_kernel();
+
+	if (!held)
+		return k->conn(k->arg, t, ret);
+	*ret = *held;
+	return 0;
+}
+
+static void answered(void *arg, const struct fastpath_traced *t)
+{
+	struct tracer_kernel k = *tracer_kernel();
+	struct pending *q = arg;
+	struct ct_entry e;
+
+	q->fast = NULL;
+	if (t && t->known) {
+		fast_conn_entry(&t->conn, &e);
+		held = &e;
+	}
+	k.conn = find_conn;
+	tracer_run(&q->ask, q->p, &k, &q->r);
+	held = NULL;
+	if (t)
+		tracer_fast_compare(&q->ask.pkt, t, &q->r, q->r.doc);
+	if (cmd_flag(q->c, "transmit")) {
+		transmit(q);
 		return;
 	}
-	q = xcalloc(1, sizeof(*q));
-	*q = (struct pending){ .c = c, .ask = *a, .r = *r, .p = policy_ref(p) };
-	q->send = tracer_send(&a->pkt, &in, sent, q, &e);
-	if (!q->send) {
-		cmd_fail(c, "%s", e == -EBUSY ? "Another packet is under way" : strerror(-e));
-		pending_free(q);
-		return;
-	}
-	cmd_set_data(c, q);
-	cmd_pend(c);
+	print(q->c, q->r.doc);
+	finished(q);
 }
 
 static void trace(struct cmd_ctx *c)
 {
 	const struct policy *p = policy_running();
 	struct tracer_ask a = { 0 };
-	struct tracer_result r;
+	struct pending *q;
 
 	if (!read_ask(c, &a))
 		return;
@@ -224,13 +264,13 @@ static void trace(struct cmd_ctx *c)
 		cmd_fail(c, "There is no policy yet");
 		return;
 	}
-	tracer_run(&a, p, tracer_kernel(), &r);
-	if (cmd_flag(c, "transmit")) {
-		transmit(c, &a, &r, p);
-		return;
-	}
-	print(c, r.doc);
-	json_decref(r.doc);
+	q = xcalloc(1, sizeof(*q));
+	*q = (struct pending){ .c = c, .ask = a, .p = policy_ref(p) };
+	cmd_set_data(c, q);
+	cmd_pend(c);
+	q->fast = tracer_fast_ask(&a.pkt, answered, q);
+	if (!q->fast)
+		answered(q, NULL);
 }
 
 #define HEAD "packet-tracer input <ifname:IFNAME> "

@@ -99,6 +99,20 @@ struct tracer_result {
 	struct pol_xlate snat, dnat;
 };
 
+/* ---- the fast plane ---- */
+
+struct fastpath_traced;
+struct tracer_fast;
+/* What rtr-fastpath would do with the packet; done() is called once, NULL: it does not answer.
+ * NULL: the packet does not come by an interface of the fast plane. */
+struct tracer_fast *tracer_fast_ask(const struct pol_packet *p,
+				    void (*done)(void *arg, const struct fastpath_traced *t),
+				    void *arg);
+void tracer_fast_forget(struct tracer_fast *f);
+/* Does it do what the kernel is predicted to do? Into the document, as "fast_plane". */
+void tracer_fast_compare(const struct pol_packet *p, const struct fastpath_traced *t,
+			 const struct tracer_result *r, json_t *doc);
+
 void tracer_run(const struct tracer_ask *ask, const struct policy *p, const struct tracer_kernel *k,
 		struct tracer_result *ret);
 

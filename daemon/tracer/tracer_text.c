@@ -40,6 +40,14 @@ static void print_ruleset(struct cmd_ctx *c, const json_t *o)
 		   same ? "as configured" : "NOT as configured: ", str(o, "difference"));
 }
 
+static void print_fast(struct cmd_ctx *c, const json_t *o)
+{
+	if (o)
+		cmd_printf(c, "fast-plane: %s (%s)\nComparison: %s%s%s\n", str(o, "verdict"),
+			   str(o, "because"), str(o, "comparison"), *str(o, "reason") ? ": " : "",
+			   str(o, "reason"));
+}
+
 static void print_transmit(struct cmd_ctx *c, const json_t *o)
 {
 	const json_t *hook;
@@ -71,6 +79,7 @@ void tracer_print(struct cmd_ctx *c, const json_t *doc)
 	if (*str(r, "drop_reason"))
 		cmd_printf(c, "Drop-reason: (%s) %s\n", str(r, "drop_reason"), str(r, "drop_text"));
 	cmd_printf(c, "Path: %s (%s)\n", str(r, "path"), str(r, "path_reason"));
+	print_fast(c, json_object_get(doc, "fast_plane"));
 	print_ruleset(c, json_object_get(doc, "ruleset"));
 	print_transmit(c, json_object_get(doc, "transmit"));
 }

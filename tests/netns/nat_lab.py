@@ -5,6 +5,9 @@ routes, and a far host.
     a .10, b .20 -- 10.0.1.0/24 -- eth0 r1 eth1 -- 198.51.100.0/24 -- isp -- 203.0.113.0/24 -- far .10
             c .10 -- 10.0.2.0/24 -- eth2
 """
+import pytest
+
+from nssock import ask
 from topo import NodeSpec, Port, Spec, router_lines, wait_for
 
 IN = ("10.0.1", "2001:db8:1")
@@ -14,6 +17,23 @@ FAR = ("203.0.113", "2001:db8:203")
 PUBLIC = ("198.51.100.2", "2001:db8:100::2")
 KERNEL = range(40960, 57344)
 FAST = range(10240, 40960)
+PORTS = {"kernel": KERNEL, "fast": range(10240, 57344)}  # a busy worker leaves flows to the kernel
+
+
+@pytest.fixture(params=["kernel", "fast"])
+def plane(request):
+    """All is tested on both planes."""
+    return request.param
+
+
+def dataplane(plane, *names):
+    return [line for name in names for line in (f"interface {name}", f"dataplane {plane}", "exit")]
+
+
+def wait_plane(r1, plane):
+    def there():
+        return all(i["plane"] == plane for i in r1.json("show dataplane interfaces") if i["configured"] != "kernel")
+    wait_for(there, timeout=20, what=f"the {plane} plane")
 
 
 def addrs(net, host):
@@ -47,19 +67,32 @@ OVERLOAD = ["ip nat inside source list LAN interface eth1 overload",
             "ipv6 nat inside source list LAN6 interface eth1 overload"]
 
 
-def lab(routers, *lines):
+def lab(routers, *lines, plane="kernel"):
     """The network with r1 configured. The provider knows no way back to the inside."""
     topo = routers(spec())
+    topo.plane, topo.ports = plane, PORTS[plane]
+    topo.kept = 50000 if plane == "kernel" else 20000  # a source port that stays while it is free
     topo.isp.sysctl(**{"net.ipv4.ip_forward": 1, "net.ipv6.conf.all.forwarding": 1})
     # Errors are what is tested: none is held back for coming too often.
     for node in (topo.r1, topo.isp, topo.far, topo.a, topo.b, topo.c):
         node.sysctl(**{"net.ipv4.icmp_ratelimit": 0, "net.ipv6.icmp.ratelimit": 0})
     # Without duplicate address detection all addresses are there at once.
     topo.r1.sysctl(**{f"net.ipv6.conf.{i}.dad_transmits": 0 for i in ("eth0", "eth1", "eth2")})
-    topo.r1.config([*router_lines(topo.spec, "r1"), *BASE, *lines])
+    topo.r1.config([*router_lines(topo.spec, "r1"), *BASE, *dataplane(plane, "eth0", "eth1", "eth2"), *lines])
     for host, hop in ((topo.a, IN), (topo.b, IN), (topo.c, IN2)):
         wait_for(lambda: host.ping(f"{hop[0]}.1", count=1, timeout=0.1, check=False), what="the first link")
+    wait_plane(topo.r1, plane)
     return topo
+
+
+def keeps(topo, node, kind, dest, public, first=0):
+    """A free source port of the plane's range stays: it. A busy worker leaves a flow to the kernel, which has no such
+    port: then another one."""
+    for port in range(first or topo.kept, (first or topo.kept) + (1 if topo.plane == "kernel" else 10)):
+        seen = ask(node, kind, dest, 7, sport=port)
+        if seen == (public, port):
+            return port
+    raise AssertionError(f"{node.name}: no port of {kind} was kept, the last one was {port}, seen as {seen}")
 
 
 def hits(r1, text):

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+import clients
 from topo import sh, wait_for
 
 LAN, INTERNET, INTERNET6 = "10.0.1.10", "203.0.113.10", "2001:db8:203::10"
@@ -148,6 +149,42 @@ def test_what_the_kernel_does(fast):
     wait_for(lambda: lan.ping(INTERNET, count=1, timeout=1, check=False) == 1, what="the way back")
 
 
+@pytest.mark.parametrize("dest", [INTERNET, INTERNET6])
+def test_injects(fast, dest):
+    """First packets of many flows at once: a worker sends them in calls of many frames; each arrives once, in order."""
+    r1, lan, wan = fast.r1, fast.lan, fast.wan
+    lan.ping(dest)
+    server = clients.make(wan, dest, socket.SOCK_DGRAM)
+    server.setsockopt(socket.SOL_SOCKET, 33, 1 << 24)  # SO_RCVBUFFORCE
+    server.bind((dest, 4000))
+    server.settimeout(5)
+    pid, n = fastpath_pid(r1), 150
+
+    def injected():
+        return r1.json("show dataplane workers")[0]["injected"]
+
+    def burst():
+        flows = [clients.make(lan, dest, socket.SOCK_DGRAM) for _ in range(n)]
+        os.kill(pid, signal.SIGSTOP)  # what comes meanwhile waits in the ring, for 50 ms
+        try:
+            for number in (b"1", b"2"):
+                for f in flows:
+                    f.sendto(number, (dest, 4000))
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        got = {}
+        for _ in range(2 * n):
+            number, addr = server.recvfrom(100)
+            got.setdefault(addr[1], []).append(number)
+        for f in flows:
+            assert got[f.getsockname()[1]] == [b"1", b"2"]
+            f.close()
+        return injected() > 0
+
+    wait_for(burst, timeout=40, what="a burst that is injected")
+    server.close()
+
+
 def udp_stream(node, dest, n, gap_us, port=4000):
     """n numbered datagrams of one flow, a gap between them; the process."""
     code = ("import socket,sys,time\n"
@@ -268,8 +305,9 @@ def test_route_moves(routers):
     audit(r1)
 
 
-def test_policy_keeps_the_kernel(fast):
-    """A policy that the fast plane does not judge yet takes every interface off it, first of all."""
+def test_policy_comes_first(fast):
+    """A policy holds for flows that are under way, also when rtr-fastpath does not listen. What the fast plane cannot
+    judge at all takes every interface off it."""
     r1, lan, wan = fast.r1, fast.lan, fast.wan
     lan.ping(INTERNET)
     sink = Sink(wan)
@@ -285,15 +323,17 @@ def test_policy_keeps_the_kernel(fast):
     assert got and got[-1] < 999, "a flow that the policy denies goes on"
     os.kill(fastpath_pid(r1), signal.SIGCONT)
     assert lan.ping(INTERNET, count=3, timeout=1, check=False) == 0
-    assert set(planes(r1).values()) == {"kernel"}
-    assert "policy: chain" in reason(r1)
-    r1.config(["interface eth1", "no ip access-group NO out"])
+    on_fast(r1)
+    r1.config(["firewall host-sessions 100"])
+    wait_for(lambda: set(planes(r1).values()) == {"kernel"}, what="the kernel plane")
+    assert "policy: connections of a host are limited" in reason(r1)
+    r1.config(["no firewall host-sessions", "interface eth1", "no ip access-group NO out"])
     on_fast(r1)
     lan.ping(INTERNET)
     r1.config(["ip access-list extended INSIDE", "permit ip any any", "exit",
                "ip nat inside source list INSIDE interface eth1 overload", "interface eth0", "ip nat inside", "exit",
                "interface eth1", "ip nat outside"])
-    assert set(planes(r1).values()) == {"kernel"}
+    on_fast(r1)
     with wan.tcpdump("eth0", "icmp and icmp[0] == 8") as got:
         lan.ping(INTERNET)
     sent = [p for p in got.packets if p]

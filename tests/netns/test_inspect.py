@@ -234,6 +234,8 @@ def test_classes_of_a_zone_pair(net, v):
     topo.wait_for(lambda: counters(r1)["names"] >= 5, what="figures")
     hits = {(o["class"], o["name"]): o["connections"] for o in r1.json("show inspect")["lines"]}
     assert hits["GOOD", "*.example"] == 2 and hits["BAD", "bad.example"] == 2, hits
+    (pair,) = r1.json("show policy-map type inspect zone-pair")
+    assert {k["class"]: k["matches"] for k in pair["classes"]} == {"PLAIN": 0, "BAD": 2, "GOOD": 2, "class-default": 2}
     # A connection that was let in is of its class, and ends when a commit says otherwise.
     s = connect(lan, v)
     t = client().wrap_socket(s, server_hostname="www.good.example")

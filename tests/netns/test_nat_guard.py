@@ -4,7 +4,7 @@ restart, from the fast plane, from before NAT - and the guard chains that keep i
 
 import pytest
 
-from nat_lab import FAST, KERNEL, OVERLOAD, PUBLIC, hits, lab
+from nat_lab import FAST, KERNEL, OVERLOAD, PUBLIC, hits, lab, plane  # noqa: F401
 from nssock import Echo, ask, icmp, ipv4, send_raw, sock, tcp, udp
 from topo import wait_for
 
@@ -14,11 +14,11 @@ INSIDE = "net 10.0.0.0/16"
 
 
 @pytest.fixture
-def net(routers):
+def net(routers, plane):  # noqa: F811
     services = []
 
     def make(*lines):
-        topo = lab(routers, *lines)
+        topo = lab(routers, *lines, plane=plane)
         topo.isp.ip("route", "add", "10.0.0.0/16", "via", WAN)
         services.append(Echo(topo.far, 7))
         return topo
@@ -53,14 +53,37 @@ def test_unknown_flows_do_not_leave(net):
     assert hits(topo.r1, "ct state invalid counter") >= 6
 
 
-def test_new_datagrams_get_a_port_of_the_kernel(net):
+def test_answers_to_who_came_untranslated_do_not_leave(net):
+    """A host outside with a route to the inside opens connections there past NAT: no answer of them
+    leaves. Who came by a forward, or to what no line translates, is answered."""
+    topo = net(*OVERLOAD, "ip access-list extended LAN", "5 deny ip host 10.0.1.20 any", "exit",
+               "ip nat inside source static tcp 10.0.1.10 7 interface eth1 8080")
+    topo.isp.ip("-6", "route", "add", "2001:db8:1::/64", "via", PUBLIC[1])
+    services = [Echo(topo.a, 7), Echo(topo.b, 7)]
+    fence(topo)
+    with topo.isp.tcpdump("eth0", f"src {INSIDE} or src net 2001:db8:1::/64") as out:
+        for proto in ("tcp", "udp"):
+            for addr in (A, "2001:db8:1::10"):
+                assert ask(topo.far, proto, addr, 7, timeout=0.2) == "timeout"
+        topo.far.ping(A, count=1, timeout=0.2, check=False)
+        fence(topo)
+    assert [p for p in lines(out) if "> ff02:" not in p] == []
+    dropped = topo.r1.json("show ip nat rules")["dropped"]
+    assert dropped["leak"] >= 5
+    assert ask(topo.far, "tcp", WAN, 8080)[0] == FAR
+    assert ask(topo.far, "tcp", "10.0.1.20", 7)[0] == FAR
+    for s in services:
+        s.close()
+
+
+def test_new_datagrams_get_a_port_of_the_plane(net):
     topo = net(*OVERLOAD)
     fence(topo)
     with topo.isp.tcpdump("eth0", "udp") as out:
         send_raw(topo.a, ipv4(A, FAR, 17, udp(20000, 9)))
         fence(topo)
     ports = [int(p.split(f"{WAN}.")[1].split()[0]) for p in lines(out)]
-    assert len(ports) == 1 and ports[0] in KERNEL
+    assert len(ports) == 1 and ports[0] in topo.ports and (topo.plane == "fast" or ports[0] != 20000)
 
 
 def test_answers_of_unknown_flows_are_not_answered(net):
@@ -68,7 +91,7 @@ def test_answers_of_unknown_flows_are_not_answered(net):
     connection that is gone; the sender may be talking to a flow of the other plane."""
     topo = net(*OVERLOAD)
     fence(topo)
-    with topo.isp.tcpdump("eth0", f"src {WAN}") as out:
+    with topo.isp.tcpdump("eth0", f"ip and src {WAN}") as out:
         for port in (FAST[0], FAST[-1], 33333):
             for flags in ("S", "SA", "A", "FA", "R", "PA"):
                 send_raw(topo.far, ipv4(FAR, WAN, 6, tcp(FAR, WAN, 7, port, flags, ack=1)))
@@ -77,7 +100,7 @@ def test_answers_of_unknown_flows_are_not_answered(net):
         # In the kernel's range: what cannot be the start of a connection.
         for flags in ("SA", "A", "FA", "PA"):
             send_raw(topo.far, ipv4(FAR, WAN, 6, tcp(FAR, WAN, 7, KERNEL[0], flags, ack=1)))
-        topo.isp.run("ping", "-qc1", "10.0.1.10", check=False)
+        topo.isp.run("ping", "-qc1", WAN, check=False)
     assert [p for p in lines(out) if "echo" not in p] == []
     # The guards do not shut out what is for the box: its answer to a request of any id.
     for ident in (20000, 50000):

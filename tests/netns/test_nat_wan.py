@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from nat_lab import dataplane, plane, wait_plane  # noqa: F401
 from nssock import Echo, sock
 from topo import router_lines, wait_for
 
@@ -21,13 +22,14 @@ POOLS = ["ip nat pool ONE 198.51.100.40 198.51.100.43 prefix-length 24",
 
 
 @pytest.fixture
-def net(routers):
+def net(routers, plane):  # noqa: F811
     services = []
 
     def make(*lines):
         topo = routers("dual-wan")
-        topo.r1.config([*router_lines(topo.spec, "r1"), *NAT, *lines])
+        topo.r1.config([*router_lines(topo.spec, "r1"), *NAT, *dataplane(plane, "eth0", "eth1", "eth2"), *lines])
         wait_for(lambda: topo.lan.ping("10.0.1.1", count=1, timeout=0.1, check=False), what="the link")
+        wait_plane(topo.r1, plane)
         for node in (topo.wan1, topo.wan2):
             services.append(Echo(node, 7, FAR))
         services.append(Echo(topo.wan2, 7, "192.0.2.1"))

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Connections of the fast plane in the kernel's table, and their way there when the fast plane ends for them."""
+import json
+import os
+import signal
+
+import pytest
+
+from test_fastplane import INTERNET, INTERNET6, Sink, addressed, audit, fastpath_pid, on_fast, planes, udp_stream
+from topo import wait_for
+
+DESTS = ((INTERNET, 4000), (INTERNET6, 4001))
+POLICY = ["zone security INSIDE", "exit", "zone security OUTSIDE", "exit",
+          "ip access-list extended ANY", "10 permit tcp any any", "20 permit udp any any", "30 permit icmp any any",
+          "exit", "ipv6 access-list ANY6", "10 permit tcp any any", "20 permit udp any any", "30 permit icmp any any",
+          "exit", "class-map type inspect match-any ALL", "match access-group name ANY",
+          "match access-group name ANY6", "exit",
+          "policy-map type inspect OUT", "class type inspect ALL", "inspect", "exit", "exit",
+          "zone-pair security OUT source INSIDE destination OUTSIDE", "service-policy type inspect OUT", "exit",
+          "ip access-list extended LAN", "10 permit ip 10.0.1.0 0.0.0.255 any", "exit",
+          "ipv6 access-list LAN6", "10 permit ipv6 2001:db8:1::/64 any", "exit",
+          "interface eth0", "zone-member security INSIDE", "ip nat inside", "ipv6 nat inside", "exit",
+          "interface eth1", "zone-member security OUTSIDE", "ip nat outside", "ipv6 nat outside", "exit",
+          "ip nat inside source list LAN interface eth1 overload",
+          "ipv6 nat inside source list LAN6 interface eth1 overload"]
+
+
+def conns(r1, words="", **match):
+    return [c for c in r1.json(f"show conntrack {words}".rstrip()) if all(c.get(k) == v for k, v in match.items())]
+
+
+def mirror(r1, key):
+    return r1.json("show dataplane mirror")[key]
+
+
+@pytest.fixture
+def fast(routers):
+    """lan -- r1 -- wan: zones and NAT on the fast plane; the provider's addresses are all that wan sees."""
+    topo = routers("basic")
+    addressed(topo.r1)
+    topo.r1.config(POLICY)
+    on_fast(topo.r1)
+    topo.r1.wait_addresses()
+    for dest, _ in DESTS:
+        wait_for(lambda: topo.lan.ping(dest, count=1, timeout=1, check=False) == 1, what="the way out")
+    yield topo
+    audit(topo.r1)
+
+
+class Streams:
+    """Numbered datagrams of one connection of each family, 1 ms apart, and a TCP connection beside them."""
+
+    def __init__(self, topo, n, path="express"):
+        self.n, self.r1 = n, topo.r1
+        self.sinks = [Sink(topo.wan, port) for _, port in DESTS]
+        self.senders = [udp_stream(topo.lan, dest, n, 1000, port) for dest, port in DESTS]
+        for _, port in DESTS:
+            wait_for(lambda: conns(self.r1, destination_port=port, path=path), timeout=15, what="the connections")
+
+    def held(self):
+        wait_for(lambda: mirror(self.r1, "held") >= 2, timeout=10, what="the connections in the kernel's table")
+
+    def entries(self):
+        return [c for _, port in DESTS for c in conns(self.r1, destination_port=port)]
+
+    def stop(self):
+        for sender, sink in zip(self.senders, self.sinks):
+            sender.kill()
+            sender.wait()
+            sink.numbers()
+
+    def arrive(self, ordered=True):
+        for sender, sink in zip(self.senders, self.sinks):
+            sender.wait()
+            got = sink.numbers()
+            assert not ordered or got == sorted(got), "reordered"
+            assert len(got) == self.n, f"{self.n - len(got)} of {self.n} lost"
+
+
+def test_listed_once(fast):
+    """Both planes as one: a connection that both hold is listed, counted and ended once."""
+    r1, lan, wan = fast.r1, fast.lan, fast.wan
+    streams = Streams(fast, 5000)
+    streams.held()
+    entries = streams.entries()
+    assert len(entries) == 2 and all(c["path"] == "express" and c["source_nat"] for c in entries)
+    assert all(c["input"] == "eth0" and c["output"] == "eth1" and c["zone_pair"] == "OUT" for c in entries)
+    assert r1.json("show conntrack destination 203.0.113.10 protocol udp count")["connections"] == 1
+    assert r1.json("show conntrack protocol udp count")["connections"] == 2
+    assert r1.json("show conntrack ipv6 protocol udp top source")["top"][0]["address"] == "2001:db8:1::10"
+    udp = [t for t in r1.json("show ip nat translations") if t["protocol"] == "udp"]
+    assert len(udp) == 1 and udp[0]["inside_local"]["address"] == "10.0.1.10"
+    # The kernel has them too: the same tuples, the same translation.
+    mine = r1.run("conntrack", "-L", "-p", "udp", check=False).stdout
+    assert f"dport=4000" in mine and f"dport={entries[0]['reply']['destination_port']}" in mine
+    out = r1.cli("clear conntrack protocol udp dport 4000")
+    assert "1 connections ended" in out
+    # The next datagram begins another.
+    wait_for(lambda: [c for c in conns(r1, destination_port=4000) if c["packets"][0] < 1500], what="another connection")
+    assert "dport=4001" in r1.run("conntrack", "-L", "-f", "ipv6", "-p", "udp", check=False).stdout
+    r1.cli("clear ipv6 nat translation *")
+    streams.stop()
+
+
+@pytest.mark.parametrize("young", [True, False], ids=["young", "mirrored"])
+def test_interface_leaves(fast, young):
+    """`dataplane kernel` under load, through NAT and zones: nothing is lost, and what the kernel has stays there."""
+    r1 = fast.r1
+    streams = Streams(fast, 3000 if young else 5000)
+    if not young:
+        streams.held()
+    before = streams.entries()
+    r1.config(["interface eth1", "dataplane kernel", "exit"])
+    assert planes(r1)["eth1"] == "kernel"
+    wait_for(lambda: all(c["path"] == "kernel" for c in streams.entries()), what="the kernel's connections")
+    after = streams.entries()
+    assert [c["reply"] for c in after] == [c["reply"] for c in before], r1.json("show dataplane mirror")
+    assert mirror(r1, "given") >= 2
+    r1.config(["interface eth1", "dataplane fast", "exit"])
+    on_fast(r1)
+    assert all(c["path"] == "kernel" for c in streams.entries())
+    # What a worker still has of a young one may come behind what the kernel forwards already.
+    streams.arrive(ordered=not young)
+
+
+def test_gate_closes(fast):
+    """A policy that only the kernel can enforce: the same for all interfaces."""
+    r1 = fast.r1
+    streams = Streams(fast, 5000)
+    streams.held()
+    before = streams.entries()
+    r1.config(["firewall host-sessions 1000"])
+    assert set(planes(r1).values()) == {"kernel"}
+    wait_for(lambda: all(c["path"] == "kernel" for c in streams.entries()), what="the kernel's connections")
+    assert [c["reply"] for c in streams.entries()] == [c["reply"] for c in before]
+    streams.arrive()
+    r1.config(["no firewall host-sessions"])
+    on_fast(r1)
+
+
+def test_xdp_is_lost(fast):
+    """The programs and the table go, and rtr-fastpath with them: the kernel has what was mirrored."""
+    r1, lan, wan = fast.r1, fast.lan, fast.wan
+    wan.iperf3_server()
+    streams = Streams(fast, 6000)
+    streams.held()
+    before = streams.entries()
+    pid = fastpath_pid(r1)
+    pins = f"/proc/{pid}/root/run/rtr/{r1.instance}/bpf"
+    for name in os.listdir(pins):
+        if not name.endswith(".debug"):
+            os.unlink(f"{pins}/{name}")
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: fastpath_pid(r1) not in (None, pid), timeout=10, what="another rtr-fastpath")
+    on_fast(r1)
+    wait_for(lambda: mirror(r1, "found_alone") >= 2, timeout=10, what="entries without a flow, handed over")
+    after = streams.entries()
+    assert [c["reply"] for c in after] == [c["reply"] for c in before]
+    assert all(c["path"] == "kernel" for c in after)
+    streams.arrive()
+
+
+def test_tcp_goes_on(fast):
+    """iperf3 through NAT and zones, from one plane to the other and back, at no rate of 0."""
+    r1, lan, wan = fast.r1, fast.lan, fast.wan
+    wan.iperf3_server()
+    client = lan.popen("iperf3", "-J", "-t", "6", "-i", "0.5", "-b", "200M", "-c", INTERNET, stdout=-1)
+    wait_for(lambda: conns(r1, destination_port=5201, path="express"), what="the connections")
+    wait_for(lambda: mirror(r1, "held") >= 2, timeout=10, what="the connections in the kernel's table")
+    r1.config(["interface eth0", "dataplane kernel", "exit"])
+    wait_for(lambda: all(c["path"] == "kernel" for c in conns(r1, destination_port=5201)), what="the kernel's")
+    r1.config(["interface eth0", "dataplane fast", "exit"])
+    rates = [i["sum"]["bits_per_second"] for i in json.loads(client.communicate(timeout=30)[0])["intervals"]]
+    assert len(rates) >= 11 and min(rates) > 1e7, rates
+
+
+def test_tracer(fast):
+    """packet-tracer asks both planes, and they agree; a connection of the fast plane is one to it."""
+    r1, lan, wan = fast.r1, fast.lan, fast.wan
+
+    def trace(words):
+        doc = r1.json(f"packet-tracer input {words}")
+        assert doc["fast_plane"]["comparison"] == "AGREE", doc["fast_plane"]
+        return doc["result"]["action"], doc["fast_plane"]
+
+    for inside, outside in (("10.0.1.10", INTERNET), ("2001:db8:1::10", INTERNET6)):
+        for proto in ("tcp", "udp"):
+            action, plane = trace(f"eth0 {proto} {inside} 1234 {outside} 80")
+            assert action == "allow" and plane["verdict"] == "forwards" and plane["output_interface"] == "eth1"
+            action, plane = trace(f"eth1 {proto} {outside} 1234 {inside} 80")
+            assert action == "drop" and plane["verdict"] == "drops"
+        assert trace(f"eth1 tcp {outside} 1234 {'2001:db8:100::2' if ':' in inside else '198.51.100.2'} 22")[1]["verdict"] \
+            == "leaves it to the kernel"
+    before = {i["name"]: i["counters"] for i in r1.json("show interfaces")}
+    streams = Streams(fast, 2000)
+    doc = r1.json("packet-tracer input eth0 udp 10.0.1.10 40000 203.0.113.10 4000")
+    assert doc["fast_plane"]["because"] == "its connection is there" and doc["fast_plane"]["comparison"] == "AGREE"
+    assert any("looked after by the fast plane: express" in line for p in doc["phases"] for line in p["information"])
+    assert "Comparison: AGREE" in r1.cli("packet-tracer input eth0 udp 10.0.1.10 40000 203.0.113.10 4000")
+    streams.arrive()
+    # The interfaces have counted what XDP forwarded.
+    for name, key in (("eth0", "rx_packets"), ("eth1", "tx_packets")):
+        wait_for(lambda: {i["name"]: i["counters"] for i in r1.json("show interfaces")}[name][key]
+                 >= before[name][key] + 4000, what=f"{key} of {name}")
+
+
+def test_egress_moves_to_the_kernel(routers):
+    """The route of a connection moves to an interface of the kernel plane: the kernel goes on with it, without a loss."""
+    topo = routers("dual-wan")
+    r1 = topo.r1
+    addressed(r1)
+    r1.config([*POLICY[:POLICY.index("ip access-list extended LAN")],
+               "interface eth0", "zone-member security INSIDE", "exit", "interface eth1", "zone-member security OUTSIDE",
+               "exit", "interface eth2", "ip address 192.0.2.2/24", "ipv6 address 2001:db8:200::2/64",
+               "zone-member security OUTSIDE", "exit"])
+    wait_for(lambda: all(planes(r1).get(i) == "fast" for i in ("eth0", "eth1")), timeout=20, what="the fast plane")
+    r1.wait_addresses()
+    sinks = [Sink(topo.wan1, port) for _, port in DESTS]
+    for dest, _ in DESTS:
+        wait_for(lambda: topo.lan.ping(dest, count=1, timeout=1, check=False) == 1, what="the way out")
+    for wan in ("192.0.2.1", "2001:db8:200::1"):
+        r1.run("ping", "-c", "1", wan)
+    senders = [udp_stream(topo.lan, dest, 4500, 1000, port) for dest, port in DESTS]
+    wait_for(lambda: mirror(r1, "held") >= 2, timeout=10, what="the connections in the kernel's table")
+    sinks += [Sink(topo.wan2, port, idle=2) for _, port in DESTS]
+    r1.config(["ip route 0.0.0.0/0 192.0.2.1", "no ip route 0.0.0.0/0 198.51.100.1",
+               "ipv6 route ::/0 2001:db8:200::1", "no ipv6 route ::/0 2001:db8:100::1"])
+    wait_for(lambda: all([c["path"] for c in conns(r1, destination_port=port)] == ["kernel"] for _, port in DESTS),
+             what="the kernel's connections")
+    for sender in senders:
+        sender.wait()
+    got = [sink.numbers() for sink in sinks]
+    for i in range(2):
+        assert got[i] and got[2 + i], "one of the ways was not taken"
+        assert len(got[i] + got[2 + i]) == 4500 and set(got[i] + got[2 + i]) == set(range(4500))
+    audit(r1)
