@@ -3,7 +3,8 @@
  * What: both ends of bench_express: a generator that BPF_PROG_RUN drives with live frames, and what
  * receives them. The generator writes every byte of every frame (frames are recycled as their last
  * receiver left them), for a random flow and direction, with checksums right and a number in the
- * last four bytes, which is also TCP's sequence number.
+ * last four bytes. Of a TCP connection one end sends bytes, in order; the other acknowledges all
+ * that was sent until then.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_endian.h>
@@ -14,6 +15,15 @@
 
 volatile struct express_gen gen;
 volatile struct express_sink sink;
+
+/* Bytes that each connection has sent. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, EXPRESS_GEN_LANES *EXPRESS_GEN_FLOWS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, uint32_t);
+	__type(value, uint32_t);
+} sent SEC(".maps");
 
 static __always_inline uint32_t fold(uint32_t sum)
 {
@@ -43,6 +53,24 @@ static __always_inline bool put16(uint8_t *d, const uint8_t *end, uint32_t at, u
 		return false;
 	*(uint16_t *)d = bpf_htons(v);
 	return true;
+}
+
+/* What the header gets; false: no such flow. */
+static __always_inline bool put_tcp(uint8_t *d, const uint8_t *end,
+				    const volatile struct express_gen_dir *t, uint32_t flow,
+				    uint32_t *sum)
+{
+	uint32_t i = gen.lane * EXPRESS_GEN_FLOWS + flow, seq;
+	uint32_t *s = bpf_map_lookup_elem(&sent, &i);
+
+	if (!s)
+		return false;
+	seq = *s + 1;
+	*sum += halves(seq);
+	if (t->ack_at)
+		return put32(d, end, t->ack_at, seq);
+	*s += t->payload;
+	return put32(d, end, t->seq_at, seq);
 }
 
 SEC("xdp")
@@ -84,11 +112,8 @@ int express_gen(struct xdp_md *ctx)
 	if (!put16(d, end, t->port_at, k))
 		return XDP_ABORTED;
 	*(uint32_t *)(d + EXPRESS_GEN_LEN - 4) = bpf_htonl(n);
-	if (t->seq_at) {
-		sum += halves(n);
-		if (!put32(d, end, t->seq_at, n))
-			return XDP_ABORTED;
-	}
+	if (t->payload && !put_tcp(d, end, t, flow, &sum))
+		return XDP_ABORTED;
 	k = (uint16_t)~fold(sum);
 	if (!put16(d, end, t->check_at, k ? k : 0xffff)) /* 0 would be UDP's "none" */
 		return XDP_ABORTED;

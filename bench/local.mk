@@ -87,3 +87,11 @@ bench_progs += bench/bench_worker
 bench_bench_worker_SOURCES = bench/bench_worker.c
 bench_bench_worker_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir) -I$(top_srcdir)/fastpath
 bench_bench_worker_LDADD = libfp.a librtr.a $(BPF_LIBS)
+bench_progs += bench/stream/stream
+noinst_HEADERS += bench/stream/stream.bpf.c bench/stream/stream.h
+CLEANFILES += bench/stream/*.bpf.o bench/stream/*.skel.h
+bench/stream/stream.bpf.o: bench/stream/stream.h
+bench_stream_stream_SOURCES = bench/stream/stream.c
+bench_stream_stream_CPPFLAGS = $(AM_CPPFLAGS) -I$(builddir)/bench/stream
+bench_stream_stream_LDADD = $(BPF_LIBS)
+bench/stream/stream-stream.$(OBJEXT): bench/stream/stream.skel.h
