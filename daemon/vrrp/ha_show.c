@@ -162,11 +162,12 @@ static void look_addresses(const struct look *k)
 static const char *process_fault(uint64_t now)
 {
 	const struct vrrp_shm *s = vrrp_client_shm();
+	uint64_t wake;
 
 	if (!s)
 		return "rtr-vrrpd is not running";
-	if (s->withdraw_ns && now > s->beat_ns && now - s->beat_ns > s->withdraw_ns &&
-	    now - s->beat_ns - s->withdraw_ns > SILENT_NS)
+	wake = __atomic_load_n(&s->wake_ns, __ATOMIC_ACQUIRE);
+	if (wake && now > wake + SILENT_NS)
 		return "rtr-vrrpd gives no sign of life";
 	return NULL;
 }

@@ -408,6 +408,7 @@ static void arm(void)
 
 	if (vd.stopping)
 		at = sooner(at, vd.stop_by);
+	__atomic_store_n(&vd.shm->wake_ns, at, __ATOMIC_RELEASE);
 	if (at == armed && at > rtr_now_ns())
 		return;
 	armed = at;

@@ -174,7 +174,7 @@ struct vrrp_slot {
 #define vrrp_fence(order) __atomic_thread_fence(order)
 #endif
 
-#define VRRP_SHM_MAGIC 0x76727232u
+#define VRRP_SHM_MAGIC 0x76727233u
 
 struct vrrp_shm {
 	uint32_t magic, size;
@@ -182,7 +182,8 @@ struct vrrp_shm {
 	uint32_t n_withdrawn;     /* times that the parent took the addresses away */
 	uint64_t beat_ns;         /* monotonic: the loop was alive */
 	uint64_t beat_max_ns;     /* it promises to beat at least this often; 0 = no promise */
-	uint64_t withdraw_ns;     /* silent for so long: a peer takes over; 0 = no group runs */
+	uint64_t wake_ns;         /* monotonic: by then it beats again; 0 = it waits for nothing */
+	uint64_t withdraw_ns;     /* silent for so long: a peer takes over; 0 = it owns nothing */
 	uint64_t n_unknown_drops; /* adverts for no group: bad header, or no such VRID */
 	uint64_t n_drop[VRRP_D__MAX];
 	uint64_t n_stalls, max_stall_ns;
