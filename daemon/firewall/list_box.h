@@ -2,7 +2,7 @@
 /*
  * What: an ordered list of permit and deny lines turned into tables without order, so that the
  * kernel finds the first match at a cost that hardly grows with the number of lines.
- * firewall/list_compile.c makes nftables sets of them.
+ * firewall/list_table.c makes nftables sets of them.
  *
  * Design: a line of a plain 5-tuple is one or more boxes {destination, source, two ports,
  * protocol}. Those of a class of protocols stand in three tables, asked in this order: A, those

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What: what the two halves of list_compile.h share: list_compile.c (tables, uses) and list_line.c
- * (lines as rules of their own). Owns, threads, failure: as there.
+ * What: what the parts of list_compile.h share: list_compile.c (lists and their uses), list_table.c
+ * (tables as sets of the kernel), list_chain.c (chains that look into them), list_line.c (lines as
+ * rules of their own). Owns, threads, failure: as there.
  */
 #ifndef RTR_LIST_IMPL_H
 #define RTR_LIST_IMPL_H
@@ -60,17 +61,64 @@ struct line {
 	const struct pol_rule *p;
 };
 
-/* ---- list_compile.c ---- */
+/* ---- list_table.c ---- */
 
+extern const char *const lc_class_names[LB_CLASSES];
+
+enum { F_RANK = LB_FIELDS, FIELDS };
+
+/* The fields of a table's key, in their order, and the register that each begins at. */
+struct layout {
+	uint8_t n;
+	struct {
+		uint8_t f; /* enum lb_field, F_RANK */
+		uint8_t size, reg;
+	} v[FIELDS];
+	uint8_t regs;
+};
+
+/* A table's place in names: "A", or "A.c0a80000" for the part that begins there. */
+struct place {
+	size_t block;
+	enum lb_class class;
+	const struct lb_set *set; /* NULL: none, or not a leaf */
+	char path[NAME_SIZE / 2];
+};
+
+/* Bytes of a field in a class; 0: not looked at. */
+unsigned lc_field_size(uint8_t family, enum lb_class class, enum lb_field f);
+/* nft lists a set only when each field has a type of its size. */
+uint32_t lc_field_type(unsigned f, unsigned size);
 /* Network order. */
 void lc_put_num(uint8_t *to, lb_num n, unsigned size);
+
+const struct lb_tables *lc_tables_of(const struct lc_list *l, const struct place *p);
+/* The address that does not lead. */
+enum lb_field lc_other_of(const struct lb_tables *t);
+struct layout lc_layout_at(const struct lc_list *l, const struct place *p);
+void lc_place_name(const char *stem, const struct place *p, char name[NAME_SIZE]);
+/* The part that begins at `from`. */
+struct place lc_part_at(const struct place *p, lb_num from);
+
 void lc_hold_set(struct sets *sets, const char *name, struct nft_set *s);
 bool lc_holds_set(const struct sets *sets, const char *name);
 /* A line that does more than decide has a chain of its own. */
 bool lc_has_effects(const struct pol_rule *r);
+/* The sets of all tables of a block. */
+void lc_add_tables(struct lc_list *l, size_t block);
+
+/* ---- list_chain.c ---- */
+
+/* Some verdict of the use is to return. */
+bool lc_returns(const struct use *u);
+struct nft_chain *lc_new_chain(const struct lc_list *l, const char *name);
+void lc_hold_chain(struct use *u, struct nft_chain *c);
 /* The id at a register into a word of the connection's label; takes REG(0) to REG(3). */
 void lc_label(struct nft_rule *r, int word, uint32_t id_reg);
 void lc_hit(struct nft_rule *r, uint32_t id_reg);
+/* One rule sends a packet to the chain of its class; those of no class here go on. */
+void lc_block_rules(const struct lc_list *l, struct use *u, struct nft_chain *chain, size_t block,
+		    int32_t how, const char *next);
 
 /* ---- list_line.c ---- */
 
