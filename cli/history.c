@@ -48,7 +48,7 @@ static void load(struct cli_history *h)
 	}
 	line = tail(text);
 	if (size > FILE_MAX / 2)
-		(void)!rtr_file_replace(h->path, line, strlen(line), 0600);
+		(void)!rtr_file_replace(h->path, line, strlen(line), 0600, NULL);
 	for (; *line; line = next) {
 		char *nl = strchr(line, '\n');
 

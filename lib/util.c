@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "util.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -112,26 +113,39 @@ static int write_all(int fd, const char *buf, size_t size)
 	return 0;
 }
 
-static int fsync_parent(const char *path)
+static int open_parent(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	char *dir = slash ? xstrndup(path, slash == path ? 1 : (size_t)(slash - path))
 			  : xstrdup(".");
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int r = 0;
+	int r = fd < 0 ? -errno : fd;
 
 	free(dir);
+	return r;
+}
+
+static int fsync_parent(const char *path)
+{
+	int fd = open_parent(path);
+	int r = 0;
+
 	if (fd < 0)
-		return -errno;
+		return fd;
 	if (fsync(fd) < 0)
 		r = -errno;
 	close(fd);
 	return r;
 }
 
-static int replace_file(const char *path, const void *buf, size_t size, mode_t mode, bool sync)
+/* So that nobody's own copy, "rtrd.conf.backup", is taken for one of these. */
+#define TEMP   "~rtr-"
+#define RANDOM "XXXXXX"
+
+static int replace_file(const char *path, const void *buf, size_t size, mode_t mode, bool sync,
+			bool *ret_replaced)
 {
-	char *tmp = xasprintf("%s.XXXXXX", path);
+	char *tmp = xasprintf("%s" TEMP RANDOM, path);
 	int fd = mkostemp(tmp, O_CLOEXEC);
 	int r = 0;
 
@@ -148,6 +162,7 @@ static int replace_file(const char *path, const void *buf, size_t size, mode_t m
 		r = -errno;
 	if (!r && rename(tmp, path) < 0)
 		r = -errno;
+	*ret_replaced = !r;
 	if (r)
 		unlink(tmp);
 	else if (sync)
@@ -157,14 +172,45 @@ out:
 	return r;
 }
 
-int rtr_file_replace(const char *path, const void *buf, size_t size, mode_t mode)
+int rtr_file_replace(const char *path, const void *buf, size_t size, mode_t mode,
+		     bool *ret_replaced)
 {
-	return replace_file(path, buf, size, mode, true);
+	bool replaced = false;
+	int r = replace_file(path, buf, size, mode, true, &replaced);
+
+	if (ret_replaced)
+		*ret_replaced = replaced;
+	return r;
 }
 
 int rtr_file_swap(const char *path, const void *buf, size_t size, mode_t mode)
 {
-	return replace_file(path, buf, size, mode, false);
+	bool replaced;
+
+	return replace_file(path, buf, size, mode, false, &replaced);
+}
+
+void rtr_file_sweep(const char *path)
+{
+	const char *base = strrchr(path, '/');
+	int fd = open_parent(path);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *e;
+	size_t n;
+
+	if (!d) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	base = base ? base + 1 : path;
+	n = strlen(base);
+	while ((e = readdir(d))) {
+		if (!strncmp(e->d_name, base, n) && !strncmp(e->d_name + n, TEMP, strlen(TEMP)) &&
+		    strlen(e->d_name + n) == strlen(TEMP RANDOM))
+			unlinkat(fd, e->d_name, 0);
+	}
+	closedir(d);
 }
 
 int rtr_file_read(const char *path, size_t max, char **ret_buf, size_t *ret_size)

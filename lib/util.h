@@ -51,8 +51,14 @@ bool rtr_strlcpy(char *dst, const char *src, size_t size);
 int rtr_parse_u64(const char *s, uint64_t min, uint64_t max, uint64_t *ret);
 
 /* Writes all of buf to path by temp file, fsync, rename, fsync of the folder. 0 or -errno; on
- * failure the old file stands untouched and no temp file is left. */
-int rtr_file_replace(const char *path, const void *buf, size_t size, mode_t mode);
+ * failure no temp file is left, and the old file stands untouched, unless *ret_replaced (may be
+ * NULL) says that only the last step failed: the new one is there, and a crash of the machine may
+ * bring back the old one. */
+int rtr_file_replace(const char *path, const void *buf, size_t size, mode_t mode,
+		     bool *ret_replaced);
+/* Removes the temp files of a rtr_file_replace or rtr_file_swap of this path that was killed. Not
+ * beside one that runs. */
+void rtr_file_sweep(const char *path);
 
 /* The same without fsync: a crash of the machine may lose the new file, never mix it with the
  * old one. For what is kept for convenience, and must not hold up an event loop. */

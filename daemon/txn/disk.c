@@ -17,7 +17,9 @@ struct job {
 	char *path, *text;
 	disk_done_fn done;
 	void *arg;
-	int error; /* written by the thread, read after its end */
+	/* written by the thread, read after its end */
+	int error;
+	bool in_place;
 };
 
 static struct {
@@ -33,7 +35,7 @@ static void *writer(void *arg)
 	struct job *j = arg;
 	uint64_t one = 1;
 
-	j->error = rtr_file_replace(j->path, j->text, strlen(j->text), 0600);
+	j->error = rtr_file_replace(j->path, j->text, strlen(j->text), 0600, &j->in_place);
 	while (write(d.wake, &one, sizeof(one)) < 0 && errno == EINTR)
 		;
 	return NULL;
@@ -68,8 +70,9 @@ static struct job *finished(void)
 	return j;
 }
 
-static void job_free(struct job *j)
+static void report(struct job *j)
 {
+	j->done(j->arg, j->error, j->in_place);
 	free(j->path);
 	free(j->text);
 	free(j);
@@ -84,8 +87,7 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
 		return;
 	j = finished();
 	next();
-	j->done(j->arg, j->error);
-	job_free(j);
+	report(j);
 }
 
 void disk_replace(const char *path, char *text, disk_done_fn done, void *arg)
@@ -115,8 +117,10 @@ int disk_init(struct event_base *base)
 void disk_fini(void)
 {
 	while (d.ev && !STAILQ_EMPTY(&d.jobs)) {
-		job_free(finished());
+		struct job *j = finished();
+
 		next();
+		report(j);
 	}
 	if (d.ev)
 		event_free(d.ev);

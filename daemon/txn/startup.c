@@ -232,7 +232,7 @@ static void make_first(void)
 {
 	struct rec *empty = model_new();
 	char *text = conffile_text(empty, "made by the first start");
-	int r = rtr_file_replace(st.path, text, strlen(text), 0600);
+	int r = rtr_file_replace(st.path, text, strlen(text), 0600, NULL);
 
 	if (r)
 		log_event("SYS", LOG_L_NOTICE, "STARTUP",
@@ -280,21 +280,17 @@ void startup_init(struct event_base *base, const char *path, bool resumed)
 	/* Without an eventfd there is no memory for anything else either. */
 	if (disk_init(base))
 		abort();
+	rtr_file_sweep(path);
 	if (!resumed)
 		boot();
 }
 
 void startup_fini(void)
 {
+	/* Sessions are gone: what comes of a file is logged. */
+	for (struct saving *s = savings; s; s = s->next)
+		s->ctx = NULL;
 	disk_fini();
-	while (savings) {
-		struct saving *s = savings;
-
-		savings = s->next;
-		rec_unref(s->root);
-		free(s->user);
-		free(s);
-	}
 	if (st.reload)
 		event_free(st.reload);
 	free(st.path);
@@ -332,26 +328,27 @@ static bool let_go_of_save(struct cmd_ctx *c)
 	return s;
 }
 
-static void saved(void *arg, int error)
+static void saved(void *arg, int error, bool in_place)
 {
+	const char *what = in_place ? "the new startup configuration is there, but a power failure "
+				      "may bring back the old one"
+				    : "the startup configuration is as before";
 	struct saving **pp = &savings, *s = arg;
 
 	while (*pp != s)
 		pp = &(*pp)->next;
 	*pp = s->next;
 	if (s->ctx && error)
-		cmd_fail(s->ctx, "%s: %s; the startup configuration is as before", st.path,
-			 strerror(-error));
+		cmd_fail(s->ctx, "%s: %s; %s", st.path, strerror(-error), what);
 	else if (s->ctx)
 		cmd_puts(s->ctx, "[OK]\n");
-	if (!error && s->root) {
+	else if (error)
+		log_event("SYS", LOG_L_ERR, "CONFIG_FAILED", "%s: %s; %s", st.path,
+			  strerror(-error), what);
+	if (in_place && s->root) {
 		log_event("SYS", LOG_L_NOTICE, "CONFIG_SAVED",
 			  "Startup configuration written by %s", s->user);
 		archive_add(s->root, s->user, "saved");
-	} else if (error && !s->ctx) {
-		log_event("SYS", LOG_L_ERR, "CONFIG_FAILED",
-			  "%s: %s; the startup configuration is as before", st.path,
-			  strerror(-error));
 	}
 	if (s->ctx)
 		s->then(s->ctx, !error);

@@ -374,8 +374,13 @@ def test_commit_confirmed_goes_back_even_after_kill9(r1):
     assert "Going back in" in out
     # Revisions are written a moment later; one that equals the newest is not kept again.
     wait_for(lambda: r1.json("show archive")[0]["comment"] == "candidate", what="its revision")
+    # What a save leaves that is killed halfway goes with the next start; a copy of the operator's stays.
+    path = startup(r1.folder)
+    for name in (f"{path}~rtr-a1B2c3", f"{path}.backup"):
+        Path(name).write_text("")
     r1.kill9(r1.daemon_pid())
     wait_for(lambda: r1.cli("show version", check=False).startswith("rtr "), what="rtrd again")
+    assert Path(f"{path}.backup").exists() and not Path(f"{path}~rtr-a1B2c3").exists()
     assert "10.0.9.1/24" in r1.addresses("eth0")
     r1.cli("commit abort")
     wait_for(lambda: kernel(r1) == state, what="the configuration before")

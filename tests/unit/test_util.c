@@ -7,7 +7,22 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+/* The C library's, but for what the disk of the test cannot make safe. */
+static mode_t failing; /* S_IFDIR, S_IFREG; 0: nothing */
+
+int fsync(int fd)
+{
+	struct stat st;
+
+	if (failing && !fstat(fd, &st) && (st.st_mode & S_IFMT) == failing) {
+		errno = EIO;
+		return -1;
+	}
+	return (int)syscall(SYS_fsync, fd);
+}
 
 START_TEST(numbers)
 {
@@ -45,21 +60,90 @@ START_TEST(file_replace)
 {
 	char dir[] = "/tmp/rtr-unit-XXXXXX";
 	char path[64], *text;
+	bool there = false;
 	size_t size;
 
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 	snprintf(path, sizeof(path), "%s/f", dir);
-	ck_assert_int_eq(rtr_file_replace(path, "one", 3, 0600), 0);
-	ck_assert_int_eq(rtr_file_replace(path, "second", 6, 0600), 0);
+	ck_assert_int_eq(rtr_file_replace(path, "one", 3, 0600, NULL), 0);
+	ck_assert_int_eq(rtr_file_replace(path, "second", 6, 0600, &there), 0);
+	ck_assert(there);
 	ck_assert_int_eq(rtr_file_read(path, 100, &text, &size), 0);
 	ck_assert_uint_eq(size, 6);
 	ck_assert_str_eq(text, "second");
 	free(text);
 	ck_assert_int_eq(rtr_file_read(path, 5, &text, &size), -EFBIG);
 	/* A target that is a folder: refused, and the folder holds no temp file afterwards. */
-	ck_assert_int_lt(rtr_file_replace(dir, "x", 1, 0600), 0);
+	ck_assert_int_lt(rtr_file_replace(dir, "x", 1, 0600, &there), 0);
+	ck_assert(!there);
 	unlink(path);
 	ck_assert_int_eq(rmdir(dir), 0);
+}
+END_TEST
+
+/* The new file has its place, and it is told apart from one that has not. */
+START_TEST(file_not_safe)
+{
+	char dir[] = "/tmp/rtr-unit-XXXXXX";
+	bool there = false;
+	char path[64], *text;
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/f", dir);
+	ck_assert_int_eq(rtr_file_replace(path, "one", 3, 0600, &there), 0);
+	failing = S_IFREG;
+	ck_assert_int_eq(rtr_file_replace(path, "two", 3, 0600, &there), -EIO);
+	ck_assert(!there);
+	ck_assert_int_eq(rtr_file_read(path, 100, &text, NULL), 0);
+	ck_assert_str_eq(text, "one");
+	free(text);
+	failing = S_IFDIR;
+	ck_assert_int_eq(rtr_file_replace(path, "two", 3, 0600, &there), -EIO);
+	ck_assert(there);
+	ck_assert_int_eq(rtr_file_read(path, 100, &text, NULL), 0);
+	ck_assert_str_eq(text, "two");
+	free(text);
+	failing = 0;
+	unlink(path);
+	ck_assert_int_eq(rmdir(dir), 0);
+}
+END_TEST
+
+static bool is_there(const char *dir, const char *name)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	return !access(path, F_OK);
+}
+
+/* What a killed replacement left goes; nothing else does, however it is called. */
+START_TEST(file_sweep)
+{
+	static const char *const names[] = { "f",
+					     "f.backup",
+					     "f~rtr-abcde",
+					     "f~rtr-abcdefg",
+					     "g~rtr-abcdef",
+					     "xf~rtr-abcdef",
+					     "f~rtr-a1B2c3" };
+	char dir[] = "/tmp/rtr-unit-XXXXXX", path[96];
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
+		ck_assert(!rtr_file_swap(path, "x", 1, 0600));
+	}
+	snprintf(path, sizeof(path), "%s/f", dir);
+	rtr_file_sweep(path);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		ck_assert_msg(is_there(dir, names[i]) == (i + 1 < ARRAY_LEN(names)), "%s",
+			      names[i]);
+		snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
+		unlink(path);
+	}
+	ck_assert_int_eq(rmdir(dir), 0);
+	rtr_file_sweep("/nowhere/f");
 }
 END_TEST
 
@@ -71,6 +155,8 @@ static Suite *suite(void)
 	tcase_add_test(tc, numbers);
 	tcase_add_test(tc, buffers);
 	tcase_add_test(tc, file_replace);
+	tcase_add_test(tc, file_not_safe);
+	tcase_add_test(tc, file_sweep);
 	suite_add_tcase(s, tc);
 	return s;
 }
