@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "neigh/dad.h"
 
+#include "auto/auto.h"
 #include "cli/command.h"
 #include "domain.h"
 #include "hash.h"
@@ -263,11 +264,16 @@ static void want_link(const struct iface *i, const struct shadow_link *l, bool r
 {
 	const struct recvec *v4 = rec_kids(&i->rec, &iface_addr4_type);
 	const struct iface_addr4 *a;
+	struct rtr_prefix leased;
 
 	recvec_foreach(v4, a) {
 		if (mode_of(i) == DAD_ONLY_UNIQUE || in_kernel(l, &a->addr.addr))
 			want(i, l, &a->addr.addr, router);
 	}
+	/* One by DHCP has had its probes when it comes into use: rtr-autod declines it otherwise.
+	 */
+	if (auto_addr(i, &leased) && in_kernel(l, &leased.addr))
+		want(i, l, &leased.addr, router);
 	/* IPv6: the kernel's own detection decides which may be used. */
 	for (size_t k = 0; k < l->n_addrs; k++) {
 		const struct shadow_addr *s = &l->addrs[k];

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from router import RUN_DIR, TOP, CliError
+from test_neigh_dad import Watch, announced, dotted, mac_of, scapy
 from topo import wait_for
 
 WISH = {"mode": "ack", "address": "198.51.100.50", "len": 24, "server": "198.51.100.1", "lease": 3600,
@@ -92,6 +93,28 @@ def test_address_in_use(topo):
     assert not has(r1, "198.51.100.70/24")
     assert re.search(r"%DHCP-4-DECLINED: Interface eth1: the offered address 198.51.100.70 is in use by \w{4}\.",
                      r1.cli("show logging"))
+
+
+def test_address_is_announced_and_defended(topo):
+    """One by DHCP like one of a line: gratuitous ARP when it comes, a conflict is told and answered, nothing when it went."""
+    r1, server, wan = topo.r1, topo.server, topo.wan
+    wait_for(lambda: has(r1, "198.51.100.50/24"), what="the address")
+    with Watch(wan, f"arp and ether src {mac_of(r1, 'eth1')}") as w:
+        r1.config(["interface eth1", "arp announce-count 3", "arp announce-interval 100"])
+        server.wish(address="198.51.100.60")
+        r1.cli("renew dhcp eth1")
+        w.wait(announced("198.51.100.60"), 3)
+        assert json.loads(r1.cli("show ip interface eth1 | json"))[0]["addresses"][0]["dad"] in ("unique", "probing")
+        scapy(wan, "sendp(Ether(src=mac, dst='ff:ff:ff:ff:ff:ff') /"
+                   " ARP(op=2, hwsrc=mac, psrc='198.51.100.60', pdst='198.51.100.60'), iface='eth0', verbose=False)\n")
+        wait_for(lambda: "%IP-4-DUPADDR: Duplicate address 198.51.100.60 on eth1, sourced by "
+                 f"{dotted(mac_of(wan))}" in r1.cli("show logging"), what="the conflict is told")
+        w.wait(announced("198.51.100.60"), 4)
+        assert has(r1, "198.51.100.60/24")
+        wait_for(lambda: "DUPLICATE" in r1.cli("show ip interface eth1"), what="the mark")
+        r1.config(["interface eth1", "no ip address dhcp"])
+        wait_for(lambda: not has(r1, "198.51.100.60/24"), what="its end")
+        assert "DUPLICATE" not in r1.cli("show ip interface eth1")
 
 
 def test_restart_moves_nothing(topo):
