@@ -154,24 +154,35 @@ static const struct nic_queue *line_of(const struct iface *i, unsigned queue, en
 	return NULL;
 }
 
-static bool is_wanted(const struct iface *i, const struct shadow_link *l, enum nic_serve what,
-		      unsigned queue, char attr[16])
+/* What is set for a queue: its one file, or one interrupt of several. */
+struct serve {
+	enum nic_serve what;
+	unsigned queue;
+	unsigned number; /* of the queue, or of the interrupt */
+	unsigned nth;    /* interrupt of the queue; what each had before us is remembered apart */
+};
+
+#define ATTR_SIZE 32
+static bool is_wanted(const struct iface *i, const struct shadow_link *l, const struct serve *s,
+		      char attr[ATTR_SIZE])
 {
-	snprintf(attr, 16, "%s-%u", words[what], queue);
-	return line_of(i, queue, what) || nic_has_memory(l, attr);
+	int n = snprintf(attr, ATTR_SIZE, "%s-%u", words[s->what], s->queue);
+
+	if (s->nth)
+		snprintf(attr + n, ATTR_SIZE - (size_t)n, ".%u", s->nth);
+	return line_of(i, s->queue, s->what) || nic_has_memory(l, attr);
 }
 
-/* number: of the queue, or of its interrupt. */
 static void plan_one(struct plan *p, const struct iface *i, const struct shadow_link *l,
-		     enum nic_serve what, unsigned queue, unsigned number)
+		     const struct serve *s)
 {
-	const struct nic_queue *line = line_of(i, queue, what);
-	struct parent_queue c = { .what = what, .ifindex = l->ifindex, .number = number };
-	char attr[16], want[CPUS_MASK_MAX], now[CPUS_MASK_MAX], list[CPUS_LIST_MAX];
+	const struct nic_queue *line = line_of(i, s->queue, s->what);
+	struct parent_queue c = { .what = s->what, .ifindex = l->ifindex, .number = s->number };
+	char attr[ATTR_SIZE], want[CPUS_MASK_MAX], now[CPUS_MASK_MAX], list[CPUS_LIST_MAX];
 	struct cpus is, shall = { 0 }, there;
 	const char *goal;
 
-	if (!is_wanted(i, l, what, queue, attr) || nic_cpus(l->ifindex, what, number, &is))
+	if (!is_wanted(i, l, s, attr) || nic_cpus(l->ifindex, s->what, s->number, &is))
 		return;
 	/* Of one that was taken offline the kernel would not hear. */
 	online(&there);
@@ -183,13 +194,13 @@ static void plan_one(struct plan *p, const struct iface *i, const struct shadow_
 	if (!goal || !cpus_parse_mask(goal, &c.cpus))
 		return;
 	cpus_list(&c.cpus, list);
-	if (what == NIC_CPU)
+	if (s->what == NIC_CPU)
 		plan_call(p, ask_parent, &c, sizeof(c), i ? &i->rec : NULL,
-			  "give interrupt %u of queue %u of %s to CPU %s", number, queue, l->name,
-			  list);
+			  "give interrupt %u of queue %u of %s to CPU %s", s->number, s->queue,
+			  l->name, list);
 	else
 		plan_call(p, ask_parent, &c, sizeof(c), i ? &i->rec : NULL,
-			  "set %s of queue %u of %s to CPU %s", words[what], queue, l->name,
+			  "set %s of queue %u of %s to CPU %s", words[s->what], s->queue, l->name,
 			  *list ? list : "none");
 }
 
@@ -215,18 +226,23 @@ void nic_plan_serve(struct plan *p, const struct iface *i, const struct shadow_l
 {
 	static struct nic_irq irqs[IRQ_MAX];
 	struct nic_queues q;
+	struct serve s = { .what = NIC_CPU };
 	size_t n;
 	unsigned most;
 
 	if (!any_said(i, l))
 		return;
 	n = nic_irqs(l->ifindex, l->name, irqs);
-	for (size_t k = 0; k < n; k++)
-		plan_one(p, i, l, NIC_CPU, irqs[k].queue, irqs[k].irq);
+	for (size_t k = 0; k < n; k++) {
+		s.nth = k && irqs[k].queue == irqs[k - 1].queue ? s.nth + 1 : 0;
+		s.queue = irqs[k].queue;
+		s.number = irqs[k].irq;
+		plan_one(p, i, l, &s);
+	}
 	most = nic_queues(l->ifindex, &q) ? 1 : MAX(q.combined + MAX(q.rx, q.tx), 1u);
 	for (unsigned k = 0; k < most; k++) {
-		plan_one(p, i, l, NIC_RPS, k, k);
-		plan_one(p, i, l, NIC_XPS, k, k);
+		plan_one(p, i, l, &(struct serve){ NIC_RPS, k, k, 0 });
+		plan_one(p, i, l, &(struct serve){ NIC_XPS, k, k, 0 });
 	}
 }
 

@@ -48,7 +48,7 @@ t_rss() {
 
 # Interrupts of queues go to the CPUs that the lines say, and back.
 t_interrupts() {
-	local irq before
+	local irqs irq before
 	start_rtrd
 	modprobe e1000e
 	wait_for 10 ip link show eth3
@@ -56,18 +56,33 @@ t_interrupts() {
 	for dev in eth0 eth3; do
 		ip link set $dev up
 		wait_for 10 sh -c "rtrctl -N guest -c 'show interfaces $dev queues' | grep -q '^0  *[0-9]'"
-		irq=$(show "show interfaces $dev queues" | sed -n 's/^0  *\([0-9]*\).*/\1/p')
-		before=$(cat /proc/irq/$irq/smp_affinity)
+		# A queue may have an interrupt for each direction; what each had before comes back.
+		irqs=$(show "show interfaces $dev queues" | sed -n 's/^0  *\([0-9,]*\).*/\1/p' | tr , ' ')
+		before=1
+		for irq in $irqs; do
+			echo $before >/proc/irq/$irq/smp_affinity
+			before=$((3 - before))
+		done
+		[ $dev != eth0 ] || [ "${irqs#* }" != "$irqs" ] || fail "queue 0 of $dev has the interrupts $irqs"
 		configure "interface $dev" "queue 0 cpu 1"
-		wait_for 5 sh -c "[ \$(cat /proc/irq/$irq/smp_affinity) = 2 ]"
+		for irq in $irqs; do
+			wait_for 5 sh -c "[ \$(cat /proc/irq/$irq/smp_affinity) = 2 ]"
+		done
 		show "show interfaces $dev queues" | grep -q '^0  *[0-9,]*  *1 '
 		show "show kernel drift" | grep -q 'kernel matches'
 		configure "interface $dev" "queue 0 cpu 0"
-		wait_for 5 sh -c "[ \$(cat /proc/irq/$irq/smp_affinity) = 1 ]"
+		for irq in $irqs; do
+			wait_for 5 sh -c "[ \$(cat /proc/irq/$irq/smp_affinity) = 1 ]"
+		done
 		rtrctl -N guest -c "configure terminal" -c "interface $dev" -c "queue 0 xps 0" -c end 2>&1 | grep -q 'one transmit queue'
 		rtrctl -N guest -c "configure terminal" -c "interface $dev" -c "queue 5 cpu 0" -c end 2>&1 | grep -q 'no interrupt of a queue 5'
 		configure "no interface $dev"
-		wait_for 5 sh -c "[ \$(cat /proc/irq/$irq/smp_affinity) = $before ]"
+		before=1
+		for irq in $irqs; do
+			wait_for 5 sh -c "[ \$(cat /proc/irq/$irq/smp_affinity) = $before ]"
+			before=$((3 - before))
+		done
+		wait_for 5 sh -c "rtrctl -N guest -c 'show kernel drift' | grep -q 'kernel matches'"
 	done
 	modprobe -r e1000e
 }
