@@ -31,7 +31,8 @@ struct asker {
 	struct asker *next;
 };
 
-/* An interface that rtr-dropd has counted on, by the name that it has, or had. */
+/* An interface that rtr-dropd has counted on, by the name that it has, or had; "#7" when it was
+ * gone before it was ever seen. */
 struct name {
 	int ifindex;
 	char name[IFNAMSIZ];
@@ -174,21 +175,20 @@ static void displace(const struct shadow_link *l)
 	}
 }
 
-/* NULL: it was gone before it was ever seen. */
 static const char *name_of(int ifindex)
 {
 	const struct shadow_link *l = shadow_link_by_index(ifindex);
 	struct name *n = *name_slot(ifindex);
 
-	if (!l)
-		return n ? n->name : NULL;
 	if (!n) {
-		displace(l);
-		n = xcalloc(1, sizeof(*n));
+		n = *name_slot(ifindex) = xcalloc(1, sizeof(*n));
 		n->ifindex = ifindex;
-		*name_slot(ifindex) = n;
+		snprintf(n->name, sizeof(n->name), "#%d", ifindex);
 	}
-	rtr_strlcpy(n->name, iface_operator_name(l->name), sizeof(n->name));
+	if (l && strcmp(n->name, iface_operator_name(l->name))) {
+		displace(l);
+		rtr_strlcpy(n->name, iface_operator_name(l->name), sizeof(n->name));
+	}
 	return n->name;
 }
 
@@ -230,17 +230,13 @@ static void forget_names(void)
 
 static void take_count(const struct dropd_event *e)
 {
-	const char *name = e->ifindex ? name_of(e->ifindex) : NULL;
-	char none[IFNAMSIZ] = "";
 	struct drop_id id = { .at = (enum drop_at)e->at,
 			      .reason = (enum rtr_drop)e->reason,
 			      .name = e->name,
+			      .ifname = e->ifindex ? name_of(e->ifindex) : "",
 			      .where = e->where,
 			      .traced = true };
 
-	if (e->ifindex && !name)
-		snprintf(none, sizeof(none), "#%d", e->ifindex);
-	id.ifname = name ? name : none;
 	drops_put(&id, e->packets, e->when_ns);
 }
 
