@@ -59,7 +59,9 @@ libfpxdp_a_SOURCES = fastpath/xdp_load.c fastpath/xdp_load.h fastpath/xdp_nat.c 
 libfpxdp_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(builddir)/fastpath/xdp
 fastpath/libfpxdp_a-xdp_load.$(OBJEXT): fastpath/xdp/express.skel.h fastpath/xdp/express_clock.skel.h
 noinst_HEADERS += fastpath/xdp/express.bpf.c fastpath/xdp/express_clock.bpf.c
-fastpath/xdp/express.bpf.o: fastpath/xdp/flow_lookup.h fastpath/tcp_track.h include/rtr/flow.h \
+noinst_HEADERS += fastpath/xdp/express_lane.h fastpath/xdp/express_miss.h fastpath/xdp/express_tcp.h
+fastpath/xdp/express.bpf.o: fastpath/xdp/express_lane.h fastpath/xdp/express_miss.h \
+	fastpath/xdp/express_tcp.h fastpath/xdp/flow_lookup.h fastpath/tcp_track.h include/rtr/flow.h \
 	include/rtr/adj.h include/rtr/express.h include/rtr/drop.h lib/hash.h
 fastpath/xdp/express_clock.bpf.o: include/rtr/express.h include/rtr/drop.h
 # The control thread's mirror of the kernel's routing tables.
