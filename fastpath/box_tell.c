@@ -79,6 +79,7 @@ void fp_box_tell_worker(struct fp_box *b, unsigned i, struct fastpath_event *ret
 	w->promoted = s->promoted;
 	w->forced = s->forced;
 	w->reconciled = s->reconciled;
+	w->errors_lost = s->errors_lost;
 	w->injected = s->injected;
 	fp_umem_audit(fp_worker_umem(b->worker[i].w), w->frames);
 	w->frames_wrong = fp_worker_umem(b->worker[i].w)->n_wrong;

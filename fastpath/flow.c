@@ -551,6 +551,22 @@ static int change_word0(struct fp_flow_worker *w, enum flow_family fam, uint64_t
 	return 0;
 }
 
+void fp_flow_hold(const struct fp_flow *t, enum flow_family fam, uint64_t ref)
+{
+	uint16_t *flags = &fp_flow_cold(t, fam, (uint32_t)ref)->flags;
+
+	__atomic_fetch_or(flags, (uint16_t)(FLOW_COLD_HELD << (ref & 1)), __ATOMIC_RELEASE);
+}
+
+bool fp_flow_unhold(const struct fp_flow *t, enum flow_family fam, uint64_t ref)
+{
+	uint16_t *flags = &fp_flow_cold(t, fam, (uint32_t)ref)->flags;
+	uint16_t bit = (uint16_t)(FLOW_COLD_HELD << (ref & 1));
+
+	return __atomic_load_n(flags, __ATOMIC_RELAXED) & bit &&
+	       __atomic_fetch_and(flags, (uint16_t)~bit, __ATOMIC_ACQUIRE) & bit;
+}
+
 int fp_flow_set_path(struct fp_flow_worker *w, enum flow_family fam, uint64_t ref,
 		     enum flow_path path, bool force)
 {

@@ -382,6 +382,10 @@ static void adopt_pair(struct fp_flow *t, enum flow_family fam, uint32_t pair)
 
 	if (pair_lives(t, fam, pair, place)) {
 		t->adoption.living++;
+		/* Who would have promoted it is dead. */
+		for (uint32_t d = 0; d < 2; d++)
+			if (flow_w0_path(FLOW_LD(flow_line(ft, fam, place[d]))) == FLOW_P_WORKER)
+				fp_flow_hold(t, fam, flow_ref(ft->cold[pair].gen, 2 * pair + d));
 		flow_chain_push(ft, &t->worker[ft->cold[pair].owner % t->n_workers].adopted[fam],
 				pair);
 	} else {

@@ -329,12 +329,15 @@ static void keep_mapping(struct fp_keeper *k, enum flow_family fam, const struct
 	fp_mapping_find_out(k->conf.flows, &m, fp_flow_now());
 }
 
-static void to_worker(uint64_t *word0, uint64_t old)
+/* The worker that has its next packet promotes it again when it may. */
+static void to_worker(struct fp_keeper *k, enum flow_family fam, const struct half *h, uint64_t old)
 {
-	uint64_t new;
+	uint64_t *word0 = h->words.word0, new, ref = ref_of(h, old);
 
+	fp_flow_hold(k->conf.flows, fam, ref);
 	do {
-		if (flow_w0_path(old) != FLOW_P_EXPRESS)
+		if (flow_w0_path(old) != FLOW_P_EXPRESS ||
+		    flow_w0_gen(old) != (uint16_t)(ref >> 32))
 			return;
 		new = old & ~((uint64_t)FLOW_PATH_MASK << FLOW_W0_STATE_SHIFT);
 		new |= (uint64_t)FLOW_P_WORKER << FLOW_W0_STATE_SHIFT;
@@ -397,7 +400,7 @@ static bool sweep_half(struct fp_keeper *k, enum flow_family fam, uint32_t line)
 	if (adj)
 		fib_adj_used(k->conf.way.fib, adj - k->conf.way.adj_base);
 	if (path == FLOW_P_EXPRESS && must_leave_express(k, &h, adj))
-		to_worker(h.words.word0, w0);
+		to_worker(k, fam, &h, w0);
 	return flow_w0_gen(__atomic_load_n(h.words.word0, __ATOMIC_ACQUIRE)) != flow_w0_gen(w0) &&
 	       new != old;
 }

@@ -109,6 +109,11 @@ enum fp_pol_act fp_pol_in(const struct fp_pol *p, const struct fp_pol_key *k,
 /* oif: of the route to st->dst. */
 enum fp_pol_act fp_pol_out(const struct fp_pol *p, const struct fp_pol_key *k, unsigned oif,
 			   struct fp_pol_state *st);
+/* Tests of the source that each packet has to pass, also one of a known connection (where it came
+ * by another interface than before) or about one. DROP: *ret_drop; KERNEL: the interface has
+ * reverse path tests, which only the kernel makes. */
+enum fp_pol_act fp_pol_source(const struct fp_pol *p, const struct fp_pol_key *k,
+			      uint8_t *ret_drop);
 /* Would the kernel drop the packet, which leaves as it is, because its source is one that is
  * translated from inside to outside? */
 bool fp_pol_leaks(const struct fp_pol *p, const struct fp_pol_key *k, unsigned oif);

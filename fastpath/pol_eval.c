@@ -335,6 +335,20 @@ enum fp_pol_act fp_pol_out(const struct fp_pol *p, const struct fp_pol_key *k, u
 	return act == FP_POL_PERMIT ? pol_snat(&at, in, out, st) : act;
 }
 
+enum fp_pol_act fp_pol_source(const struct fp_pol *p, const struct fp_pol_key *k, uint8_t *ret_drop)
+{
+	const struct fastpol_iface *in = pol_iface(p, k->ifindex);
+	struct pol_at at = at_of(p, k, NULL);
+	enum rtr_drop why = pol_has(&p->b, FASTPOL_F_MARTIANS) ? martian(&at) : RTR_DROP_NONE;
+
+	if (in && in->urpf[pol_fam(k->family)])
+		return FP_POL_KERNEL;
+	if (!why)
+		return FP_POL_PERMIT;
+	*ret_drop = (uint8_t)why;
+	return FP_POL_DROP;
+}
+
 bool fp_pol_leaks(const struct fp_pol *p, const struct fp_pol_key *k, unsigned oif)
 {
 	const struct fastpol_iface *in = pol_iface(p, k->ifindex), *out = pol_iface(p, oif);

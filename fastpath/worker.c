@@ -236,6 +236,25 @@ static void note_counted(struct fp_worker *w)
 	}
 }
 
+/* Those that go by a worker although XDP could have them now. */
+static void look_at_path(struct fp_worker *w, unsigned s)
+{
+	const struct fp_burst *b = &w->burst;
+
+	for (uint64_t m = b->live4; m; m &= m - 1) {
+		unsigned k = (unsigned)__builtin_ctzll(m);
+
+		if (flow_w0_path(b->hit4[k].word0) == FLOW_P_WORKER)
+			fp_worker_flow_again4(w, s, b->port[b->idx4[k]], &b->key4[k]);
+	}
+	for (uint64_t m = b->live6; m; m &= m - 1) {
+		unsigned k = (unsigned)__builtin_ctzll(m);
+
+		if (flow_w0_path(b->hit6[k].word0) == FLOW_P_WORKER)
+			fp_worker_flow_again6(w, s, b->port[b->idx6[k]], &b->key6[k]);
+	}
+}
+
 static void forward(struct fp_worker *w, unsigned s)
 {
 	struct fp_burst *b = &w->burst;
@@ -246,6 +265,9 @@ static void forward(struct fp_worker *w, unsigned s)
 	fp_pipe_flows(&w->pipe, b, NULL);
 	changed = gen & 1 || adj_gen(w) != gen;
 	note_counted(w);
+	if (w->port[s].express_in)
+		look_at_path(w, s);
+	fp_worker_unpark_before(w);
 	for (unsigned i = 0; i < b->n; i++) {
 		if (b->act[i] != FP_A_TX)
 			fp_worker_slow(w, s, i);
@@ -333,6 +355,12 @@ static void look_at_waiting(struct fp_worker *w)
 	fp_worker_unpark(w);
 	for (unsigned k = 0; k < w->n_active; k++)
 		fp_worker_flush(w, &w->port[w->active[k]]);
+	fp_worker_flow_left(w, false);
+}
+
+bool fp_worker_waits(const struct fp_worker *w)
+{
+	return w->park.head != w->park.tail;
 }
 
 unsigned fp_worker_round(struct fp_worker *w, uint64_t now_ns)

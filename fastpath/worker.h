@@ -124,6 +124,7 @@ struct fp_worker_stats {
 	struct fp_nat_self nat;
 	uint64_t injected;      /* frames sent by BPF_PROG_RUN instead of the tx ring */
 	uint64_t inject_failed; /* calls */
+	uint64_t errors_lost;   /* ICMP errors that were owed and found no room */
 	uint64_t reconciled;    /* flows whose lost frames were taken out of the count */
 };
 
@@ -159,6 +160,8 @@ const struct fp_umem *fp_worker_umem(const struct fp_worker *w);
 
 /* One turn over all ports; how many packets there were. */
 unsigned fp_worker_round(struct fp_worker *w, uint64_t now_ns);
+/* Packets wait in it that a turn looks at again each millisecond. */
+bool fp_worker_waits(const struct fp_worker *w);
 /* Its sockets live from now on for EXPRESS_BEAT_MAX_NS. */
 void fp_worker_beat(struct fp_worker *w, uint64_t now_ns);
 

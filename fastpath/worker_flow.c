@@ -152,6 +152,16 @@ static void wait_promote(struct fp_worker *w, enum flow_family fam, uint64_t ref
 	};
 }
 
+/* A direction that comes in by socket s and goes out there. */
+static void direction(struct fp_worker *w, enum flow_family fam, uint64_t ref, unsigned s,
+		      const struct fp_wport *out)
+{
+	if (w->port[s].express_in && out->express_out)
+		wait_promote(w, fam, ref, s);
+	else
+		fp_flow_hold(w->conf.flows, fam, ref);
+}
+
 static void set_half(struct fp_flow_half *h, uint32_t adj, bool kernel)
 {
 	h->egress = flow_egress(adj, 0, 0);
@@ -199,20 +209,40 @@ void fp_worker_flow_new(struct fp_worker *w, unsigned s, const uint8_t *frame,
 	w->stats.inserted++;
 	if (kernel)
 		return;
-	if (in->express_in && fp_worker_out(w, w->conf.adj[adj].port)->express_out)
-		wait_promote(w, fam, ref, s);
-	if (out && out->express_in && in->express_out)
-		wait_promote(w, fam, ref ^ 1, (unsigned)(out - w->port));
+	direction(w, fam, ref, s, fp_worker_out(w, w->conf.adj[adj].port));
+	if (out)
+		direction(w, fam, ref ^ 1, (unsigned)(out - w->port), in);
 }
 
 void fp_worker_flow_express(struct fp_worker *w, enum flow_family fam, uint64_t ref, unsigned s,
 			    unsigned out)
 {
-	if (w->port[s].express_in && w->port[out].express_out)
-		wait_promote(w, fam, ref, s);
-	if (w->port[out].express_in && w->port[s].express_out)
-		wait_promote(w, fam, ref ^ 1, out);
+	direction(w, fam, ref, s, &w->port[out]);
+	direction(w, fam, ref ^ 1, out, &w->port[s]);
 }
+
+void fp_worker_flow_again(struct fp_worker *w, enum flow_family fam, uint64_t ref, unsigned s)
+{
+	if (w->port[s].express_in && fp_flow_unhold(w->conf.flows, fam, ref))
+		wait_promote(w, fam, ref, s);
+}
+
+/* The pipeline does not know the name of the flow. */
+#define DEFINE_AGAIN(v)                                                                            \
+	void fp_worker_flow_again##v(struct fp_worker *w, unsigned s, uint32_t port,               \
+				     const struct flow_key##v *key)                                \
+	{                                                                                          \
+		const struct fp_wport *out = fp_worker_out(w, port);                               \
+		struct flow_hit##v h;                                                              \
+                                                                                                   \
+		if (out && out->express_out &&                                                     \
+		    fp_flow_find##v(w->conf.flows, key, &h) == FLOW_HIT)                           \
+			fp_worker_flow_again(w, FLOW_##v, flow_ref(flow_w0_gen(h.word0), h.line),  \
+					     s);                                                   \
+	}
+
+DEFINE_AGAIN(4)
+DEFINE_AGAIN(6)
 
 /* --- paths --- */
 
@@ -220,8 +250,7 @@ void fp_worker_flow_counted(struct fp_worker *w, uint64_t word0, uint64_t *at)
 {
 	if (!flow_w0_inflight(word0) || w->n_done == ARRAY_LEN(w->done))
 		return;
-	w->done[w->n_done].word0 = at;
-	w->done[w->n_done++].gen = flow_w0_gen(word0);
+	w->done[w->n_done++] = (struct fp_counted){ at, flow_w0_gen(word0) };
 }
 
 /* Takes n of the count, all that is left at most; returns how many there were. */
@@ -239,17 +268,38 @@ static unsigned uncount(uint64_t *word0, uint16_t gen, unsigned n)
 	return had;
 }
 
+void fp_worker_flow_stays(const struct fp_counted *f)
+{
+	uint64_t old = __atomic_load_n(f->word0, __ATOMIC_RELAXED);
+
+	do {
+		if (flow_w0_gen(old) != f->gen)
+			return;
+	} while (!__atomic_compare_exchange_n(f->word0, &old, old + FLOW_W0_INFLIGHT_ONE, false,
+					      __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+}
+
+void fp_worker_flow_leaves(struct fp_worker *w, const struct fp_counted *f)
+{
+	if (w->n_done < ARRAY_LEN(w->done))
+		w->done[w->n_done++] = *f;
+	else
+		uncount(f->word0, f->gen, 1);
+}
+
 /*
  * The burst has left. XDP counted most of its frames of known flows; one that it saw before the
  * flow was known takes a count that is another's, which is made good when the ring is empty: then
- * what is left is of frames that were lost on the way.
+ * what is left is of frames that were lost on the way, or wait here.
  */
 void fp_worker_flow_left(struct fp_worker *w, bool ring_empty)
 {
 	for (unsigned i = 0; i < w->n_done; i++)
 		uncount(w->done[i].word0, w->done[i].gen, 1);
 	for (unsigned i = 0; ring_empty && i < w->n_done; i++)
-		w->stats.reconciled += uncount(w->done[i].word0, w->done[i].gen, UINT32_MAX) > 0;
+		if (!fp_worker_parked(w, w->done[i].word0))
+			w->stats.reconciled += uncount(w->done[i].word0, w->done[i].gen,
+						       UINT32_MAX) > 0;
 	w->n_done = 0;
 }
 

@@ -66,18 +66,34 @@ static void go(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt *p, ui
 		fp_worker_drop(w, s, i, RTR_DROP_FRAG_DEAD);
 }
 
-/* Not the sender's fault, or not for us to say. */
+/* Not the sender's fault, or not for us to say: the kernel may do better. */
 static bool passes_on(enum rtr_drop why)
 {
 	return why == RTR_DROP_FRAG_TIMEOUT || why == RTR_DROP_FRAG_HELD ||
 	       why == RTR_DROP_FRAG_SOURCE || why == RTR_DROP_FRAG_TABLE;
 }
 
+/* The first piece of a packet of a flow that the kernel does not know: without it the kernel can do
+ * nothing with the others. */
+static bool is_ours(struct fp_worker *w, unsigned s, unsigned i)
+{
+	const uint8_t *frame = w->burst.data[i];
+	struct fp_known k;
+	struct fp_pkt p;
+
+	fp_classify(frame, w->burst.len[i], &p);
+	if (!(p.flags & FP_F_FRAG_FIRST) || !fp_worker_find(w, s, frame, &p, &k))
+		return false;
+	if (fp_worker_was_counted(&p))
+		fp_worker_flow_counted(w, k.f.word0, k.f.half[0].word0);
+	return flow_w0_path(k.f.word0) != FLOW_P_KERNEL;
+}
+
 static void refuse(struct fp_worker *w, unsigned s, unsigned i, enum rtr_drop why)
 {
 	if (!w->port[s].used)
 		fp_umem_give(&w->umem, w->addr[i], FP_FRAME_WORK);
-	else if (passes_on(why))
+	else if (passes_on(why) && !is_ours(w, s, i))
 		fp_worker_punt(w, s, i, FP_TK_NO_FLOW);
 	else
 		fp_worker_drop(w, s, i, why);

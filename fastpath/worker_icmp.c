@@ -42,13 +42,15 @@ void fp_worker_error(struct fp_worker *w, unsigned s, unsigned i, const struct f
 		return;
 	req.src = src;
 	addr = fp_worker_make(w, &out);
-	if (addr == FP_NO_FRAME)
+	if (addr == FP_NO_FRAME) {
+		w->stats.errors_lost++;
 		return;
+	}
 	len = build(w, frame, p, &req, out);
-	if (len)
-		fp_worker_emit(w, w->port[s].slot, addr, len);
-	else
+	if (!len)
 		fp_umem_give(&w->umem, addr, FP_FRAME_WORK);
+	else if (!fp_worker_emit(w, w->port[s].slot, addr, len))
+		w->stats.errors_lost++;
 }
 
 /* --- others' --- */
@@ -150,18 +152,57 @@ static bool to_sender(const uint8_t *frame, const struct fp_pkt *p, const struct
 }
 
 /* Source tests of the error as it came, on its way to whom it will be for. */
-static enum rtr_drop refused(const struct fp_worker *w, unsigned s, const uint8_t *frame,
-			     const struct fp_pkt *p, const struct fp_known *k)
+static enum fp_pol_act source_test(const struct fp_worker *w, unsigned s, const uint8_t *frame,
+				   const struct fp_pkt *p, const struct fp_known *k,
+				   uint8_t *ret_drop)
 {
 	struct fp_answer answer = { 0 };
+	struct fp_pol_key key;
+	enum fp_pol_act act;
 	struct fp_ask ask;
 
+	fp_worker_pol_key(w, s, frame, p, &key);
+	act = fp_pol_source(w->pol, &key, ret_drop);
+	if (act != FP_POL_PERMIT)
+		return act;
 	fp_worker_ask(w, s, frame, p, &ask);
 	if (flow_w0_flags(k->f.word0) & FLOW_F_REWRITE)
 		ask.dst = k->f.fam == FLOW_4 ? (const uint8_t *)&k->rw4.daddr : k->rw6.daddr;
 	if (w->conf.ops.route(w->conf.ops.ctx, &ask, &answer) != FP_WAY_DROP)
-		return RTR_DROP_NONE;
-	return (enum rtr_drop)answer.drop;
+		return FP_POL_PERMIT;
+	*ret_drop = answer.drop;
+	return FP_POL_DROP;
+}
+
+/* May the error go on? Else it is gone. */
+static bool admitted(struct fp_worker *w, unsigned s, unsigned i, const struct fp_pkt *p,
+		     const struct fp_quote *q, const struct fp_known *k)
+{
+	const uint8_t *frame = w->burst.data[i];
+	uint8_t drop = RTR_DROP_URPF;
+
+	if (!to_sender(frame, p, q)) {
+		fp_worker_drop(w, s, i, RTR_DROP_CT_INVALID);
+		return false;
+	}
+	switch (source_test(w, s, frame, p, k, &drop)) {
+	case FP_POL_PERMIT:
+		break;
+	case FP_POL_KERNEL:
+		/* It can only if it knows the flow. */
+		if (flow_w0_flags(k->f.word0) & FLOW_F_MIRRORED) {
+			fp_worker_punt(w, s, i, FP_TK_POLICY);
+			return false;
+		}
+		/* fall through */
+	case FP_POL_DROP:
+		fp_worker_drop(w, s, i, drop);
+		return false;
+	}
+	if (p->ttl > 1)
+		return true;
+	fp_worker_drop(w, s, i, RTR_DROP_TTL_EXPIRED);
+	return false;
 }
 
 bool fp_worker_quoted(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt *p)
@@ -169,7 +210,6 @@ bool fp_worker_quoted(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt
 	uint8_t *frame = w->burst.data[i];
 	struct fp_known k;
 	struct fp_quote q;
-	enum rtr_drop why;
 	struct fp_adj a;
 	uint8_t path;
 
@@ -178,15 +218,8 @@ bool fp_worker_quoted(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt
 	path = flow_w0_path(k.f.word0);
 	if (path == FLOW_P_KERNEL || path == FLOW_P_ENDED || !(k.f.cold->flags & FLOW_COLD_TRACKED))
 		return false;
-	why = to_sender(frame, p, &q) ? refused(w, s, frame, p, &k) : RTR_DROP_CT_INVALID;
-	if (why) {
-		fp_worker_drop(w, s, i, why);
+	if (!admitted(w, s, i, p, &q, &k))
 		return true;
-	}
-	if (p->ttl <= 1) {
-		fp_worker_drop(w, s, i, RTR_DROP_TTL_EXPIRED);
-		return true;
-	}
 	/* It goes where the answers go. */
 	if (!fp_worker_adj(
 		    w, __atomic_load_n(k.f.half[0].egress, __ATOMIC_RELAXED) & FLOW_EGRESS_ADJ_MASK,

@@ -23,14 +23,26 @@ struct promote {
 	uint8_t fam, s;
 };
 
-/* A packet that waits for its neighbour. */
+/* A direction of a flow that has frames counted in flight: word0 of the line, and its gen. */
+struct fp_counted {
+	uint64_t *word0;
+	uint16_t gen;
+};
+
+/* A packet that waits for its neighbour. It is counted in flight for as long: what comes behind it
+ * follows it. */
 #define FP_PARKED 128
 struct fp_parked {
 	uint64_t addr, since_ns;
 	uint8_t *data;
 	uint32_t len;
 	unsigned s;
+	struct fp_counted flow;
 };
+
+/* Frames that leave between two calls of fp_worker_flow_left: a burst may be received, parked, and
+ * all that is parked looked at again. */
+#define FP_DONE_MAX (FP_WORKER_BURSTS * (2 * FP_PIPE_BURST + FP_PARKED))
 
 struct fp_worker {
 	struct fp_worker_conf conf;
@@ -39,12 +51,8 @@ struct fp_worker {
 	struct fp_burst burst;
 	uint64_t addr[FP_PIPE_BURST]; /* of the frames of the burst */
 	uint64_t now_ns;
-	struct fp_pol *pol; /* of this turn; NULL: none that needs connections */
-	/* Flows of the burst that had frames counted in flight: word0 of the line, and its gen. */
-	struct {
-		uint64_t *word0;
-		uint16_t gen;
-	} done[FP_WORKER_BURSTS * FP_PIPE_BURST];
+	struct fp_pol *pol;                  /* of this turn; NULL: none that needs connections */
+	struct fp_counted done[FP_DONE_MAX]; /* flows of the frames that leave, one entry a frame */
 	unsigned n_done;
 	struct promote promote[PROMOTE_MAX];
 	uint32_t promote_head, promote_tail;
@@ -55,6 +63,7 @@ struct fp_worker {
 	struct {
 		struct fp_parked frame[FP_PARKED];
 		uint32_t head, tail;
+		uint32_t again; /* while they are looked at: the first that waits once more */
 		uint64_t since; /* of the one that is looked at again; 0: none is */
 	} park;
 	unsigned n_active;
@@ -108,6 +117,13 @@ bool fp_worker_flow_fix(struct fp_worker *w, unsigned s, const uint8_t *frame,
 /* Both directions go over to the express path, where their interfaces allow it. */
 void fp_worker_flow_express(struct fp_worker *w, enum flow_family fam, uint64_t ref, unsigned s,
 			    unsigned out);
+/* A packet of a flow that goes by a worker, from socket s to the port: does it still have to? The
+ * first: to a port that XDP can redirect to. */
+void fp_worker_flow_again(struct fp_worker *w, enum flow_family fam, uint64_t ref, unsigned s);
+void fp_worker_flow_again4(struct fp_worker *w, unsigned s, uint32_t port,
+			   const struct flow_key4 *key);
+void fp_worker_flow_again6(struct fp_worker *w, unsigned s, uint32_t port,
+			   const struct flow_key6 *key);
 bool fp_worker_has_key(const struct fp_pkt *p);
 struct flow_key4 fp_worker_key4(const uint8_t *ip, const struct fp_pkt *p, uint16_t zone);
 struct flow_key6 fp_worker_key6(const uint8_t *ip, const struct fp_pkt *p, uint16_t zone);
@@ -115,6 +131,9 @@ void fp_worker_flow_left(struct fp_worker *w, bool ring_empty);
 void fp_worker_flow_promote(struct fp_worker *w);
 /* Remembers that a frame of this flow was counted, when it was. */
 void fp_worker_flow_counted(struct fp_worker *w, uint64_t word0, uint64_t *at);
+/* A frame of the flow stays here, and leaves. */
+void fp_worker_flow_stays(const struct fp_counted *f);
+void fp_worker_flow_leaves(struct fp_worker *w, const struct fp_counted *f);
 
 /* A hit of either family. */
 struct fp_wflow {
@@ -145,6 +164,12 @@ bool fp_worker_find6(const struct fp_worker *w, const struct flow_key6 *key, str
 /* By its own ports. */
 bool fp_worker_find(const struct fp_worker *w, unsigned s, const uint8_t *frame,
 		    const struct fp_pkt *p, struct fp_known *ret);
+/* The question to the policy about a packet as it is. */
+void fp_worker_pol_key(const struct fp_worker *w, unsigned s, const uint8_t *frame,
+		       const struct fp_pkt *p, struct fp_pol_key *ret);
+/* XDP finds the flow of such a packet, and has counted it: not of a later piece, nor behind
+ * extension headers. */
+bool fp_worker_was_counted(const struct fp_pkt *p);
 /* The packet goes by its flow, as the state of that allows. False: it begins another flow. */
 bool fp_worker_known(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt *p,
 		     const struct fp_known *k);
@@ -152,8 +177,13 @@ bool fp_worker_known(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt 
 void fp_worker_flow_ended(void *ctx, enum flow_family fam, uint64_t ref);
 
 /* worker_park.c */
-void fp_worker_park(struct fp_worker *w, unsigned s, unsigned i);
+void fp_worker_park(struct fp_worker *w, unsigned s, unsigned i, const struct fp_known *k);
+/* Does a packet of this direction wait, in front of the one that is looked at? */
+bool fp_worker_parked(const struct fp_worker *w, const uint64_t *word0);
+/* Looks at all of them again; the burst stays as it is. */
 void fp_worker_unpark(struct fp_worker *w);
+/* The frames of the burst that are ready: those of their flows that wait leave first. */
+void fp_worker_unpark_before(struct fp_worker *w);
 
 /* worker_icmp.c */
 /* An error of ours about the packet, which has not been changed, to its sender. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Packets of known flows whose neighbour is being asked for: the kernel, which would hold them,
- * does not know the flow. They wait here as they came, and are looked at again every millisecond.
+ * does not know the flow. They wait here as they came, and are looked at again every millisecond,
+ * and before a packet of their flow leaves. Whatever of it comes meanwhile waits behind them.
  */
 #include "worker_impl.h"
 
@@ -13,9 +14,10 @@ static struct fp_parked *at(struct fp_worker *w, uint32_t i)
 	return &w->park.frame[i % FP_PARKED];
 }
 
-void fp_worker_park(struct fp_worker *w, unsigned s, unsigned i)
+void fp_worker_park(struct fp_worker *w, unsigned s, unsigned i, const struct fp_known *k)
 {
 	uint64_t since = w->park.since ?: w->now_ns;
+	struct fp_parked *p = at(w, w->park.head);
 
 	if (w->now_ns - since > PARK_NS) {
 		fp_worker_drop(w, s, i, RTR_DROP_NEIGH_FAILED);
@@ -25,30 +27,76 @@ void fp_worker_park(struct fp_worker *w, unsigned s, unsigned i)
 		fp_worker_drop(w, s, i, RTR_DROP_NEIGH_QUEUE);
 		return;
 	}
-	*at(w, w->park.head++) = (struct fp_parked){ .addr = w->addr[i],
-						     .data = w->burst.data[i],
-						     .len = w->burst.len[i],
-						     .s = s,
-						     .since_ns = since };
+	w->park.head++;
+	*p = (struct fp_parked){ .addr = w->addr[i],
+				 .data = w->burst.data[i],
+				 .len = w->burst.len[i],
+				 .s = s,
+				 .since_ns = since,
+				 .flow = { k->f.half[0].word0, flow_w0_gen(k->f.word0) } };
+	fp_worker_flow_stays(&p->flow);
+}
+
+bool fp_worker_parked(const struct fp_worker *w, const uint64_t *word0)
+{
+	/* Behind the one that is looked at are those that came after it. */
+	for (uint32_t i = w->park.since ? w->park.again : w->park.tail; i != w->park.head; i++)
+		if (w->park.frame[i % FP_PARKED].flow.word0 == word0)
+			return true;
+	return false;
+}
+
+/* It goes on from place 0 of the burst. */
+static void look_again(struct fp_worker *w, const struct fp_parked *p)
+{
+	w->addr[0] = p->addr;
+	w->burst.data[0] = p->data;
+	w->burst.len[0] = p->len;
+	w->park.since = p->since_ns;
+	if (!w->port[p->s].used)
+		fp_umem_give(&w->umem, p->addr, FP_FRAME_WORK);
+	else if (w->pol)
+		fp_worker_slow(w, p->s, 0);
+	else
+		fp_worker_drop(w, p->s, 0, RTR_DROP_NEIGH_FAILED);
+	fp_worker_flow_leaves(w, &p->flow);
 }
 
 void fp_worker_unpark(struct fp_worker *w)
 {
-	uint32_t end = w->park.head;
+	struct fp_parked first = { .addr = w->addr[0],
+				   .data = w->burst.data[0],
+				   .len = w->burst.len[0] };
+	uint32_t port = w->burst.port[0];
 
-	while (w->park.tail != end) {
+	w->park.again = w->park.head;
+	while (w->park.tail != w->park.again) {
 		struct fp_parked p = *at(w, w->park.tail++);
 
-		w->addr[0] = p.addr;
-		w->burst.data[0] = p.data;
-		w->burst.len[0] = p.len;
-		w->park.since = p.since_ns;
-		if (!w->port[p.s].used)
-			fp_umem_give(&w->umem, p.addr, FP_FRAME_WORK);
-		else if (w->pol)
-			fp_worker_slow(w, p.s, 0);
-		else
-			fp_worker_drop(w, p.s, 0, RTR_DROP_NEIGH_FAILED);
+		look_again(w, &p);
 	}
 	w->park.since = 0;
+	w->addr[0] = first.addr;
+	w->burst.data[0] = first.data;
+	w->burst.len[0] = first.len;
+	w->burst.port[0] = port;
+}
+
+static bool overtakes(const struct fp_worker *w)
+{
+	const struct fp_burst *b = &w->burst;
+
+	for (uint64_t m = b->live4; m; m &= m - 1)
+		if (fp_worker_parked(w, &b->hit4[__builtin_ctzll(m)].own->word0))
+			return true;
+	for (uint64_t m = b->live6; m; m &= m - 1)
+		if (fp_worker_parked(w, &b->hit6[__builtin_ctzll(m)].own->word0))
+			return true;
+	return false;
+}
+
+void fp_worker_unpark_before(struct fp_worker *w)
+{
+	if (unlikely(w->park.head != w->park.tail) && overtakes(w))
+		fp_worker_unpark(w);
 }

@@ -51,6 +51,30 @@ static bool has_tuple(const struct fp_pkt *p)
 	       !(p->flags & FP_F_FRAG && !(p->flags & FP_F_FRAG_FIRST));
 }
 
+void fp_worker_pol_key(const struct fp_worker *w, unsigned s, const uint8_t *frame,
+		       const struct fp_pkt *p, struct fp_pol_key *ret)
+{
+	bool v6 = p->family == AF_INET6;
+	const uint8_t *ip = frame + p->l3_off;
+
+	*ret = (struct fp_pol_key){ .family = p->family,
+				    .proto = p->proto,
+				    .tcp_flags = p->tcp_flags,
+				    .dscp = p->tos >> 2,
+				    .ttl = p->ttl,
+				    .len = (uint16_t)(p->end - p->l3_off),
+				    .sport_be = p->sport_be,
+				    .dport_be = p->dport_be,
+				    .ifindex = w->port[s].ifindex };
+	memcpy(ret->src, ip + (v6 ? 8 : 12), v6 ? 16 : 4);
+	memcpy(ret->dst, ip + (v6 ? 24 : 16), v6 ? 16 : 4);
+}
+
+bool fp_worker_was_counted(const struct fp_pkt *p)
+{
+	return has_tuple(p) && (p->family == AF_INET || fp_worker_has_key(p));
+}
+
 static bool find_in(const struct fp_worker *w, uint16_t zone, const uint8_t *frame,
 		    const struct fp_pkt *p, struct fp_known *ret)
 {
@@ -78,7 +102,9 @@ static bool find_elsewhere(const struct fp_worker *w, unsigned s, const uint8_t 
 {
 	uint16_t own = w->port[s].zone;
 	struct fp_answer answer = { 0 };
+	struct fp_pol_key key;
 	struct fp_ask ask;
+	uint8_t drop;
 
 	if (!has_tuple(p))
 		return false;
@@ -88,7 +114,9 @@ static bool find_elsewhere(const struct fp_worker *w, unsigned s, const uint8_t 
 		if (zone == own || !find_in(w, zone, frame, p, ret))
 			continue;
 		fp_worker_ask(w, s, frame, p, &ask);
+		fp_worker_pol_key(w, s, frame, p, &key);
 		return ret->f.cold->flags & FLOW_COLD_TRACKED &&
+		       fp_pol_source(w->pol, &key, &drop) == FP_POL_PERMIT &&
 		       w->conf.ops.route(w->conf.ops.ctx, &ask, &answer) != FP_WAY_DROP;
 	}
 	return false;
@@ -182,25 +210,6 @@ static void to_kernel(struct fp_worker *w, unsigned s, unsigned i, const struct 
 		fp_worker_drop(w, s, i, RTR_DROP_EGRESS_DOWN);
 }
 
-static void key_of(const struct fp_worker *w, unsigned s, const uint8_t *frame,
-		   const struct fp_pkt *p, struct fp_pol_key *ret)
-{
-	bool v6 = p->family == AF_INET6;
-	const uint8_t *ip = frame + p->l3_off;
-
-	*ret = (struct fp_pol_key){ .family = p->family,
-				    .proto = p->proto,
-				    .tcp_flags = p->tcp_flags,
-				    .dscp = p->tos >> 2,
-				    .ttl = p->ttl,
-				    .len = (uint16_t)(p->end - p->l3_off),
-				    .sport_be = p->sport_be,
-				    .dport_be = p->dport_be,
-				    .ifindex = w->port[s].ifindex };
-	memcpy(ret->src, ip + (v6 ? 8 : 12), v6 ? 16 : 4);
-	memcpy(ret->dst, ip + (v6 ? 24 : 16), v6 ? 16 : 4);
-}
-
 /* By another interface its translation may be another, if it has none now: the sweep judges that
  * first. Answers may go another way than the opener came from the beginning. */
 static bool may_differ(const struct fp_worker *w, unsigned s, const uint8_t *frame,
@@ -212,7 +221,7 @@ static bool may_differ(const struct fp_worker *w, unsigned s, const uint8_t *fra
 		return false;
 	if (translated(k) || !(k->f.ref & 1))
 		return true;
-	key_of(w, s, frame, p, &key);
+	fp_worker_pol_key(w, s, frame, p, &key);
 	key.past = true;
 	return fp_pol_leaks(w->pol, &key, out->ifindex);
 }
@@ -232,7 +241,7 @@ static bool way_of(struct fp_worker *w, unsigned s, unsigned i, const struct fp_
 		fp_worker_drop(w, s, i, answer.drop);
 		return false;
 	case FP_WAY_NEIGH:
-		fp_worker_park(w, s, i);
+		fp_worker_park(w, s, i, k);
 		return false;
 	case FP_WAY_ANSWER:
 	case FP_WAY_KERNEL:
@@ -350,9 +359,7 @@ bool fp_worker_known(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt 
 	bool again = false, last = false;
 	struct fp_adj a;
 
-	/* XDP knows no flow of a later fragment, and did not count it; who waited is not counted.
-	 */
-	if (has_tuple(p) && !w->park.since)
+	if (fp_worker_was_counted(p) && !w->park.since) /* who waits has his own count */
 		fp_worker_flow_counted(w, k->f.word0, k->f.half[0].word0);
 	switch (flow_w0_path(k->f.word0)) {
 	case FLOW_P_KERNEL:
@@ -373,24 +380,30 @@ bool fp_worker_known(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt 
 		fp_worker_punt(w, s, i, FP_TK_NO_FLOW);
 		return true;
 	}
+	if (unlikely(fp_worker_parked(w, k->f.half[0].word0))) {
+		fp_worker_park(w, s, i, k);
+		return true;
+	}
 	/* The way first: a packet that waits for its neighbour is untouched, also by the tracker.
 	 */
 	if (!way_of(w, s, i, p, k, &a))
 		return true;
 	if (!tracked(w, s, i, p, k, &r, &again, &last))
 		return !again;
-	if (!leaves(w, s, i, p, k, &a))
-		return true;
-	account(w, k, p, r.touched);
-	if (p->end - p->l3_off > a.mtu)
-		fp_worker_cut(w, s, i, p, &a);
-	else
-		fp_worker_transmit(w, s, i, p, &a);
-	/* A port that was refused is free for the next try. */
+	if (leaves(w, s, i, p, k, &a)) {
+		account(w, k, p, r.touched);
+		if (p->end - p->l3_off > a.mtu)
+			fp_worker_cut(w, s, i, p, &a);
+		else
+			fp_worker_transmit(w, s, i, p, &a);
+	}
+	/* A port that was refused is free for the next try; the tracker has seen it in any case. */
 	if (last)
 		end_flow(w, &k->f);
 	else if (r.promote)
 		promote(w, s, k, &a);
+	else if (flow_w0_path(k->f.word0) == FLOW_P_WORKER && fp_worker_out(w, a.port)->express_out)
+		fp_worker_flow_again(w, k->f.fam, k->f.ref, s);
 	return true;
 }
 
@@ -556,7 +569,7 @@ static bool begin(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt *p)
 	struct fp_adj a;
 	int err;
 
-	key_of(w, s, frame, p, &k);
+	fp_worker_pol_key(w, s, frame, p, &k);
 	if (!permitted(w, s, i, fp_pol_in(w->pol, &k, &st), &st))
 		return true;
 	if (!first_way(w, s, i, p, &st, &answer, &a))

@@ -11,7 +11,9 @@
 
 /* XDP takes a worker for dead after 50 ms. */
 #define SLEEP_MS 20
-#define BEAT_NS  (5 * NSEC_PER_MSEC)
+/* While packets wait in it for their neighbour. */
+#define WAIT_MS 1
+#define BEAT_NS (5 * NSEC_PER_MSEC)
 /* Empty turns before it sleeps: about 20 us, less than what a sleep and its end cost. */
 #define SPIN 64
 
@@ -49,7 +51,7 @@ static void nap(struct fp_wthread *t)
 	fds[n] = (struct pollfd){ .fd = t->wake_fd, .events = POLLIN };
 	fp_worker_stats(t->w)->sleeps++;
 	rcu_thread_offline();
-	if (poll(fds, n + 1, SLEEP_MS) > 0 && fds[n].revents)
+	if (poll(fds, n + 1, fp_worker_waits(t->w) ? WAIT_MS : SLEEP_MS) > 0 && fds[n].revents)
 		(void)!read(t->wake_fd, &drain, sizeof(drain));
 	rcu_thread_online();
 }

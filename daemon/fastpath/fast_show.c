@@ -179,6 +179,7 @@ static json_t *workers_doc(void)
 		put(o, "promoted", w->promoted);
 		put(o, "forced", w->forced);
 		put(o, "reconciled", w->reconciled);
+		put(o, "icmp_errors_lost", w->errors_lost);
 		put(o, "injected", w->injected);
 		json_object_set_new(o, "buffers",
 				    json_pack("{s:i,s:i,s:i,s:i,s:I}", "free", (int)w->frames[0],

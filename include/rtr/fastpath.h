@@ -141,7 +141,7 @@ struct fastpath_worker {
 	uint32_t id;
 	uint32_t n_socks;
 	uint64_t packets, bursts, sleeps, cpu_ns;
-	uint64_t inserted, refused, promoted, forced, reconciled, injected;
+	uint64_t inserted, refused, promoted, forced, reconciled, injected, errors_lost;
 	uint32_t frames[FASTPATH_FRAMES];
 	uint64_t frames_wrong;
 };

@@ -285,6 +285,9 @@ struct flow_bucket {
 enum flow_cold_flag {
 	FLOW_COLD_TRACKED = 1 << 0, /* a connection; else a cached route */
 	FLOW_COLD_MAPPED = 1 << 1,  /* its external endpoint is that of a mapping (nat_mapping.h) */
+	/* The opener's direction would be XDP's if its interfaces allowed it; twice that: the
+	 * answers'. Set and cleared by atomics. */
+	FLOW_COLD_HELD = 1 << 2,
 };
 
 /* One a pair, for workers and the maintenance step; XDP has no map of it. */

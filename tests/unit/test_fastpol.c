@@ -356,6 +356,21 @@ static void leaks_as_translated(const struct pol_packet *p, const char *oif,
 				 outward && st->snat.kind != FP_XL_NONE);
 }
 
+/* What each packet has to pass is what first ones have to pass first. */
+static void source_as_first(const struct pol_packet *p, const struct pol_verdict *v)
+{
+	struct fp_pol_key key = key_of(p);
+	enum fp_pol_act want = FP_POL_PERMIT;
+	uint8_t drop = RTR_DROP_NONE;
+
+	if (has_urpf(p->iif, p->family))
+		want = FP_POL_KERNEL;
+	else if (v->stage == POL_ST_MARTIAN)
+		want = FP_POL_DROP;
+	ck_assert_int_eq(fp_pol_source(k.fp, &key, &drop), want);
+	ck_assert_int_eq(drop != RTR_DROP_NONE, want == FP_POL_DROP);
+}
+
 static void compare(const struct pol_packet *p, const char *conf)
 {
 	char a[RTR_ADDR_STRLEN], b[RTR_ADDR_STRLEN];
@@ -365,6 +380,7 @@ static void compare(const struct pol_packet *p, const char *conf)
 	enum why why;
 
 	policy_eval(k.pol, p, &world, &v);
+	source_as_first(p, &v);
 	why = why_kernel(p, &v);
 	want = why ? FP_POL_KERNEL : v.action == POL_PERMIT ? FP_POL_PERMIT : FP_POL_DROP;
 	if (got != want)

@@ -93,6 +93,11 @@ enum fp_pol_act fp_pol_out(const struct fp_pol *p, const struct fp_pol_key *k, u
 	return FP_POL_PERMIT;
 }
 
+enum fp_pol_act fp_pol_source(const struct fp_pol *p, const struct fp_pol_key *k, uint8_t *ret_drop)
+{
+	return FP_POL_PERMIT;
+}
+
 bool fp_pol_leaks(const struct fp_pol *p, const struct fp_pol_key *k, unsigned oif)
 {
 	return false;
