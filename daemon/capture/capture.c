@@ -21,6 +21,10 @@
 
 /* Bytes that all captures together may be allowed. */
 #define ALL_MB 4096
+/* An interface that is to leave the fast plane is looked at so often, and waited for so long: a
+ * commit may be under way. */
+#define LEAVE_LOOK_MS 10
+#define LEAVE_MAX_MS  5000
 
 /* A command that waits for rtr-captured. */
 struct job {
@@ -30,6 +34,9 @@ struct job {
 	struct capture_entry *e;
 	struct capture_def def;  /* CHECK: what shall be defined */
 	char file[NAME_MAX + 1]; /* EXPORT */
+	/* START */
+	uint64_t leaving_ns; /* since when the interface is to leave the fast plane; 0: it is not */
+	struct fast_ask *ask; /* the question whose answer says that it has */
 	/* DUMP */
 	uint64_t cursor, left, told;
 	bool waiting; /* an answer is to come; else the client is slow */
@@ -39,7 +46,7 @@ struct job {
 static struct capture_entry entries[CAPTURED_MAX];
 static struct job *jobs;
 static uint32_t last_serial;
-static struct event *ev_load;
+static struct event *ev_load, *ev_leave;
 
 static const char *const end_texts[] = {
 #define X(id, text) text,
@@ -137,6 +144,11 @@ static void job_end(struct job *j)
 	while (*pp != j)
 		pp = &(*pp)->next;
 	*pp = j->next;
+	if (j->ask)
+		fast_ask_drop(j->ask);
+	/* One that did not start holds its interface no more. */
+	if (j->op == CAPTURED_START)
+		fast_look_soon();
 	free(j);
 	cmd_done(c);
 	rest();
@@ -268,12 +280,91 @@ static bool is_starting(const struct capture_entry *e)
 	return j;
 }
 
+bool capture_sees(int ifindex)
+{
+	for (unsigned i = 0; i < CAPTURED_MAX; i++) {
+		const struct capture_entry *e = &entries[i];
+
+		if (e->used && e->ifindex == ifindex && (e->running || is_starting(e)))
+			return true;
+	}
+	return false;
+}
+
+static void send_start(struct job *j)
+{
+	const struct shadow_link *l = link_of(j->c, j->e->def.ifname);
+	struct captured_req q = request(CAPTURED_START, j->e);
+
+	if (!l) {
+		job_end(j);
+		return;
+	}
+	from_def(&q, &j->e->def);
+	q.ifindex = l->ifindex;
+	q.arptype = l->arptype;
+	/* What comes until STARTED is of this run. */
+	j->e->ifindex = l->ifindex;
+	j->e->serial = q.serial;
+	job_send(j, &q, NULL, 0);
+}
+
+/* ---- XDP takes packets before a packet socket could see them: the interface leaves first ---- */
+
+static void leave_soon(void)
+{
+	static const struct timeval tv = { .tv_usec = LEAVE_LOOK_MS * 1000 };
+
+	event_add(ev_leave, &tv);
+}
+
+/* What was said before has been done when a question is answered. */
+static void has_left(void *arg, bool ok)
+{
+	struct job *j = arg;
+
+	j->ask = NULL;
+	send_start(j);
+}
+
+static void look_at_leaving(struct job *j)
+{
+	const struct shadow_link *l = shadow_link_by_index(j->e->ifindex);
+
+	if (l && fast_carries(l->name) &&
+	    rtr_now_ns() - j->leaving_ns < LEAVE_MAX_MS * NSEC_PER_MSEC) {
+		leave_soon();
+		return;
+	}
+	j->ask = fast_ask(false, 0, NULL, has_left, j);
+	if (!j->ask)
+		send_start(j);
+}
+
+static void on_leave(evutil_socket_t fd, short what, void *arg)
+{
+	struct job *next;
+
+	for (struct job *j = jobs; j; j = next) {
+		next = j->next;
+		if (j->leaving_ns && !j->serial && !j->ask)
+			look_at_leaving(j);
+	}
+}
+
+static void leave_first(struct job *j)
+{
+	j->leaving_ns = rtr_now_ns();
+	fast_look_soon();
+	leave_soon();
+}
+
 static void start(struct cmd_ctx *c)
 {
 	struct capture_entry *e = entry_of(c);
 	const struct shadow_link *l = e ? link_of(c, e->def.ifname) : NULL;
 	uint64_t free_bytes = capture_free_bytes() + (e ? e->figures.bytes : 0);
-	struct captured_req q;
+	struct job *j;
 
 	if (!l)
 		return;
@@ -286,24 +377,12 @@ static void start(struct cmd_ctx *c)
 			 e->def.size_mb, free_bytes >> 20, capture_folder());
 		return;
 	}
-	q = request(CAPTURED_START, e);
-	from_def(&q, &e->def);
-	q.ifindex = l->ifindex;
-	q.arptype = l->arptype;
-	/* What comes until STARTED is of this run. */
+	j = new_job(c, CAPTURED_START, e);
 	e->ifindex = l->ifindex;
-	e->serial = q.serial;
-	job_send(new_job(c, CAPTURED_START, e), &q, NULL, 0);
-}
-
-/* XDP takes such packets before a packet socket could see them. */
-static bool on_fast_plane(int ifindex)
-{
-	const struct fast_port *p = fast_seen()->ports;
-
-	while (p && p->ifindex != ifindex)
-		p = p->next;
-	return p && p->heard && p->state.u.state.fast;
+	if (fast_carries(l->name))
+		leave_first(j);
+	else
+		send_start(j);
 }
 
 static void started(struct capture_entry *e, const struct captured_event *ev)
@@ -325,9 +404,8 @@ static void start_done(struct job *j, const struct captured_event *ev)
 		cmd_fail(j->c, "%s: %s", e->def.name, *ev->text ? ev->text : strerror(ev->error));
 	} else {
 		started(e, ev);
-		if (on_fast_plane(e->ifindex) && !cmd_json(j->c))
-			cmd_printf(j->c,
-				   "%s is on the fast plane: what that forwards is not captured\n",
+		if (j->leaving_ns && !cmd_json(j->c))
+			cmd_printf(j->c, "%s takes the kernel plane while it is captured\n",
 				   e->def.ifname);
 		log_event("BUFCAP", LOG_L_INFO, "ENABLE", "Capture %s on %s started by %s",
 			  e->def.name, e->def.ifname, cmd_user(j->c));
@@ -364,6 +442,7 @@ static void stopped(struct capture_entry *e, unsigned end, int error)
 	e->end = (uint8_t)(e->gone ? CAPTURED_END_GONE : end);
 	e->error = error;
 	e->stopped = time(NULL);
+	fast_look_soon();
 	(void)capture_def_save(e);
 	log_event("BUFCAP",
 		  e->end == CAPTURED_END_DISK || e->end == CAPTURED_END_DIED ? LOG_L_WARN
@@ -808,7 +887,8 @@ static int init(void)
 	static const struct timeval now = { 0, 0 };
 
 	ev_load = evtimer_new(cmd_base(), on_load, NULL);
-	if (!ev_load)
+	ev_leave = evtimer_new(cmd_base(), on_leave, NULL);
+	if (!ev_load || !ev_leave)
 		return -ENOMEM;
 	event_add(ev_load, &now);
 	return 0;
@@ -823,7 +903,9 @@ static void fini(void)
 	capture_hang_up();
 	if (ev_load)
 		event_free(ev_load);
-	ev_load = NULL;
+	if (ev_leave)
+		event_free(ev_leave);
+	ev_load = ev_leave = NULL;
 	memset(entries, 0, sizeof(entries));
 }
 

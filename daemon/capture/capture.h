@@ -45,6 +45,8 @@ struct capture_entry {
 /* All CAPTURED_MAX of them; those not .used are free. */
 struct capture_entry *captures(void);
 struct capture_entry *capture_find(const char *name);
+/* A capture runs on the interface, or is about to: its packets must be the kernel's. */
+bool capture_sees(int ifindex);
 
 /* "limit of packets reached" */
 const char *capture_end_text(unsigned end);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* rtr-fastpath: started when an interface wants it, told what it shall do, asked for figures. */
+#include "capture/capture.h"
 #include "cli/command.h"
 #include "fastpath/fast_hits.h"
 #include "fastpath/fastpath.h"
@@ -487,6 +488,8 @@ const char *fast_against(const struct iface *i)
 		return "not an interface of hardware";
 	if (*fast_gate())
 		return fast_gate();
+	if (capture_sees(l->ifindex))
+		return "a capture runs on it: monitor capture";
 	/* veth hands the tag over beside the frame, where XDP does not see it. */
 	while (!strcmp(l->kind, "veth") && (v = shadow_link_next(v)) != NULL) {
 		if (v->vlan_id && v->parent == l->ifindex)

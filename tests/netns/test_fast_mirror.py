@@ -3,12 +3,15 @@
 import json
 import os
 import signal
+import socket
 
 import pytest
 
-from test_fastplane import INTERNET, INTERNET6, Sink, addressed, audit, fastpath_pid, on_fast, planes, udp_stream
+from clients import WAN, make
+from test_fastplane import INTERNET, INTERNET6, Sink, addressed, audit, fastpath_pid, flows, on_fast, planes, reason, udp_stream
 from topo import wait_for
 
+ECHO = 4002
 DESTS = ((INTERNET, 4000), (INTERNET6, 4001))
 POLICY = ["zone security INSIDE", "exit", "zone security OUTSIDE", "exit",
           "ip access-list extended ANY", "10 permit tcp any any", "20 permit udp any any", "30 permit icmp any any",
@@ -121,6 +124,72 @@ def test_interface_leaves(fast, young):
     assert all(c["path"] == "kernel" for c in streams.entries())
     # What a worker still has of a young one may come behind what the kernel forwards already.
     streams.arrive(ordered=not young)
+
+
+class Echo:
+    """A connection of each family: datagrams from lan, which wan sends back."""
+
+    def __init__(self, topo):
+        self.far = {v: make(topo.wan, WAN[v], socket.SOCK_DGRAM) for v in (4, 6)}
+        self.near = {v: make(topo.lan, WAN[v], socket.SOCK_DGRAM) for v in (4, 6)}
+        for v in (4, 6):
+            self.far[v].bind((WAN[v], ECHO))
+            self.near[v].connect((WAN[v], ECHO))
+            self.far[v].settimeout(5)
+            self.near[v].settimeout(5)
+
+    def ports(self):
+        return [s.getsockname()[1] for s in self.near.values()]
+
+    def send(self, n):
+        for _ in range(n):
+            for v, s in self.near.items():
+                s.send(b"x")
+                data, addr = self.far[v].recvfrom(9)
+                self.far[v].sendto(data, addr)
+                s.recv(9)
+
+    def close(self):
+        for s in (*self.far.values(), *self.near.values()):
+            s.close()
+
+
+def captures_all(topo):
+    """What XDP forwards the moment before, in by the interface and out of it, a capture has from its start to its end."""
+    r1 = topo.r1
+    for dev in ("eth0", "eth1"):
+        echo = Echo(topo)
+        wait_for(lambda: echo.send(1) or all(flows(r1, source_port=p, path="express") for p in echo.ports()),
+                 what="the connections on the express path")
+        r1.cli(f"monitor capture C interface {dev} match udp port {ECHO}")
+        assert f"{dev} takes the kernel plane while it is captured" in r1.cli("monitor capture C start")
+        assert reason(r1, dev) == "a capture runs on it: monitor capture" and planes(r1)[dev] == "kernel"
+        echo.send(100)
+        assert "Captured 400, dropped by kernel 0" in r1.cli("monitor capture C stop")
+        on_fast(r1)
+        echo.send(3)
+        r1.cli("no monitor capture C")
+        echo.close()
+
+
+def test_capture(fast):
+    """... beside others that lose nothing, with their translation; the interface comes back after it."""
+    streams = Streams(fast, 5000)
+    captures_all(fast)
+    streams.arrive(ordered=False)
+    # One that ends by itself lets go as well.
+    assert "kernel plane" in fast.r1.cli("monitor capture TIMED interface eth0 limit duration 1 match any", "monitor capture TIMED start")
+    on_fast(fast.r1)
+
+
+def test_capture_without_a_policy(routers):
+    """The same where nothing is tracked."""
+    topo = routers("basic")
+    addressed(topo.r1)
+    on_fast(topo.r1)
+    topo.r1.wait_addresses()
+    captures_all(topo)
+    audit(topo.r1)
 
 
 def test_gate_closes(fast):
