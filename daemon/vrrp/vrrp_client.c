@@ -31,8 +31,6 @@
 #define RETRY_MAX_MS 1000
 /* Others' routes wake nobody: while a group waits for them they are asked for. */
 #define ROUTES_POLL_MS 250
-/* For which a group waits, at most, for the first word of what it tracks. */
-#define UNKNOWN_SEC 30
 
 static struct {
 	struct vrrp_wants want;
@@ -126,11 +124,10 @@ static struct vrrp_verdict judge(const struct vrrp_want *w)
 {
 	static const struct timeval soon = { .tv_usec = ROUTES_POLL_MS * 1000 };
 	struct vrrp_verdict v = { 0 };
-	uint32_t wait = routes_wait(w);
 
 	judge_tracks(w, &v);
-	v.hold_sec = MAX(wait, v.known ? 0u : UNKNOWN_SEC);
-	if (wait && !event_pending(cl.ev_routes, EV_TIMEOUT, NULL))
+	v.hold_sec = routes_wait(w);
+	if (v.hold_sec && !event_pending(cl.ev_routes, EV_TIMEOUT, NULL))
 		event_add(cl.ev_routes, &soon);
 	return v;
 }
@@ -155,8 +152,8 @@ static bool send_track(size_t i)
 	struct vrrp_verdict *was = &cl.told[i];
 	struct vrrp_msg m = { .type = VRRP_M_TRACK, .verdict = judge(w) };
 	const struct vrrp_verdict *v = &m.verdict;
-	bool tracks = v->known &&
-		      (!was->known || v->decrement != was->decrement || v->fault != was->fault);
+	bool tracks = v->known != was->known ||
+		      (v->known && (v->decrement != was->decrement || v->fault != was->fault));
 
 	if (!tracks && !v->hold_sec == !was->hold_sec)
 		return true;

@@ -117,7 +117,8 @@ static uint64_t sooner(uint64_t a, uint64_t b)
 
 static void schedule_one(struct vg *g)
 {
-	uint64_t next = sooner(sooner(g->fsm.due, g->garp_at), sooner(g->probe_at, g->again_at));
+	uint64_t due = g->fsm.due ? MAX(g->fsm.due, g->listen_at) : 0;
+	uint64_t next = sooner(sooner(due, g->garp_at), sooner(g->probe_at, g->again_at));
 
 	if (g->heap_at && g->next == next)
 		return;
@@ -187,7 +188,8 @@ static void op_release(struct vrrp_fsm *f)
 	struct vg *g = (struct vg *)f;
 
 	g->owning = false;
-	g->garp_at = g->again_at = 0;
+	g->garp_at = 0; /* but a resignation that was refused is said again */
+	g->again_announce = false;
 	probe_end(g);
 	addr_update(g);
 }
@@ -204,9 +206,9 @@ static void tell_one(struct vg *g)
 
 	st->prio = f->prio;
 	st->fault = f->fault;
-	st->holding = f->state != VRRP_S_INIT || !f->due ? VRRP_HOLD_NONE
-		      : g->routes_until                  ? VRRP_HOLD_ROUTES
-							 : VRRP_HOLD_TIME;
+	st->holding = f->state != VRRP_S_INIT || !f->due    ? VRRP_HOLD_NONE
+		      : g->routes_until || g->unknown_until ? VRRP_HOLD_ROUTES
+							    : VRRP_HOLD_TIME;
 	if (f->state == VRRP_S_ACTIVE) {
 		st->active = f->c.local;
 		st->active_prio = f->prio;
@@ -281,7 +283,7 @@ void vg_tell(struct vg *g)
 static uint64_t hold_until(const struct vg *g)
 {
 	const struct vrrp_conf *c = &g->slot->conf;
-	uint64_t t = g->routes_until;
+	uint64_t t = MAX(g->routes_until, g->unknown_until);
 
 	if (c->delay_min_sec)
 		t = MAX(t, g->vif->up_ns + c->delay_min_sec * NSEC_PER_SEC);
@@ -328,17 +330,20 @@ void vg_usable(struct vg *g, uint64_t now, enum vrrp_reason why)
 	vg_schedule(g);
 }
 
-/* Before a backup acts on silence: everything that has arrived counts, on all the segments that
- * decide. */
-static void listen_first(struct vg *g)
+/* Before a backup acts on silence: everything that arrived until then counts, on all the segments
+ * that decide. False: there is more than may be read at once. What arrives later is not waited for,
+ * or a flood would keep every backup from its turn. */
+static bool listen_first(struct vg *g, uint64_t until)
 {
 	struct vrrp_fsm *m = g->fsm.sync ? g->fsm.sync->first : &g->fsm;
+	bool all = true;
 
 	for (; m; m = g->fsm.sync ? m->sync_next : NULL) {
 		struct vg *o = (struct vg *)m;
 
-		io_drain(o->vif, FAM(o->slot->conf.family));
+		all = io_drain(o->vif, FAM(o->slot->conf.family)) >= until && all;
 	}
+	return all;
 }
 
 static void fsm_due(struct vg *g, uint64_t now)
@@ -346,9 +351,14 @@ static void fsm_due(struct vg *g, uint64_t now)
 	uint64_t late = now - g->fsm.due;
 
 	if (g->fsm.state == VRRP_S_BACKUP || late > g->fsm.adver_ns) {
-		listen_first(g);
+		bool all = listen_first(g, g->fsm.due);
+
 		if (!g->fsm.due || g->fsm.due > now)
 			return;
+		if (g->fsm.state == VRRP_S_BACKUP && !all) {
+			g->listen_at = now + GRID_NS;
+			return;
+		}
 	}
 	/* Later than a whole interval: we were stopped. The queue may have been full then, so that
 	 * silence proves nothing; once, or a slow box would never take over. */
@@ -376,7 +386,7 @@ static void run_group(struct vg *g, uint64_t now)
 {
 	uint8_t before = g->fsm.state;
 
-	if (g->fsm.due && g->fsm.due <= now)
+	if (g->fsm.due && MAX(g->fsm.due, g->listen_at) <= now)
 		fsm_due(g, now);
 	if (g->garp_at && g->garp_at <= now)
 		garp_due(g, now);

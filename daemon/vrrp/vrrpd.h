@@ -47,7 +47,7 @@ struct vif {
 	bool up;                  /* with carrier */
 	uint64_t up_ns;           /* since when */
 	int rx[2];
-	uint64_t drained_ns[2];
+	uint64_t drained_ns[2];         /* what arrived before then has been read */
 	bool asking_link, asking_local; /* a question is under way */
 	bool local_changed;             /* and its answer is older than an event */
 	bool opening[2];                /* a receiving socket */
@@ -72,8 +72,10 @@ struct vg {
 	unsigned heap_at; /* place in the heap of timers + 1; 0 = not in it */
 	uint64_t next;
 	bool used, removing;
-	uint64_t routes_until; /* rtrd waits for routes: held back until then; 0 = no */
-	int vmac_ifindex;      /* 0: does not exist (yet) */
+	uint64_t routes_until;  /* rtrd waits for routes: held back until then; 0 = no */
+	uint64_t unknown_until; /* for the first word of what it tracks; 0 = it is known */
+	uint64_t listen_at;     /* more has arrived than is read at once: not to be judged before */
+	int vmac_ifindex;       /* 0: does not exist (yet) */
 	bool vmac_up, asking_vmac;
 
 	uint8_t mac[6]; /* of our adverts and announcements */
@@ -187,8 +189,9 @@ void io_rx_update(struct vif *v);
 /* In any thread: a receiving socket, or -1. */
 int io_rx_open(int fam, int ifindex, const char name[IFNAMSIZ]);
 void io_rx_opened(struct vif *v, int fam, const struct link_info *l, int fd, uint64_t now);
-/* Reads all that has arrived. */
-void io_drain(struct vif *v, int fam);
+/* Reads what has arrived, as much as the loop may at once. What arrived before the time that is
+ * returned has been read. */
+uint64_t io_drain(struct vif *v, int fam);
 void io_frame_build(struct vg *g);
 void io_advert(struct vg *g, uint8_t prio);
 /* Gratuitous ARP or NA for all addresses. */

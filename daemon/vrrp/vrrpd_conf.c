@@ -22,6 +22,8 @@
 #define N_BUCKETS 4096
 /* A group that waited for routes when we died: rtrd is back sooner, and knows. */
 #define HOLD_AGAIN_NS (5 * NSEC_PER_SEC)
+/* For which a group waits, at most, for the first word of what it tracks. */
+#define UNKNOWN_NS (30 * NSEC_PER_SEC)
 
 static struct {
 	bool begun;
@@ -193,6 +195,11 @@ static void set_conf(struct vg *g, const struct vrrp_conf *c)
 static void keep_verdict(struct vg *g, const struct vrrp_verdict *v, uint64_t now)
 {
 	g->routes_until = v->hold_sec ? now + v->hold_sec * NSEC_PER_SEC : 0;
+	/* Since the first time that it was not known: each start of rtrd knows nothing anew. */
+	if (v->known)
+		g->unknown_until = 0;
+	else if (!g->unknown_until)
+		g->unknown_until = now + UNKNOWN_NS;
 	if (v->known)
 		vrrp_fsm_track(&g->fsm, now, v->decrement, v->fault);
 	g->frame_size = 0;
@@ -200,10 +207,10 @@ static void keep_verdict(struct vg *g, const struct vrrp_verdict *v, uint64_t no
 
 static void take_verdict(struct vg *g, const struct vrrp_verdict *v, uint64_t now)
 {
-	bool held = g->routes_until;
+	bool held = g->routes_until || g->unknown_until;
 
 	keep_verdict(g, v, now);
-	if (held || g->routes_until)
+	if (held || g->routes_until || g->unknown_until)
 		vg_usable(g, now, VRRP_R_LINK);
 	vg_tell(g);
 	vg_schedule(g);

@@ -106,6 +106,13 @@ static void refused(struct vg *g, enum io_kind kind, int error)
 	vg_schedule(g);
 }
 
+/* It said that it resigns, and the peers still wait for its next advert. */
+static bool just_down(const struct vg *g)
+{
+	return g->fsm.state == VRRP_S_INIT &&
+	       rtr_now_ns() - g->slot->st.since_ns < 3 * g->fsm.adver_ns;
+}
+
 void io_again(struct vg *g)
 {
 	bool advert = g->again_advert, announce = g->again_announce;
@@ -117,7 +124,7 @@ void io_again(struct vg *g)
 			io_advert(g, g->fsm.prio);
 		if (announce)
 			io_announce(g);
-	} else if (g->fsm.state == VRRP_S_LEAVING && advert) {
+	} else if (advert && (g->fsm.state == VRRP_S_LEAVING || just_down(g))) {
 		io_advert(g, 0);
 	}
 }
@@ -254,12 +261,11 @@ static bool send_unicast6(const struct vg *g, const struct vrrp_say *s)
 	return sendmsg(uni_fd[V6], &mh, 0) >= 0;
 }
 
-static void send_unicast(struct vg *g, uint8_t prio, const struct rtr_addr *peer)
+static bool send_unicast(struct vg *g, uint8_t prio, const struct rtr_addr *peer)
 {
 	struct vrrp_say s = say_of(g, prio, peer);
 	uint8_t buf[VRRP_FRAME_MAX];
 	size_t size;
-
 	bool taken;
 
 	if (s.family == AF_INET6) {
@@ -271,6 +277,18 @@ static void send_unicast(struct vg *g, uint8_t prio, const struct rtr_addr *peer
 	}
 	if (!taken)
 		refused(g, IO_ADVERT, errno);
+	return taken;
+}
+
+static void send_to_peers(struct vg *g, uint8_t prio)
+{
+	const struct vrrp_conf *c = &g->slot->conf;
+	bool all = true;
+
+	for (unsigned i = 0; i < c->n_peers; i++)
+		all = send_unicast(g, prio, &c->peers[i]) && all;
+	if (all)
+		g->again_gap_ns = 0;
 }
 
 static void count_sent(struct vg *g, uint8_t prio)
@@ -297,8 +315,7 @@ void io_advert(struct vg *g, uint8_t prio)
 		return;
 	count_sent(g, prio);
 	if (c->n_peers) {
-		for (unsigned i = 0; i < c->n_peers; i++)
-			send_unicast(g, prio, &c->peers[i]);
+		send_to_peers(g, prio);
 		return;
 	}
 	if (!g->frame_size || g->frame_prio != g->fsm.prio)
@@ -643,13 +660,13 @@ static int read_batch(int fd)
 	return recvmmsg(fd, in.msg, RX_BATCH, MSG_DONTWAIT, NULL);
 }
 
-void io_drain(struct vif *v, int fam)
+uint64_t io_drain(struct vif *v, int fam)
 {
 	uint64_t start = rtr_now_ns();
 	int n;
 
 	if (v->rx[fam] < 0)
-		return;
+		return UINT64_MAX;
 	for (unsigned turn = 0; turn < RX_TURNS; turn++) {
 		n = read_batch(v->rx[fam]);
 		for (int i = 0; i < n; i++) {
@@ -658,13 +675,16 @@ void io_drain(struct vif *v, int fam)
 			size_t size = in.msg[i].msg_len;
 			struct vrrp_rx rx;
 
+			/* They come in the order of their arrival. */
+			v->drained_ns[fam] = at;
 			if (fam == V4 ? vrrp_parse_ip4(in.data[i], size, &rx)
 				      : rx_fill6(mh, in.data[i], size, &rx))
 				receive(v, fam, now, at, &rx);
 		}
 		if (n < RX_BATCH) {
-			v->drained_ns[fam] = start;
-			return;
+			v->drained_ns[fam] = MAX(start, v->drained_ns[fam]);
+			break;
 		}
 	}
+	return v->drained_ns[fam];
 }

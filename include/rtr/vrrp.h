@@ -215,7 +215,9 @@ struct vrrp_name {
 
 /* What rtrd knows of a group beside its lines. */
 struct vrrp_verdict {
-	uint8_t known; /* all tracked objects were looked at; else the next two say nothing */
+	/* All tracked objects were looked at; else the next two say nothing, and one that is not at
+	 * work waits, for as long as rtr-vrrpd likes. */
+	uint8_t known;
 	uint8_t decrement, fault, pad;
 	/* Not to start for so many seconds, or until told otherwise; 0 = nothing to wait for. One
 	 * that is at work goes on. */

@@ -95,6 +95,20 @@ tests_unit_test_vrrp_fsm_SOURCES = tests/unit/test_vrrp_fsm.c tests/lib/check_ma
 tests_unit_test_vrrp_fsm_CPPFLAGS = $(DAEMON_CPPFLAGS)
 tests_unit_test_vrrp_fsm_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_vrrp_fsm_LDADD = librtrd.a librtr.a $(CHECK_LIBS)
+check_PROGRAMS += tests/unit/test_vrrpd tests/unit/test_vrrp_parent
+TESTS += tests/unit/test_vrrpd tests/unit/test_vrrp_parent
+tests_unit_test_vrrpd_SOURCES = tests/unit/test_vrrpd.c daemon/vrrp/vrrpd_conf.c daemon/vrrp/vrrpd_io.c \
+	daemon/vrrp/vrrpd_link.c daemon/vrrp/vrrpd_addr.c daemon/vrrp/vrrpd_probe.c \
+	daemon/vrrp/vrrpd_look.c tests/lib/check_main.h
+tests_unit_test_vrrpd_CPPFLAGS = $(DAEMON_CPPFLAGS)
+tests_unit_test_vrrpd_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_vrrpd_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_gettime,--wrap=sendmmsg,--wrap=sendmsg,--wrap=recvmmsg
+tests_unit_test_vrrpd_LDADD = librtrd.a librtr.a $(CHECK_LIBS)
+tests_unit_test_vrrp_parent_SOURCES = tests/unit/test_vrrp_parent.c tests/lib/check_main.h
+tests_unit_test_vrrp_parent_CPPFLAGS = $(DAEMON_CPPFLAGS)
+tests_unit_test_vrrp_parent_CFLAGS = $(DAEMON_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_vrrp_parent_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=socket,--wrap=kill
+tests_unit_test_vrrp_parent_LDADD = librtrd.a librtr.a $(DAEMON_LIBS) $(CHECK_LIBS)
 check_PROGRAMS += tests/unit/test_ct
 TESTS += tests/unit/test_ct
 tests_unit_test_ct_SOURCES = tests/unit/test_ct.c tests/lib/check_main.h tests/lib/netns.h tests/lib/ct_gen.h
