@@ -235,6 +235,13 @@ static void op_state(struct vrrp_fsm *f, uint8_t from, enum vrrp_reason why)
 	st_end(g);
 	tell_one(g);
 	vd.promise_now = true;
+	/* Hosts that believed us go on to send to our physical MAC until somebody announces another
+	 * one. The better master does when it hears us (RFC 9568 section 6.4.3), which it may not
+	 * have yet. With a virtual MAC its own adverts have turned the switches, and ours would
+	 * turn them back. */
+	if (from == VRRP_S_ACTIVE && f->state == VRRP_S_BACKUP &&
+	    !memcmp(g->mac, g->vif->mac, sizeof(g->mac)))
+		io_advert(g, f->prio);
 	g->sent_ns = 0;
 	addr_prepare(g);
 	conf_tell_state(g, from, why);

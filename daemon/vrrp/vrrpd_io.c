@@ -583,15 +583,26 @@ static void take(struct vg *g, uint64_t now, uint64_t at, const struct vrrp_rx *
 	vg_after(g, now, before);
 }
 
-static void receive(struct vif *v, int fam, uint64_t now, uint64_t at, const struct vrrp_rx *rx)
+/* keepalived sends unicast IPv6 with hop limit 64. From a link-local address it crossed no router
+ * all the same: none forwards that (RFC 4291 section 2.5.6). */
+static bool from_link(const struct vg *g, const struct vrrp_rx *rx)
+{
+	return rx->family == AF_INET6 && rtr_addr_is_linklocal(&rx->src) &&
+	       is_peer(&g->slot->conf, &rx->src);
+}
+
+static void receive(struct vif *v, int fam, uint64_t now, uint64_t at, struct vrrp_rx *rx)
 {
 	struct vrrp_advert a;
-	enum vrrp_drop why = vrrp_parse(rx, &a);
+	enum vrrp_drop why;
 	/* Of a message that is not understood the VRID tells at least whom to count it for. */
 	uint8_t vrid = rx->size > 1 ? rx->data[1] : 0;
 	unsigned no = v->by_vrid[fam][vrid];
 	struct vg *g = no ? &vd.groups[no - 1] : NULL;
 
+	if (g && from_link(g, rx))
+		rx->ttl = VRRP_TTL;
+	why = vrrp_parse(rx, &a);
 	if (!why && !g)
 		why = VRRP_D_VRID;
 	if (!why)

@@ -167,6 +167,15 @@ class Frr:
         except ValueError:
             return []
 
+    def dies(self):
+        """Without a word, and its macvlans with it, as when the box dies."""
+        for p in self.procs:
+            p.kill()
+            p.wait()
+        for link in self.node.ip_json("link"):
+            if link["ifname"].startswith("vrrp"):
+                self.node.ip("link", "del", link["ifname"])
+
     def state(self, family="v4"):
         found = self.show()
         return found[0][family]["status"] if found else None

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -112,16 +113,24 @@ def test_password_is_masked_and_group_is_not(routers):
 
 
 def test_removing_leaves_nothing(pair):
-    topo = pair(families=("ipv4", "ipv6"))
-    def accept_local():
-        return topo.r1.run("sysctl", "-n", "net.ipv4.conf.eth0.accept_local").stdout.strip()
-    assert accept_local() == "1"
+    def settings():
+        out = topo.r1.run("grep", "-s", "", "-r", "/proc/sys/net/ipv4/conf/eth0", "/proc/sys/net/ipv6/conf/eth0", check=False).stdout
+        return dict(line.removeprefix("/proc/sys/net/").split(":", 1) for line in out.splitlines())
+
+    topo = pair.topo
+    topo.r1.config(base_lines(topo, "r1"))
+    before = settings()
+    pair(families=("ipv4", "ipv6"))
+    during = settings()
+    assert {name: (before[name], value) for name, value in during.items() if before[name] != value} == {
+        "ipv4/conf/eth0/accept_local": ("0", "1")}
+    assert during["ipv4/conf/eth0/arp_ignore"] == "1"
     topo.r1.config(["interface eth0", "no vrrp 1 address-family ipv4", "no vrrp 1 address-family ipv6"])
     for af in ("ipv4", "ipv6"):
         wait_state(topo.r2, "MASTER", family=af)
     wait_for(lambda: not owns(topo.r1, VIP4) and not owns(topo.r1, VIP6) and
              not [x for x in topo.r1.ip_json("link") if x["ifname"].startswith("vrrp")], what="nothing left")
-    assert topo.r1.json("show vrrp") == [] and accept_local() == "0"
+    assert topo.r1.json("show vrrp") == [] and settings() == before
 
 
 def test_switchover_is_not_taken_back(pair):
@@ -170,6 +179,37 @@ def test_tracking(pair):
     assert group(topo.r1)["fault"] and group(topo.r1)["reason"] == "tracked object down"
 
 
+def test_a_route_drives_a_group(pair):
+    topo = pair(ms=SHORT)
+    topo.r1.config(["ip route 10.99.0.0/16 10.0.1.4", "track 1 ip route 10.99.0.0/16 reachability", "exit", "interface eth0",
+                    "vrrp 1 address-family ipv4", "track 1 decrement 20"])
+    wait_for(lambda: topo.r1.json("show track 1")[0]["state"] == "Up", what="the route")
+    assert group(topo.r1)["priority"] == 110 and state(topo.r1) == "MASTER"
+    topo.r1.config(["no ip route 10.99.0.0/16 10.0.1.4"])
+    wait_state(topo.r2, "MASTER")
+    wait_for(lambda: group(topo.r1)["priority"] == 90 and state(topo.r1) == "BACKUP", what="r1 lower")
+    topo.r1.ip("route", "add", "10.99.0.0/16", "via", "10.0.1.4")  # whoever makes it
+    wait_state(topo.r1, "MASTER")
+
+
+def test_the_fast_plane_drives_a_group(pair):
+    """Its process dies: the other router has the address until a new one serves."""
+    topo = pair()
+    topo.r1.config(["interface eth0", "dataplane fast", "exit", "track 1 fastpath", "exit"])
+    wait_for(lambda: topo.r1.json("show dataplane interfaces")[0]["plane"] == "fast", 20, "eth0 on the fast plane")
+    topo.r1.config(["interface eth0", "vrrp 1 address-family ipv4", "track 1 shutdown"])
+    wait_state(topo.r1, "MASTER")
+    wait_state(topo.r2, "BACKUP")
+    n = len(topo.r2.json("show vrrp history"))
+    os.kill(int(topo.r1.run("pgrep", "-P", topo.r1.proc.pid, "-x", "rtr-fastpath").stdout), signal.SIGKILL)
+    wait_for(lambda: topo.r2.json("show vrrp history")[n:], 5, "a change at r2")
+    first = topo.r2.json("show vrrp history")[n]
+    assert (first["to"], first["reason"]) == ("MASTER", "the master resigned")
+    assert "tracked object down" in topo.r1.cli("show vrrp history")
+    wait_state(topo.r1, "MASTER", timeout=20)
+    wait_state(topo.r2, "BACKUP")
+
+
 def test_link_down(pair):
     topo = pair()
     topo.sw.ip("link", "set", "p0", "down")
@@ -198,17 +238,33 @@ def test_interface_goes_and_comes(pair):
     wait_state(topo.r2, "BACKUP")
 
 
-def test_partition_and_heal(pair):
-    """Both are master while they cannot hear each other; one, within an interval, when they can."""
-    topo = pair()
+@pytest.mark.parametrize("mac", ["virtual", "physical"])
+def test_partition_and_heal(pair, mac):
+    """Both are master while they cannot hear each other; one, within an interval, when they can: then traffic flows by it."""
+    ms = 300
+    topo = pair(ms=ms, extra1=[f"mac-address {mac}"], extra2=[f"mac-address {mac}"])
+    wait_for(lambda: owns(topo.r1, VIP4))
     topo.sw.ip("link", "set", "p0", "nomaster")
     wait_state(topo.r2, "MASTER")
     assert state(topo.r1) == "MASTER"
     reaches(topo.lan, VIP4)
+    # A packet every 10 ms, by whom ever answers; each tells how long it has been since the last one.
+    stream = topo.lan.popen("ping", "-n", "-D", "-i", "0.01", VIP4, stdout=subprocess.PIPE)
+    for _ in range(10):
+        stream.stdout.readline()
     topo.sw.ip("link", "set", "p0", "master", "br0")
+    healed = time.time()
     wait_state(topo.r2, "BACKUP", timeout=1.0)
-    assert state(topo.r1) == "MASTER"
+    wait_for(lambda n=group(topo.r1)["counters"]["sent"]: group(topo.r1)["counters"]["sent"] > n + 2, what="two intervals")
+    stream.send_signal(signal.SIGINT)
+    answers = [float(line[1:line.index("]")]) for line in stream.communicate()[0].splitlines() if line.startswith("[")]
+    gaps = [b - a for a, b in zip(answers, answers[1:]) if b > healed]
+    # Half of it more for a machine that is held up.
+    assert len(gaps) > 10 and max(gaps) < 1.5 * ms / 1000, (max(gaps, default=None), len(gaps))
+    assert state(topo.r1) == "MASTER" and not owns(topo.r2, VIP4)
     reaches(topo.lan, VIP4)
+    if mac == "physical":
+        assert macs(topo.lan, VIP4) == [topo.r1.ip_json("link", "show", "eth0")[0]["address"]]
     assert "is master too" in topo.r1.cli("show logging") + topo.r2.cli("show logging")
 
 

@@ -8,7 +8,7 @@ import pytest
 
 import vrrp
 from router import startup
-from topo import NodeSpec, Port, Spec, wait_for
+from topo import NodeSpec, Port, Spec, kill_all, pids_in, wait_for
 from vrrp import (NET4, VIP4, VIP6, VIPLL, Frr, Keepalived, advert, base_lines, configure, group, group_lines, owns,
                   reaches, send_adverts, state, wait_state)
 
@@ -35,6 +35,10 @@ CASES = {
     "v3": (lambda p: group_lines(p, 100), {"adver": "0.1"}, "ipv4"),
     "v3 vmac": (lambda p: group_lines(p, 100), {"adver": "0.1", "vmac": True}, "ipv4"),
     "v3 ipv6": (lambda p: group_lines(p, 100, "ipv6"), {"adver": "0.1", "family": "ipv6"}, "ipv6"),
+    "v3 ipv6 vmac": (lambda p: group_lines(p, 100, "ipv6"), {"adver": "0.1", "family": "ipv6", "vmac": True}, "ipv6"),
+    "v3 ipv6 unicast": (lambda p: [*SELF, "interface eth0", "zone-member security LAN", "ipv6 address fe80::2 link-local",
+                                   *group_lines(p, 100, "ipv6", extra=["unicast peer fe80::3"])],
+                        {"adver": "0.1", "family": "ipv6", "unicast": ("fe80::3", "fe80::2")}, "ipv6"),
     "v2": (v2_lines, {"version": 2}, "ipv4"),
     "v2 auth": (lambda p: v2_lines(p, "vrrp 1 authentication text geheim"),
                 {"version": 2, "extra": "  authentication {\n    auth_type PASS\n    auth_pass geheim\n  }"}, "ipv4"),
@@ -50,6 +54,8 @@ def test_keepalived(segment, case):
     lines, kwargs, family = CASES[case]
     vip = VIP4 if family == "ipv4" else VIP6
     r1 = segment.r1
+    if case.endswith("ipv6 unicast"):
+        segment.peer.ip("addr", "add", "fe80::3/64", "dev", "eth0", "nodad")
     ka = Keepalived(segment.peer, segment.folder, prio=150, **kwargs)
     ka.wait("MASTER", 8)
     configure(r1, segment, lines(100))
@@ -115,6 +121,24 @@ def test_frr(segment, v6):
     for family, theirs in families:
         wait_state(r1, "MASTER", family=family)
         frr.wait("Backup", family=theirs)
+    # It takes over, and gives back, when the other one leaves without a word.
+    r1.stop()
+    for (family, theirs), vip in zip(families, (VIP4, VIP6)):
+        frr.wait("Master", family=theirs)
+        reaches(segment.lan, vip)
+    r1.start()
+    for family, _ in families:
+        wait_state(r1, "MASTER", family=family)
+    r1.config(["interface eth0", "vrrp 1 address-family ipv4", "priority 100",
+               *(["exit", "vrrp 1 address-family ipv6", "priority 100"] if v6 else [])])
+    for family, theirs in families:
+        frr.wait("Master", family=theirs)
+        wait_state(r1, "BACKUP", family=family)
+    frr.dies()
+    for (family, _), vip in zip(families, (VIP4, VIP6)):
+        wait_state(r1, "MASTER", family=family)
+        assert group(r1, family=family)["reason"] == "no advert from the master"
+        reaches(segment.lan, vip)
 
 
 # ---- forged adverts ----
@@ -230,6 +254,28 @@ def test_sync_group_moves_as_one(routers):
     while time.monotonic() < end:
         assert sync_states(topo.r2) == {"BACKUP"}
     assert topo.r2.json("show vrrp history") == before
+
+
+def test_sync_group_falls_as_one(routers):
+    """A tracked object of one group; the death of the whole router."""
+    topo = routers(two_segments())
+    for name, prio in (("r1", 110), ("r2", 100)):
+        r = getattr(topo, name)
+        r.cli("configure candidate", "interface Loopback9", "ip address 10.99.0.1/32", "exit",
+              "track 1 interface Loopback9 line-protocol", "exit", *sync_lines(topo, name, prio), "interface eth1",
+              "vrrp 2 address-family ipv4", "track 1 shutdown", "commit", "end")
+        wait_for(lambda r=r: sync_states(r) in ({"MASTER"}, {"BACKUP"}), 8, f"all of {name}")
+    wait_for(lambda: sync_states(topo.r1) == {"MASTER"} and sync_states(topo.r2) == {"BACKUP"}, what="r1 the master of all")
+    topo.r1.config(["interface Loopback9", "shutdown"])
+    wait_for(lambda: sync_states(topo.r1) == {"INIT"} and sync_states(topo.r2) == {"MASTER"}, what="all on r2")
+    assert {g["reason"] for g in topo.r1.json("show vrrp")} == {"tracked object down", "sync group"}
+    topo.r1.config(["interface Loopback9", "no shutdown"])
+    wait_for(lambda: sync_states(topo.r1) == {"MASTER"} and sync_states(topo.r2) == {"BACKUP"}, what="all on r1")
+    kill_all(pids_in(topo.r1.netns))  # without a word, and its kernel with it
+    for port in ("eth0", "eth1"):
+        topo.r1.ip("link", "set", port, "down")
+    wait_for(lambda: sync_states(topo.r2) == {"MASTER"}, what="all on r2 after the death of r1")
+    assert all(owns(topo.r2, vip) for vip in ("10.0.1.1", "10.0.2.1", VIPLL))
 
 
 @pytest.mark.parametrize("delay", [[], ["fhrp delay minimum 1"]], ids=["at-once", "held"])

@@ -552,6 +552,29 @@ START_TEST(sync_leaves_as_one)
 }
 END_TEST
 
+/* A tracked object of one member takes all of them down, and a decrement lowers all of them. */
+START_TEST(sync_tracks_as_one)
+{
+	pair();
+	vrrp_fsm_timer(&f, f.due);
+	n_adverts = n_release = 0;
+	vrrp_fsm_track(&g, 10 * S, 30, false);
+	ck_assert_int_eq(f.prio, 70);
+	ck_assert_int_eq(g.prio, 70);
+	vrrp_fsm_track(&g, 11 * S, 30, true);
+	ck_assert_int_eq(f.state, VRRP_S_INIT);
+	ck_assert_int_eq(why, VRRP_R_SYNC);
+	ck_assert_int_eq(g.state, VRRP_S_INIT);
+	ck_assert_int_eq(n_adverts, 2); /* both resign */
+	ck_assert_int_eq(last_prio, 0);
+	ck_assert_int_eq(n_release, 2);
+	vrrp_fsm_track(&g, 12 * S, 0, false);
+	ck_assert_int_eq(f.state, VRRP_S_BACKUP);
+	ck_assert_int_eq(g.state, VRRP_S_BACKUP);
+	ck_assert_int_eq(f.prio, 100);
+}
+END_TEST
+
 /* Each member hears the lesser master to the end of the delay: that holds up none of them. */
 START_TEST(sync_preempts_after_the_delay)
 {
@@ -783,6 +806,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, sync_does_not_split);
 	tcase_add_test(tc, sync_preempts_after_the_delay);
 	tcase_add_test(tc, sync_takes_in_a_new_member);
+	tcase_add_test(tc, sync_tracks_as_one);
 	tcase_add_test(tc, sync_leaves_as_one);
 	tcase_add_loop_test(rt, random_segments, 0, 40);
 	tcase_set_timeout(rt, 60);

@@ -526,6 +526,30 @@ START_TEST(what_arrived_is_read_before_silence_counts)
 }
 END_TEST
 
+/* After a partition heals the lesser master may hear the better one first. Its last advert tells
+ * that one to announce the addresses again; by a virtual MAC it would lead the switches astray. */
+START_TEST(the_lesser_master_is_heard_once_more)
+{
+	struct vg *g;
+
+	masters(1, 1000);
+	g = with_vrid(1);
+	if (_i)
+		g->mac[5] ^= 1; /* not that of the interface */
+	memset(queue.vrid, 1, sizeof(queue.vrid));
+	queue.n = 1;
+	queue.at = clock_ns;
+	n_said = 0;
+	io_drain(&vd.ifs[0], V4);
+	io_flush();
+	ck_assert_int_eq(g->fsm.state, VRRP_S_BACKUP);
+	ck_assert_uint_eq(n_said, _i ? 0 : 1);
+	ck_assert(_i || (said[0].advert && said[0].prio == 100));
+	run_until(clock_ns + 3 * S, true);
+	ck_assert_uint_eq(n_said, _i ? 0 : 1);
+}
+END_TEST
+
 /* ---- waiting for what is tracked ---- */
 
 /* Half a minute from the first time, however often rtrd starts anew and knows nothing. */
@@ -578,6 +602,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, priority_0_is_said_again);
 	tcase_add_loop_test(tc, the_wait_is_short_again, 0, 2);
 	tcase_add_test(tc, what_arrived_is_read_before_silence_counts);
+	tcase_add_loop_test(tc, the_lesser_master_is_heard_once_more, 0, 2);
 	tcase_add_test(tc, unknown_counts_once);
 	tcase_add_test(tc, known_waits_for_nothing);
 	tcase_set_timeout(tc, 60);
