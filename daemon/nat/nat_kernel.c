@@ -6,8 +6,9 @@
  * Addresses in the network of an outside interface are resolved there: the interface gets each as
  * one more address, of host scope (IPv6: deprecated), so that the kernel answers ARP and neighbour
  * discovery for it and never speaks from it. Their IFA_PROTO is nat_alias_proto, told apart from
- * the addresses of the interface's own lines. All others are routed here, and get a local route:
- * what no connection wants ends here, in place of going back to where it came from.
+ * the addresses of the interface's own lines. Those of a VRRP group are left to its master. All
+ * others are routed here, and get a local route: what no connection wants ends here, in place of
+ * going back to where it came from.
  */
 #include "domain.h"
 #include "kernel/apply.h"
@@ -15,6 +16,7 @@
 #include "kernel/shadow.h"
 #include "nat/nat.h"
 #include "strbuf.h"
+#include "vrrp/vrrp.h"
 
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
@@ -223,8 +225,23 @@ struct alias_ctx {
 	struct plan *p;
 	const struct nat_policy *n;
 	struct aliases all;
+	struct vrrp_wants groups;
 	int lo; /* ifindex */
 };
+
+/* The master of the group has it, under the group's MAC; a backup must not answer for it. */
+static bool has_group(const struct alias_ctx *x, const struct rtr_addr *a)
+{
+	for (size_t i = 0; i < x->groups.n; i++) {
+		const struct vrrp_conf *c = &x->groups.v[i].conf;
+
+		for (unsigned k = 0; k < c->n_addrs; k++) {
+			if (!rtr_addr_cmp(&c->addrs[k], a))
+				return true;
+		}
+	}
+	return false;
+}
 
 static void want_span(struct alias_ctx *x, struct rtr_addr lo, const struct rtr_addr *hi,
 		      const struct rec *rec)
@@ -243,7 +260,8 @@ static void want_span(struct alias_ctx *x, struct rtr_addr lo, const struct rtr_
 		return;
 	}
 	for (;;) {
-		want_addr(x->p, &x->all, l, &lo, rec);
+		if (!has_group(x, &lo))
+			want_addr(x->p, &x->all, l, &lo, rec);
 		if (!rtr_addr_cmp(&lo, hi) || !nat_addr_add(&lo, 1))
 			return;
 	}
@@ -320,7 +338,9 @@ void nat_plan(struct plan *p)
 	plan_mark++;
 	if (n && translates(n)) {
 		plan_ports(p, n);
+		vrrp_want(p->want, &x.groups);
 		want_aliases(&x);
+		vrrp_wants_fini(&x.groups);
 	}
 	for (const struct shadow_route *r = shadow_route_next(NULL); r; r = shadow_route_next(r)) {
 		if (is_taken(r) && r->mark != plan_mark)

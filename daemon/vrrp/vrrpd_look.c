@@ -171,11 +171,12 @@ bool look_parse_local(const struct nlmsghdr *h, struct rtr_addr *ret, bool *ret_
 	if (!local || RTA_PAYLOAD(local) < rtr_family_size(ifa->ifa_family))
 		return false;
 	f = flags && RTA_PAYLOAD(flags) >= 4 ? *(const uint32_t *)RTA_DATA(flags) : ifa->ifa_flags;
-	/* IPv6 adverts come from the link-local address (RFC 9568 section 5.1.2.1). */
+	/* IPv6 adverts come from the link-local address (RFC 9568 section 5.1.2.1). IPv4 ones not
+	 * from what the interface only answers for, as NAT has it on both routers. */
 	*ret_usable = ifa->ifa_family == AF_INET6
 			      ? ifa->ifa_scope == RT_SCOPE_LINK &&
 					!(f & (IFA_F_TENTATIVE | IFA_F_DADFAILED))
-			      : !(f & IFA_F_SECONDARY);
+			      : ifa->ifa_scope < RT_SCOPE_HOST && !(f & IFA_F_SECONDARY);
 	*ret = (struct rtr_addr){ .family = ifa->ifa_family };
 	memcpy(ret->b, RTA_DATA(local), rtr_family_size(ifa->ifa_family));
 	return true;
