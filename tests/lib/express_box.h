@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What: the express lane loaded in a network namespace of its own, frames run through it, what
- * became of them. For test_express.c.
+ * became of them. For test_express*.c.
  * Owns: the program and its maps between setup() and teardown(). Threads: one. Failure: ends the
  * test.
  */
@@ -13,6 +13,7 @@
 #include "fastpath/xdp_load.h"
 #include "tests/lib/netns.h"
 
+#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <fcntl.h>
 #include <linux/if_ether.h>
@@ -93,7 +94,7 @@ static void teardown(void)
 	fp_flow_mem_fini(&mem);
 }
 
-static uint64_t monotonic(void)
+static inline uint64_t monotonic(void)
 {
 	struct timespec ts;
 
@@ -102,7 +103,7 @@ static uint64_t monotonic(void)
 }
 
 /* Queue 0 has the socket 1; the worker beats now. */
-static void worker_lives(bool lives)
+static inline void worker_lives(bool lives)
 {
 	port_in.n_queues = 1;
 	port_in.xsk_base = 1;
@@ -149,6 +150,68 @@ static inline struct outcome run_frame(const uint8_t *data, uint32_t len)
 		}
 	ck_assert_msg(events == 1, "a frame was counted %llu times", (unsigned long long)events);
 	return o;
+}
+
+/* ----- frames to an address ----- */
+
+struct box_frame {
+	uint8_t data[128];
+	uint32_t len;
+};
+
+/* From a host behind "in"; l4: the first bytes behind the header, frag: IPv4's field, or an IPv6
+ * fragment header when set. */
+static inline void box_frame_to(struct box_frame *f, const char *dst, uint8_t proto,
+				const uint8_t *l4, unsigned n, uint16_t frag, uint8_t ttl)
+{
+	bool six = strchr(dst, ':');
+	uint8_t *ip = f->data + 14, *p;
+
+	memset(f->data, 0, sizeof(f->data));
+	memcpy(f->data, our_mac, 6);
+	fp_st16(f->data + 12, six ? FP_ETH_IP6 : FP_ETH_IP4);
+	if (six) {
+		ip[0] = 0x60;
+		fp_st16(ip + 4, (uint16_t)(32 + (frag ? 8 : 0)));
+		ip[6] = frag ? IPPROTO_FRAGMENT : proto;
+		ip[7] = ttl;
+		inet_pton(AF_INET6, "2001:db8:6::7", ip + 8);
+		inet_pton(AF_INET6, dst, ip + 24);
+		p = ip + 40;
+		if (frag) {
+			p[0] = proto;
+			fp_st16(p + 2, frag);
+			p += 8;
+		}
+	} else {
+		ip[0] = 0x45;
+		fp_st16(ip + 2, 20 + 32);
+		fp_st16(ip + 6, frag);
+		ip[8] = ttl;
+		ip[9] = proto;
+		inet_pton(AF_INET, "10.9.0.7", ip + 12);
+		inet_pton(AF_INET, dst, ip + 16);
+		fp_st16_be(ip + 10, fp_csum_ip4(ip, 20));
+		p = ip + 20;
+	}
+	memcpy(p, l4, n);
+	f->len = (uint32_t)(p + 32 - f->data);
+}
+
+/* As it came in by the interface "in"; -1: not a verdict. */
+static inline int box_frame_verdict(const struct box_frame *f)
+{
+	struct xdp_md ctx = { .ingress_ifindex = if_nametoindex("in"), .data_end = f->len };
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = f->data, .data_size_in = f->len,
+		    .ctx_in = &ctx, .ctx_size_in = sizeof(ctx), .repeat = 1);
+	struct express_count before = counts(), after;
+
+	ck_assert_int_eq(bpf_prog_test_run_opts(fp_xdp_port_fd(xdp, PORT_IN), &opts), 0);
+	after = counts();
+	for (int i = 0; i < EXPRESS_V__MAX; i++)
+		if (after.verdict[i] != before.verdict[i])
+			return i;
+	return -1;
 }
 
 static inline bool sent(const struct outcome *o)

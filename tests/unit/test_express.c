@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The express lane in the kernel. Random frames, sound and broken, against the general code; each
- * rule of what goes where, with a worker and without; and through real veths, from a socket in one
- * namespace to a socket in another. Needs root.
+ * rule of what goes where, with a worker and without. test_express_link.c has real links. Needs
+ * root.
  */
-#include "tests/lib/express_box.h"
+#include "tests/lib/express_conn.h"
 
 #include "tests/lib/ct_sock.h"
 
@@ -85,220 +85,6 @@ START_TEST(random_frames)
 END_TEST
 
 /* ----- one flow ----- */
-
-struct conn {
-	enum flow_family fam;
-	uint8_t proto;
-	struct fp_flow_new flow;
-	uint64_t ref;
-	uint8_t data[ROOM];
-	uint32_t len;
-};
-
-static uint64_t *line_of(const struct conn *c, unsigned dir)
-{
-	struct flow_hit4 h4;
-	struct flow_hit6 h6;
-
-	if (c->fam == FLOW_4)
-		return fp_flow_find4(table, &c->flow.dir[dir].key4, &h4) == FLOW_HIT
-			       ? &h4.own->word0
-			       : NULL;
-	return fp_flow_find6(table, &c->flow.dir[dir].key6, &h6) == FLOW_HIT ? &h6.own->word0
-									     : NULL;
-}
-
-/* The second direction's rewrite: into the inverse of the first one's key. */
-static void rewrite_back(struct conn *c)
-{
-	struct fp_flow_half *h = c->flow.dir;
-	struct fp_nat4 n4;
-	struct fp_nat6 n6;
-
-	if (c->fam == FLOW_4) {
-		const struct flow_key4 *k = &h[1].key4, *to = &h[0].key4;
-		struct fp_tuple4 a = { k->saddr, k->daddr, k->sport, k->dport, k->proto };
-		struct fp_tuple4 b = { to->daddr, to->saddr, to->dport, to->sport, k->proto };
-
-		fp_nat4_init(&n4, &a, &b);
-		h[1].rw4 = (struct flow_rewrite4){ n4.src_be,   n4.dst_be,   n4.sport_be,
-						   n4.dport_be, n4.ip_delta, n4.l4_delta };
-	} else {
-		const struct flow_key6 *k = &h[1].key6, *to = &h[0].key6;
-		struct fp_tuple6 a = { .sport_be = k->sport,
-				       .dport_be = k->dport,
-				       .proto = k->proto };
-		struct fp_tuple6 b = { .sport_be = to->dport,
-				       .dport_be = to->sport,
-				       .proto = k->proto };
-
-		memcpy(a.src, k->saddr, 16);
-		memcpy(a.dst, k->daddr, 16);
-		memcpy(b.src, to->daddr, 16);
-		memcpy(b.dst, to->saddr, 16);
-		fp_nat6_init(&n6, &a, &b);
-		h[1].rw6 = (struct flow_rewrite6){ .sport = n6.sport_be,
-						   .dport = n6.dport_be,
-						   .l4_delta = n6.l4_delta };
-		memcpy(h[1].rw6.saddr, n6.src, 16);
-		memcpy(h[1].rw6.daddr, n6.dst, 16);
-	}
-}
-
-/* Case numbers 0 to 3: the families by UDP and TCP. */
-static struct conn conn_make(int which)
-{
-	uint32_t id = 4030 + (uint32_t)(which >> 1); /* in no table yet */
-	struct conn c = { .fam = which & 1 ? FLOW_6 : FLOW_4,
-			  .proto = which >> 1 ? IPPROTO_TCP : IPPROTO_UDP };
-
-	flow_of(id, c.fam == FLOW_6, &c.flow);
-	c.flow.policy = POLICY;
-	for (int d = 0; d < 2; d++) {
-		struct fp_flow_half *h = &c.flow.dir[d];
-
-		h->egress = flow_egress(ADJ, 14, 2);
-		h->state = (uint8_t)(FLOW_P_EXPRESS | (which >> 1 ? TCPT_S_ESTABLISHED : 1)
-							      << FLOW_TRACK_SHIFT);
-		h->flags &= (uint8_t)~FLOW_F_LIBERAL;
-	}
-	ck_assert(c.flow.dir[0].flags & FLOW_F_REWRITE);
-	rewrite_back(&c);
-	fp_flow_maintain(table, 4096);
-	ck_assert_int_eq(fp_flow_insert(fp_flow_worker(table, 0), c.fam, &c.flow, &c.ref), 0);
-	return c;
-}
-
-/* A frame of the direction with checksums that are right. */
-static void conn_frame(struct conn *c, unsigned dir, unsigned payload)
-{
-	const struct fp_flow_half *h = &c->flow.dir[dir];
-	unsigned ip_len = c->fam == FLOW_4 ? 20 : 40, l4_len = c->proto == IPPROTO_TCP ? 20 : 8;
-	uint8_t *d = c->data, *ip = d + 14, *l4 = ip + ip_len;
-	struct fp_pkt p;
-
-	memset(d, 0, sizeof(c->data));
-	memcpy(d, our_mac, 6);
-	c->len = 14 + ip_len + l4_len + payload;
-	if (c->fam == FLOW_4) {
-		fp_st16(d + 12, FP_ETH_IP4);
-		ip[0] = 0x45;
-		fp_st16(ip + 2, (uint16_t)(c->len - 14));
-		ip[8] = 64;
-		ip[9] = c->proto;
-		memcpy(ip + 12, &h->key4.saddr, 8);
-		memcpy(l4, &h->key4.sport, 4);
-		fp_st16_be(ip + 10, fp_csum_ip4(ip, 20));
-	} else {
-		fp_st16(d + 12, FP_ETH_IP6);
-		ip[0] = 0x60;
-		fp_st16(ip + 4, (uint16_t)(l4_len + payload));
-		ip[6] = c->proto;
-		ip[7] = 64;
-		memcpy(ip + 8, h->key6.saddr, 32);
-		memcpy(l4, &h->key6.sport, 4);
-	}
-	for (unsigned i = 0; i < payload; i++)
-		l4[l4_len + i] = (uint8_t)(i * 7 + 1);
-	if (c->proto == IPPROTO_UDP) {
-		fp_st16(l4 + 4, (uint16_t)(8 + payload));
-	} else {
-		fp_st32(l4 + 4, 10000);
-		fp_st32(l4 + 8, 10000);
-		l4[12] = 0x50;
-		l4[13] = 0x10;
-		fp_st16(l4 + 14, 1000);
-	}
-	fp_classify(d, c->len, &p);
-	ck_assert(fp_csum_l4_fill(d, &p));
-}
-
-static uint8_t *conn_l4(struct conn *c)
-{
-	return c->data + 14 + (c->fam == FLOW_4 ? 20 : 40);
-}
-
-/* After a change of the transport header. */
-static void conn_sum(struct conn *c)
-{
-	struct fp_pkt p;
-	uint8_t *l4 = conn_l4(c);
-
-	fp_st16(l4 + (c->proto == IPPROTO_TCP ? FP_TCP_CSUM : FP_UDP_CSUM), 0);
-	fp_classify(c->data, c->len, &p);
-	if (!fp_csum_l4_fill(c->data, &p))
-		ck_abort_msg("no checksum");
-}
-
-static struct outcome conn_run(struct conn *c)
-{
-	return run_frame(c->data, c->len);
-}
-
-/* Every field of a translated frame, from the tuple of the other direction. */
-static void conn_check(const struct conn *c, unsigned dir, const uint8_t *out, uint32_t len)
-{
-	const struct fp_flow_half *back = &c->flow.dir[!dir];
-	uint8_t want[ROOM], *ip = want + 14, *l4 = ip + (c->fam == FLOW_4 ? 20 : 40);
-	struct fp_pkt p;
-
-	ck_assert_uint_eq(len, c->len);
-	memcpy(want, c->data, len);
-	memcpy(want, adjs[ADJ].hdr, 12);
-	if (c->fam == FLOW_4) {
-		ip[8]--;
-		memcpy(ip + 12, &back->key4.daddr, 4);
-		memcpy(ip + 16, &back->key4.saddr, 4);
-		memcpy(l4, &back->key4.dport, 2);
-		memcpy(l4 + 2, &back->key4.sport, 2);
-		fp_st16_be(ip + 10, 0);
-		fp_st16_be(ip + 10, fp_csum_ip4(ip, 20));
-	} else {
-		ip[7]--;
-		memcpy(ip + 8, back->key6.daddr, 16);
-		memcpy(ip + 24, back->key6.saddr, 16);
-		memcpy(l4, &back->key6.dport, 2);
-		memcpy(l4 + 2, &back->key6.sport, 2);
-	}
-	fp_st16(l4 + (c->proto == IPPROTO_TCP ? FP_TCP_CSUM : FP_UDP_CSUM), 0);
-	fp_classify(want, len, &p);
-	ck_assert(fp_csum_l4_fill(want, &p));
-	for (uint32_t i = 0; i < len; i++)
-		ck_assert_msg(out[i] == want[i], "byte %u: %#x, not %#x", i, out[i], want[i]);
-}
-
-static void sent_right(struct conn *c, unsigned dir, enum express_verdict v)
-{
-	struct outcome o = conn_run(c);
-
-	ck_assert_msg(o.verdict == (int)v, "verdict %d, drop %d, not verdict %d", o.verdict, o.drop,
-		      v);
-	conn_check(c, dir, o.out, o.len);
-}
-
-static void not_sent(struct conn *c, int verdict, int reason)
-{
-	struct outcome o = conn_run(c);
-
-	ck_assert_msg(o.verdict == verdict && o.drop == reason,
-		      "verdict %d, drop %d, not %d and %d", o.verdict, o.drop, verdict, reason);
-	untouched(&o, c->data, c->len);
-}
-
-/* One test for all kinds: a namespace and a program's load take longer than the test. */
-static void each(void (*one)(int which), int first, int last)
-{
-	for (int which = first; which < last; which++) {
-		port_in = (struct express_port){ .on = 1, .slot = PORT_IN };
-		memcpy(port_in.mac, our_mac, 6);
-		port_set();
-		fp_xdp_ctl(xdp)->policy = POLICY;
-		one(which);
-	}
-}
-
-#define TO_WORKER(c)    not_sent(c, EXPRESS_V_WORKER_FLOW, -1)
-#define DROPPED(c, why) not_sent(c, -1, RTR_DROP_##why)
 
 /* Both directions, counters, time, TCP's edges. */
 static void both_ways_case(int which)
@@ -582,43 +368,15 @@ static void policy_case(int which)
 }
 
 /* What becomes of a UDP packet without a flow that comes in by ctx. */
-static int ask_verdict(const char *dst, struct xdp_md *ctx, int ttl)
+static int ask_verdict(const char *dst, int ttl)
 {
-	uint8_t d[100] = { 0 };
-	bool six = strchr(dst, ':');
-	uint32_t len = six ? 62 : 60;
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = d, .data_size_in = len, .ctx_in = ctx,
-		    .ctx_size_in = sizeof(*ctx), .repeat = 1);
-	struct express_count before = counts(), after;
+	uint8_t l4[8] = { 0 };
+	struct box_frame f;
 
-	memcpy(d, our_mac, 6);
-	fp_st16(d + 12, six ? FP_ETH_IP6 : FP_ETH_IP4);
-	if (six) {
-		d[14] = 0x60;
-		fp_st16(d + 18, 8);
-		d[20] = IPPROTO_UDP;
-		d[21] = (uint8_t)ttl;
-		inet_pton(AF_INET6, "2001:db8:6::7", d + 22);
-		inet_pton(AF_INET6, dst, d + 38);
-		fp_st16(d + 58, 8);
-		fp_st16(d + 60, 1);
-	} else {
-		d[14] = 0x45;
-		fp_st16(d + 16, 28);
-		d[22] = (uint8_t)ttl;
-		d[23] = IPPROTO_UDP;
-		inet_pton(AF_INET, "10.9.0.7", d + 26);
-		inet_pton(AF_INET, dst, d + 30);
-		fp_st16(d + 38, 8);
-		fp_st16_be(d + 24, fp_csum_ip4(d + 14, 20));
-	}
-	ctx->data_end = len;
-	ck_assert_int_eq(bpf_prog_test_run_opts(fp_xdp_port_fd(xdp, PORT_IN), &opts), 0);
-	after = counts();
-	for (int i = 0; i < EXPRESS_V__MAX; i++)
-		if (after.verdict[i] != before.verdict[i])
-			return i;
-	return -1;
+	fp_st16(l4 + 4, sizeof(l4));
+	fp_st16(l4 + 6, 1);
+	box_frame_to(&f, dst, IPPROTO_UDP, l4, sizeof(l4), 0, (uint8_t)ttl);
+	return box_frame_verdict(&f);
 }
 
 /* What the kernel would not forward by another fast interface now is the kernel's. */
@@ -635,8 +393,6 @@ START_TEST(asks_kernel)
 		{ "203.0.113.1", "2001:db8:7::1", EXPRESS_V_KERNEL_ROUTE },  /* blackhole */
 		{ "10.9.0.2", "2001:db8:6::2", EXPRESS_V_KERNEL_ROUTE }, /* out by where it came */
 	};
-	struct xdp_md ctx = { .ingress_ifindex = if_nametoindex("in") };
-
 	ck_assert(sh("sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.in.disable_ipv6=0 "
 		     "net.ipv6.conf.out.disable_ipv6=0 net.ipv6.conf.all.forwarding=1 && "
 		     "ip addr add 10.9.0.1/24 dev in && ip addr add 198.51.100.1/24 dev out && "
@@ -661,8 +417,8 @@ START_TEST(asks_kernel)
 				int want = on && ttl > 1 ? cases[i].verdict
 							 : EXPRESS_V_KERNEL_ROUTE;
 
-				ck_assert_int_eq(ask_verdict(cases[i].dst, &ctx, ttl), want);
-				ck_assert_int_eq(ask_verdict(cases[i].dst6, &ctx, ttl), want);
+				ck_assert_int_eq(ask_verdict(cases[i].dst, ttl), want);
+				ck_assert_int_eq(ask_verdict(cases[i].dst6, ttl), want);
 			}
 		}
 	}
@@ -944,162 +700,6 @@ START_TEST(tcp_thought)
 }
 END_TEST
 
-/* ----- real links ----- */
-
-static int raw_socket(const char *dev)
-{
-	struct sockaddr_ll sll = { .sll_family = AF_PACKET,
-				   .sll_protocol = htons(ETH_P_ALL),
-				   .sll_ifindex = (int)if_nametoindex(dev) };
-	int fd = socket(AF_PACKET, SOCK_RAW, htons(ETH_P_ALL));
-
-	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(bind(fd, (struct sockaddr *)&sll, sizeof(sll)), 0);
-	return fd;
-}
-
-/* The next frame with a source MAC of the adjacency. */
-static uint32_t receive(int fd, uint8_t *buf)
-{
-	struct pollfd pfd = { .fd = fd, .events = POLLIN };
-	ssize_t n;
-
-	for (;;) {
-		ck_assert_msg(poll(&pfd, 1, 5000) == 1, "the frame did not arrive");
-		n = recv(fd, buf, ROOM, 0);
-		ck_assert_int_gt(n, 13);
-		if (!memcmp(buf + 6, adjs[ADJ].hdr + 6, 6))
-			return (uint32_t)n;
-	}
-}
-
-static void inject_run(unsigned who, unsigned n, uint32_t size)
-{
-	static uint8_t data[500];
-	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = data, .data_size_in = size, .repeat = (int)n,
-		    .flags = BPF_F_TEST_XDP_LIVE_FRAMES, .batch_size = n);
-
-	data[0] = (uint8_t)who;
-	ck_assert_int_eq(bpf_prog_test_run_opts(fp_xdp_port_fd(xdp, PORT_OUT), &o), 0);
-}
-
-/* Frames of workers leave by the program of the port: their bytes, their lengths, in order. */
-START_TEST(injects)
-{
-	static const uint16_t lens[] = { 60, 500, 14, 61, 390, 64 };
-	struct express_port out = { .slot = PORT_OUT, .flags = EXPRESS_PF_INJECT },
-			    peer = { .slot = 5 };
-	int to = raw_socket("out-peer");
-	struct express_inject *j;
-	uint8_t buf[ROOM], *area;
-	void *p;
-
-	ck_assert(!fp_xdp_inject(xdp, 2, &p, &j));
-	ck_assert(fp_xdp_inject(xdp, 1, &p, &j));
-	area = p;
-	ck_assert_int_eq(fp_xdp_port_set(xdp, if_nametoindex("out-peer"), &peer), 0);
-	ck_assert_int_eq(fp_xdp_port_set(xdp, if_nametoindex("out"), &out), 0);
-	for (unsigned i = 0; i < ARRAY_LEN(lens); i++) {
-		uint8_t *d = area + i * EXPRESS_FRAME_SIZE + 16 * i;
-
-		for (unsigned k = 0; k < lens[i]; k++)
-			d[k] = (uint8_t)(k * 7 + i);
-		memcpy(d, adjs[ADJ].hdr, FP_ETH_LEN);
-		/* Buffers of worker 1 are behind those of worker 0. */
-		j->desc[i] = (struct express_inject_desc){ 8 + i, (uint16_t)(16 * i), lens[i],
-							   PORT_OUT };
-	}
-	inject_run(1, ARRAY_LEN(lens), 500);
-	ck_assert_uint_eq(j->at, ARRAY_LEN(lens));
-	ck_assert_uint_eq(j->sent, ARRAY_LEN(lens));
-	for (unsigned i = 0; i < ARRAY_LEN(lens); i++) {
-		ck_assert_uint_eq(receive(to, buf), lens[i]);
-		ck_assert_mem_eq(buf, area + i * EXPRESS_FRAME_SIZE + 16 * i, lens[i]);
-	}
-	/* What nobody wrote that way is not sent. */
-	j->at = j->sent = 0;
-	j->desc[0].frame = 16;
-	j->desc[1].off = EXPRESS_INJECT_OFF + 1;
-	j->desc[2].len = 13;
-	j->desc[3].len = EXPRESS_INJECT_LEN + 1;
-	j->desc[4].port = 9;
-	inject_run(1, 6, 500);
-	ck_assert_uint_eq(j->at, 6);
-	ck_assert_uint_eq(j->sent, 1);
-	ck_assert_uint_eq(receive(to, buf), 64);
-	j->at = EXPRESS_INJECT_MAX;
-	inject_run(1, 1, 64);
-	inject_run(2, 1, 64);
-	ck_assert_uint_eq(j->sent, 1);
-	close(to);
-}
-END_TEST
-
-/* From a socket on one link, through the program, to a socket behind the other. */
-START_TEST(through_veth)
-{
-	struct express_port peer = { .slot = 5 };
-	int from = raw_socket("in-peer"), to = raw_socket("out-peer");
-	uint8_t buf[ROOM];
-
-	/* The far end of a redirect needs a program. */
-	ck_assert_int_eq(fp_xdp_port_set(xdp, if_nametoindex("out-peer"), &peer), 0);
-	for (int which = 0; which < 4; which++) {
-		struct conn c = conn_make(which);
-
-		for (unsigned dir = 0; dir < 2; dir++)
-			for (unsigned payload = 26; payload < 300; payload += 91) {
-				uint32_t n;
-
-				conn_frame(&c, dir, payload);
-				ck_assert_int_eq(send(from, c.data, c.len, 0), c.len);
-				n = receive(to, buf);
-				conn_check(&c, dir, buf, n);
-			}
-	}
-	close(from);
-	close(to);
-}
-END_TEST
-
-/* The program and its maps outlive the process that pinned them; the next one takes them over. */
-START_TEST(pinned)
-{
-	struct fp_xdp_conf xc = { .mem = &mem, .n_ports = 2, .n_adj = 16, .n_xsks = 2 };
-	struct express_port p = { .on = 1, .slot = 0 };
-	char dir[] = "/tmp/rtr-bpf-XXXXXX";
-	struct express_count c;
-	struct fp_xdp *x;
-	unsigned ifindex;
-
-	ck_assert(sh("ip link add pin type veth peer name pin-peer && ip link set pin up && "
-		     "ip link set pin-peer up"));
-	ifindex = if_nametoindex("pin");
-	ck_assert_ptr_nonnull(mkdtemp(dir));
-	ck_assert_int_eq(unshare(CLONE_NEWNS), 0);
-	ck_assert_int_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
-	ck_assert_int_eq(mount("bpf", dir, "bpf", 0, NULL), 0);
-	xc.pin_dir = dir;
-	ck_assert_int_eq(fp_xdp_new(&xc, &x), 0);
-	fp_xdp_ctl(x)->policy = 77;
-	ck_assert_int_eq(fp_xdp_port_set(x, ifindex, &p), 0);
-	fp_xdp_free(x);
-	ck_assert(sh("ip link show pin | grep -q prog/xdp"));
-	ck_assert_int_eq(fp_xdp_new(&xc, &x), 0);
-	ck_assert_uint_eq(fp_xdp_ctl(x)->policy, 77);
-	ck_assert_int_eq(fp_xdp_counts(x, 0, &c), 0);
-	ck_assert_int_eq(fp_xdp_port_set(x, ifindex, &p), 0);
-	ck_assert_int_eq(fp_xdp_port_del(x, 0), 0);
-	ck_assert(sh("! ip link show pin | grep -q prog/xdp"));
-	ck_assert_int_eq(fp_xdp_port_del(x, 0), -ENOENT);
-	fp_xdp_free(x);
-	xc.n_adj = 32;
-	ck_assert_int_eq(fp_xdp_new(&xc, &x), -EPROTO);
-	ck_assert_int_eq(umount2(dir, MNT_DETACH), 0);
-	ck_assert_int_eq(rmdir(dir), 0);
-}
-END_TEST
-
 static Suite *suite(void)
 {
 	Suite *s = suite_create("express");
@@ -1122,9 +722,6 @@ static Suite *suite(void)
 	tcase_add_test(tc, adjacency);
 	tcase_add_test(tc, tcp_thought);
 	tcase_add_test(tc, udp_zero_sum);
-	tcase_add_test(tc, injects);
-	tcase_add_test(tc, through_veth);
-	tcase_add_test(tc, pinned);
 	suite_add_tcase(s, tc);
 	return s;
 }

@@ -4,67 +4,17 @@
 
 #include "fastpath/nat_port.h"
 
-#include <arpa/inet.h>
-
-static uint8_t frame[128];
-static uint32_t frame_len;
-
-/* To dst; proto's first bytes as given, frag: IPv4's field, or an IPv6 fragment header when set. */
-static void make(const char *dst, uint8_t proto, const uint8_t *l4, unsigned n, uint16_t frag)
+/* While the worker lives. */
+static int beat_verdict(const struct box_frame *f)
 {
-	bool six = strchr(dst, ':');
-	uint8_t *ip = frame + 14, *p;
-
-	memset(frame, 0, sizeof(frame));
-	memcpy(frame, our_mac, 6);
-	fp_st16(frame + 12, six ? FP_ETH_IP6 : FP_ETH_IP4);
-	if (six) {
-		ip[0] = 0x60;
-		fp_st16(ip + 4, (uint16_t)(32 + (frag ? 8 : 0)));
-		ip[6] = frag ? 44 : proto;
-		ip[7] = 64;
-		inet_pton(AF_INET6, "2001:db8:6::7", ip + 8);
-		inet_pton(AF_INET6, dst, ip + 24);
-		p = ip + 40;
-		if (frag) {
-			p[0] = proto;
-			fp_st16(p + 2, frag);
-			p += 8;
-		}
-	} else {
-		ip[0] = 0x45;
-		fp_st16(ip + 2, 20 + 32);
-		fp_st16(ip + 6, frag);
-		ip[8] = 64;
-		ip[9] = proto;
-		inet_pton(AF_INET, "10.9.0.7", ip + 12);
-		inet_pton(AF_INET, dst, ip + 16);
-		fp_st16_be(ip + 10, fp_csum_ip4(ip, 20));
-		p = ip + 20;
-	}
-	memcpy(p, l4, n);
-	frame_len = (uint32_t)(p + 32 - frame);
-}
-
-static int verdict(void)
-{
-	struct xdp_md ctx = { .ingress_ifindex = if_nametoindex("in"), .data_end = frame_len };
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = frame_len,
-		    .ctx_in = &ctx, .ctx_size_in = sizeof(ctx), .repeat = 1);
-	struct express_count before = counts(), after;
-
 	*fp_xdp_beat(xdp, 1) = monotonic();
-	ck_assert_int_eq(bpf_prog_test_run_opts(fp_xdp_port_fd(xdp, PORT_IN), &opts), 0);
-	after = counts();
-	for (int i = 0; i < EXPRESS_V__MAX; i++)
-		if (after.verdict[i] != before.verdict[i])
-			return i;
-	return -1;
+	return box_frame_verdict(f);
 }
 
 static bool udp_or_tcp(const char *dst, uint8_t proto, uint16_t port, uint16_t frag)
 {
 	uint8_t l4[32] = { 0 };
+	struct box_frame f;
 	int v;
 
 	fp_st16(l4, 1234);
@@ -76,8 +26,8 @@ static bool udp_or_tcp(const char *dst, uint8_t proto, uint16_t port, uint16_t f
 		l4[12] = 0x50;
 		l4[13] = 2;
 	}
-	make(dst, proto, l4, sizeof(l4), frag);
-	v = verdict();
+	box_frame_to(&f, dst, proto, l4, sizeof(l4), frag, 64);
+	v = beat_verdict(&f);
 	ck_assert(v == EXPRESS_V_WORKER_NEW || v == EXPRESS_V_KERNEL_ROUTE);
 	return v == EXPRESS_V_WORKER_NEW;
 }
@@ -85,10 +35,12 @@ static bool udp_or_tcp(const char *dst, uint8_t proto, uint16_t port, uint16_t f
 static bool icmp(const char *dst, uint8_t type)
 {
 	const uint8_t l4[8] = { type };
+	struct box_frame f;
 	int v;
 
-	make(dst, strchr(dst, ':') ? IPPROTO_ICMPV6 : IPPROTO_ICMP, l4, sizeof(l4), 0);
-	v = verdict();
+	box_frame_to(&f, dst, strchr(dst, ':') ? IPPROTO_ICMPV6 : IPPROTO_ICMP, l4, sizeof(l4), 0,
+		     64);
+	v = beat_verdict(&f);
 	ck_assert(v == EXPRESS_V_WORKER_NEW || v == EXPRESS_V_KERNEL_ROUTE);
 	return v == EXPRESS_V_WORKER_NEW;
 }
