@@ -143,10 +143,9 @@ static void publish(struct fp_box *b, struct fp_pol *p, uint32_t tag)
 	 * there are any. */
 	__atomic_store_n(&ctl->policy, gen, __ATOMIC_RELEASE);
 	__atomic_store_n(&b->pol.past, b->pol.now, __ATOMIC_RELEASE);
-	__atomic_store_n(&b->pol.now, p, __ATOMIC_RELEASE);
 	/* The next sweep is one that reads this: the store comes before the look at its number, as
 	 * the keeper numbers a sweep before it reads. */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	__atomic_store_n(&b->pol.now, p, __ATOMIC_SEQ_CST);
 	b->pol.sweep = fp_keeper_next(b->keeper);
 	fp_keeper_hurry(b->keeper);
 	tell(b, FASTPATH_J_TAKEN, tag, "");

@@ -196,6 +196,7 @@ tests_unit_test_worker_threads_SOURCES = tests/unit/test_worker_threads.c tests/
 tests_unit_test_worker_threads_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir) -I$(top_srcdir)/fastpath
 tests_unit_test_worker_threads_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) -pthread
 tests_unit_test_worker_threads_LDADD = libfp.a librtr.a $(BPF_LIBS) $(CHECK_LIBS) -lpthread
+TSAN_TESTS += tests/unit/test_worker_threads
 check_PROGRAMS += tests/unit/test_keeper
 TESTS += tests/unit/test_keeper
 tests_unit_test_keeper_SOURCES = tests/unit/test_keeper.c fastpath/keeper.c tests/lib/check_main.h
