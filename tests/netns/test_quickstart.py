@@ -29,6 +29,21 @@ def test_run_one_command(fake_build, status):
     assert leftovers() == []
 
 
+def test_waits_for_the_fast_plane(fake_build):
+    """The third answer says that it is on: only then the command runs."""
+    rtrctl = fake_build / "rtrctl"
+    row = '[{"name": "eth0", "configured": "auto", "plane": "%s", "reason": "policy: on its way"}]'
+    rtrctl.write_text(rtrctl.read_text() + f"""n=$(grep -c 'show dataplane interfaces' "$(dirname "$0")/typed")
+case $* in
+*'show dataplane interfaces'*) [ $n -lt 3 ] && echo '{row % "kernel"}' || echo '{row % "fast"}' ;;
+*'show ip'*) echo "asked $n times" ;;
+esac
+""")
+    p = subprocess.run([QUICKSTART, "--run", "show ip route"], capture_output=True, text=True,
+                       stdin=subprocess.DEVNULL, timeout=120, check=False)
+    assert (p.returncode, p.stdout.splitlines()[-1]) == (0, "asked 3 times"), p.stdout + p.stderr
+
+
 @pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_every_way_out_tears_down(fake_build, sig):
     """At the prompt, with the signal going where a terminal sends it: to the whole group."""
