@@ -6,10 +6,7 @@
  * last four bytes. Of a TCP connection one end sends bytes, in order; the other acknowledges all
  * that was sent until then.
  */
-#include <linux/bpf.h>
-#include <bpf/bpf_endian.h>
-#include <bpf/bpf_helpers.h>
-#include <stdbool.h>
+#include "lib/frame.bpf.h"
 
 #include "express_gen.h"
 
@@ -24,36 +21,6 @@ struct {
 	__type(key, uint32_t);
 	__type(value, uint32_t);
 } sent SEC(".maps");
-
-static __always_inline uint32_t fold(uint32_t sum)
-{
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (sum & 0xffff) + (sum >> 16);
-}
-
-/* The words of a 32-bit number, in host order. */
-static __always_inline uint32_t halves(uint32_t v)
-{
-	return (v & 0xffff) + (v >> 16);
-}
-
-static __always_inline bool put32(uint8_t *d, const uint8_t *end, uint32_t at, uint32_t v)
-{
-	d += at & 0x7f;
-	if (d + 4 > end)
-		return false;
-	*(uint32_t *)d = bpf_htonl(v);
-	return true;
-}
-
-static __always_inline bool put16(uint8_t *d, const uint8_t *end, uint32_t at, uint16_t v)
-{
-	d += at & 0x7f;
-	if (d + 2 > end)
-		return false;
-	*(uint16_t *)d = bpf_htons(v);
-	return true;
-}
 
 /* What the header gets; false: no such flow. */
 static __always_inline bool put_tcp(uint8_t *d, const uint8_t *end,

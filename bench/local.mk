@@ -75,8 +75,8 @@ bench_bench_express_SOURCES = bench/bench_express.c bench/express_gen.h
 bench_bench_express_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir) -I$(top_srcdir)/fastpath -I$(builddir)/bench
 bench_bench_express_LDADD = libfpxdp.a libfp.a librtr.a $(BPF_LIBS)
 bench/bench_express-bench_express.$(OBJEXT): bench/express_gen.skel.h
-bench/express_gen.bpf.o: bench/express_gen.h
-noinst_HEADERS += bench/express_gen.bpf.c
+bench/express_gen.bpf.o: bench/express_gen.h bench/lib/frame.bpf.h
+noinst_HEADERS += bench/express_gen.bpf.c bench/lib/frame.bpf.h
 CLEANFILES += bench/*.bpf.o bench/*.skel.h
 bench_progs += bench/bench_fib
 bench_bench_fib_SOURCES = bench/bench_fib.c
@@ -90,7 +90,7 @@ bench_bench_worker_LDADD = libfp.a librtr.a $(BPF_LIBS)
 bench_progs += bench/stream/stream
 noinst_HEADERS += bench/stream/stream.bpf.c bench/stream/stream.h
 CLEANFILES += bench/stream/*.bpf.o bench/stream/*.skel.h
-bench/stream/stream.bpf.o: bench/stream/stream.h
+bench/stream/stream.bpf.o: bench/stream/stream.h bench/lib/frame.bpf.h
 bench_stream_stream_SOURCES = bench/stream/stream.c
 bench_stream_stream_CPPFLAGS = $(AM_CPPFLAGS) -I$(builddir)/bench/stream
 bench_stream_stream_LDADD = $(BPF_LIBS)

@@ -9,10 +9,7 @@
  */
 #include "stream.h"
 
-#include <linux/bpf.h>
-#include <bpf/bpf_endian.h>
-#include <bpf/bpf_helpers.h>
-#include <stdbool.h>
+#include "../lib/frame.bpf.h"
 
 volatile struct stream_gen gen;
 volatile struct stream_sink sink[STREAM_SINKS]; /* by ifindex */
@@ -30,35 +27,6 @@ volatile uint32_t watch, seen_base, seen_at;    /* seen_at: the outside's ifinde
 ARRAY(sent, STREAM_LANES *STREAM_FLOWS, struct stream_sent);
 ARRAY(seen, STREAM_LANES *STREAM_FLOWS, struct stream_seen);
 ARRAY(stamps, STREAM_STAMPS, uint64_t); /* when a number left */
-
-static __always_inline uint32_t fold(uint32_t sum)
-{
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (sum & 0xffff) + (sum >> 16);
-}
-
-static __always_inline uint32_t halves(uint32_t v)
-{
-	return (v & 0xffff) + (v >> 16);
-}
-
-static __always_inline bool put32(uint8_t *d, const uint8_t *end, uint32_t at, uint32_t v)
-{
-	d += at & 0x7f;
-	if (d + 4 > end)
-		return false;
-	*(uint32_t *)d = bpf_htonl(v);
-	return true;
-}
-
-static __always_inline bool put16(uint8_t *d, const uint8_t *end, uint32_t at, uint16_t v)
-{
-	d += at & 0x7f;
-	if (d + 2 > end)
-		return false;
-	*(uint16_t *)d = bpf_htons(v);
-	return true;
-}
 
 /* ----- generator ----- */
 

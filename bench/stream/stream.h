@@ -3,16 +3,7 @@
 #ifndef RTR_STREAM_H
 #define RTR_STREAM_H
 
-#ifdef __bpf__
-#include <linux/types.h>
-typedef __u8 uint8_t;
-typedef __u16 uint16_t;
-typedef __u32 uint32_t;
-typedef __u64 uint64_t;
-typedef __s32 int32_t;
-#else
 #include <stdint.h>
-#endif
 
 /* Ethernet, IPv6, TCP and ten bytes: flow and number are the last eight. All kinds are as long. */
 #define STREAM_LEN    84
