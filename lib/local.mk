@@ -5,6 +5,7 @@ librtr_a_SOURCES = \
 	lib/banned.h \
 	lib/drop.c \
 	lib/hash.h \
+	lib/id_table.c lib/id_table.h \
 	lib/prefix.c lib/prefix.h \
 	lib/strbuf.c lib/strbuf.h \
 	lib/util.c lib/util.h

@@ -2,16 +2,14 @@
 #include "fastpath/fast_hits.h"
 
 #include "fastpath/fastpath.h"
-#include "hash.h"
-
-#include <stdlib.h>
+#include "id_table.h"
 
 struct count {
 	uint64_t hits, bytes;
 };
 
 struct slot {
-	uint64_t id; /* 0: free */
+	uint64_t id;
 	uint64_t last_ns;
 	struct count told;   /* by the process that runs */
 	struct count before; /* by those before it */
@@ -20,53 +18,26 @@ struct slot {
 };
 
 static struct {
-	struct slot *slot;
-	size_t n, room; /* room: a power of two */
+	struct id_table slots;
 	void (*done)(void);
-} k;
+} k = { .slots = ID_TABLE_INIT(struct slot) };
 
-static struct slot *find(uint64_t id)
+static struct slot *next(const struct slot *s)
 {
-	for (size_t i = hash_mix64(id);; i++) {
-		struct slot *s = &k.slot[i & (k.room - 1)];
-
-		if (s->id == id || !s->id)
-			return s;
-	}
-}
-
-static struct slot *take(uint64_t id)
-{
-	struct slot *s;
-
-	if (2 * (k.n + 1) > k.room) {
-		struct slot *old = k.slot;
-		size_t room = k.room;
-
-		k.room = MAX(2 * room, (size_t)64);
-		k.slot = xcalloc(k.room, sizeof(*k.slot));
-		for (size_t i = 0; i < room; i++)
-			if (old[i].id)
-				*find(old[i].id) = old[i];
-		free(old);
-	}
-	s = find(id);
-	k.n += !s->id;
-	s->id = id;
-	return s;
+	return id_table_next(&k.slots, s);
 }
 
 void fast_hits_take(const struct fastpath_hits *h)
 {
-	for (size_t i = 0; h->again && i < k.room; i++)
-		k.slot[i].coming = (struct count){ 0 };
+	for (struct slot *s = h->again ? next(NULL) : NULL; s; s = next(s))
+		s->coming = (struct count){ 0 };
 	for (uint32_t i = 0; i < MIN(h->n, (uint32_t)FASTPATH_HITS_MAX); i++) {
 		struct slot *s;
 
 		if (!h->v[i].id)
 			continue;
 		/* A line may stand in several places. */
-		s = take(h->v[i].id);
+		s = id_table_take(&k.slots, h->v[i].id);
 		s->coming.hits += h->v[i].hits;
 		s->coming.bytes += h->v[i].bytes;
 		s->last_ns = MAX(s->last_ns, h->v[i].last_ns);
@@ -75,9 +46,7 @@ void fast_hits_take(const struct fastpath_hits *h)
 
 void fast_hits_taken(void)
 {
-	for (size_t i = 0; i < k.room; i++) {
-		struct slot *s = &k.slot[i];
-
+	for (struct slot *s = next(NULL); s; s = next(s)) {
 		if (s->coming.hits < s->told.hits) {
 			s->before.hits += s->told.hits;
 			s->before.bytes += s->told.bytes;
@@ -106,10 +75,10 @@ bool fast_hits_read(void (*done)(void))
 
 struct fast_hit fast_hits_get(uint64_t id)
 {
-	const struct slot *s = k.room && id ? find(id) : NULL;
+	const struct slot *s = id_table_find(&k.slots, id);
 	struct fast_hit h = { 0 };
 
-	if (!s || !s->id)
+	if (!s)
 		return h;
 	h.hits = s->before.hits + s->told.hits - s->cleared.hits;
 	h.bytes = s->before.bytes + s->told.bytes - s->cleared.bytes;
@@ -119,9 +88,9 @@ struct fast_hit fast_hits_get(uint64_t id)
 
 void fast_hits_clear(uint64_t id)
 {
-	struct slot *s = k.room && id ? find(id) : NULL;
+	struct slot *s = id_table_find(&k.slots, id);
 
-	if (!s || !s->id)
+	if (!s)
 		return;
 	s->cleared.hits = s->before.hits + s->told.hits;
 	s->cleared.bytes = s->before.bytes + s->told.bytes;
@@ -129,8 +98,6 @@ void fast_hits_clear(uint64_t id)
 
 void fast_hits_fini(void)
 {
-	free(k.slot);
-	k.slot = NULL;
-	k.n = k.room = 0;
+	id_table_fini(&k.slots);
 	k.done = NULL;
 }

@@ -3,6 +3,7 @@
 
 #include "fastpath/fast_hits.h"
 #include "firewall/list_compile.h"
+#include "id_table.h"
 #include "nft/nft_query.h"
 
 #include <errno.h>
@@ -12,7 +13,7 @@
 #include <string.h>
 
 struct slot {
-	pol_id id; /* 0: free */
+	uint64_t id; /* pol_id */
 	uint64_t packets, bytes, last_ns;
 	uint64_t base_packets, base_bytes; /* when they were cleared */
 	bool cleared;
@@ -32,44 +33,8 @@ static struct {
 	uint64_t now;
 	struct asker *askers;
 	size_t n_askers;
-	struct slot *slot;
-	size_t n, room; /* room: a power of two */
-} hits = { .q = { .fd = -1 } };
-
-static struct slot *find(pol_id id)
-{
-	size_t i = id * 0x9e3779b1u;
-
-	for (;; i++) {
-		struct slot *s = &hits.slot[i & (hits.room - 1)];
-
-		if (s->id == id || !s->id)
-			return s;
-	}
-}
-
-static struct slot *take(pol_id id)
-{
-	struct slot *s;
-
-	if (2 * (hits.n + 1) > hits.room) {
-		struct slot *old = hits.slot;
-		size_t room = hits.room;
-
-		hits.room = MAX(2 * room, (size_t)64);
-		hits.slot = xcalloc(hits.room, sizeof(*hits.slot));
-		for (size_t i = 0; i < room; i++)
-			if (old[i].id)
-				*find(old[i].id) = old[i];
-		free(old);
-	}
-	s = find(id);
-	if (!s->id) {
-		s->id = id;
-		hits.n++;
-	}
-	return s;
-}
+	struct id_table slots;
+} hits = { .q = { .fd = -1 }, .slots = ID_TABLE_INIT(struct slot) };
 
 static void take_expr(const struct nlattr *a, struct slot *s)
 {
@@ -98,7 +63,7 @@ static void take_element(const struct nlattr *a)
 	memcpy(&id, nla_data(key[NFTA_DATA_VALUE]), sizeof(id));
 	if (!id)
 		return;
-	s = take(id);
+	s = id_table_take(&hits.slots, id);
 	if (tb[NFTA_SET_ELEM_EXPR])
 		take_expr(tb[NFTA_SET_ELEM_EXPR], s);
 	ago = LC_HITS_TIMEOUT_MS - nftq_u64(tb[NFTA_SET_ELEM_EXPIRATION]);
@@ -188,12 +153,12 @@ void lc_hits_forget(void *arg)
 
 struct lc_hit lc_hits_get(pol_id id)
 {
-	const struct slot *s = hits.room ? find(id) : NULL;
+	const struct slot *s = id_table_find(&hits.slots, id);
 	struct fast_hit f = fast_hits_get(id);
 	struct lc_hit h = { .packets = f.hits, .bytes = f.bytes, .last_ns = f.last_ns };
 
 	h.fast = f.hits;
-	if (!s || !s->id || (s->cleared && s->packets == s->base_packets))
+	if (!s || (s->cleared && s->packets == s->base_packets))
 		return h;
 	h.packets += s->packets - s->base_packets;
 	h.bytes += s->bytes - s->base_bytes;
@@ -201,17 +166,15 @@ struct lc_hit lc_hits_get(pol_id id)
 	return h;
 }
 
-static void clear(struct slot *s)
-{
-	s->base_packets = s->packets;
-	s->base_bytes = s->bytes;
-	s->cleared = true;
-}
-
 void lc_hits_clear(pol_id id)
 {
-	if (hits.room && find(id)->id)
-		clear(find(id));
+	struct slot *s = id_table_find(&hits.slots, id);
+
+	if (s) {
+		s->base_packets = s->packets;
+		s->base_bytes = s->bytes;
+		s->cleared = true;
+	}
 	fast_hits_clear(id);
 }
 
@@ -231,7 +194,8 @@ void lc_hits_fini(void)
 		event_free(hits.turn);
 	nftq_close(&hits.q);
 	free(hits.askers);
-	free(hits.slot);
+	id_table_fini(&hits.slots);
 	memset(&hits, 0, sizeof(hits));
 	hits.q.fd = -1;
+	hits.slots.size = sizeof(struct slot);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Numbers, buffers, and the file replacement that must never leave half a file. */
+/* Numbers, buffers, tables by id, and the file replacement that must never leave half a file. */
+#include "id_table.h"
 #include "strbuf.h"
 #include "util.h"
 #include "../lib/check_main.h"
@@ -147,6 +148,44 @@ START_TEST(file_sweep)
 }
 END_TEST
 
+struct numbered {
+	uint64_t id, n;
+};
+
+/* Against an array by id: ids that are near, and ids that are not. */
+START_TEST(id_tables)
+{
+	static uint64_t want[2000];
+	struct id_table t = ID_TABLE_INIT(struct numbered);
+	uint64_t rng = test_seed;
+	size_t n = 0;
+
+	ck_assert_ptr_null(id_table_find(&t, 7));
+	ck_assert_ptr_null(id_table_next(&t, NULL));
+	for (int i = 0; i < 20000; i++) {
+		size_t at = 1 + test_rand(&rng) % (ARRAY_LEN(want) - 1);
+		uint64_t id = at % 3 ? at : (uint64_t)at << 40;
+		const struct numbered *seen = id_table_find(&t, id);
+		struct numbered *r;
+
+		ck_assert(!!seen == !!want[at]);
+		ck_assert(!seen || seen->n == want[at]);
+		r = id_table_take(&t, id);
+		ck_assert_uint_eq(r->n, want[at]);
+		n += !want[at];
+		r->n = ++want[at];
+	}
+	ck_assert_uint_eq(t.n, n);
+	ck_assert_ptr_null(id_table_find(&t, 0));
+	for (struct numbered *r = id_table_next(&t, NULL); r; r = id_table_next(&t, r), n--)
+		ck_assert_uint_eq(r->n, want[r->id >> 40 ? r->id >> 40 : r->id]);
+	ck_assert_uint_eq(n, 0);
+	id_table_fini(&t);
+	ck_assert_ptr_null(id_table_find(&t, 1));
+	id_table_fini(&t);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("util");
@@ -154,6 +193,7 @@ static Suite *suite(void)
 
 	tcase_add_test(tc, numbers);
 	tcase_add_test(tc, buffers);
+	tcase_add_test(tc, id_tables);
 	tcase_add_test(tc, file_replace);
 	tcase_add_test(tc, file_not_safe);
 	tcase_add_test(tc, file_sweep);
