@@ -1,28 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "mirror_wire.h"
 
-#include "util.h"
+#include "rtr/ctnl.h"
 
 #include <arpa/inet.h>
-#include <libmnl/libmnl.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nf_conntrack_tcp.h>
-#include <linux/netfilter/nfnetlink.h>
-#include <linux/netfilter/nfnetlink_conntrack.h>
 #include <string.h>
 
 static struct nlmsghdr *start(void *buf, unsigned type, unsigned flags, uint8_t family,
 			      uint32_t seq)
 {
-	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
-	struct nfgenmsg *g;
+	struct nlmsghdr *h = ctnl_start(buf, type, flags, family);
 
-	h->nlmsg_type = (uint16_t)(NFNL_SUBSYS_CTNETLINK << 8 | type);
-	h->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags);
 	h->nlmsg_seq = seq;
-	g = mnl_nlmsg_put_extra_header(h, sizeof(*g));
-	g->nfgen_family = family;
-	g->version = NFNETLINK_V0;
 	return h;
 }
 
@@ -154,24 +145,6 @@ size_t fp_mirror_msg_count(void *buf, uint32_t seq)
 
 /* ---- reading ---- */
 
-/* Attributes of one nest by type; those above max are newer than we are. */
-struct nest {
-	const struct nlattr **tb;
-	uint16_t max;
-};
-
-static int take_attr(const struct nlattr *a, void *arg)
-{
-	const struct nest *n = arg;
-
-	if (mnl_attr_get_type(a) <= n->max)
-		n->tb[mnl_attr_get_type(a)] = a;
-	return MNL_CB_OK;
-}
-
-#define NEST(attr, table)                                                                          \
-	mnl_attr_parse_nested(attr, take_attr, &(struct nest){ table, ARRAY_LEN(table) - 1 })
-
 static bool take(const struct nlattr *a, void *ret, size_t size)
 {
 	if (!a || mnl_attr_get_payload_len(a) != size)
@@ -186,8 +159,8 @@ static bool take_tuple(const struct nlattr *attr, struct fp_mirror_flow *f,
 	const struct nlattr *tb[CTA_TUPLE_MAX + 1] = { 0 }, *ip[CTA_IP_MAX + 1] = { 0 },
 						*pr[CTA_PROTO_MAX + 1] = { 0 };
 
-	if (!attr || NEST(attr, tb) < 0 || !tb[CTA_TUPLE_IP] || !tb[CTA_TUPLE_PROTO] ||
-	    NEST(tb[CTA_TUPLE_IP], ip) < 0 || NEST(tb[CTA_TUPLE_PROTO], pr) < 0)
+	if (!attr || CTNL_NEST(attr, tb) < 0 || !tb[CTA_TUPLE_IP] || !tb[CTA_TUPLE_PROTO] ||
+	    CTNL_NEST(tb[CTA_TUPLE_IP], ip) < 0 || CTNL_NEST(tb[CTA_TUPLE_PROTO], pr) < 0)
 		return false;
 	f->family = ip[CTA_IP_V4_SRC] ? AF_INET : AF_INET6;
 	if (f->family == AF_INET ? !take(ip[CTA_IP_V4_SRC], src->addr, 4) ||
@@ -204,12 +177,9 @@ static bool take_tuple(const struct nlattr *attr, struct fp_mirror_flow *f,
 bool fp_mirror_read(const struct nlmsghdr *h, struct fp_mirror_flow *ret)
 {
 	const struct nlattr *tb[CTA_MAX + 1] = { 0 };
-	struct nest n = { tb, CTA_MAX };
 	struct fp_mirror_flow f = { 0 };
 
-	if (h->nlmsg_len < MNL_NLMSG_HDRLEN + sizeof(struct nfgenmsg) ||
-	    mnl_attr_parse(h, sizeof(struct nfgenmsg), take_attr, &n) < 0 ||
-	    !take_tuple(tb[CTA_TUPLE_ORIG], &f, &f.src, &f.dst) ||
+	if (CTNL_MESSAGE(h, tb) < 0 || !take_tuple(tb[CTA_TUPLE_ORIG], &f, &f.src, &f.dst) ||
 	    !take_tuple(tb[CTA_TUPLE_REPLY], &f, &f.reply_src, &f.reply_dst))
 		return false;
 	take(tb[CTA_LABELS], f.label, sizeof(f.label));
@@ -222,11 +192,8 @@ bool fp_mirror_read(const struct nlmsghdr *h, struct fp_mirror_flow *ret)
 bool fp_mirror_read_count(const struct nlmsghdr *h, uint32_t *ret_n, uint32_t *ret_max)
 {
 	const struct nlattr *tb[CTA_STATS_GLOBAL_MAX + 1] = { 0 };
-	struct nest n = { tb, CTA_STATS_GLOBAL_MAX };
 
-	if (h->nlmsg_len < MNL_NLMSG_HDRLEN + sizeof(struct nfgenmsg) ||
-	    mnl_attr_parse(h, sizeof(struct nfgenmsg), take_attr, &n) < 0 ||
-	    !take(tb[CTA_STATS_GLOBAL_ENTRIES], ret_n, 4) ||
+	if (CTNL_MESSAGE(h, tb) < 0 || !take(tb[CTA_STATS_GLOBAL_ENTRIES], ret_n, 4) ||
 	    !take(tb[CTA_STATS_GLOBAL_MAX_ENTRIES], ret_max, 4))
 		return false;
 	*ret_n = ntohl(*ret_n);

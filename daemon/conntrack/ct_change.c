@@ -5,6 +5,7 @@
  * kernel works inside send() (10 us an entry that ends), so all answers lie ready after it.
  */
 #include "conntrack/ct_wire.h"
+#include "rtr/ctnl.h"
 
 #include <errno.h>
 #include <libmnl/libmnl.h>
@@ -38,8 +39,8 @@ struct ct_change {
 
 static void put_end(struct ct_change *c, const struct ct_entry *e)
 {
-	struct nlmsghdr *h = ct_wire_start(c->buf + c->size, IPCTNL_MSG_CT_DELETE, 0,
-					   e->orig.src.family);
+	struct nlmsghdr *h = ctnl_start(c->buf + c->size, IPCTNL_MSG_CT_DELETE, 0,
+					e->orig.src.family);
 
 	ct_wire_tuple(h, &e->orig);
 	/* Not the successor that took its place since it was read (told apart unless it lies in

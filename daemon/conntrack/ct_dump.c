@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "conntrack/ct_wire.h"
+#include "rtr/ctnl.h"
 
 #include <errno.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
@@ -125,7 +126,7 @@ static int start_reader(const struct ct_filter *f, int *ret_fd)
 	struct nlmsghdr *h;
 	int pair[2], e;
 
-	h = ct_wire_start(r->request, IPCTNL_MSG_CT_GET, NLM_F_DUMP, AF_UNSPEC);
+	h = ctnl_start(r->request, IPCTNL_MSG_CT_GET, NLM_F_DUMP, AF_UNSPEC);
 	if (f)
 		ct_wire_filter(h, f);
 	r->size = h->nlmsg_len;

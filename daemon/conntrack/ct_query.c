@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Short questions: one entry, the count, the counters. The kernel answers inside send(). */
 #include "conntrack/ct_wire.h"
+#include "rtr/ctnl.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -85,7 +86,7 @@ static void take_one(void *arg, const struct nlmsghdr *h)
 int ct_get(const struct ct_tuple *t, struct ct_entry *ret)
 {
 	char buf[CT_REQUEST_SIZE];
-	struct nlmsghdr *h = ct_wire_start(buf, IPCTNL_MSG_CT_GET, 0, t->src.family);
+	struct nlmsghdr *h = ctnl_start(buf, IPCTNL_MSG_CT_GET, 0, t->src.family);
 	struct one o = { .e = ret };
 	int r;
 
@@ -131,7 +132,7 @@ static uint32_t read_buckets(void)
 int ct_count_get(struct ct_count *ret)
 {
 	char buf[CT_REQUEST_SIZE];
-	struct nlmsghdr *h = ct_wire_start(buf, IPCTNL_MSG_CT_GET_STATS, 0, AF_UNSPEC);
+	struct nlmsghdr *h = ctnl_start(buf, IPCTNL_MSG_CT_GET_STATS, 0, AF_UNSPEC);
 	struct ct_count c = { 0 };
 	int r = ask(h, take_count, &c);
 
@@ -183,7 +184,7 @@ static void take_cpu(void *arg, const struct nlmsghdr *h)
 int ct_stats_get(struct ct_cpu_stats **ret)
 {
 	char buf[CT_REQUEST_SIZE];
-	struct nlmsghdr *h = ct_wire_start(buf, IPCTNL_MSG_CT_GET_STATS_CPU, NLM_F_DUMP, AF_UNSPEC);
+	struct nlmsghdr *h = ctnl_start(buf, IPCTNL_MSG_CT_GET_STATS_CPU, NLM_F_DUMP, AF_UNSPEC);
 	struct cpus c = { 0 };
 	int r = ask(h, take_cpu, &c);
 

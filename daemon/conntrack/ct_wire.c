@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "conntrack/ct_wire.h"
 
+#include "rtr/ctnl.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <linux/netfilter/nf_conntrack_common.h>
-#include <linux/netfilter/nfnetlink.h>
-#include <linux/netfilter/nfnetlink_conntrack.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -26,19 +25,6 @@ enum {
 #define RCVBUF (4 << 20)
 
 /* ---- requests ---- */
-
-struct nlmsghdr *ct_wire_start(void *buf, unsigned type, unsigned flags, uint8_t family)
-{
-	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
-	struct nfgenmsg *g;
-
-	h->nlmsg_type = (uint16_t)(NFNL_SUBSYS_CTNETLINK << 8 | type);
-	h->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags);
-	g = mnl_nlmsg_put_extra_header(h, sizeof(*g));
-	g->nfgen_family = family;
-	g->version = NFNETLINK_V0;
-	return h;
-}
 
 static bool is_icmp(uint8_t proto)
 {
@@ -174,24 +160,6 @@ int ct_wire_socket(int flags)
 
 /* ---- entries ---- */
 
-/* Attributes of one nest by type; those above max are newer than we are. */
-struct nest {
-	const struct nlattr **tb;
-	uint16_t max;
-};
-
-static int take_attr(const struct nlattr *a, void *arg)
-{
-	const struct nest *n = arg;
-
-	if (mnl_attr_get_type(a) <= n->max)
-		n->tb[mnl_attr_get_type(a)] = a;
-	return MNL_CB_OK;
-}
-
-#define NEST(attr, table)                                                                          \
-	mnl_attr_parse_nested(attr, take_attr, &(struct nest){ table, ARRAY_LEN(table) - 1 })
-
 /* Numbers are big-endian; one that is too short reads as 0. */
 static uint64_t number(const struct nlattr *a)
 {
@@ -217,8 +185,8 @@ static bool take_tuple(const struct nlattr *attr, uint16_t zone, struct ct_tuple
 	const struct nlattr *tb[CTA_TUPLE_MAX + 1] = { 0 }, *ip[CTA_IP_MAX + 1] = { 0 },
 						*pr[CTA_PROTO_MAX + 1] = { 0 };
 
-	if (!attr || NEST(attr, tb) < 0 || !tb[CTA_TUPLE_IP] || !tb[CTA_TUPLE_PROTO] ||
-	    NEST(tb[CTA_TUPLE_IP], ip) < 0 || NEST(tb[CTA_TUPLE_PROTO], pr) < 0)
+	if (!attr || CTNL_NEST(attr, tb) < 0 || !tb[CTA_TUPLE_IP] || !tb[CTA_TUPLE_PROTO] ||
+	    CTNL_NEST(tb[CTA_TUPLE_IP], ip) < 0 || CTNL_NEST(tb[CTA_TUPLE_PROTO], pr) < 0)
 		return false;
 	take_addr(ip[CTA_IP_V4_SRC], ip[CTA_IP_V6_SRC], &ret->src);
 	take_addr(ip[CTA_IP_V4_DST], ip[CTA_IP_V6_DST], &ret->dst);
@@ -243,7 +211,7 @@ static void take_counters(const struct nlattr *attr, unsigned dir, struct ct_ent
 {
 	const struct nlattr *tb[CTA_COUNTERS_MAX + 1] = { 0 };
 
-	if (!attr || NEST(attr, tb) < 0)
+	if (!attr || CTNL_NEST(attr, tb) < 0)
 		return;
 	e->packets[dir] = number(tb[CTA_COUNTERS_PACKETS]);
 	e->bytes[dir] = number(tb[CTA_COUNTERS_BYTES]);
@@ -266,8 +234,8 @@ static void take_state(const struct nlattr *info, struct ct_entry *e)
 	if (e->orig.proto != IPPROTO_TCP)
 		return;
 	e->state = CT_S_NONE;
-	if (!info || NEST(info, tb) < 0 || !tb[CTA_PROTOINFO_TCP] ||
-	    NEST(tb[CTA_PROTOINFO_TCP], tcp) < 0)
+	if (!info || CTNL_NEST(info, tb) < 0 || !tb[CTA_PROTOINFO_TCP] ||
+	    CTNL_NEST(tb[CTA_PROTOINFO_TCP], tcp) < 0)
 		return;
 	e->state = CT_S_NONE + (enum ct_state)number(tcp[CTA_PROTOINFO_TCP_STATE]);
 	if (e->state > CT_S_SYN_SENT2)
@@ -280,11 +248,11 @@ static void take_rest(const struct nlattr *const *tb, struct ct_entry *e)
 {
 	const struct nlattr *time[CTA_TIMESTAMP_MAX + 1] = { 0 }, *help[CTA_HELP_MAX + 1] = { 0 };
 
-	if (tb[CTA_TIMESTAMP] && NEST(tb[CTA_TIMESTAMP], time) >= 0) {
+	if (tb[CTA_TIMESTAMP] && CTNL_NEST(tb[CTA_TIMESTAMP], time) >= 0) {
 		e->start_real_ns = number(time[CTA_TIMESTAMP_START]);
 		e->stop_real_ns = number(time[CTA_TIMESTAMP_STOP]);
 	}
-	if (tb[CTA_HELP] && NEST(tb[CTA_HELP], help) >= 0 && help[CTA_HELP_NAME])
+	if (tb[CTA_HELP] && CTNL_NEST(tb[CTA_HELP], help) >= 0 && help[CTA_HELP_NAME])
 		rtr_strlcpy(e->helper, mnl_attr_get_str(help[CTA_HELP_NAME]), sizeof(e->helper));
 	if (tb[CTA_LABELS] && mnl_attr_get_payload_len(tb[CTA_LABELS]) == sizeof(e->label))
 		memcpy(e->label, mnl_attr_get_payload(tb[CTA_LABELS]), sizeof(e->label));
@@ -293,12 +261,10 @@ static void take_rest(const struct nlattr *const *tb, struct ct_entry *e)
 bool ct_wire_entry(const struct nlmsghdr *h, struct ct_entry *ret)
 {
 	const struct nlattr *tb[CTA_MAX + 1] = { 0 };
-	struct nest n = { tb, CTA_MAX };
 	struct ct_entry e = { 0 };
 	uint16_t zone;
 
-	if (h->nlmsg_len < MNL_NLMSG_HDRLEN + sizeof(struct nfgenmsg) ||
-	    mnl_attr_parse(h, sizeof(struct nfgenmsg), take_attr, &n) < 0)
+	if (CTNL_MESSAGE(h, tb) < 0)
 		return false;
 	zone = (uint16_t)number(tb[CTA_ZONE]);
 	if (!take_tuple(tb[CTA_TUPLE_ORIG], zone, &e.orig) ||

@@ -16,8 +16,6 @@
 /* A request with a tuple, zone, id and labels takes about 200 bytes. */
 #define CT_REQUEST_SIZE 512
 
-/* type: IPCTNL_MSG_CT_... Starts a message in buf, flags beside NLM_F_REQUEST. */
-struct nlmsghdr *ct_wire_start(void *buf, unsigned type, unsigned flags, uint8_t family);
 /* CTA_TUPLE_ORIG and, when there is one, CTA_ZONE. */
 void ct_wire_tuple(struct nlmsghdr *h, const struct ct_tuple *t);
 /* The part of f that the kernel can do. */

@@ -8,6 +8,7 @@
 #define RTR_TEST_CT_GEN_H
 
 #include "conntrack/ct_wire.h"
+#include "rtr/ctnl.h"
 
 #include <arpa/inet.h>
 #include <libmnl/libmnl.h>
@@ -107,8 +108,8 @@ static inline void ct_gen_nat(struct nlmsghdr *h, const struct ct_gen_entry *e)
 
 static inline void ct_gen_add(struct ct_gen *g, const struct ct_gen_entry *e)
 {
-	struct nlmsghdr *h = ct_wire_start(g->buf + g->size, IPCTNL_MSG_CT_NEW,
-					   NLM_F_CREATE | NLM_F_EXCL, e->t.src.family);
+	struct nlmsghdr *h = ctnl_start(g->buf + g->size, IPCTNL_MSG_CT_NEW,
+					NLM_F_CREATE | NLM_F_EXCL, e->t.src.family);
 
 	ct_wire_tuple(h, &e->t);
 	ct_gen_reply(h, &e->t);

@@ -439,7 +439,7 @@ static enum ct_verdict replace(void *arg, const struct ct_entry *e)
 {
 	struct ct_gen *g = arg;
 	struct ct_gen_entry again = { .t = e->orig };
-	struct nlmsghdr *h = ct_wire_start(g->buf, IPCTNL_MSG_CT_DELETE, 0, e->orig.src.family);
+	struct nlmsghdr *h = ctnl_start(g->buf, IPCTNL_MSG_CT_DELETE, 0, e->orig.src.family);
 
 	ct_wire_tuple(h, &e->orig);
 	g->n = 1;

@@ -141,7 +141,7 @@ static void kernel_add(struct ct_gen *g, uint32_t i)
 	ct_gen_flush(g);
 	/* The last message is still in the buffer: the same with a label. */
 	h = (struct nlmsghdr *)(void *)g->buf;
-	h = ct_wire_start(h, IPCTNL_MSG_CT_NEW, 0, e.t.src.family);
+	h = ctnl_start(h, IPCTNL_MSG_CT_NEW, 0, e.t.src.family);
 	ct_wire_tuple(h, &e.t);
 	mnl_attr_put(h, CTA_LABELS, 16, (const uint32_t[4]){ FASTPATH_CT_LABEL | 5 });
 	if (send(g->fd, h, h->nlmsg_len, 0) < 0)
