@@ -7,6 +7,7 @@
 
 #include <endian.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 
 #define TCP_FIN_SYN_RST_ACK 0x17
 #define TCP_SYN             0x02
@@ -181,22 +182,23 @@ static enum fp_pol_act class_act(const struct pol_at *at, uint32_t i, struct fp_
 	return FP_POL_PERMIT;
 }
 
+static uint32_t pair_key(const struct fastpol_pair *p)
+{
+	return (uint32_t)p->from << 16 | p->to;
+}
+
+static int pair_cmp(const void *key, const void *elem)
+{
+	uint32_t a = pair_key(key), b = pair_key(elem);
+
+	return a < b ? -1 : a > b;
+}
+
 static const struct fastpol_pair *find_pair(const struct pol_blob *b, uint16_t from, uint16_t to)
 {
-	uint32_t key = (uint32_t)from << 16 | to, lo = 0, hi = b->n_pairs;
+	struct fastpol_pair key = { .from = from, .to = to };
 
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-		uint32_t has = (uint32_t)b->pairs[mid].from << 16 | b->pairs[mid].to;
-
-		if (has == key)
-			return &b->pairs[mid];
-		if (has < key)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return NULL;
+	return bsearch(&key, b->pairs, b->n_pairs, sizeof(key), pair_cmp);
 }
 
 static enum fp_pol_act zone_stage(struct pol_at *at, uint16_t from, uint16_t to,
@@ -222,35 +224,25 @@ static enum fp_pol_act zone_stage(struct pol_at *at, uint16_t from, uint16_t to,
 
 /* --- the kernel's alone --- */
 
-static int endpoint_cmp(const struct fastpol_endpoint *e, const struct pol_at *at,
-			const uint8_t *addr, uint16_t port)
+/* key: the packet that asks. */
+static int endpoint_cmp(const void *key, const void *elem)
 {
-	int c = e->family != at->k->family ? (int)e->family - at->k->family
-					   : memcmp(e->addr, addr, 16);
+	const struct fastpol_endpoint *e = elem;
+	const struct pol_at *at = key;
+	int c = (int)at->k->family - e->family;
 
-	return c ? c : (int)e->port - port;
+	if (!c)
+		c = memcmp(at->dst, e->addr, 16);
+	return c ? c : (int)at->dport - e->port;
 }
 
 /* Clients of this service first prove to the kernel that they are there. */
 static bool is_syn_proxy(const struct pol_at *at)
 {
 	const struct pol_blob *b = &at->p->b;
-	uint32_t lo = 0, hi = b->n_syns;
 
-	if (at->k->proto != IPPROTO_TCP || at->k->past)
-		return false;
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-		int c = endpoint_cmp(&b->syns[mid], at, at->dst, at->dport);
-
-		if (!c)
-			return true;
-		if (c < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return false;
+	return at->k->proto == IPPROTO_TCP && !at->k->past &&
+	       bsearch(at, b->syns, b->n_syns, sizeof(*b->syns), endpoint_cmp);
 }
 
 /* A first packet that workers may judge. Without state all may; then there is nothing to judge. */

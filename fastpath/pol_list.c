@@ -241,38 +241,29 @@ bool pol_acl_same(const struct pol_blob *a, const struct fastpol_list *x, const 
 
 /* --- one line by itself --- */
 
+static int addr_cmp(const void *key, const void *elem)
+{
+	const struct fastpol_addrs *r = elem;
+
+	return memcmp(key, r->lo, 16) < 0 ? -1 : memcmp(key, r->hi, 16) > 0;
+}
+
 static bool addrs_have(const struct pol_blob *b, struct fastpol_span s, const uint8_t *a)
 {
-	uint32_t lo = s.first, hi = s.first + s.n;
+	return !s.n || bsearch(a, b->addrs + s.first, s.n, sizeof(*b->addrs), addr_cmp);
+}
 
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
+static int port_cmp(const void *key, const void *elem)
+{
+	const struct fastpol_ports *r = elem;
+	uint16_t port = *(const uint16_t *)key;
 
-		if (memcmp(a, b->addrs[mid].lo, 16) < 0)
-			hi = mid;
-		else if (memcmp(a, b->addrs[mid].hi, 16) > 0)
-			lo = mid + 1;
-		else
-			return true;
-	}
-	return !s.n;
+	return port < r->lo ? -1 : port > r->hi;
 }
 
 static bool ports_have(const struct pol_blob *b, uint32_t first, uint32_t n, uint16_t port)
 {
-	uint32_t lo = first, hi = first + n;
-
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (port < b->ports[mid].lo)
-			hi = mid;
-		else if (port > b->ports[mid].hi)
-			lo = mid + 1;
-		else
-			return true;
-	}
-	return !n;
+	return !n || bsearch(&port, b->ports + first, n, sizeof(*b->ports), port_cmp);
 }
 
 static bool flags_match(const struct fastpol_service *s, uint8_t flags)

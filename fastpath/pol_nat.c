@@ -184,35 +184,26 @@ static bool is_fast_port(const struct fp_pol *p, uint16_t port)
 	return true;
 }
 
-static int shared_cmp(const struct fastpol_shared *s, const struct pol_at *at)
+/* key: the packet that asks. */
+static int shared_cmp(const void *key, const void *elem)
 {
+	const struct fastpol_shared *s = elem;
+	const struct pol_at *at = key;
+
 	if (s->family != at->k->family)
-		return (int)s->family - at->k->family;
-	if (memcmp(s->lo, at->dst, 16) > 0)
-		return 1;
-	return memcmp(s->hi, at->dst, 16) < 0 ? -1 : 0;
+		return (int)at->k->family - s->family;
+	if (memcmp(at->dst, s->lo, 16) < 0)
+		return -1;
+	return memcmp(at->dst, s->hi, 16) > 0;
 }
 
 /* To a port of the fast plane of an address that many share, and of no flow. */
 static bool is_guarded(const struct pol_at *at)
 {
 	const struct pol_blob *b = &at->p->b;
-	uint32_t lo = 0, hi = b->n_shared;
 
-	if (!is_fast_port(at->p, at->dport))
-		return false;
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-		int c = shared_cmp(&b->shared[mid], at);
-
-		if (!c)
-			return true;
-		if (c < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return false;
+	return is_fast_port(at->p, at->dport) &&
+	       bsearch(at, b->shared, b->n_shared, sizeof(*b->shared), shared_cmp);
 }
 
 static bool rotary(const struct pol_at *at)
