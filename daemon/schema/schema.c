@@ -29,7 +29,9 @@ static struct {
 int sch_field_find(const struct sch_type *t, const char *name)
 {
 	for (unsigned i = 0; i < t->n_fields; i++) {
-		if (!strcmp(t->fields[i].name, name))
+		const char *have = t->fields[i].name;
+
+		if (have[0] == name[0] && !strcmp(have, name))
 			return (int)i;
 	}
 	return -1;

@@ -417,48 +417,83 @@ struct threads {
 	size_t n, room;
 };
 
-/* Follows the steps that take no word; adds the threads that wait for one, or may end. */
-static void add_thread(struct threads *ts, struct syn_thread t)
+/* A thread is large, for it may take many values; of most lines it has taken few. */
+static void copy_thread(struct syn_thread *to, const struct syn_thread *from)
+{
+	memcpy(to, from, offsetof(struct syn_thread, cap) + from->n_caps * sizeof(from->cap[0]));
+}
+
+/* What the steps that take no word change of a thread. */
+struct walk {
+	uint32_t once;
+	uint16_t pc, set_mask;
+	uint8_t set[SYN_MAX_SETS];
+	bool done;
+};
+
+static void push_thread(struct threads *ts, const struct syn_thread *t, const struct walk *w)
+{
+	struct syn_thread *to;
+
+	if (ts->n == ts->room) {
+		ts->room = ts->room ? ts->room * 2 : 32;
+		ts->v = xrealloc(ts->v, ts->room * sizeof(*ts->v));
+	}
+	to = &ts->v[ts->n++];
+	copy_thread(to, t);
+	to->once = w->once;
+	to->pc = w->pc;
+	to->set_mask = w->set_mask;
+	memcpy(to->set, w->set, sizeof(to->set));
+	to->done = w->done;
+}
+
+static void walk(struct threads *ts, const struct syn_thread *t, struct walk w)
 {
 	for (;;) {
-		const struct syn_ins *in = &t.prog->code[t.pc];
-		struct syn_thread first;
+		const struct syn_ins *in = &t->prog->code[w.pc];
+		struct walk first;
 
 		switch (in->op) {
 		case OP_JMP:
-			t.pc = in->x;
+			w.pc = in->x;
 			continue;
 		case OP_SET:
-			t.set_mask |= (uint16_t)(1u << in->x);
-			t.set[in->x] = (uint8_t)in->y;
-			t.pc++;
+			w.set_mask |= (uint16_t)(1u << in->x);
+			w.set[in->x] = (uint8_t)in->y;
+			w.pc++;
 			continue;
 		case OP_ONCE:
-			if (t.once >> in->x & 1)
+			if (w.once >> in->x & 1)
 				return;
-			t.once |= 1u << in->x;
-			t.pc++;
+			w.once |= 1u << in->x;
+			w.pc++;
 			continue;
 		case OP_SPLIT:
-			first = t;
+			first = w;
 			first.pc = in->x;
-			add_thread(ts, first);
-			t.pc = in->y;
+			walk(ts, t, first);
+			w.pc = in->y;
 			continue;
 		case OP_MATCH:
-			t.done = true;
+			w.done = true;
 			break;
 		case OP_WORD:
 		case OP_VALUE:
 			break;
 		}
-		if (ts->n == ts->room) {
-			ts->room = ts->room ? ts->room * 2 : 32;
-			ts->v = xrealloc(ts->v, ts->room * sizeof(*ts->v));
-		}
-		ts->v[ts->n++] = t;
+		push_thread(ts, t, &w);
 		return;
 	}
+}
+
+/* Follows the steps that take no word; adds the threads that wait for one, or may end. */
+static void add_thread(struct threads *ts, const struct syn_thread *t)
+{
+	struct walk w = { .once = t->once, .pc = t->pc, .set_mask = t->set_mask, .done = t->done };
+
+	memcpy(w.set, t->set, sizeof(w.set));
+	walk(ts, t, w);
 }
 
 /* How a word fits a thread. Higher is better; only the best that occurs goes on. */
@@ -478,8 +513,11 @@ static enum fit judge(const struct syn_thread *t, const struct syn_words *w, siz
 	size_t first = i - t->in_value;
 
 	if (in->op == OP_WORD) {
-		size_t len = strlen(w->tok[i]);
+		size_t len;
 
+		if (tolower((unsigned char)in->word[0]) != tolower((unsigned char)w->tok[i][0]))
+			return FIT_NO;
+		len = strlen(w->tok[i]);
 		if (strncasecmp(in->word, w->tok[i], len))
 			return FIT_NO;
 		return in->word[len] ? FIT_PREFIX : FIT_EXACT;
@@ -518,13 +556,14 @@ static bool ambiguous(const struct threads *ts, const enum fit *fit, enum fit be
 
 static void advance(struct threads *to, const struct syn_thread *from, size_t tok, int used)
 {
-	struct syn_thread t = *from;
+	struct syn_thread t;
 
+	copy_thread(&t, from);
 	t.set_read = t.set_mask;
 	if (t.prog->code[t.pc].op == OP_WORD) {
 		t.words++;
 		t.pc++;
-		add_thread(to, t);
+		add_thread(to, &t);
 		return;
 	}
 	t.in_value++;
@@ -536,7 +575,7 @@ static void advance(struct threads *to, const struct syn_thread *from, size_t to
 		t.in_value = 0;
 		t.pc++;
 	}
-	add_thread(to, t);
+	add_thread(to, &t);
 }
 
 /* One word. False when no thread goes on; *ret tells why. */
@@ -598,7 +637,7 @@ static void sort_done(struct threads *ts)
 	for (int want = 1; want >= 0; want--) {
 		for (size_t k = 0; k < ts->n; k++) {
 			if (ts->v[k].done == want)
-				out[n++] = ts->v[k];
+				copy_thread(&out[n++], &ts->v[k]);
 		}
 	}
 	free(ts->v);
@@ -613,7 +652,7 @@ void syn_match(const struct syn_set *s, const struct syn_words *w, size_t from, 
 
 	*ret = (struct syn_result){ 0 };
 	for (size_t i = 0; i < s->n; i++)
-		add_thread(&now, (struct syn_thread){ .prog = s->prog[i] });
+		add_thread(&now, &(struct syn_thread){ .prog = s->prog[i] });
 	for (size_t i = from; i < to && ok; i++) {
 		bool rest = is_rest_value(&now);
 

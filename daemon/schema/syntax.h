@@ -76,17 +76,18 @@ void syn_words_fini(struct syn_words *w);
 struct syn_thread {
 	const struct syn_prog *prog;
 	uint16_t pc;
-	uint16_t in_value; /* words of the value under way that were taken so far */
-	uint32_t once;     /* options that were used */
-	uint16_t words;    /* keywords taken */
+	uint16_t in_value;           /* words of the value under way that were taken so far */
+	uint32_t once;               /* options that were used */
+	uint16_t words;              /* keywords taken */
+	uint16_t set_mask, set_read; /* choices made; made and confirmed by a word */
+	uint8_t set[SYN_MAX_SETS];
+	bool done; /* the line may end here */
 	uint8_t n_caps;
+	/* Last: of a copy only those that are taken count. */
 	struct {
 		uint8_t value;
 		uint16_t tok, n;
 	} cap[SYN_MAX_VALUES];
-	uint16_t set_mask, set_read; /* choices made; made and confirmed by a word */
-	uint8_t set[SYN_MAX_SETS];
-	bool done; /* the line may end here */
 };
 
 enum syn_status { SYN_OK, SYN_INCOMPLETE, SYN_AMBIGUOUS, SYN_INVALID };

@@ -292,6 +292,14 @@ static unsigned depth_of(const struct model_change *c)
 	return c->depth + is_mode(r);
 }
 
+static bool has_secret(const struct sch_line *l, const struct rec *r)
+{
+	for (unsigned i = 0; i < l->prog.n_values; i++)
+		if (r->type->fields[l->value_field[i]].secret)
+			return true;
+	return false;
+}
+
 /* fn for each line that the two print differently; either text may be NULL. */
 static void differing_lines(const struct model_change *c, unsigned flags, void *arg,
 			    void (*fn)(void *arg, const struct sch_line *l, const char *old,
@@ -311,10 +319,12 @@ static void differing_lines(const struct model_change *c, unsigned flags, void *
 		has_it = c->new &&text_line(lines[i], c->new, flags & ~TEXT_MASKED, &w);
 		/* Secrets are compared as they are and printed masked: that one changed is told. */
 		if (had != has_it || (had && strcmp(strbuf_str(&o), strbuf_str(&w)))) {
-			strbuf_reset(&o);
-			strbuf_reset(&w);
-			had = had && text_line(lines[i], c->old, flags, &o);
-			has_it = has_it && text_line(lines[i], c->new, flags, &w);
+			if (flags & TEXT_MASKED && has_secret(lines[i], any)) {
+				strbuf_reset(&o);
+				strbuf_reset(&w);
+				had = had && text_line(lines[i], c->old, flags, &o);
+				has_it = has_it && text_line(lines[i], c->new, flags, &w);
+			}
 			fn(arg, lines[i], had ? strbuf_str(&o) : NULL,
 			   has_it ? strbuf_str(&w) : NULL);
 		}

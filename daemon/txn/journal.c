@@ -15,6 +15,10 @@
 
 /* The journal is folded into a new whole configuration when it outgrows it, and this. */
 #define JOURNAL_MIN_FOLD (256u << 10)
+/* A delta is tried before it is trusted (leads_to), and trying a line costs several times what
+ * writing one does: one of this size, and this part of the whole, is written as a whole. */
+#define DELTA_MIN_FOLD  (32u << 10)
+#define DELTA_FOLD_PART 8
 
 static struct {
 	char *running, *journal, *intent;
@@ -258,6 +262,12 @@ static bool leads_to(const struct rec *old, const struct rec *new, const char *l
 	return ok;
 }
 
+static bool wants_whole(size_t delta)
+{
+	return j.size + delta > MAX(j.whole_size, (size_t)JOURNAL_MIN_FOLD) ||
+	       delta > MAX(j.whole_size / DELTA_FOLD_PART, (size_t)DELTA_MIN_FOLD);
+}
+
 int journal_publish(const struct rec *old, const struct rec *new, uint64_t revision)
 {
 	struct strbuf delta = STRBUF_INIT;
@@ -266,8 +276,7 @@ int journal_publish(const struct rec *old, const struct rec *new, uint64_t revis
 	if (!j.whole_size)
 		return write_whole(new, revision);
 	text_delta(old, new, &delta);
-	if (j.size + delta.len > MAX(j.whole_size, (size_t)JOURNAL_MIN_FOLD) ||
-	    !leads_to(old, new, strbuf_str(&delta)))
+	if (wants_whole(delta.len) || !leads_to(old, new, strbuf_str(&delta)))
 		r = write_whole(new, revision);
 	else
 		r = append(strbuf_str(&delta), delta.len, revision);
