@@ -15,6 +15,13 @@ bool lc_returns(const struct use *u)
 	return false;
 }
 
+/* Of a part: few rules, and hits are counted in a set. */
+static struct nft_chain *part_chain(const struct lc_list *l, const char *name)
+{
+	return nft_chain_new(
+		&(struct nft_chain_spec){ .name = name, .rec = l->list->rec, .whole = true });
+}
+
 struct nft_chain *lc_new_chain(const struct lc_list *l, const char *name)
 {
 	return nft_chain_new(&(struct nft_chain_spec){ .name = name, .rec = l->list->rec });
@@ -375,7 +382,7 @@ static void cut_rules(const struct lc_list *l, struct use *u, struct nft_chain *
 		lc_place_name(u->name, &q, target);
 		sub = part->leaf && !part->fresh ? keep_chain(u, target) : NULL;
 		if (!sub) {
-			sub = lc_new_chain(l, target);
+			sub = part_chain(l, target);
 			tree_rules(l, u, sub, &q, part, next);
 			go_on(sub, l, next);
 		}
@@ -415,7 +422,7 @@ static int rank_cmp(const void *a, const void *b)
 static struct nft_chain *ask_chain(const struct lc_list *l, const struct use *u,
 				   const struct place *p, uint32_t rank, const char *name)
 {
-	struct nft_chain *c = lc_new_chain(l, name);
+	struct nft_chain *c = part_chain(l, name);
 
 	for (int k = 0; k < 2; k++) {
 		struct place e = early_of(l, p, k);

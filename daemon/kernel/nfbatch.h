@@ -29,6 +29,8 @@ struct nfbatch {
 
 	/* What a message is about and whose configuration line, for errors; may be NULL. */
 	void (*describe)(void *arg, size_t msg, struct strbuf *ret);
+	/* It is sent next; what follows is done(). May be NULL. */
+	void (*begin)(void *arg);
 	/* The kernel answered, before the done of nlq_nft; may be NULL. */
 	void (*done)(void *arg, struct nfbatch *b, int error);
 	void (*free)(void *arg);

@@ -189,6 +189,8 @@ void nft_sender_start(struct nfbatch *b)
 
 	s.busy = nfbatch_ref(b);
 	s.seq_begin = s.seq;
+	if (b->begin)
+		b->begin(b->arg);
 	s.error = s.open_error;
 	s.acked = false;
 	s.text[0] = '\0';

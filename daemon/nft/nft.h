@@ -92,6 +92,9 @@ struct nft_chain_spec {
 	const char *const *devs; /* family netdev, inet ingress */
 	size_t n_devs;
 	const struct rec *rec; /* may be NULL */
+	/* Of few rules, none of which counts by itself: when one changes all are made anew, so
+	 * that the kernel need not tell the handle of each, which costs as much as a rule does. */
+	bool whole;
 };
 
 struct nft_chain *nft_chain_new(const struct nft_chain_spec *spec);

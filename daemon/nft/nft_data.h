@@ -99,7 +99,7 @@ struct nft_rule *nft_rule_ghost(uint64_t hash, uint64_t id);
 
 struct nft_chain {
 	struct nft_node node;
-	bool base;
+	bool base, whole;
 	char *type;
 	uint32_t hook, policy;
 	int32_t prio;

@@ -252,6 +252,16 @@ static void add_run(struct ctx *x, const struct nft_chain *w, size_t from, size_
 	}
 }
 
+static struct nft_handles *replace_rules(struct ctx *x, const struct nft_chain *h,
+					 const struct nft_chain *w)
+{
+	if (h->n)
+		op(x, NFT_OP_RULE_DEL, x->have, &h->node);
+	for (size_t i = 0; i < w->n; i++)
+		op(x, NFT_OP_RULE_NEW, x->want, &w->node)->at = (uint32_t)i;
+	return nft_handles_new(w->n);
+}
+
 static struct nft_handles *diff_rules(struct ctx *x, const struct nft_chain *h,
 				      const struct nft_handles *old, const struct nft_chain *w)
 {
@@ -304,7 +314,7 @@ static struct nft_handles *diff_chain(struct ctx *x, const struct nft_chain *w)
 	}
 	if (h->policy != w->policy)
 		op(x, NFT_OP_CHAIN_SET, x->want, &w->node);
-	return diff_rules(x, h, x->have->handles[at], w);
+	return w->whole ? replace_rules(x, h, w) : diff_rules(x, h, x->have->handles[at], w);
 }
 
 /* ---- sets ---- */

@@ -58,7 +58,8 @@ struct nft_ops {
 
 struct nft_change {
 	struct nft_ruleset *have, *want;
-	struct nft_ruleset *next; /* what the kernel has after it; handles of new rules missing */
+	struct nft_ruleset *next; /* what the kernel has after it; handles of new rules missing; 0:
+				     of a whole chain */
 	struct nft_ops ops[NFT_OP__MAX];
 	size_t n;
 };

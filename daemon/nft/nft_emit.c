@@ -95,7 +95,7 @@ static void put_handle(struct nfbatch *b, uint16_t attr, uint64_t handle)
 static void emit_rule(struct nfbatch *b, struct nft_op *o, enum nft_op_kind kind)
 {
 	const struct nft_chain *c = (const void *)o->node;
-	uint16_t flags = NLM_F_CREATE | NLM_F_ECHO;
+	uint16_t flags = NLM_F_CREATE | (c->whole ? 0 : NLM_F_ECHO);
 
 	if (kind == NFT_OP_RULE_DEL) {
 		begin(b, o, NFT_MSG_DELRULE, 0);

@@ -19,6 +19,8 @@
  * anything else, and the events tell when it was not enough. */
 #define STRICT_ROUNDS 4
 #define MAX_SOURCES   32
+/* New rules of a batch that is worth a question for the generation instead of events. */
+#define QUIET_RULES 256
 
 /* The linker's names for the section that NFT_SOURCE fills; none is a program without sources. */
 extern const struct nft_source *const __start_rtr_nft_sources[] __attribute__((weak));
@@ -28,6 +30,7 @@ static struct {
 	bool up;
 	const char *only;         /* source; NULL: all */
 	struct nft_ruleset *have; /* NULL: not read */
+	uint32_t quiet; /* the generation before a batch of which no events come; 0: they come */
 	struct nftq q;
 	struct nft_stats stats;
 } k = { .q = { .fd = -1 } };
@@ -129,12 +132,36 @@ static bool made_shared(const struct nft_change *c)
 	return false;
 }
 
-static void batch_done(void *arg, struct nfbatch *b, int error)
+static void batch_begin(void *arg)
 {
-	struct nft_change *c = arg;
+	const struct nft_change *c = arg;
 
-	if (!k.up)
+	if (c->ops[NFT_OP_RULE_NEW].n < QUIET_RULES)
 		return;
+	k.quiet = nft_watch_generation();
+	if (k.quiet)
+		nft_watch_pause();
+}
+
+/* Nobody else changed anything when the generation is one more, or with an error the same. */
+static void quiet_end(int error)
+{
+	uint32_t want = error ? k.quiet : k.quiet + 1, gen;
+
+	if (!k.quiet)
+		return;
+	k.quiet = 0;
+	nft_watch_resume();
+	/* What came before the pause tells of an older one. */
+	nft_watch_drain();
+	gen = nftq_generation(&k.q);
+	nft_watch_set_generation(gen);
+	if (gen != want)
+		touched();
+}
+
+static void take_answer(struct nft_change *c, struct nfbatch *b, int error)
+{
 	if (error != -ECANCELED)
 		nft_forget();
 	if (error)
@@ -145,6 +172,14 @@ static void batch_done(void *arg, struct nfbatch *b, int error)
 		return;
 	take_handles(c, b);
 	k.have = nft_ruleset_ref(c->next);
+}
+
+static void batch_done(void *arg, struct nfbatch *b, int error)
+{
+	if (!k.up)
+		return;
+	take_answer(arg, b, error);
+	quiet_end(error);
 }
 
 static void describe(void *arg, size_t msg, struct strbuf *ret)
@@ -165,6 +200,7 @@ static void plan_change(struct plan *p, struct nft_change *c)
 	nft_emit(c, b);
 	b->arg = c;
 	b->describe = describe;
+	b->begin = batch_begin;
 	b->done = batch_done;
 	b->free = free_change;
 	b->genid = p->round < STRICT_ROUNDS ? nft_watch_generation() : 0;
@@ -228,6 +264,7 @@ static int init(void)
 static void fini(void)
 {
 	k.up = false;
+	k.quiet = 0;
 	nft_forget();
 	nft_count_fini();
 	nft_watch_fini();

@@ -94,6 +94,7 @@ struct nft_chain *nft_chain_new(const struct nft_chain_spec *spec)
 
 	nft_node_init(&c->node, NFT_CHAIN, spec->name, spec->rec);
 	c->base = spec->type;
+	c->whole = spec->whole;
 	if (!c->base)
 		return c;
 	c->type = xstrdup(spec->type);

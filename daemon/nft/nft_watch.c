@@ -202,10 +202,32 @@ void nft_watch_shared(bool on)
 	set_filter();
 }
 
+static int listen_to_events(bool on)
+{
+	int group = NFNLGRP_NFTABLES;
+
+	return setsockopt(w.fd, SOL_NETLINK, on ? NETLINK_ADD_MEMBERSHIP : NETLINK_DROP_MEMBERSHIP,
+			  &group, sizeof(group)) < 0
+		       ? -errno
+		       : 0;
+}
+
+void nft_watch_pause(void)
+{
+	if (w.fd >= 0)
+		listen_to_events(false);
+}
+
+void nft_watch_resume(void)
+{
+	if (w.fd >= 0 && listen_to_events(true))
+		lost();
+}
+
 static int open_socket(void)
 {
 	struct sockaddr_nl me = { .nl_family = AF_NETLINK };
-	int group = NFNLGRP_NFTABLES, size = RCVBUF;
+	int size = RCVBUF;
 
 	w.fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_NETFILTER);
 	if (w.fd < 0)
@@ -213,8 +235,7 @@ static int open_socket(void)
 	w.shared = false;
 	if (setsockopt(w.fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
 		setsockopt(w.fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-	if (set_filter() || bind(w.fd, (void *)&me, sizeof(me)) < 0 ||
-	    setsockopt(w.fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) < 0)
+	if (set_filter() || bind(w.fd, (void *)&me, sizeof(me)) < 0 || listen_to_events(true))
 		return -errno;
 	return 0;
 }

@@ -20,6 +20,10 @@ void nft_watch_fini(void);
 void nft_watch_drain(void);
 /* Are there tables that we share with others? Their events are then looked at one by one. */
 void nft_watch_shared(bool on);
+/* No events until it resumes: with nobody who listens the kernel makes none of them, which are a
+ * tenth of a large change. Who pauses compares generations afterwards. */
+void nft_watch_pause(void);
+void nft_watch_resume(void);
 /* 0: not known. */
 uint32_t nft_watch_generation(void);
 void nft_watch_set_generation(uint32_t gen);

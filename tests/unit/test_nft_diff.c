@@ -388,6 +388,49 @@ START_TEST(one_rule)
 }
 END_TEST
 
+/* A chain of which one rule changed, made anew at once: no handle is asked for, none is needed. */
+START_TEST(whole_chain)
+{
+	struct nft_ruleset *rs[2], *none = nft_ruleset_new();
+	struct nft_change *c, *first;
+	struct nfbatch *b = nfbatch_new();
+
+	for (int v = 0; v < 2; v++) {
+		struct nft_chain *ch = nft_chain_new(
+			&(struct nft_chain_spec){ .name = "c", .whole = true });
+
+		for (unsigned i = 0; i < 10; i++) {
+			struct nft_rule *r = nft_rule_new(i == 7 && v ? 1000 : i, NULL, NULL);
+
+			nft_verdict(r, NF_DROP);
+			nft_chain_add(ch, r);
+		}
+		rs[v] = nft_ruleset_new();
+		nft_table_add_chain(nft_ruleset_table(rs[v], NFPROTO_INET, nft_table_name()), ch);
+	}
+	first = nft_diff(none, rs[0]);
+	memset(&sim, 0, sizeof(sim));
+	sim_run(first);
+	check_next(first);
+	c = nft_diff(first->next, rs[1]);
+	ck_assert_uint_eq(c->ops[NFT_OP_RULE_DEL].n, 1);
+	ck_assert_uint_eq(c->ops[NFT_OP_RULE_DEL].v[0].handle, 0);
+	ck_assert_uint_eq(c->ops[NFT_OP_RULE_NEW].n, 10);
+	nft_emit(c, b);
+	for (size_t i = 0; i < b->n; i++)
+		ck_assert(!(((struct nlmsghdr *)(void *)(b->buf + b->at[i]))->nlmsg_flags &
+			    NLM_F_ECHO));
+	sim_run(c);
+	check_next(c);
+	nfbatch_unref(b);
+	nft_change_free(c);
+	nft_change_free(first);
+	nft_ruleset_unref(none);
+	nft_ruleset_unref(rs[0]);
+	nft_ruleset_unref(rs[1]);
+}
+END_TEST
+
 /* What a shared table holds of others stays; ours in it goes; the table when we made it. */
 START_TEST(shared_table)
 {
@@ -424,6 +467,7 @@ static Suite *suite(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_test(tc, random_pairs);
 	tcase_add_test(tc, one_rule);
+	tcase_add_test(tc, whole_chain);
 	tcase_add_test(tc, shared_table);
 	suite_add_tcase(s, tc);
 	return s;

@@ -4,6 +4,7 @@
  * a restart finds it and writes nothing; what others did to it is mended; counters outlive
  * commits; errors name what is at fault; a batch is one write for RTR_FAULT.
  */
+#include "kernel/nlq_nft.h"
 #include "nft/nft_count.h"
 #include "nft/nft_expr.h"
 #include "../lib/check_main.h"
@@ -108,6 +109,85 @@ START_TEST(drift)
 	ck_assert(sh("[ $(nft -a list ruleset | grep -c '# handle') = 3 ]"));
 	ck_assert(sh("nft list ruleset | grep -q 'policy drop'"));
 	ck_assert(sh("! nft list ruleset | grep -q dormant"));
+	settled();
+}
+END_TEST
+
+/* More rules than a batch has that is told of by events. */
+#define MANY 300
+
+static void large(struct nft_ruleset *rs)
+{
+	struct nft_table *t = nft_ruleset_table(rs, NFPROTO_INET, nft_table_name());
+	struct nft_chain *c = nft_chain_new(&(struct nft_chain_spec){ .name = "many" });
+
+	for (unsigned i = 0; i < MANY; i++) {
+		struct nft_rule *r = nft_rule_new(i, NULL, NULL);
+
+		nft_verdict(r, NF_DROP);
+		nft_chain_add(c, r);
+	}
+	nft_table_add_chain(t, c);
+}
+
+static struct event *meddler;
+static bool meddled;
+
+/* Holds the loop while the sender is at work: what it did is then known to the kernel alone. */
+static void meddle(evutil_socket_t fd, short what, void *arg)
+{
+	static const struct timeval now = { 0, 0 };
+
+	if (!nft_sender_busy()) {
+		evtimer_add(meddler, &now);
+		return;
+	}
+	while (!sh("nft list chain inet rtr_main many >/dev/null 2>&1"))
+		;
+	meddled = sh("nft flush chain inet rtr_main many");
+}
+
+/* While a large batch is on its way others may change the ruleset unheard: the generation tells,
+ * and what they did to ours is mended. */
+START_TEST(unheard)
+{
+	meddler = evtimer_new(plane_base, meddle, NULL);
+	meddled = false;
+	do {
+		plane_build = NULL;
+		good();
+		plane_build = large;
+		event_active(meddler, EV_TIMEOUT, 0);
+		good();
+		evtimer_del(meddler);
+	} while (!meddled);
+	ck_assert_uint_ge(nft_stats()->touched, 1);
+	good();
+	ck_assert(sh("[ $(nft -a list chain inet rtr_main many | grep -c drop) = 300 ]"));
+	settled();
+	event_free(meddler);
+}
+END_TEST
+
+START_TEST(large_batch)
+{
+	uint64_t reads = nft_stats()->reads;
+
+	plane_build = large;
+	good();
+	ck_assert_uint_eq(plane_res.n_writes, 1);
+	ck_assert_uint_eq(nft_stats()->touched, 0);
+	/* Known without a look: the generation is the one that was expected. */
+	good();
+	ck_assert_uint_eq(plane_res.n_writes, 0);
+	ck_assert_uint_eq(nft_stats()->reads, reads + 1);
+	/* Events come again. */
+	ck_assert(sh("nft flush chain inet rtr_main many"));
+	while (!nft_stats()->touched)
+		event_base_loop(plane_base, EVLOOP_ONCE);
+	good();
+	ck_assert_uint_eq(plane_res.n_writes, 1);
+	ck_assert(sh("[ $(nft -a list chain inet rtr_main many | grep -c drop) = 300 ]"));
 	settled();
 }
 END_TEST
@@ -921,6 +1001,8 @@ static Suite *suite(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, one_write);
 	tcase_add_loop_test(tc, drift, 0, ARRAY_LEN(drifts));
+	tcase_add_test(tc, large_batch);
+	tcase_add_test(tc, unheard);
 	tcase_add_test(tc, others_left_alone);
 	tcase_add_test(tc, all_of_it);
 	tcase_add_test(tc, capabilities);
