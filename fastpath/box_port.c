@@ -181,6 +181,12 @@ static const char *against_fib(const struct fp_box *b, const struct fp_box_port 
 	return NULL;
 }
 
+/* Without one workers would route what they shall judge and translate. */
+static const char *against_policy(const struct fp_box *b)
+{
+	return b->pol.now ? NULL : "policy: on its way to the fast plane";
+}
+
 static int attach(struct fp_box *b, struct fp_box_port *p)
 {
 	unsigned slot = slot_of(b, p);
@@ -258,8 +264,10 @@ static void turn_on(struct fp_box *b, struct fp_box_port *p)
 	}
 	memcpy(p->xdp.mac, p->nic.mac, 6);
 	tell_workers(b, p);
-	port_set(b, p, true);
+	/* Ways lead there before the sweep looks at its flows: else their way would be the
+	 * kernel's, and they were given away. */
 	fibctl_port(b->fib, p->ifindex, slot);
+	port_set(b, p, true);
 	say(b, p, true, p->nic.redirect_target ? "" : "XDP cannot redirect to it: no express out");
 }
 
@@ -292,7 +300,7 @@ void fp_box_port_look(struct fp_box *b, unsigned slot, uint64_t now_ns)
 		forget(b, p);
 		return;
 	}
-	against = against_nic(b, p, text, sizeof(text)) ?: against_fib(b, p);
+	against = against_nic(b, p, text, sizeof(text)) ?: against_fib(b, p) ?: against_policy(b);
 	if (against)
 		fp_box_port_off(b, slot, against);
 	else if (!p->fast || changed)

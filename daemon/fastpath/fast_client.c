@@ -105,12 +105,14 @@ void fast_talk(void)
 		event_add(d.ev_write, NULL);
 		return;
 	}
+	/* Without a policy a worker would route what it shall translate. Until the first one is in
+	 * force nothing is said of interfaces, that is what XDP does with them stays as it is. */
 	for (struct fast_port *p = d.seen.ports; p; p = p->next) {
-		if (!p->told && !say_port(p))
+		if (!p->told && !(p->wanted && fast_push_awaited()) && !say_port(p))
 			return;
 	}
 	drop_gone();
-	if (!d.synced)
+	if (!d.synced && !fast_push_awaited())
 		d.synced = say(&(struct fastpath_req){ .op = FASTPATH_SYNCED });
 	if (d.asks && !d.asks->sent) {
 		d.asks->sent = say(&d.asks->req);
@@ -524,11 +526,14 @@ static bool still_wanted(const struct fast_port *p)
 {
 	const struct shadow_link *l = shadow_link_by_index(p->ifindex);
 	const struct iface *i;
+	const char *why;
 
 	if (!l)
 		return false;
 	i = iface_find(txn_running(), iface_operator_name(l->name));
-	return i && !fast_against(i);
+	why = i ? fast_against(i) : NULL;
+	/* A new process is given the interfaces that the one before had. */
+	return i && (!why || (fast_push_awaited() && why == fast_push_against()));
 }
 
 static void stop(void)

@@ -123,6 +123,11 @@ const char *fast_push_against(void)
 	return k.serving ? "" : ON_ITS_WAY;
 }
 
+bool fast_push_awaited(void)
+{
+	return !*k.refused && !k.serving;
+}
+
 /* ---- sending ---- */
 
 static int memfd_of(const struct fast_blob *b)

@@ -52,6 +52,8 @@ bool fast_push_answer(const struct fastpath_event *e);
 void fast_push_gone(void);
 /* Why no interface may be on the fast plane; "": nothing. */
 const char *fast_push_against(void);
+/* Nobody has taken a policy yet, of this process, and none was refused. */
+bool fast_push_awaited(void);
 /* All flows have been judged by the running policy. */
 bool fast_push_swept(void);
 /* After a commit: as txn_after_fn. */

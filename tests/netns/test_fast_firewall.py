@@ -114,8 +114,10 @@ def test_outlives(zoned):
     assert all(alive(server, s) for s in held)
     wait_for(lambda: fastpath_pid(r1) not in (None, pid), timeout=10, what="another rtr-fastpath")
     on_fast(r1)
+    # The new process goes on with them: none is given to the kernel while interfaces come back.
     assert all(alive(server, s) for s in held)
-    # On either plane: some are given to the kernel while interfaces come back.
+    assert r1.json("show dataplane mirror")["given"] == 0
+    assert [f["path"] for f in tracked(r1) if 443 in (f["source_port"], f["destination_port"])] == ["express"] * 4
     more = tcp(lan, WAN[4], 80, keep=True)
     assert alive(server, more)
 
