@@ -31,11 +31,21 @@ static const struct metric nic_queues[] = {
 	{ "rtr_interface_queue_drops_total", "drops", "Lost at a queue of a NIC", 0 },
 };
 
+static const struct metric nic_counters[] = {
+	{ "rtr_interface_queue_driver_total", ".", "What the driver counts by queue", 0 },
+};
+
+static const struct metric addresses[] = {
+	{ "rtr_address_conflicts_total", "conflicts", "Frames of others with an address of ours",
+	  0 },
+};
+
 static const struct metric neighbour_states[] = {
 	{ "rtr_neighbours", ".", "ARP entries and IPv6 neighbours by state", 0 },
 };
 
 static const struct metric neighbours[] = {
+	{ "rtr_neighbour_entries", "total", "Entries of this router", 0 },
 	{ "rtr_neighbour_table_entries", "machine_entries", "Entries of the whole machine", 0 },
 	{ "rtr_neighbour_table_limit", "limit", "Entries that the machine may have", 0 },
 	{ "rtr_neighbour_table_full_total", "table_fulls", "Entries refused: table full", 0 },
@@ -53,6 +63,8 @@ static const struct metric conntrack[] = {
 	{ "rtr_conntrack_translated", "translated", "Connections with NAT", 0 },
 	{ "rtr_conntrack_assured", "assured", "Connections that saw traffic both ways", 0 },
 	{ "rtr_conntrack_fast", "fast", "Connections that the fast plane looks after", 0 },
+	{ "rtr_conntrack_fast_mirrored", "fast_mirrored", "Of these, what the kernel holds too",
+	  0 },
 };
 
 static const struct metric conntrack_states4[] = {
@@ -76,6 +88,12 @@ static const struct metric conntrack_cpus[] = {
 static const struct metric drops[] = {
 	{ "rtr_firewall_drop_packets_total", "packets", "Dropped by the firewall, by reason", 0 },
 	{ "rtr_firewall_drop_bytes_total", "bytes", "Dropped by the firewall, by reason", 0 },
+};
+
+static const struct metric hooks[] = {
+	{ "rtr_firewall_hook_packets_total", "packets", "Packets of a chain that counts", 0 },
+	{ "rtr_firewall_hook_bytes_total", "bytes", "Bytes of a chain that counts", 0 },
+	{ "rtr_firewall_hook_rules", "rules", "Rules of a chain", 0 },
 };
 
 static const struct metric list_lines[] = {
@@ -109,6 +127,7 @@ static const struct metric nat_pools[] = {
 	{ "rtr_nat_pool_addresses", "total", "Addresses of a pool", 0 },
 	{ "rtr_nat_pool_allocated", "allocated", "Addresses in use", 0 },
 	{ "rtr_nat_pool_connections", "connections", "Connections in use", 0 },
+	{ "rtr_nat_pool_used_percent", "percent", "Part of the addresses that is in use", 0 },
 };
 
 static const struct metric routes[] = {
@@ -126,6 +145,10 @@ static const struct metric slas[] = {
 	{ "rtr_sla_over_threshold_total", "over_threshold", "Answers that took too long", 0 },
 	{ "rtr_sla_failures_total", "failures", "Probes without an answer", 0 },
 	{ "rtr_sla_round_trip_seconds", "rtt_ms", "Time of the last answer", 0.001 },
+	{ "rtr_sla_round_trip_shortest_seconds", "rtt_min_ms", "Shortest time of an answer",
+	  0.001 },
+	{ "rtr_sla_round_trip_mean_seconds", "rtt_avg_ms", "Mean time of answers", 0.001 },
+	{ "rtr_sla_round_trip_longest_seconds", "rtt_max_ms", "Longest time of an answer", 0.001 },
 };
 
 static const struct metric vrrps[] = {
@@ -139,6 +162,8 @@ static const struct metric vrrps[] = {
 	{ "rtr_vrrp_received_priority_zero_total", "counters/received_priority_zero",
 	  "Resignations received", 0 },
 	{ "rtr_vrrp_announcements_total", "counters/announcements", "Gratuitous ARP and ND", 0 },
+	{ "rtr_vrrp_refused_total", "counters/refused", "Frames that the kernel refused to send",
+	  0 },
 	{ "rtr_vrrp_transitions_total", "counters/transitions", "Changes of state", 0 },
 	{ "rtr_vrrp_became_master_total", "counters/became_master", "Times it became master", 0 },
 	{ "rtr_vrrp_checksum_changes_total", "counters/checksum_changes",
@@ -158,6 +183,23 @@ static const struct metric vrrpd[] = {
 	{ "rtr_vrrpd_stalls_total", "stalls", "Times it was late", 0 },
 	{ "rtr_vrrpd_longest_stall_seconds", "max_stall_ms", "Most that it was late", 0.001 },
 	{ "rtr_vrrpd_unknown_drops_total", "unknown_drops", "Adverts of no group", 0 },
+	{ "rtr_vrrpd_leaving", "leaving", "Groups that resign at this moment", 0 },
+	{ "rtr_vrrpd_beat_seconds", "beat_ms", "Since its last sign of life", 0.001 },
+};
+
+static const struct metric vrrpd_unknown[] = {
+	{ "rtr_vrrpd_unknown_dropped_total", ".", "Adverts of no group, by reason", 0 },
+};
+
+static const struct metric ha[] = {
+	{ "rtr_ha_ready", "ready", "1 when every group could take over", 0 },
+	{ "rtr_ha_groups_ready", "ready_groups", "Groups that could take over", 0 },
+	{ "rtr_ha_groups", "total_groups", "Groups", 0 },
+};
+
+static const struct metric ha_groups[] = {
+	{ "rtr_ha_group_ready", "ready", "1 when the group could take over", 0 },
+	{ "rtr_ha_takeover_seconds", "takeover_ms", "Time that it would take", 0.001 },
 };
 
 static const struct metric inspect[] = {
@@ -205,10 +247,17 @@ static const struct metric health[] = {
 
 static const struct metric lost[] = {
 	{ "rtr_lost_packets_total", "packets", "Packets lost, by reason and place", 0 },
+	{ "rtr_lost_packets_per_second", "pps", "Packets lost, by reason and place", 0 },
 };
 
 static const struct metric lost_how[] = {
 	{ "rtr_lost_packets_traced", "traced", "1 while the kernel tells its own reasons", 0 },
+	{ "rtr_lost_packets_unplaced_total", "unplaced",
+	  "Packets lost at more places than are told apart", 0 },
+};
+
+static const struct metric capture_room[] = {
+	{ "rtr_capture_free_bytes", "free_bytes", "Bytes that captures may still take", 0 },
 };
 
 static const struct metric captured[] = {
@@ -243,6 +292,7 @@ static const struct metric fast_ports[] = {
 	{ "rtr_fastpath_receive_packets_total", "rx", "Received by workers", 0 },
 	{ "rtr_fastpath_forwarded_packets_total", "forwarded", "Forwarded by workers", 0 },
 	{ "rtr_fastpath_transmit_packets_total", "tx", "Sent by workers", 0 },
+	{ "rtr_fastpath_made_packets_total", "made", "Sent by workers and not received", 0 },
 	{ "rtr_fastpath_punted_packets_total", "punted", "Given to the kernel by workers", 0 },
 	{ "rtr_fastpath_dropped_packets_total", "dropped", "Dropped by the fast plane", 0 },
 	{ "rtr_fastpath_ring_full_total", "ring_full", "Packets that found a full ring", 0 },
@@ -251,8 +301,17 @@ static const struct metric fast_ports[] = {
 	{ "rtr_fastpath_tx_invalid_total", "tx_invalid", "Descriptors that were refused", 0 },
 };
 
+static const struct metric fast_drops[] = {
+	{ "rtr_fastpath_drop_packets_total", ".", "Dropped by the fast plane, by reason", 0 },
+};
+
+static const struct metric fast_punts[] = {
+	{ "rtr_fastpath_punt_packets_total", ".", "Given to the kernel by workers, by reason", 0 },
+};
+
 static const struct metric fast_ifaces[] = {
 	{ "rtr_fastpath_interface", "plane=fast", "1 when the fast plane forwards for it", 0 },
+	{ "rtr_fastpath_interface_queues", "queues", "Its queues that workers read", 0 },
 };
 
 static const struct metric fast_memory[] = {
@@ -270,15 +329,21 @@ static const struct metric fast_memory[] = {
 	{ "rtr_fastpath_routes_ipv4", "routes_ipv4", "IPv4 routes", 0 },
 	{ "rtr_fastpath_routes_ipv6", "routes_ipv6", "IPv6 routes", 0 },
 	{ "rtr_fastpath_adjacencies", "adjacencies", "Next hops", 0 },
+	{ "rtr_fastpath_adjacencies_limit", "adjacencies_max", "Next hops at most", 0 },
 	{ "rtr_fastpath_adjacencies_ready", "adjacencies_ready", "Next hops with MAC", 0 },
 	{ "rtr_fastpath_sweeps_total", "sweeps", "Times that flows were judged again", 0 },
 	{ "rtr_fastpath_sweep_flows_total", "sweep_flows", "Flows judged again", 0 },
 	{ "rtr_fastpath_sweep_changed_total", "sweep_changed", "Flows judged otherwise", 0 },
+	{ "rtr_fastpath_sweep_seconds_total", "sweep_us", "Time that it took", 0.000001 },
+	{ "rtr_fastpath_epoch", "epoch", "Number of the rules by which flows are judged", 0 },
 };
 
 static const struct metric fast_mirror[] = {
 	{ "rtr_fastpath_mirror_held", "held", "Connections of the fast plane that the kernel holds",
 	  0 },
+	{ "rtr_fastpath_mirror_kernel_entries", "kernel_entries", "Entries of the kernel's table",
+	  0 },
+	{ "rtr_fastpath_mirror_kernel_limit", "kernel_entries_max", "Entries that it may have", 0 },
 	{ "rtr_fastpath_mirror_waiting", "waiting",
 	  "Connections without room in the kernel's table", 0 },
 	{ "rtr_fastpath_mirror_lag_seconds", "lag_ms",
@@ -301,7 +366,27 @@ static const struct metric fast_workers[] = {
 	{ "rtr_fastpath_worker_cpu_seconds_total", "cpu_ms", "Time that it ran", 0.001 },
 	{ "rtr_fastpath_worker_flows_inserted_total", "flows_inserted", "Flows it began", 0 },
 	{ "rtr_fastpath_worker_flows_refused_total", "flows_refused", "Flows without room", 0 },
+	{ "rtr_fastpath_worker_flows_promoted_total", "promoted", "Flows given to XDP", 0 },
+	{ "rtr_fastpath_worker_flows_forced_total", "forced",
+	  "Of these, with packets that were perhaps on the way", 0 },
+	{ "rtr_fastpath_worker_flows_reconciled_total", "reconciled",
+	  "Flows whose lost packets were taken out of the count", 0 },
+	{ "rtr_fastpath_worker_errors_lost_total", "icmp_errors_lost",
+	  "ICMP errors that found no room", 0 },
+	{ "rtr_fastpath_worker_injected_total", "injected", "Packets sent by a BPF program", 0 },
 	{ "rtr_fastpath_worker_free_buffers", "buffers/free", "Buffers that wait", 0 },
+	{ "rtr_fastpath_worker_fill_buffers", "buffers/fill", "Buffers that the NIC may fill", 0 },
+	{ "rtr_fastpath_worker_work_buffers", "buffers/work", "Buffers in work", 0 },
+	{ "rtr_fastpath_worker_tx_buffers", "buffers/tx", "Buffers that are being sent", 0 },
+	{ "rtr_fastpath_worker_wrong_buffers", "buffers/wrong", "Buffers that nobody has", 0 },
+	{ "rtr_fastpath_worker_queues", "queues", "Queues that it reads", 0 },
+};
+
+static const struct metric fast_unaccounted[] = {
+	{ "rtr_fastpath_unaccounted_to_worker", "xdp_to_worker",
+	  "Packets between XDP and workers: not 0 for long", 0 },
+	{ "rtr_fastpath_unaccounted_in_worker", "worker",
+	  "Packets that workers have: not 0 for long", 0 },
 };
 
 static const struct metric fast_audit[] = {
@@ -324,6 +409,9 @@ const struct metric_source metric_sources[] = {
 	SOURCE("show interfaces", "[]", "interface=name", interfaces),
 	SOURCE("show interfaces queues", "[]/counters/[]",
 	       "interface=name direction=direction queue=queue", nic_queues),
+	SOURCE("show interfaces queues", "[]/counters/[]/counters/{}",
+	       "interface=name direction=direction queue=queue counter=@", nic_counters),
+	SOURCE("show ip interface", "[]/addresses/[]", "interface=name address=address", addresses),
 	SOURCE("show ip arp summary", "states/{}", "family:ipv4 state=@", neighbour_states),
 	SOURCE("show ip arp summary", "", "family:ipv4", neighbours),
 	SOURCE("show ipv6 neighbors summary", "states/{}", "family:ipv6 state=@", neighbour_states),
@@ -337,15 +425,21 @@ const struct metric_source metric_sources[] = {
 	SOURCE("show drops", "", "", lost_how),
 	SOURCE("show drops", "drops/[]",
 	       "reason=reason stage=stage interface=interface place=place", lost),
+	SOURCE("show monitor capture", "", "", capture_room),
 	SOURCE("show monitor capture", "captures/[]", "capture=name interface=interface", captured),
 	SOURCE("show dataplane", "", "", dataplane),
 	SOURCE("show dataplane", "counters/[]", "interface=name", fast_ports),
+	SOURCE("show dataplane", "counters/[]/drops/{}", "interface=name reason=@", fast_drops),
+	SOURCE("show dataplane", "counters/[]/punts/{}", "interface=name reason=@", fast_punts),
 	SOURCE("show dataplane interfaces", "[]", "interface=name", fast_ifaces),
 	SOURCE("show dataplane memory", "", "", fast_memory),
 	SOURCE("show dataplane mirror", "", "", fast_mirror),
 	SOURCE("show dataplane workers", "[]", "worker=worker", fast_workers),
 	SOURCE("show dataplane audit", "", "", fast_audit),
+	SOURCE("show dataplane audit", "unaccounted/[]", "interface=name", fast_unaccounted),
 	SOURCE("show firewall drops", "{}", "reason=@", drops),
+	SOURCE("show firewall hooks", "hooks/[]", "table=table chain=chain hook=hook family=family",
+	       hooks),
 	SOURCE("show access-lists", "[]/rules/[]", "list=name kind=kind seq=seq", list_lines),
 	SOURCE("show policy-map type inspect zone-pair", "[]/classes/[]", "pair=name class=class",
 	       classes),
@@ -370,6 +464,10 @@ const struct metric_source metric_sources[] = {
 	SOURCE("show vrrp statistics", "[]/counters/drops/{}",
 	       "interface=interface group=group family=family reason=@", vrrp_drops),
 	SOURCE("show vrrp process", "", "", vrrpd),
+	SOURCE("show vrrp process", "unknown_drops_by_reason/{}", "reason=@", vrrpd_unknown),
+	SOURCE("show ha readiness", "", "", ha),
+	SOURCE("show ha readiness", "groups/[]", "interface=interface group=group family=family",
+	       ha_groups),
 	SOURCE("show logging hosts", "[]", "host=address vrf=vrf transport=transport", hosts),
 };
 const size_t n_metric_sources = ARRAY_LEN(metric_sources);

@@ -2,11 +2,14 @@
 """Metrics for Prometheus: the format, that they are what the show commands print, and the bounds."""
 import re
 import socket
+import subprocess
 
 import pytest
 
 from nssock import family, sock
-from router import TOP, CliError
+from router import TOP, CliError, program
+from test_drops import datagrams
+from test_neigh_dad import scapy
 from topo import router_lines, wait_for
 
 SERIES = re.compile(r'([a-z_][a-z0-9_]*)(?:\{((?:[a-z_]+="(?:[^"\\\n]|\\["\\n])*",?)+)\})? (-?[0-9.e+-]+)')
@@ -151,6 +154,96 @@ def test_metrics_equal_the_show_commands(topo):
     assert scrape(r1, "::1")
     # No session is left over, and nobody saw a secret or was hindered.
     wait_for(lambda: len(r1.json("show users")) == 1, what="the end of the inner session")
+
+
+# Another view of the same rows: command, its path, the command that the metrics are of, the path there.
+INTERFACES = r"show (interfaces( brief| counters| counters errors| description)?|ip interface( brief)?|ipv6 interface( brief)?)"
+VIEWS = ((INTERFACES, r"\[\]/addresses/", "show ip interface", "[]/addresses/"),
+         (INTERFACES, "", "show interfaces", ""),
+         (r"show arp( summary)?", "", r"show ip arp\1", ""),
+         (r"show (ip access-lists|ipv6 access-list)", "", "show access-lists", ""),
+         (r"show ip sla summary", "", "show ip sla statistics", ""),
+         (r"show track brief", "", "show track", ""),
+         (r"show vrrp( brief| detail)?", "", "show vrrp statistics", ""),
+         (r"show logging", r"hosts/", "show logging hosts", ""),
+         (r"show dataplane", r"interfaces/", "show dataplane interfaces", ""),
+         (r"show dataplane eligibility", "", "show dataplane interfaces", ""))
+# What needs no metric: command, what the path ends in, why.
+NO_METRIC = (
+    (r"show (conntrack|ip nat translations|ipv6 nat translations)", ".*", "a line for each connection"),
+    (r"show (ip arp|ipv6 neighbors|(ip|ipv6) route|show mac address-table|dhcp lease)", ".*", "a line for each host or network"),
+    (r"show (archive|history|users|vrrp history|reload.*|clock)", ".*", "what happened once, and the time"),
+    (r"show (running|startup)-config.*|show (ip|ipv6) (policy|rules)|show route-map", ".*", "the configuration itself"),
+    (r".*", r"(seq|sequence|id|group|vrid|cpu|queue|worker|port|facility|priority)", "the name of a row, or its order"),
+    (r".*", r"(\w*_sec|last_seconds|last_change|\w*_unix(_ns)?|last_\w+_ms|peer_heard_ms)", "a time that goes on by itself"),
+    (r"show health", r"(warn|crit)", "a setting"),
+    (r"show (ip arp|ipv6 neighbors) summary", r"gc_thresh[12]", "a setting"),
+    (r"show interfaces queues", r"queues/\w+|rings/\w+", "a setting"),
+    (r"show monitor capture", r"snap_length|limits/\w+", "a setting"),
+    (r"show (ip|ipv6) nat pools", r"prefix_length", "a setting"),
+    (r"show vrrp statistics", r"version|(configured|master)_priority|\w*(advertisement|down)_ms", "a setting, or the master's"))
+
+
+def leaves(doc, path=()):
+    """(path, number): keys, with [] for what stands in an array."""
+    for key, value in doc.items() if isinstance(doc, dict) else (("[]", v) for v in doc):
+        if isinstance(value, (dict, list)):
+            yield from leaves(value, (*path, key))
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            yield "/".join((*path, key)), value
+
+
+def plain_commands():
+    """Every show command that can be typed without an argument."""
+    manual = subprocess.run([program("rtrd"), "--print-manual"], capture_output=True, text=True, check=True).stdout
+    names = {re.sub(r" \[.*\]", "", line.replace("\\|", "|")) for line in re.findall(r"(?m)^\| `(show [^`]*)` \|", manual)}
+    return sorted(n for n in names if not re.search(r"[<{]|candidate|tech-support|show metrics", n))
+
+
+def without_metric(command, path, table):
+    """Is there neither a metric of this number, nor a reason why not?"""
+    for view, prefix, target, there in VIEWS:
+        if (m := re.fullmatch(view, command)) and re.match(prefix, path):
+            command, path = m.expand(target) if "\\1" in target and m[1] else target.replace("\\1", ""), there + re.sub(f"^{prefix}", "", path)
+            break
+    if any(re.fullmatch(p, path) for p in table.get(command, ())):
+        return None
+    if any(re.fullmatch(c, command) and re.search(f"(^|/)({p})$", path) for c, p, _ in NO_METRIC):
+        return None
+    return f"{command}: {path}"
+
+
+@pytest.mark.seconds(60)
+def test_every_number_of_a_show_command_has_a_metric(topo):
+    """Whatever number a show command prints is in the table, or in the short list above."""
+    r1, lan = topo.r1, topo.lan
+    r1.config([*CONFIG, "ip access-list extended LAN", "7 deny udp any any eq 11 log", "exit",
+               "ip nat pool P 198.51.100.20 198.51.100.22 netmask 255.255.255.0", "interface eth0", "vrrp 1 ip 10.0.1.254", "dataplane fast", "exit",
+               "interface eth1", "dataplane fast", "exit"])
+    # A chain that counts.
+    r1.run("iptables-nft-restore", input="*filter\n:INPUT ACCEPT [5:500]\nCOMMIT\n")
+    wait_for(lambda: {i["plane"] for i in r1.json("show dataplane interfaces")} == {"fast"}, 20, "the fast plane")
+    wait_for(lambda: r1.json("show track 7")[0]["state"] == "Up", what="the track")
+    r1.cli(*(line.replace("eth0", "lo") for line in CAPTURE))
+    # Packets that workers drop, and such as only the kernel can judge; an address of ours elsewhere.
+    datagrams(lan, "198.51.100.1", 2)
+    datagrams(lan, "198.51.100.1", 2, port=11)
+    wait_for(lambda: all(any(c[k] for c in r1.json("show dataplane")["counters"]) for k in ("drops", "punts")), what="their counters")
+    clash = ("sendp(Ether(src=mac, dst='ff:ff:ff:ff:ff:ff') / ARP(op=2, hwsrc=mac, psrc='10.0.1.1', pdst='10.0.1.1'),"
+             " iface='eth0', verbose=False)\n")
+    wait_for(lambda: scapy(lan, clash) or "conflicts" in str(r1.json("show ip interface eth0")), 20, "the conflict")
+    table = {}
+    for m in r1.json("show metrics"):
+        path = "/".join(filter(None, (m["rows"], m["path"].partition("=")[0].strip("."))))
+        table.setdefault(m["command"], set()).add(re.escape(path).replace(r"\{\}", "[^/]+"))
+    seen = {f"{command}: {path}" for command in plain_commands() for path, _ in leaves(r1.json(command))}
+    # Those that are not always there.
+    for rare in ("show ip interface: []/addresses/[]/conflicts", "show firewall hooks: hooks/[]/packets",
+                 "show dataplane: counters/[]/drops/", "show dataplane: counters/[]/punts/",
+                 "show monitor capture: captures/[]/captured"):
+        assert any(s.startswith(rare) for s in seen), rare
+    missing = {without_metric(*s.split(": ", 1), table) for s in seen} - {None}
+    assert len(seen) > 500 and not missing, "\n".join(sorted(missing))
 
 
 def test_who_may_ask(topo):
