@@ -23,10 +23,14 @@ static struct {
 		time_t at;
 		struct pending *next;
 	} * head, **tail;
+	unsigned n_waiting;
 } a;
 
-/* Long enough that the operator has the answer, short enough to be there when looked for. */
-#define ARCHIVE_DELAY_MS 50
+/* After the last one, so that who types line after line, or pastes commit after commit, waits for
+ * none of them: the text of 10,000 lines takes longer than committing one more. */
+#define ARCHIVE_DELAY_MS 300
+/* With as many waiting the first is written at once. */
+#define ARCHIVE_WAITING 16
 
 static int is_revision(const struct dirent *d)
 {
@@ -152,6 +156,7 @@ static void write_first(void)
 	struct pending *p = a.head;
 	char *text = conffile_text(p->root, "archived");
 
+	a.n_waiting--;
 	a.head = p->next;
 	if (!a.head)
 		a.tail = &a.head;
@@ -173,8 +178,7 @@ static void wait_a_moment(void)
 {
 	struct timeval tv = { .tv_usec = ARCHIVE_DELAY_MS * 1000 };
 
-	if (!event_pending(a.timer, EV_TIMEOUT, NULL))
-		event_add(a.timer, &tv);
+	event_add(a.timer, &tv);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -198,6 +202,8 @@ void archive_add(const struct rec *root, const char *user, const char *what)
 
 	if (!a.dir)
 		return;
+	if (a.n_waiting == ARCHIVE_WAITING)
+		write_first();
 	p = xcalloc(1, sizeof(*p));
 	*p = (struct pending){ .root = rec_ref(root),
 			       .user = xstrdup(user),
@@ -205,6 +211,7 @@ void archive_add(const struct rec *root, const char *user, const char *what)
 			       .what = xstrdup(what) };
 	*a.tail = p;
 	a.tail = &p->next;
+	a.n_waiting++;
 	wait_a_moment();
 }
 

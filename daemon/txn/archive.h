@@ -5,8 +5,8 @@
  * One is added by a candidate commit, a save, a pasted or loaded transaction (boot and SIGHUP
  * too), and the end of a configure-terminal session that changed something; equal neighbours are
  * kept once.
- * A revision is written a moment later, one a turn of the loop, so that no operator waits for it;
- * what lists or loads revisions writes the pending ones first.
+ * A revision is written when no other came for a moment, one a turn of the loop, so that no
+ * operator waits for it; few wait at a time, and what lists or loads revisions writes them first.
  * Owns: the folder, pending models. Threads: rtrd's loop only. Failure: logged; a commit does not
  * fail for it.
  */

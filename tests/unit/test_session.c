@@ -5,11 +5,13 @@
  */
 #include "../lib/operators.h"
 
+#include "schema/edit.h"
 #include "schema/text.h"
 #include "system/log.h"
 #include "txn/archive.h"
 #include "txn/txn.h"
 
+#include <dirent.h>
 #include <string.h>
 
 static char *running(void)
@@ -550,6 +552,56 @@ START_TEST(the_archive_keeps_what_was_meant)
 }
 END_TEST
 
+static struct rec *named(unsigned i)
+{
+	struct editor e;
+	struct edit_error err;
+	struct rec *empty = model_new(), *r;
+	char line[16];
+	bool changed;
+
+	editor_init(&e, empty);
+	snprintf(line, sizeof(line), "hostname r%u", i);
+	ck_assert_int_eq(editor_line(&e, line, &changed, &err), 0);
+	edit_error_fini(&err);
+	r = rec_ref(e.root);
+	editor_fini(&e);
+	rec_unref(empty);
+	return r;
+}
+
+static int not_hidden(const struct dirent *d)
+{
+	return d->d_name[0] != '.';
+}
+
+/* Of revisions that follow one another closely few wait, however long that goes on. */
+START_TEST(few_revisions_wait)
+{
+	struct rec *root[20];
+	struct dirent **names;
+	char path[96];
+	json_t *list;
+	int n;
+
+	for (unsigned i = 0; i < ARRAY_LEN(root); i++) {
+		root[i] = named(i);
+		archive_add(root[i], "adm", "quick");
+	}
+	snprintf(path, sizeof(path), "%s/archive", dir);
+	n = scandir(path, &names, not_hidden, alphasort);
+	ck_assert_int_eq(n, 4);
+	for (int i = 0; i < n; i++)
+		free(names[i]);
+	free(names);
+	list = archive_list();
+	ck_assert_uint_eq(json_array_size(list), ARRAY_LEN(root));
+	json_decref(list);
+	for (unsigned i = 0; i < ARRAY_LEN(root); i++)
+		rec_unref(root[i]);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("session");
@@ -573,6 +625,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, readers_change_nothing);
 	tcase_add_test(tc, output_to_a_file);
 	tcase_add_test(tc, the_archive_keeps_what_was_meant);
+	tcase_add_test(tc, few_revisions_wait);
 	suite_add_tcase(s, tc);
 	return s;
 }
