@@ -312,6 +312,8 @@ static void foreseen(void *arg, const struct ct_change_result *r)
 	free(text);
 }
 
+/* Of a walk that did not come to its end: its policy is older than what is put down here, which an
+ * hour that struck meanwhile would have left. */
 static void hour_from(const struct policy *old)
 {
 	const struct policy *before = k.hour;

@@ -494,20 +494,24 @@ def test_hours_and_sources(net):
 
 
 @pytest.mark.skipif(not os.environ.get("RTR_TEST_LONG"), reason="hours have minutes: up to a minute and a half")
-@pytest.mark.seconds(150)
-def test_hour_ends(net):
-    """When a time range ends, so do the connections that it let in; the others go on."""
+@pytest.mark.seconds(210)
+def test_hours_end_in_succession(net):
+    """When a time range ends, so do the connections that it let in; the others go on, until the next one ends."""
     r1, lan, server = net.r1, net.lan, net.server
     server.conns = []
     now = int(r1.run("date", "+%s").stdout)
-    end = time.strftime("%H:%M %-d %B %Y", time.localtime((now + 90) // 60 * 60))
-    r1.config(["time-range SOON", f"absolute end {end}"])
+    for i, name in enumerate(("SOON", "LATER")):
+        end = time.strftime("%H:%M %-d %B %Y", time.localtime((now + 90) // 60 * 60 + 60 * i))
+        r1.config([f"time-range {name}", f"absolute end {end}"])
     for v in (4, 6):
-        set_list(r1, v, ["permit tcp any any eq 80 time-range SOON", "permit tcp any any eq 443"])
-    held = {(v, p): tcp(lan, WAN[v], p, keep=True) for v in (4, 6) for p in (80, 443)}
+        set_list(r1, v, ["permit tcp any any eq 80 time-range SOON", "permit tcp any any eq 81 time-range LATER",
+                         "permit tcp any any eq 443"])
+    ports = (80, 81, 443)
+    held = {(v, p): tcp(lan, WAN[v], p, keep=True) for v in (4, 6) for p in ports}
     assert all(alive(server, s) for s in held.values())
-    wait_for(lambda: "%SEC-6-RECHECKED" in r1.cli("show logging"), 100, "the end of the hour")
-    assert [alive(server, held[v, p]) for v in (4, 6) for p in (80, 443)] == [False, True] * 2
+    for n, living in ((1, [False, True, True]), (2, [False, False, True])):
+        wait_for(lambda: r1.cli("show logging").count("%SEC-6-RECHECKED") == n, 100, f"the end of hour {n}")
+        assert [alive(server, held[v, p]) for v in (4, 6) for p in ports] == living * 2
     for s in [*held.values(), *server.conns]:
         s.close()
 
