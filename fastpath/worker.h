@@ -91,11 +91,17 @@ struct fp_wcount {
 	uint64_t drop[RTR_DROP__MAX];
 };
 
-/* What waits to be sent by a port, and what its two ways have cost. */
+/* Bursts of about the same size, and what the two ways out have cost them. */
+#define FP_OUT_SIZES 4
+struct fp_out_size {
+	uint32_t bursts;  /* that could take either way */
+	uint64_t cost[2]; /* ns a frame, the least of the bursts that measure; by way */
+};
+
+/* What waits to be sent by a port. */
 struct fp_out {
-	uint32_t n;       /* entries of the tx ring that are written and not submitted */
-	uint32_t bursts;  /* large ones that could take either way */
-	uint64_t cost[2]; /* ns a frame, summed over the bursts that measure; by way */
+	uint32_t n; /* entries of the tx ring that are written and not submitted */
+	struct fp_out_size size[FP_OUT_SIZES];
 };
 
 /* One socket: a queue of an interface. A worker has any number of a port's; it sends by the first.
