@@ -329,23 +329,26 @@ static void until(uint64_t t)
 	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
 }
 
-static uint64_t arrived(unsigned lane)
+/* Of what was sent in one direction. */
+static uint64_t arrived_by(unsigned lane, unsigned dir)
 {
-	uint64_t n = 0;
-
-	for (int d = 0; d < 2; d++)
-		n += ((volatile struct stream_sink *)
-			      prog->bss->sink)[lanes[lane].ifindex[d] % STREAM_SINKS]
-			     .frames;
-	return n;
+	return ((volatile struct stream_sink *)
+			prog->bss->sink)[lanes[lane].ifindex[!dir] % STREAM_SINKS]
+		.frames;
 }
 
-/* Until that many have arrived; what is late is lost: how many. */
-static uint64_t wait_arrived(unsigned lane, uint64_t want)
+static uint64_t arrived(unsigned lane)
+{
+	return arrived_by(lane, 0) + arrived_by(lane, 1);
+}
+
+/* Until that many have arrived, in direction dir or (2) in both; what is late is lost: how many. */
+static uint64_t wait_arrived(unsigned lane, unsigned dir, uint64_t want)
 {
 	uint64_t start = now_ns(), now = start, got;
 
-	while ((got = arrived(lane)) < want && (now = now_ns()) - start < LOST_NS)
+	while ((got = dir < 2 ? arrived_by(lane, dir) : arrived(lane)) < want &&
+	       (now = now_ns()) - start < LOST_NS)
 		if (now - start > SPIN_NS)
 			until(now + SPIN_NS);
 	return got < want ? want - got : 0;
@@ -358,9 +361,9 @@ static void run_paced(unsigned lane, uint32_t count)
 
 	for (uint32_t n = 0; n < count; n += BURST) {
 		run(MIN(BURST, count - n));
-		base -= wait_arrived(lane, base + n + BURST - MIN(n + BURST, IN_FLIGHT));
+		base -= wait_arrived(lane, 2, base + n + BURST - MIN(n + BURST, IN_FLIGHT));
 	}
-	wait_arrived(lane, base + count);
+	wait_arrived(lane, 2, base + count);
 }
 
 static bool pass(const char *args)
@@ -385,29 +388,63 @@ static bool pass(const char *args)
 	return true;
 }
 
-static void open_tcp(unsigned lane, uint32_t first, uint32_t count)
+/* Some connections on their way from handshake to close. */
+struct opening {
+	uint32_t first, n;
+	unsigned dir;   /* of the last step, */
+	uint64_t until; /* and how many have arrived that way when it has */
+};
+
+static const struct {
+	unsigned dir, flags;
+	uint32_t seq, ack;
+} tcp_steps[] = {
+	{ 0, TH_SYN, 0, 0 },          { 1, TH_SYN | TH_ACK, 0, 1 }, { 0, TH_ACK, 1, 1 },
+	{ 0, TH_FIN | TH_ACK, 1, 1 }, { 1, TH_FIN | TH_ACK, 1, 2 }, { 0, TH_ACK, 2, 2 },
+};
+
+/* By direction: how many have arrived when all are there, and what of it nobody waits for again. */
+struct under_way {
+	uint64_t sent[2], lost[2];
+};
+
+static void wait_step(unsigned lane, const struct opening *o, struct under_way *u)
 {
-	static const struct {
-		unsigned dir, flags;
-		uint32_t seq, ack;
-	} steps[] = {
-		{ 0, TH_SYN, 0, 0 },          { 1, TH_SYN | TH_ACK, 0, 1 }, { 0, TH_ACK, 1, 1 },
-		{ 0, TH_FIN | TH_ACK, 1, 1 }, { 1, TH_FIN | TH_ACK, 1, 2 }, { 0, TH_ACK, 2, 2 },
-	};
+	u->lost[o->dir] += wait_arrived(lane, o->dir, o->until - u->lost[o->dir]);
+}
+
+/* The next step of these, when their last one has arrived. */
+static void step_tcp(unsigned lane, unsigned step, struct opening *o, struct under_way *u)
+{
 	volatile struct stream_gen *g = &prog->bss->gen;
 
-	for (uint32_t n = 0; n < count; n += BURST) {
-		uint32_t some = MIN(BURST, count - n);
+	if (step)
+		wait_step(lane, o, u);
+	o->dir = tcp_steps[step].dir;
+	dirs_make(lane, tcp_steps[step].flags, false, tcp_steps[step].seq, tcp_steps[step].ack);
+	g->order = STREAM_FORTH + o->dir;
+	g->first = g->n - o->first;
+	run(o->n);
+	o->until = u->sent[o->dir] += o->n;
+}
 
-		for (unsigned i = 0; i < ARRAY_LEN(steps); i++) {
-			uint64_t base = arrived(lane);
+/* Several groups take turns, so that the router always has something to do. */
+static void open_tcp(unsigned lane, uint32_t first, uint32_t count)
+{
+	struct under_way u = { .sent = { arrived_by(lane, 0), arrived_by(lane, 1) } };
+	struct opening o[IN_FLIGHT / BURST];
 
-			dirs_make(lane, steps[i].flags, false, steps[i].seq, steps[i].ack);
-			g->order = STREAM_FORTH + steps[i].dir;
-			g->first = g->n - first - n;
-			run(some);
-			wait_arrived(lane, base + some);
-		}
+	for (uint32_t n = 0; n < count;) {
+		unsigned groups = 0;
+
+		for (; groups < ARRAY_LEN(o) && n < count; n += o[groups++].n)
+			o[groups] = (struct opening){ .first = first + n,
+						      .n = MIN(BURST, count - n) };
+		for (unsigned step = 0; step < ARRAY_LEN(tcp_steps); step++)
+			for (unsigned i = 0; i < groups; i++)
+				step_tcp(lane, step, &o[i], &u);
+		for (unsigned i = 0; i < groups; i++)
+			wait_step(lane, &o[i], &u);
 	}
 }
 
