@@ -100,6 +100,17 @@ static struct half half_of(const struct fp_keeper *k, enum flow_family fam, uint
 	return fam == FLOW_4 ? half4(k, line) : half6(k, line);
 }
 
+/* Does a flow live in the line? Most do not: no more than their first word is looked at. */
+static bool lives(const struct fp_keeper *k, enum flow_family fam, uint32_t line)
+{
+	enum fp_flow_region at = fam == FLOW_4 ? FP_FLOW_R_LINES4 : FP_FLOW_R_LINES6;
+	size_t size = fam == FLOW_4 ? sizeof(struct flow_line4) : sizeof(struct flow_line6);
+	const char *word0 = (const char *)k->conf.mem->base[at] + line * size;
+
+	return flow_lives(
+		__atomic_load_n((const flow_word *)(const void *)word0, __ATOMIC_RELAXED));
+}
+
 static unsigned ifindex_of(const struct fp_keeper *k, uint16_t zone)
 {
 	return zone < FP_PORTS_MAX ? __atomic_load_n(&k->conf.port[zone].ifindex, __ATOMIC_ACQUIRE)
@@ -410,9 +421,7 @@ static void sweep_family(struct fp_keeper *k, enum flow_family fam)
 	uint32_t n = 0;
 
 	for (uint32_t line = 0; line < 2 * k->conf.mem->n_pairs[fam]; line++) {
-		struct half h = half_of(k, fam, line);
-
-		if (flow_lives(__atomic_load_n(h.words.word0, __ATOMIC_RELAXED))) {
+		if (lives(k, fam, line)) {
 			n++;
 			while (sweep_half(k, fam, line))
 				;

@@ -42,18 +42,22 @@ static void wait_resume(struct fp_wthread *t)
 	rcu_thread_online();
 }
 
-static void nap(struct fp_wthread *t)
+/* False: nothing came, it woke for its beat. */
+static bool nap(struct fp_wthread *t)
 {
 	struct pollfd fds[FP_SOCKS_MAX + 1];
 	unsigned n = fp_worker_pollfds(t->w, fds, FP_SOCKS_MAX);
 	uint64_t drain;
+	int ready;
 
 	fds[n] = (struct pollfd){ .fd = t->wake_fd, .events = POLLIN };
 	fp_worker_stats(t->w)->sleeps++;
 	rcu_thread_offline();
-	if (poll(fds, n + 1, fp_worker_waits(t->w) ? WAIT_MS : SLEEP_MS) > 0 && fds[n].revents)
+	ready = poll(fds, n + 1, fp_worker_waits(t->w) ? WAIT_MS : SLEEP_MS);
+	if (ready > 0 && fds[n].revents)
 		(void)!read(t->wake_fd, &drain, sizeof(drain));
 	rcu_thread_online();
+	return ready > 0;
 }
 
 static void *run(void *arg)
@@ -78,10 +82,8 @@ static void *run(void *arg)
 		}
 		idle = fp_worker_round(t->w, now) ? 0 : idle + 1;
 		rcu_quiescent_state();
-		if (idle >= SPIN) {
-			idle = 0;
-			nap(t);
-		}
+		if (idle >= SPIN)
+			idle = nap(t) ? 0 : SPIN - 1;
 	}
 	rcu_unregister_thread();
 	return NULL;
