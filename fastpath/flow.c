@@ -702,12 +702,29 @@ static int32_t idle_left(const struct flow_table *ft, enum flow_family fam, uint
 	       idle;
 }
 
+/* When it has to be looked at. + 1: the wheel rounds down, and not before its time is over. */
+static uint32_t due(const struct flow_table *ft, enum flow_family fam, uint32_t pair, uint32_t now)
+{
+	int32_t left = idle_left(ft, fam, pair, now);
+
+	return flow_tick(now + (uint32_t)MAX(left, 0)) + 1;
+}
+
 static void file(struct fp_flow_worker *w, enum flow_family fam, uint32_t pair, uint32_t now)
 {
-	int32_t left = idle_left(&w->t->fam[fam], fam, pair, now);
+	wheel_add(&w->wheel[fam], pair, due(&w->t->fam[fam], fam, pair, now));
+}
 
-	/* + 1: the wheel rounds down, a flow must not be looked at before its time is over. */
-	wheel_add(&w->wheel[fam], pair, flow_tick(now + (uint32_t)MAX(left, 0)) + 1);
+/* Who is looked at in time stays: it is filed again then, and its neighbours in the list are cold
+ * lines of other flows. */
+static void file_again(struct fp_flow_worker *w, enum flow_family fam, uint32_t pair, uint32_t now)
+{
+	const struct flow_table *ft = &w->t->fam[fam];
+
+	if ((int32_t)(due(ft, fam, pair, now) - ft->cold[pair].deadline) >= 0)
+		return;
+	wheel_del(&w->wheel[fam], pair);
+	file(w, fam, pair, now);
 }
 
 static void take_adopted(struct fp_flow_worker *w, enum flow_family fam, uint32_t now)
@@ -817,8 +834,7 @@ int fp_flow_set_timeout(struct fp_flow_worker *w, enum flow_family fam, uint64_t
 		return 0;
 	}
 	__atomic_store_n(&w->t->fam[fam].cold[pair].timeout, timeout, __ATOMIC_RELAXED);
-	wheel_del(&w->wheel[fam], pair);
-	file(w, fam, pair, fp_flow_now());
+	file_again(w, fam, pair, fp_flow_now());
 	return 0;
 }
 
