@@ -214,6 +214,9 @@ int fp_flow_set_timeout(struct fp_flow_worker *w, enum flow_family fam, uint64_t
  * pairs of adoption. May sleep about 10 ms. Returns true when there is more to do at once.
  */
 bool fp_flow_maintain(struct fp_flow *t, unsigned budget);
+/* The refills alone, of pairs that are free already: for the same thread, while it does something
+ * long. */
+void fp_flow_refill(struct fp_flow *t);
 void fp_flow_adoption(const struct fp_flow *t, struct fp_flow_adoption *ret);
 
 uint64_t fp_flow_stat(const struct fp_flow *t, enum fp_flow_stat which);

@@ -286,6 +286,12 @@ static void refill(struct fp_flow *t, enum flow_family fam)
 	}
 }
 
+void fp_flow_refill(struct fp_flow *t)
+{
+	for (int f = 0; f < FLOW__FAMILIES; f++)
+		refill(t, f);
+}
+
 /* --- adoption --- */
 
 static bool published(const struct fp_flow *t, enum flow_family fam, uint32_t place, uint16_t gen)
@@ -454,14 +460,12 @@ bool fp_flow_maintain(struct fp_flow *t, unsigned budget)
 {
 	bool more = false;
 
-	for (int f = 0; f < FLOW__FAMILIES; f++) {
+	for (int f = 0; f < FLOW__FAMILIES; f++)
 		if (t->fam[f].scanning)
 			adopt_step(t, f, budget);
-		refill(t, f);
-	}
+	fp_flow_refill(t);
 	if (grace_step(t))
-		for (int f = 0; f < FLOW__FAMILIES; f++)
-			refill(t, f);
+		fp_flow_refill(t);
 	for (int f = 0; f < FLOW__FAMILIES; f++)
 		more |= t->fam[f].scanning;
 	__atomic_store_n(&t->adoption.done, !more, __ATOMIC_RELEASE);

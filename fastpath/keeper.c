@@ -426,8 +426,12 @@ static void sweep_family(struct fp_keeper *k, enum flow_family fam)
 			while (sweep_half(k, fam, line))
 				;
 		}
-		if (line % (2 * SWEEP_PAIRS) == 0)
+		if (line % (2 * SWEEP_PAIRS) == 0) {
 			rcu_quiescent_state();
+			/* A pass over many flows takes longer than what workers have in hand lasts.
+			 */
+			fp_flow_refill(k->conf.flows);
+		}
 	}
 	__atomic_store_n(&k->stats.n_flows[fam], n / 2, __ATOMIC_RELAXED);
 }

@@ -416,6 +416,32 @@ START_TEST(ageing)
 }
 END_TEST
 
+/* What a worker has in hand runs out; the refill alone gives it more, without a grace period. */
+START_TEST(refilled)
+{
+	struct fp_flow_conf conf = { .n_workers = 1, .reserve = 16 };
+	uint32_t n[FLOW__FAMILIES] = { 1000, 1000 }, id = 0;
+	enum flow_family fam = _i;
+	struct fp_flow_new f;
+	uint64_t ref;
+	int err;
+
+	ck_assert_int_eq(fp_flow_mem_anon(n, &mem), 0);
+	ck_assert_int_eq(fp_flow_open(&mem, &conf, &table), 0);
+	wk = fp_flow_worker(table, 0);
+	fp_flow_maintain(table, 1000);
+	do {
+		f = flow_make(fam, id, 0, 0);
+		err = fp_flow_insert(wk, fam, &f, &ref);
+	} while (!err && ++id < 1000);
+	ck_assert_int_eq(err, -ENOSPC);
+	ck_assert_uint_eq(id, 16);
+	fp_flow_refill(table);
+	ck_assert_int_eq(fp_flow_insert(wk, fam, &f, &ref), 0);
+	close_table();
+}
+END_TEST
+
 /* Only one process at a time; another layout or size is refused; blank memory is made new. */
 /* Changed by other than growth: own line and the twin's copy at once, of either direction. */
 START_TEST(tcp_set)
@@ -496,6 +522,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(tc, structured_keys, 0, 4);
 	tcase_add_test(tc, words);
 	tcase_add_loop_test(tc, ageing, 0, 2);
+	tcase_add_loop_test(tc, refilled, 0, 2);
 	tcase_add_loop_test(tc, tcp_set, 0, 2);
 	tcase_add_test(tc, opening);
 	suite_add_tcase(s, tc);
