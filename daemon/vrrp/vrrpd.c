@@ -188,8 +188,10 @@ static void op_release(struct vrrp_fsm *f)
 	struct vg *g = (struct vg *)f;
 
 	g->owning = false;
-	g->garp_at = 0; /* but a resignation that was refused is said again */
+	g->garp_at = 0;
 	g->again_announce = false;
+	/* A resignation that was refused is said again; a backup has nothing to say. */
+	g->again_advert = g->again_advert && g->fsm.state == VRRP_S_INIT;
 	probe_end(g);
 	addr_update(g);
 }

@@ -489,7 +489,8 @@ def test_a_deaf_virtual_mac_is_given_up(pair, family, number, vip, own):
     configure(topo.r1, topo, group_lines(110, af=family))
     topo.lan.ping(own, count=1)  # a neighbour to ask
     wait_state(topo.r1, "MASTER", family=family)
-    wait_for(lambda: group(topo.r1, family=family)["mac_test"] == "not received", 8, "the verdict")
+    # Three answers in a row; a try with one too few is followed by a longer pause.
+    wait_for(lambda: group(topo.r1, family=family)["mac_test"] == "not received", 20, "the verdict")
     assert "do not reach us" in topo.r1.cli("show logging")
     physical = topo.r1.ip_json("link", "show", "eth0")[0]["address"]
     wait_for(lambda: topo.lan.ping(vip, count=1, check=False) and macs(topo.lan, vip) == [physical], what="the physical MAC")
@@ -505,7 +506,7 @@ def test_a_deaf_virtual_mac_is_given_up(pair, family, number, vip, own):
                "nud", "reachable")  # a neighbour to ask
     wait_state(topo.r1, "MASTER", family=family)
     with topo.lan.tcpdump("eth0", "-s 128 -B 8192 arp or icmp6") as seen:
-        wait_for(lambda: group(topo.r1, family=family)["mac_test"] == "received", 12, "the verdict")
+        wait_for(lambda: group(topo.r1, family=family)["mac_test"] == "received", 20, "the verdict")
         wait_for(lambda: topo.lan.ping(vip, count=1, check=False) and macs(topo.lan, vip) == [f"00:00:5e:00:0{number}:01"],
                  what="the virtual MAC")
     assert "reach us again" in topo.r1.cli("show logging")
@@ -521,7 +522,7 @@ def test_a_virtual_mac_that_works_is_kept(pair, family, own):
     configure(topo.r1, topo, group_lines(110, af=family))
     topo.lan.ping(own, count=1)
     wait_state(topo.r1, "MASTER", family=family)
-    wait_for(lambda: group(topo.r1, family=family)["mac_test"] != "untested", 8, "the verdict")
+    wait_for(lambda: group(topo.r1, family=family)["mac_test"] != "untested", 20, "the verdict")
     assert group(topo.r1, family=family)["mac_test"] == "received"
 
 

@@ -460,6 +460,28 @@ START_TEST(priority_0_is_said_again)
 }
 END_TEST
 
+/* What a master could not say is nothing that it says after it has been a backup. */
+START_TEST(a_backup_resigns_from_nothing)
+{
+	masters(1, 1000);
+	refuse = ENOBUFS;
+	run_until(clock_ns + 1 * S, true);
+	ck_assert(with_vrid(1)->again_advert);
+	memset(queue.vrid, 1, sizeof(queue.vrid));
+	queue.n = 1;
+	queue.at = clock_ns;
+	with_vrid(1)->mac[5] ^= 1; /* a virtual one: it has no last word */
+	io_drain(&vd.ifs[0], V4);
+	ck_assert_int_eq(with_vrid(1)->fsm.state, VRRP_S_BACKUP);
+	fault(true);
+	ck_assert_int_eq(with_vrid(1)->fsm.state, VRRP_S_INIT);
+	refuse = 0;
+	n_said = 0;
+	run_until(clock_ns + 3 * S, true);
+	ck_assert_uint_eq(n_said, 0);
+}
+END_TEST
+
 /* Each time that the queue is full the group starts with a short wait, unicast or not. */
 START_TEST(the_wait_is_short_again)
 {
@@ -600,6 +622,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, an_address_lost_during_the_job);
 	tcase_add_test(tc, refused_for_a_forgotten_group);
 	tcase_add_test(tc, priority_0_is_said_again);
+	tcase_add_test(tc, a_backup_resigns_from_nothing);
 	tcase_add_loop_test(tc, the_wait_is_short_again, 0, 2);
 	tcase_add_test(tc, what_arrived_is_read_before_silence_counts);
 	tcase_add_loop_test(tc, the_lesser_master_is_heard_once_more, 0, 2);
