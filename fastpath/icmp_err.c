@@ -7,6 +7,7 @@
 
 #define ERR_TTL      64
 #define TOS_CONTROL  0xc0 /* precedence 6, RFC 1812 4.3.2.5 */
+#define TOS_KEPT     0x1e /* the type of service itself, as the kernel does */
 #define MTU_MIN4     68   /* RFC 791 */
 #define MTU_MIN6     1280 /* RFC 8200 section 5 */
 #define FORGET_AFTER NSEC_PER_SEC
@@ -81,7 +82,7 @@ static uint32_t build4(uint8_t *out, const uint8_t *ip, uint32_t quote, const st
 	uint8_t *h = out + FP_IP4_LEN;
 
 	out[0] = 0x45;
-	out[1] = TOS_CONTROL;
+	out[1] = TOS_CONTROL | (ip[1] & TOS_KEPT);
 	fp_st16(out + 2, (uint16_t)len);
 	fp_st16(out + 4, req->id);
 	fp_st16_be(out + 6, 0);

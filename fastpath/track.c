@@ -2,6 +2,7 @@
 #include "track.h"
 
 #include "parse.h"
+#include "wire.h"
 
 #include <errno.h>
 
@@ -401,13 +402,33 @@ static enum fp_track_act tcp_packet(struct fp_track *t, struct fp_flow_worker *f
 	return act;
 }
 
-/* One piece of a segment: its end is not known. As good as any of an open connection. */
-static enum fp_track_act tcp_fragment(const struct fp_track_flow *f, struct fp_track_ret *ret)
+uint32_t fp_track_base(const uint8_t *frame, const struct fp_pkt *first)
 {
-	if (flow_w0_state(f->word0) >> FLOW_TRACK_SHIFT != TCPT_S_ESTABLISHED)
-		return drop(ret, RTR_DROP_CT_INVALID);
-	ret->touched = true;
-	return FP_TRACK_PASS;
+	const uint8_t *th = frame + first->l4_off;
+
+	if (first->proto != IPPROTO_TCP || first->end - first->l4_off < 20)
+		return 0;
+	/* FIN counts like a byte behind the last one. */
+	return fp_ld32(th + 4) - 4u * (th[12] >> 4) + !!(first->tcp_flags & FP_TCP_FIN);
+}
+
+void fp_track_piece(struct fp_track *t, struct fp_flow_worker *fw, const struct fp_track_flow *f,
+		    const struct fp_pkt *p, uint32_t base)
+{
+	struct tcb *b = tcb_of(t, f->fam, f->ref);
+	uint32_t end = base + p->frag_off + (uint32_t)(p->end - p->l4_off);
+	struct tcp_track_dir *own;
+
+	if (!(flow_w0_flags(f->word0) & FLOW_F_TCP) || !lock(b))
+		return;
+	refresh(b, f);
+	own = &b->t.seen[f->ref & 1];
+	/* A first piece that taught nothing lies beyond what was sent: nor do the others. */
+	if ((int32_t)(base - own->end) < 0 && (int32_t)(end - own->end) > 0) {
+		own->end = end;
+		publish(&b->t, fw, f, b->t.state == TCPT_S_ESTABLISHED);
+	}
+	unlock(b);
 }
 
 enum fp_track_act fp_track_packet(struct fp_track *t, struct fp_flow_worker *fw,
@@ -415,10 +436,11 @@ enum fp_track_act fp_track_packet(struct fp_track *t, struct fp_flow_worker *fw,
 				  const struct fp_pkt *p, uint64_t now_ns, struct fp_track_ret *ret)
 {
 	*ret = (struct fp_track_ret){ 0 };
-	if (p->proto == IPPROTO_TCP)
-		return p->flags & FP_F_FRAG ? tcp_fragment(f, ret)
-					    : tcp_packet(t, fw, f, frame, p, now_ns, ret);
+	if (p->proto == IPPROTO_TCP && (!(p->flags & FP_F_FRAG) || p->flags & FP_F_FRAG_FIRST))
+		return tcp_packet(t, fw, f, frame, p, now_ns, ret);
 	ret->touched = true;
+	if (p->proto == IPPROTO_TCP)
+		return FP_TRACK_PASS;
 	if (f->ref & 1 && !(flow_w0_state(f->word0) >> FLOW_TRACK_SHIFT)) {
 		set_state(f, 1);
 		retime(f, fp_track_now(t)->udp_stream_sec, ret);

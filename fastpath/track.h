@@ -101,6 +101,12 @@ enum fp_track_act fp_track_packet(struct fp_track *t, struct fp_flow_worker *fw,
 				  const struct fp_pkt *p, uint64_t now_ns,
 				  struct fp_track_ret *ret);
 
+/* A segment in pieces: the first one is judged like a whole one and gives the base, by which each
+ * later one tells how far its sender has sent. Later pieces follow the first whatever the state. */
+uint32_t fp_track_base(const uint8_t *frame, const struct fp_pkt *first);
+void fp_track_piece(struct fp_track *t, struct fp_flow_worker *fw, const struct fp_track_flow *f,
+		    const struct fp_pkt *p, uint32_t base);
+
 /* XDP forwarded segments that the tracker should have seen, for want of a worker (FLOW_F_FIN, RST,
  * WINDOW): the state and the timeout that follow from that. True: ret_timeout is the new one. */
 bool fp_track_noted(struct fp_track *t, const struct fp_track_flow *f, uint32_t *ret_timeout);

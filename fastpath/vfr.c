@@ -20,7 +20,7 @@ enum state {
 /* A fragment that waits, or has come out and is not yet fetched. */
 struct held {
 	uint64_t handle, ctx;
-	uint32_t next;
+	uint32_t note, next;
 	uint16_t off;
 	uint8_t drop;
 };
@@ -44,6 +44,7 @@ struct dgram {
 	uint16_t src_slot;
 	uint32_t chain, older, newer; /* hash chain; list by age */
 	uint32_t held;                /* sorted by offset */
+	uint32_t note;
 	uint64_t born_ns, ctx;
 	struct range range[FP_VFR_FRAGS_MAX]; /* sorted by offset */
 };
@@ -359,6 +360,7 @@ enum fp_vfr_act fp_vfr_input(struct fp_vfr *v, const uint8_t *frame, const struc
 	if (d->state != S_OPEN)
 		return FP_VFR_HELD;
 	ret->ctx = d->ctx;
+	ret->note = d->note;
 	if (complete(d)) {
 		release_dgram(v, i);
 		v->stats.n_done++;
@@ -366,7 +368,7 @@ enum fp_vfr_act fp_vfr_input(struct fp_vfr *v, const uint8_t *frame, const struc
 	return FP_VFR_PASS;
 }
 
-void fp_vfr_resolve(struct fp_vfr *v, uint32_t dgram, uint64_t ctx)
+void fp_vfr_resolve(struct fp_vfr *v, uint32_t dgram, uint64_t ctx, uint32_t note)
 {
 	struct dgram *d = &v->dgram[dgram];
 
@@ -375,11 +377,13 @@ void fp_vfr_resolve(struct fp_vfr *v, uint32_t dgram, uint64_t ctx)
 	for (uint32_t i = d->held, next; i != NIL; i = next) {
 		next = v->held[i].next;
 		v->held[i].ctx = ctx;
+		v->held[i].note = note;
 		enqueue(v, &v->released, i);
 		v->stats.n_held--;
 	}
 	d->held = NIL;
 	d->ctx = ctx;
+	d->note = note;
 	d->state = S_OPEN;
 	if (complete(d)) {
 		release_dgram(v, dgram);
@@ -431,7 +435,7 @@ static struct held *fetch(struct fp_vfr *v, struct queue *q)
 	return &v->held[i];
 }
 
-bool fp_vfr_released(struct fp_vfr *v, uint64_t *ret_handle, uint64_t *ret_ctx)
+bool fp_vfr_released(struct fp_vfr *v, uint64_t *ret_handle, uint64_t *ret_ctx, uint32_t *ret_note)
 {
 	const struct held *h = fetch(v, &v->released);
 
@@ -439,6 +443,7 @@ bool fp_vfr_released(struct fp_vfr *v, uint64_t *ret_handle, uint64_t *ret_ctx)
 		return false;
 	*ret_handle = h->handle;
 	*ret_ctx = h->ctx;
+	*ret_note = h->note;
 	return true;
 }
 

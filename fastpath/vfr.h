@@ -5,7 +5,7 @@
  * its flow they follow in order of their offsets, and whatever comes later goes straight through.
  *
  *	input -> PASS, ret.first	look up policy, NAT ...; then resolve or refuse
- *	      -> PASS			ret.ctx is what resolve was given
+ *	      -> PASS			ret.ctx and ret.note are what resolve was given
  *	      -> HELD			the caller's handle waits here
  *	      -> DROP			ret.drop
  *	after each call: drain fp_vfr_released and fp_vfr_dead
@@ -46,6 +46,7 @@ struct fp_vfr_ret {
 	bool first;     /* PASS: resolve or refuse is due */
 	uint32_t dgram; /* for resolve and refuse, before the next input */
 	uint64_t ctx;
+	uint32_t note;
 };
 
 struct fp_vfr_stats {
@@ -62,8 +63,8 @@ enum fp_vfr_act fp_vfr_input(struct fp_vfr *v, const uint8_t *frame, const struc
 			     uint32_t zone, uint64_t handle, uint64_t now_ns,
 			     struct fp_vfr_ret *ret);
 
-/* The first fragment was admitted: those that wait are released with ctx. */
-void fp_vfr_resolve(struct fp_vfr *v, uint32_t dgram, uint64_t ctx);
+/* The first fragment was admitted: those that wait are released with ctx and note. */
+void fp_vfr_resolve(struct fp_vfr *v, uint32_t dgram, uint64_t ctx, uint32_t note);
 /* The first fragment was dropped for a reason: the rest of the datagram shares it. */
 void fp_vfr_refuse(struct fp_vfr *v, uint32_t dgram, enum rtr_drop why);
 
@@ -71,7 +72,7 @@ void fp_vfr_refuse(struct fp_vfr *v, uint32_t dgram, enum rtr_drop why);
 unsigned fp_vfr_expire(struct fp_vfr *v, uint64_t now_ns, unsigned max);
 
 /* Handles that come out: to be sent with ctx, or to be freed and counted. False: none left. */
-bool fp_vfr_released(struct fp_vfr *v, uint64_t *ret_handle, uint64_t *ret_ctx);
+bool fp_vfr_released(struct fp_vfr *v, uint64_t *ret_handle, uint64_t *ret_ctx, uint32_t *ret_note);
 bool fp_vfr_dead(struct fp_vfr *v, uint64_t *ret_handle, enum rtr_drop *ret_why);
 
 void fp_vfr_stats(const struct fp_vfr *v, struct fp_vfr_stats *ret);

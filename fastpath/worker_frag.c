@@ -52,7 +52,9 @@ static bool find(const struct fp_worker *w, uint64_t ctx, struct fp_known *ret)
 	return ret->f.ref == ref;
 }
 
-static void go(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt *p, uint64_t ctx)
+/* base: of a TCP segment (fp_track_piece). */
+static void go(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt *p, uint64_t ctx,
+	       uint32_t base)
 {
 	struct fp_known k;
 
@@ -62,8 +64,14 @@ static void go(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt *p, ui
 	}
 	if (ctx == CTX_KERNEL)
 		fp_worker_punt(w, s, i, FP_TK_NO_FLOW);
-	else if (!find(w, ctx, &k) || !fp_worker_known(w, s, i, p, &k))
+	else if (!find(w, ctx, &k))
 		fp_worker_drop(w, s, i, RTR_DROP_FRAG_DEAD);
+	else {
+		if (p->proto == IPPROTO_TCP && !(p->flags & FP_F_FRAG_FIRST))
+			fp_track_piece(w->conf.track, w->conf.fw, &k.f, p, base);
+		if (!fp_worker_known(w, s, i, p, &k))
+			fp_worker_drop(w, s, i, RTR_DROP_FRAG_DEAD);
+	}
 }
 
 /* Not the sender's fault, or not for us to say: the kernel may do better. */
@@ -104,13 +112,14 @@ static void drain(struct fp_worker *w, unsigned i)
 {
 	uint64_t handle, ctx;
 	enum rtr_drop why;
+	uint32_t base;
 	struct fp_pkt p;
 
-	while (fp_vfr_released(w->vfr, &handle, &ctx)) {
+	while (fp_vfr_released(w->vfr, &handle, &ctx, &base)) {
 		unsigned s = take(w, i, handle);
 
 		fp_classify(w->burst.data[i], w->burst.len[i], &p);
-		go(w, s, i, &p, ctx);
+		go(w, s, i, &p, ctx, base);
 	}
 	while (fp_vfr_dead(w->vfr, &handle, &why))
 		refuse(w, take(w, i, handle), i, why);
@@ -131,11 +140,12 @@ void fp_worker_fragment(struct fp_worker *w, unsigned s, unsigned i, struct fp_p
 	case FP_VFR_PASS:
 		if (r.first) {
 			r.ctx = CTX_KERNEL;
+			r.note = fp_track_base(w->burst.data[i], p);
 			if (fp_worker_find(w, s, w->burst.data[i], p, &k))
 				r.ctx = k.f.ref | (k.f.fam == FLOW_6 ? CTX_V6 : 0);
-			fp_vfr_resolve(w->vfr, r.dgram, r.ctx);
+			fp_vfr_resolve(w->vfr, r.dgram, r.ctx, r.note);
 		}
-		go(w, s, i, p, r.ctx);
+		go(w, s, i, p, r.ctx, r.note);
 		break;
 	}
 	drain(w, i);

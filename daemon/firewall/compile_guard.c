@@ -2,6 +2,7 @@
 /* What keeps the connection table from being filled: management goes by it, sources have quotas,
  * clients of protected services first prove that they are there. */
 #include "firewall/compile.h"
+#include "nat/nat_policy.h"
 
 #include <linux/netfilter_ipv4.h>
 #include <linux/rtnetlink.h>
@@ -23,6 +24,25 @@ static struct nft_set *management(struct fwc *f)
 	if (nft_set_len(s))
 		return s;
 	return nft_set_unref(s);
+}
+
+/* Translated connections have to be known, whoever they are from: what goes to an address that NAT
+ * translates to, or comes from there, is tracked. The sets are NAT's own, in the same table. */
+static void tracked_global(const struct fwc *f, struct nft_chain *c, bool dst)
+{
+	for (unsigned v6 = 0; f->p->nat && v6 < 2; v6++) {
+		struct nft_rule *r;
+
+		if (!nat_family_used(&f->p->nat->f[v6]))
+			continue;
+		r = nft_rule_new(0, NULL, "management");
+		nft_family_is(r, v6 ? NFPROTO_IPV6 : NFPROTO_IPV4);
+		nft_payload(r, NFT_PAYLOAD_NETWORK_HEADER,
+			    (v6 ? 8 : 12) + (dst ? (v6 ? 16 : 4) : 0), v6 ? 16 : 4, NFT_REG_1);
+		nft_lookup(r, v6 ? "nat_global6" : "nat_global4", NFT_REG_1, false);
+		nft_verdict(r, NF_ACCEPT);
+		nft_chain_add(c, r);
+	}
 }
 
 static void notrack_if(struct nft_chain *c, uint32_t meta, bool local)
@@ -233,15 +253,18 @@ void fwc_guards(struct fwc *f)
 
 	if (m || syn) {
 		c = fwc_base("fw-notrack", NF_INET_PRE_ROUTING, NF_IP_PRI_RAW + 10, NF_ACCEPT);
-		if (m)
-			notrack_if(c, NFT_META_IIFNAME, true);
 		if (syn)
 			notrack_syn(f, c);
+		if (m) {
+			tracked_global(f, c, true);
+			notrack_if(c, NFT_META_IIFNAME, true);
+		}
 		nft_table_add_chain(f->t, c);
 	}
 	if (m) {
 		nft_table_add_set(f->t, m);
 		c = fwc_base("fw-notrack-out", NF_INET_LOCAL_OUT, NF_IP_PRI_RAW + 10, NF_ACCEPT);
+		tracked_global(f, c, false);
 		notrack_if(c, NFT_META_OIFNAME, false);
 		nft_table_add_chain(f->t, c);
 	}

@@ -262,7 +262,8 @@ const struct pol_list *policy_list(const struct policy *p, uint8_t family, const
 const struct pol_iface *policy_iface(const struct policy *p, const char *name); /* or an alias */
 const struct pol_zone *policy_zone(const struct policy *p, uint16_t id);
 /* What comes by the interface for the box itself, and the answers, are not tracked: of a management
- * zone, unless a list or a pair wants states. So management gets in when the table is full. */
+ * zone, unless a list or a pair wants states. So management gets in when the table is full.
+ * Addresses that NAT translates to are excepted. */
 bool policy_untracked(const struct policy *p, const struct pol_iface *i);
 const struct pol_pair *policy_pair(const struct policy *p, uint16_t from, uint16_t to);
 /* The rule with an id, and the list that holds it; NULL when it is gone. */

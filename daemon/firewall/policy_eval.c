@@ -352,7 +352,8 @@ static bool local_stage(struct eval *e)
 
 	if (!strcmp(e->pkt.iif, "lo"))
 		return step(e, POL_ST_LOCAL, POL_PERMIT, NULL, "from the box itself");
-	if (in && policy_untracked(e->p, in))
+	if (in && policy_untracked(e->p, in) &&
+	    !(e->p->nat && nat_is_global(e->p->nat, &e->pkt.dst)))
 		return step(e, POL_ST_LOCAL, POL_PERMIT, z->rec, "management zone");
 	if (e->pkt.state == POL_INVALID && e->p->stateful)
 		return step(e, POL_ST_LOCAL, POL_DENY, NULL, "invalid state");

@@ -460,6 +460,26 @@ bool nat_is_shared(const struct nat_policy *p, const struct rtr_addr *a)
 	return false;
 }
 
+bool nat_is_global(const struct nat_policy *p, const struct rtr_addr *a)
+{
+	const struct nat_family *f = &p->f[nat_fam(a->family)];
+
+	for (size_t i = 0; i < f->n_dynamics; i++) {
+		const struct nat_addrs *pool = f->dynamics[i].pool;
+
+		if (pool && in_span(&pool->lo, &pool->hi, a))
+			return true;
+	}
+	for (size_t i = 0; i < f->n_statics; i++) {
+		struct rtr_prefix net = { .addr = f->statics[i].global, .len = f->statics[i].len };
+		struct rtr_addr last = nat_prefix_last(&net);
+
+		if (in_span(&net.addr, &last, a))
+			return true;
+	}
+	return nat_is_shared(p, a);
+}
+
 bool nat_guarded(const struct nat_policy *p, const struct pol_packet *pkt)
 {
 	bool icmp = pkt->proto == IPPROTO_ICMP || pkt->proto == IPPROTO_ICMPV6;

@@ -197,12 +197,13 @@ static void iface_spans(const struct nat_build *b, struct spans *s, const char *
 		span_add(s, &i->addrs[b->fam][k], &i->addrs[b->fam][k]);
 }
 
-/* Addresses whose ports are shared: of overload, and those that forwards answer for. */
-static void shared_set(struct nat_build *b)
+/* Addresses whose ports are shared: of overload, and those that forwards answer for; or all that
+ * something is translated to. */
+static void global_set(struct nat_build *b, const char *what, bool all)
 {
 	char buf[NAT_NAME_MAX];
 	struct nft_set *set = nft_set_new(
-		&(struct nft_set_spec){ .name = nat_name(b, buf, "shared"),
+		&(struct nft_set_spec){ .name = nat_name(b, buf, what),
 					.flags = NFT_SET_INTERVAL,
 					.key_type = b->fam ? NFT_T_IP6ADDR : NFT_T_IPADDR,
 					.key_size = (uint8_t)b->size });
@@ -211,14 +212,18 @@ static void shared_set(struct nat_build *b)
 	for (size_t i = 0; i < b->f->n_dynamics; i++) {
 		const struct nat_dynamic *d = &b->f->dynamics[i];
 
-		if (d->pool && d->overload)
+		if (d->pool && (all || d->overload))
 			span_add(&s, &d->pool->lo, &d->pool->hi);
 		else if (!d->pool && !d->exempt)
 			iface_spans(b, &s, *d->loopback ? d->loopback : d->ifname);
 	}
 	for (size_t i = 0; i < b->f->n_statics; i++) {
-		if (b->f->statics[i].kind >= NAT_TCP)
-			span_add(&s, &b->f->statics[i].global, &b->f->statics[i].global);
+		const struct nat_static *n = &b->f->statics[i];
+		struct rtr_prefix net = { .addr = n->global, .len = n->len };
+		struct rtr_addr end = nat_prefix_last(&net);
+
+		if (all || n->kind >= NAT_TCP)
+			span_add(&s, &n->global, &end);
 	}
 	if (s.n)
 		qsort(s.v, s.n, sizeof(*s.v), span_cmp);
@@ -611,7 +616,8 @@ static void family_rules(struct nat_build *b, const struct bases *base)
 	side_set(b, "in", NAT_INSIDE);
 	side_set(b, "out", NAT_OUTSIDE);
 	side_set(b, "any", NAT_NO_SIDE);
-	shared_set(b);
+	global_set(b, "shared", false);
+	global_set(b, "global", true);
 	nat_static_sets(b);
 	guard_pre(b, base->guard_pre);
 
@@ -648,11 +654,6 @@ static struct nft_chain *base_of(struct nat_build *b, const char *name, const ch
 							   .policy = NF_ACCEPT });
 }
 
-static bool family_used(const struct nat_family *f)
-{
-	return f->n_dynamics || f->n_rotaries || f->n_statics || f->n_outsides;
-}
-
 static void build_chains(const struct nat_policy *p)
 {
 	struct nat_build b[2];
@@ -668,7 +669,7 @@ static void build_chains(const struct nat_policy *p)
 					   .fam = f,
 					   .size = f ? 16 : 4,
 					   .words = f ? 4 : 1 };
-	if (!family_used(&p->f[0]) && !family_used(&p->f[1]))
+	if (!nat_family_used(&p->f[0]) && !nat_family_used(&p->f[1]))
 		return;
 	nat_port_sets(&b[0]);
 	fast_set(&b[0]);
@@ -684,7 +685,7 @@ static void build_chains(const struct nat_policy *p)
 		guard_ways(&b[f], base.guard_post);
 	let_translated_pass(base.guard_post);
 	for (unsigned f = 0; f < 2; f++) {
-		if (family_used(&p->f[f]))
+		if (nat_family_used(&p->f[f]))
 			family_rules(&b[f], &base);
 	}
 }

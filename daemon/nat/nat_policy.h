@@ -188,6 +188,8 @@ const struct nat_addrs *nat_pool_of(const struct nat_policy *p, const struct rtr
 uint64_t nat_addrs_size(const struct nat_addrs *a);
 /* Are the ports of the address shared: of overload, or with forwards? */
 bool nat_is_shared(const struct nat_policy *p, const struct rtr_addr *a);
+/* Is it one that something is translated to, by a line that is not an exemption? */
+bool nat_is_global(const struct nat_policy *p, const struct rtr_addr *a);
 /* Is it dropped before destination translation: to a shared address, of no connection, and invalid
  * or for a port of the fast plane? p may be NULL. */
 bool nat_guarded(const struct nat_policy *p, const struct pol_packet *pkt);
@@ -195,6 +197,12 @@ bool nat_guarded(const struct nat_policy *p, const struct pol_packet *pkt);
 bool nat_port_in(const struct nat_policy *p, enum nat_port_user who, uint16_t port);
 /* Names a line to counters, apart from pol_ids, which have 32 bits. */
 uint64_t nat_line_id(const struct rec *rec);
+
+/* Has it lines that translate connections? Then its chains and sets are in the table. */
+static inline bool nat_family_used(const struct nat_family *f)
+{
+	return f->n_dynamics || f->n_rotaries || f->n_statics || f->n_outsides;
+}
 
 static inline unsigned nat_fam(uint8_t family)
 {

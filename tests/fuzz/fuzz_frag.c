@@ -15,8 +15,9 @@ static void drain(struct fp_vfr *v, uint8_t *state)
 {
 	uint64_t h, ctx;
 	enum rtr_drop why;
+	uint32_t note;
 
-	while (fp_vfr_released(v, &h, &ctx)) {
+	while (fp_vfr_released(v, &h, &ctx, &note)) {
 		if (state[h] != 1)
 			abort();
 		state[h] = 2;
@@ -56,7 +57,7 @@ static void step(struct fp_vfr *v, const uint8_t d[6], uint64_t h, uint64_t now,
 		break;
 	default:
 		if (ret.first && d[0] & 4)
-			fp_vfr_resolve(v, ret.dgram, h);
+			fp_vfr_resolve(v, ret.dgram, h, (uint32_t)h);
 		else if (ret.first && d[0] & 8)
 			fp_vfr_refuse(v, ret.dgram, RTR_DROP_ACL_DENY);
 	}

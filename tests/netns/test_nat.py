@@ -156,6 +156,19 @@ def test_port_forward(net):
     assert ask(topo.far, "tcp", PUBLIC[0], 8080) == "refused"
 
 
+def test_management_zone(net):
+    """What a management zone sends to the box is not tracked, but what is translated is: answers to masqueraded
+    connections, forwards, and a host's own address."""
+    topo = net(*FORWARD, *OVERLOAD, "ip nat inside source static 10.0.1.20 198.51.100.60",
+               "zone security MGMT", "management", "exit", *(line for i in range(3) for line in (f"interface eth{i}", "zone-member security MGMT", "exit")),
+               serve=("a", "b", "far"))
+    assert ask(topo.a, "tcp", FAR4, 7)[0] == PUBLIC[0]
+    assert ask(topo.a, "tcp", FAR6, 7)[0] == PUBLIC[1]
+    assert ask(topo.far, "tcp", PUBLIC[0], 8080)[0] == FAR4
+    assert ask(topo.far, "tcp", "198.51.100.60", 7)[0] == FAR4
+    assert ask(topo.c, "tcp", PUBLIC[0], 8080)[0] == PUBLIC[0]
+
+
 def test_forward_of_a_range(net):
     topo = net("ip nat inside source static udp 10.0.1.10 5000-5002 interface eth1 6000-6002",
                "ip nat inside source static udp 10.0.1.10 7000-7100 interface eth1 7000-7100", serve=())

@@ -123,9 +123,10 @@ static void drain(struct run *r)
 {
 	uint64_t h, ctx;
 	enum rtr_drop why;
+	uint32_t note;
 	struct fp_pkt p;
 
-	while (fp_vfr_released(r->vfr, &h, &ctx)) {
+	while (fp_vfr_released(r->vfr, &h, &ctx, &note)) {
 		struct fp_buf b = { r->held[h] + HEADROOM, r->held_len[h], HEADROOM, 60 };
 
 		ck_assert_int_eq(fp_classify(b.data, b.len, &p), FP_V_FORWARD);
@@ -159,7 +160,7 @@ static bool fragment(struct run *r, uint8_t *room, struct fp_buf *b, struct fp_p
 	} else {
 		send_or_drop(r, b, p);
 		if (ret.first)
-			fp_vfr_resolve(r->vfr, ret.dgram, 1);
+			fp_vfr_resolve(r->vfr, ret.dgram, 1, 0);
 	}
 	drain(r);
 	return act == FP_VFR_HELD;

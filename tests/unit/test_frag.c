@@ -127,11 +127,13 @@ static unsigned drain(struct fp_vfr *v, uint64_t *seen, const struct model *m, u
 {
 	uint64_t h, ctx;
 	enum rtr_drop why;
+	uint32_t note;
 	unsigned n = 0;
 
-	for (; fp_vfr_released(v, &h, &ctx); n++) {
+	for (; fp_vfr_released(v, &h, &ctx, &note); n++) {
 		/* In order of offsets, with the context of their datagram. */
 		ck_assert_uint_eq(ctx, m->ctx);
+		ck_assert_uint_eq(note, (uint32_t)m->ctx);
 		ck_assert_uint_lt(from + n, m->n_held);
 		ck_assert_uint_eq(h, m->held[from + n]);
 		ck_assert_uint_eq(seen[h], 1);
@@ -230,13 +232,14 @@ START_TEST(vfr_is_the_model)
 				ck_assert(act == FP_VFR_PASS && ret.first);
 				m->first = true;
 				m->ctx = h;
-				fp_vfr_resolve(v, ret.dgram, h);
+				fp_vfr_resolve(v, ret.dgram, h, (uint32_t)h);
 				got = drain(v, seen, m, 0);
 				ck_assert_uint_eq(got, m->n_held);
 				released += got;
 			} else if (m->first) {
 				ck_assert(act == FP_VFR_PASS && !ret.first);
 				ck_assert_uint_eq(ret.ctx, m->ctx);
+				ck_assert_uint_eq(ret.note, (uint32_t)m->ctx);
 			} else {
 				unsigned i = m->n_held++;
 
@@ -316,9 +319,9 @@ START_TEST(vfr_limits)
 	ck_assert_uint_eq(r.drop, RTR_DROP_FRAG_HELD);
 	/* Room again after the first came; the fourth piece is one too many. */
 	ck_assert_int_eq(put(v, false, 4, 0, 64, true, 6, 1, &r), FP_VFR_PASS);
-	fp_vfr_resolve(v, r.dgram, 99);
-	ck_assert(fp_vfr_released(v, &h, &(uint64_t){ 0 }) && h == 3);
-	ck_assert(fp_vfr_released(v, &h, &(uint64_t){ 0 }) && h == 4);
+	fp_vfr_resolve(v, r.dgram, 99, 0);
+	ck_assert(fp_vfr_released(v, &h, &(uint64_t){ 0 }, &(uint32_t){ 0 }) && h == 3);
+	ck_assert(fp_vfr_released(v, &h, &(uint64_t){ 0 }, &(uint32_t){ 0 }) && h == 4);
 	ck_assert_int_eq(put(v, false, 4, 192, 64, true, 7, 1, &r), FP_VFR_DROP);
 	ck_assert_uint_eq(r.drop, RTR_DROP_FRAG_COUNT);
 	ck_assert_int_eq(put(v, false, 4, 256, 64, false, 8, 1, &r), FP_VFR_DROP);
@@ -393,7 +396,7 @@ START_TEST(vfr_ext_behind_fragment)
 	tp_ext6(&t, 60, 8), tp_payload(&t, 56), tp_w16(t.b + t.l4 + 4, 4000), tp_done(&t);
 	ck_assert_int_eq(fp_classify(t.b, t.len, &p), FP_V_FORWARD);
 	ck_assert_int_eq(fp_vfr_input(v, t.b, &p, 0, 1, 0, &r), FP_VFR_PASS);
-	fp_vfr_resolve(v, r.dgram, 5);
+	fp_vfr_resolve(v, r.dgram, 5, 0);
 	ck_assert_int_eq(put(v, true, 2, 64, 20, false, 2, 0, &r), FP_VFR_PASS);
 	fp_vfr_stats(v, &st);
 	ck_assert_uint_eq(st.n_done, 1);

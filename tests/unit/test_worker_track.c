@@ -485,6 +485,46 @@ START_TEST(pieces_follow)
 END_TEST
 
 /* An IPv4 packet that may be cut is cut. */
+/* What the pieces of a segment hold is sent: its acknowledgement belongs to the connection. */
+START_TEST(segment_in_pieces)
+{
+	struct tp first, second;
+
+	six = _i;
+	handshake();
+	ip(&first, LAN, IPPROTO_TCP, 64);
+	if (six)
+		tp_frag6(&first, 11, 0, true);
+	else
+		tp_frag4(&first, 0, true);
+	tp_tcp(&first, CPORT, SPORT, ACK, NULL, 0, 44);
+	tp_w32(first.b + first.l4 + 4, seq[LAN]);
+	tp_w32(first.b + first.l4 + 8, seq[WAN]);
+	tp_w16(first.b + first.l4 + 14, window);
+	tp_done(&first);
+	ip(&second, LAN, IPPROTO_TCP, 64);
+	if (six)
+		tp_frag6(&second, 11, 64, false);
+	else
+		tp_frag4(&second, 64, false);
+	tp_payload(&second, 64);
+	tp_done(&second);
+	if (!six) {
+		tp_w16(first.b + first.l3 + 4, 11);
+		tp_w16(second.b + second.l3 + 4, 11);
+		tp_fix_ip4(&first);
+		tp_fix_ip4(&second);
+	}
+	arrive(LAN, &first);
+	arrive(LAN, &second);
+	turn();
+	ck_assert_uint_eq(leaves_wan(), 2);
+	seq[LAN] += 44 + 64;
+	ck_assert(send_tcp(WAN, ACK, 10));
+	ck_assert(send_tcp(LAN, ACK, 10));
+}
+END_TEST
+
 START_TEST(cuts)
 {
 	const uint8_t *out;
@@ -706,6 +746,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, translates_errors, 0, 2);
 	tcase_add_loop_test(t, owes_errors, 0, 2);
 	tcase_add_loop_test(t, pieces_follow, 0, 2);
+	tcase_add_loop_test(t, segment_in_pieces, 0, 2);
 	tcase_add_test(t, cuts);
 	tcase_add_loop_test(t, clamps_segments, 0, 2);
 	tcase_add_loop_test(t, neighbour_is_asked, 0, 2);
