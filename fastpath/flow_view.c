@@ -58,3 +58,14 @@ bool fp_flow_view(const struct fp_flow *t, enum flow_family fam, uint32_t pair,
 	}
 	return true;
 }
+
+void fp_flow_touch(const struct fp_flow *t, enum flow_family fam, uint64_t ref, uint32_t now)
+{
+	const struct flow_table *ft = &t->fam[fam];
+	uint32_t pair = (uint32_t)ref >> 1, place[2], *time;
+
+	flow_places(ft, fam, pair, place);
+	time = (uint32_t *)(flow_line(ft, fam, place[ref & 1]) + egress_at(fam)) + 1;
+	if (__atomic_load_n(&ft->cold[pair].gen, __ATOMIC_ACQUIRE) == (uint16_t)(ref >> 32))
+		__atomic_store_n(time, now, __ATOMIC_RELAXED);
+}

@@ -32,6 +32,8 @@ struct fp_flow_view {
 
 bool fp_flow_view(const struct fp_flow *t, enum flow_family fam, uint32_t pair,
 		  struct fp_flow_view *ret);
+/* As if a packet had come now. */
+void fp_flow_touch(const struct fp_flow *t, enum flow_family fam, uint64_t ref, uint32_t now);
 uint32_t fp_flow_n_pairs(const struct fp_flow *t, enum flow_family fam);
 
 /* When it ends if no packet comes, in units of rtr/flow.h. */

@@ -21,6 +21,10 @@
 #define KERNEL_SHARE 4
 
 #define AGE_UNITS ((uint32_t)(FP_MIRROR_AGE_SEC * NSEC_PER_SEC >> FLOW_TIME_SHIFT))
+/* How often the kernel is asked for what it was given, and how long the port is kept from others
+ * without an answer. */
+#define ASK_UNITS  ((uint32_t)(30 * NSEC_PER_SEC >> FLOW_TIME_SHIFT))
+#define HOLD_UNITS (4 * ASK_UNITS)
 
 /* ---- flows as entries ---- */
 
@@ -103,6 +107,11 @@ static bool established(const struct fp_flow_view *v, bool at_once)
 	return true;
 }
 
+static bool translated(const struct fp_flow_view *v)
+{
+	return flow_w0_flags(v->dir[0].word0) & FLOW_F_REWRITE;
+}
+
 /* ---- one flow ---- */
 
 /* What a walk wants of the flows that it meets. */
@@ -126,6 +135,10 @@ static struct mirror_slot *slot_of(struct fp_mirror *m, const struct fp_flow_vie
 	if (s->gen == gen && s->state != MIRROR_NONE)
 		return s;
 	*s = (struct mirror_slot){ gen, MIRROR_SEEN, 0, now };
+	if (flow_w0_path(v->dir[0].word0) == FLOW_P_KERNEL) {
+		*s = (struct mirror_slot){ gen, MIRROR_GIVEN, 0, 0 };
+		return s;
+	}
 	/* Written by a process before. */
 	if (flow_w0_flags(v->dir[0].word0) & FLOW_F_MIRRORED) {
 		*s = (struct mirror_slot){ gen, MIRROR_WRITTEN, 0, 0 };
@@ -145,8 +158,15 @@ static bool step(struct fp_mirror *m, const struct fp_flow_view *v, const struct
 	if ((int32_t)(end - now) <= 0)
 		return false;
 	if (s->state == MIRROR_WRITTEN && k->give) {
-		s->state = MIRROR_GIVEN;
+		*s = (struct mirror_slot){ s->gen, MIRROR_GIVEN, 0, now };
 		ret->kind = MIRROR_RELEASE;
+		return true;
+	}
+	if (s->state == MIRROR_GIVEN) {
+		if (!translated(v) || (s->at && now - s->at < ASK_UNITS))
+			return false;
+		s->at = now;
+		ret->kind = MIRROR_ASK;
 		return true;
 	}
 	if (s->state == MIRROR_WRITTEN) {
@@ -180,7 +200,7 @@ static void act(struct fp_mirror *m, const struct fp_flow_view *v, const struct 
 		fill(m, v, left, &f);
 	} else {
 		entry_of(v->fam, (const union fp_flow_key[]){ v->dir[0].key, v->dir[1].key }, &f);
-		f.timeout_sec = seconds(left);
+		f.timeout_sec = i->kind == MIRROR_ASK ? 0 : seconds(left);
 	}
 	mirror_put(m, i, &f);
 }
@@ -333,7 +353,29 @@ static void adopt(struct fp_mirror *m)
 
 /* ---- what others ask for ---- */
 
-/* A flow whose way is the kernel's: written if it is not, given, ended. */
+/* The kernel goes on with the connection, or nobody does. Its port is its own until it ends there:
+ * the flow stays as the book's entry, for the kernel. */
+static void leave(struct fp_mirror *m, const struct fp_flow_view *v)
+{
+	struct fp_flow_worker *w = fp_flow_worker(m->conf.flows, 0);
+	bool given;
+
+	pthread_mutex_lock(&m->lock);
+	given = slot_of(m, v, fp_flow_now())->state == MIRROR_GIVEN;
+	pthread_mutex_unlock(&m->lock);
+	if (!given || !translated(v)) {
+		fp_flow_end(m->conf.flows, v->fam, v->ref);
+		return;
+	}
+	fp_flow_touch(m->conf.flows, v->fam, v->ref, fp_flow_now());
+	fp_flow_retime(m->conf.flows, v->fam, v->ref, HOLD_UNITS);
+	for (uint64_t d = 0; d < 2; d++) {
+		fp_flow_set_flags(w, v->fam, v->ref ^ d, 0, FLOW_F_MIRRORED);
+		fp_flow_set_path(w, v->fam, v->ref ^ d, FLOW_P_KERNEL, true);
+	}
+}
+
+/* A flow whose way is the kernel's: written if it is not, given, left. */
 static void take(struct fp_mirror *m, enum flow_family fam, uint64_t ref)
 {
 	struct walk steps[] = { { .now = true }, { .now = true, .give = true } };
@@ -351,7 +393,7 @@ static void take(struct fp_mirror *m, enum flow_family fam, uint64_t ref)
 			act(m, &v, &item);
 		mirror_flush(m);
 	}
-	fp_flow_end(m->conf.flows, fam, ref);
+	leave(m, &v);
 }
 
 static void run_jobs(struct fp_mirror *m)
@@ -379,7 +421,7 @@ static void run_jobs(struct fp_mirror *m)
 	free(job);
 }
 
-static void end_flows(struct fp_mirror *m, const struct walk *k)
+static void leave_flows(struct fp_mirror *m, const struct walk *k)
 {
 	struct fp_flow_view v;
 
@@ -387,7 +429,7 @@ static void end_flows(struct fp_mirror *m, const struct walk *k)
 		for (uint32_t p = 0; p < fp_flow_n_pairs(m->conf.flows, fam); p++) {
 			if (fp_flow_view(m->conf.flows, fam, p, &v) &&
 			    v.flags & FLOW_COLD_TRACKED && touches(&v, k))
-				fp_flow_end(m->conf.flows, fam, v.ref);
+				leave(m, &v);
 		}
 	}
 }
@@ -409,7 +451,7 @@ static void run_port(struct fp_mirror *m)
 	if (give) {
 		k.give = true;
 		walk(m, &k);
-		end_flows(m, &k);
+		leave_flows(m, &k);
 	}
 	pthread_mutex_lock(&m->lock);
 	m->port.answered = asked;

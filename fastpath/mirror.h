@@ -8,6 +8,9 @@
  *	flow 2 s old -> written -> renewed at half of its timeout -> deleted with the flow
  *	                    \-> given: the flow ends here, the entry stays and is the kernel's
  *
+ * One with a translation does not end then, but is FLOW_P_KERNEL while the kernel has the entry,
+ * which is asked for each half minute: its port is nobody else's.
+ *
  * A flow and its entry have one owner each: packets that find the flow never ask for the entry, and
  * the entry hears of none, so its timeout is renewed from here. An entry that was there before
  * (EEXIST) is the kernel's own connection: it wins, and the flow becomes the kernel's. Entries bear

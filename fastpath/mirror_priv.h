@@ -16,8 +16,8 @@ enum mirror_state {
 	MIRROR_NONE,
 	MIRROR_SEEN,    /* at: when first */
 	MIRROR_WRITTEN, /* at: when the kernel's entry ends by itself; 0: unknown */
-	MIRROR_LEFT,    /* the kernel has its own */
-	MIRROR_GIVEN,
+	MIRROR_GIVEN,   /* the kernel's, or it had its own. at: when it was asked for last; 0: never
+			 */
 };
 
 /* What is known of a pair's flow. */
@@ -28,7 +28,8 @@ struct mirror_slot {
 	uint32_t at; /* units of rtr/flow.h */
 };
 
-enum mirror_kind { MIRROR_NEW, MIRROR_RENEW, MIRROR_RELEASE, MIRROR_END };
+/* ASK: is the entry that was given still there? */
+enum mirror_kind { MIRROR_NEW, MIRROR_RENEW, MIRROR_RELEASE, MIRROR_END, MIRROR_ASK };
 
 struct mirror_item {
 	enum mirror_kind kind;

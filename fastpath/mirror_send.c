@@ -69,7 +69,7 @@ static void on_new(struct fp_mirror *m, const struct mirror_item *i, int error)
 	else
 		m->stats.refused++;
 	if (s && s->state == MIRROR_WRITTEN)
-		*s = (struct mirror_slot){ s->gen, error == -EEXIST ? MIRROR_LEFT : MIRROR_SEEN, 0,
+		*s = (struct mirror_slot){ s->gen, error == -EEXIST ? MIRROR_GIVEN : MIRROR_SEEN, 0,
 					   i->since };
 	else
 		forget_job(m, i);
@@ -99,6 +99,8 @@ static void on_answer(struct fp_mirror *m, const struct mirror_item *i, int erro
 		m->stats.ended += !error;
 		m->stats.held -= m->stats.held > 0;
 		return;
+	case MIRROR_ASK:
+		return;
 	}
 }
 
@@ -108,6 +110,10 @@ static void tell_flow(struct fp_mirror *m, const struct mirror_item *i, int erro
 {
 	struct fp_flow_worker *w = fp_flow_worker(m->conf.flows, 0);
 
+	if (i->kind == MIRROR_ASK && !error)
+		fp_flow_touch(m->conf.flows, i->fam, i->ref, fp_flow_now());
+	else if (i->kind == MIRROR_ASK && error == -ENOENT)
+		fp_flow_end(m->conf.flows, i->fam, i->ref);
 	if (i->kind != MIRROR_NEW && i->kind != MIRROR_RENEW)
 		return;
 	for (uint64_t d = 0; d < 2; d++) {
@@ -174,10 +180,9 @@ void mirror_flush(struct fp_mirror *m)
 void mirror_put(struct fp_mirror *m, const struct mirror_item *item, const struct fp_mirror_flow *f)
 {
 	static size_t (*const make[])(void *buf, uint32_t seq, const struct fp_mirror_flow *f) = {
-		[MIRROR_NEW] = fp_mirror_msg_new,
-		[MIRROR_RENEW] = fp_mirror_msg_renew,
-		[MIRROR_RELEASE] = fp_mirror_msg_release,
-		[MIRROR_END] = fp_mirror_msg_end,
+		[MIRROR_NEW] = fp_mirror_msg_new,         [MIRROR_RENEW] = fp_mirror_msg_renew,
+		[MIRROR_RELEASE] = fp_mirror_msg_release, [MIRROR_END] = fp_mirror_msg_end,
+		[MIRROR_ASK] = fp_mirror_msg_renew,
 	};
 	struct mirror_batch *b = &m->batch;
 	size_t len = make[item->kind](b->buf + b->size, ++b->seq, f);

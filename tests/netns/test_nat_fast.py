@@ -146,10 +146,44 @@ def test_killed(net):
         assert port(mine) == first
         wait_plane(topo.r1, "fast")
         assert port(mine) == first
-    # One that went over to the kernel meanwhile is not in the table (docs/design/nat.md).
-    if flows(topo.r1, source="10.0.1.10", source_port=inside):
-        with sock(topo.b, "udp", "10.0.1.20", inside) as other:
-            assert port(other) != first
+    # The kernel's by now, or not: the port is not another host's.
+    with sock(topo.b, "udp", "10.0.1.20", inside) as other:
+        assert port(other) != first
     mine.close()
     result = json.loads(stream.communicate()[0])
     assert "error" not in result and result["end"]["sum_received"]["bytes"] > 1e6
+
+
+def test_ports_of_the_kernels_connections(net):
+    """RFC 4787 REQ-3 over a hand-over: a connection that the kernel was given keeps its port, and nobody else gets it
+    toward the same place. When it has ended, it is free."""
+    topo = net(*OVERLOAD)
+    mine, inside = {}, {}
+
+    def port(s, dest):
+        s.sendto(b"x", (dest, 7))
+        return int(s.recv(100).decode().split()[1])
+
+    for dest in (FAR4, FAR6):
+        src = "10.0.1.10" if dest == FAR4 else "2001:db8:1::10"
+
+        def begin():
+            inside[dest] = inside.get(dest, 20100) + 1
+            mine[dest] = sock(topo.a, "udp", src, inside[dest])
+            return None, port(mine[dest], dest)
+        assert until_fast(begin)[1] == inside[dest]
+    def kept(dest):
+        return flows(topo.r1, destination=dest, source_port=inside[dest], path="kernel")
+    topo.r1.config(["interface eth1", "dataplane kernel", "exit"])
+    wait_for(lambda: kept(FAR4) and kept(FAR6), what="the kernel's connections")
+    topo.r1.config(["interface eth1", "dataplane fast", "exit"])
+    wait_plane(topo.r1, "fast")
+    for node in (topo.b, topo.c):
+        for dest in (FAR4, FAR6):
+            node.ping(dest)
+    for dest in (FAR4, FAR6):
+        assert kept(dest) and port(mine[dest], dest) == inside[dest]
+        with sock(topo.b, "udp", "10.0.1.20" if dest == FAR4 else "2001:db8:1::20", inside[dest]) as other:
+            assert port(other, dest) != inside[dest]
+        assert port(mine[dest], dest) == inside[dest]
+        mine[dest].close()

@@ -349,7 +349,17 @@ START_TEST(kernel_wins)
 }
 END_TEST
 
-/* An interface leaves: entries stay, without the mirror's mark, and flows end. */
+/* The kernel's, with a port that is its own; or over. */
+static void left(const struct made *m, unsigned dir)
+{
+	bool translated = m->f.dir[0].flags & FLOW_F_REWRITE;
+
+	ck_assert_uint_eq(flow_w0_path(word0(m, dir)), translated ? FLOW_P_KERNEL : FLOW_P_ENDED);
+	ck_assert(!translated || !(flow_w0_flags(word0(m, dir)) & FLOW_F_MIRRORED));
+}
+
+/* An interface leaves: entries stay, without the mirror's mark, and flows end; those with a port of
+ * ours stay as long as the entry. */
 START_TEST(given)
 {
 	fill();
@@ -357,9 +367,9 @@ START_TEST(given)
 	ck_assert(fp_mirror_port(mirror, SLOT_IN, true, 5000));
 	ck_assert_uint_eq(stats().given, N_FLOWS);
 	ck_assert_uint_eq(stats().held, 0);
-	for (uint32_t i = 0; i < N_FLOWS; i++)
-		ck_assert_uint_eq(flow_w0_path(word0(&made[i], 1)), FLOW_P_ENDED);
-	ck_assert_uint_eq(fp_flow_age(fw, fp_flow_now(), 1u << 20, NULL, NULL), N_FLOWS);
+	for (uint32_t i = 0; i < 2 * N_FLOWS; i++)
+		left(&made[i / 2], i & 1);
+	ck_assert_uint_eq(fp_flow_age(fw, fp_flow_now(), 1u << 20, NULL, NULL), N_FLOWS / 3);
 	fp_flow_maintain(table, ROOM);
 	UNTIL(stats().passes >= 2);
 	ck_assert_uint_eq(ct_list(list, ROOM), N_FLOWS);
@@ -368,6 +378,29 @@ START_TEST(given)
 		made[i].entry.label[0] = 100;
 		same_entry(find(&made[i].entry, N_FLOWS), &made[i].entry);
 	}
+}
+END_TEST
+
+/* The port of a connection that the kernel was given is another's again when it has ended there,
+ * also for a process that finds it so. */
+START_TEST(kept_for_the_kernel)
+{
+	fill();
+	ck_assert(fp_mirror_port(mirror, SLOT_IN, true, 5000));
+	fp_flow_age(fw, fp_flow_now(), 1u << 20, NULL, NULL);
+	mirror = fp_mirror_stop(mirror);
+	for (uint32_t i = 0; i < N_FLOWS; i += 2)
+		ck_assert_int_eq(ct_say(fp_mirror_msg_end, &made[i].entry), 0);
+	start();
+	UNTIL(stats().passes);
+	for (uint32_t i = 0; i < N_FLOWS; i++)
+		if (made[i].f.dir[0].flags & FLOW_F_REWRITE)
+			ck_assert_uint_eq(flow_w0_path(word0(&made[i], 0)),
+					  i & 1 ? FLOW_P_KERNEL : FLOW_P_ENDED);
+	ck_assert_uint_eq(stats().held + stats().orphans, 0);
+	ck_assert_uint_eq(ct_list(list, ROOM), N_FLOWS / 2);
+	for (uint32_t i = 0; i < N_FLOWS / 2; i++)
+		ck_assert_uint_eq(list[i].label[0], 100);
 }
 END_TEST
 
@@ -469,6 +502,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, ends_with_flow);
 	tcase_add_test(tc, kernel_wins);
 	tcase_add_test(tc, given);
+	tcase_add_test(tc, kept_for_the_kernel);
 	tcase_add_test(tc, taken);
 	tcase_add_test(tc, restart);
 	tcase_add_test(tc, renewed);
