@@ -147,6 +147,20 @@ static struct mirror_slot *slot_of(struct fp_mirror *m, const struct fp_flow_vie
 	return s;
 }
 
+/* From now on the kernel's packets, but not before those that a worker has on their way there. */
+static void hand_over(struct fp_mirror *m, const struct fp_flow_view *v, bool force)
+{
+	struct fp_flow_worker *w = fp_flow_worker(m->conf.flows, 0);
+
+	for (uint64_t d = 0; d < 2; d++) {
+		uint8_t path = flow_w0_path(v->dir[d].word0);
+
+		if ((path == FLOW_P_WORKER || path == FLOW_P_EXPRESS) &&
+		    !fp_flow_set_path(w, v->fam, v->ref ^ d, FLOW_P_KERNEL, force))
+			fp_flow_set_flags(w, v->fam, v->ref ^ d, 0, FLOW_F_MIRRORED);
+	}
+}
+
 /* The step that is due for the flow; false: none. The lock is held. */
 static bool step(struct fp_mirror *m, const struct fp_flow_view *v, const struct walk *k,
 		 struct mirror_item *ret)
@@ -163,7 +177,10 @@ static bool step(struct fp_mirror *m, const struct fp_flow_view *v, const struct
 		return true;
 	}
 	if (s->state == MIRROR_GIVEN) {
-		if (!translated(v) || (s->at && now - s->at < ASK_UNITS))
+		if (!translated(v))
+			return false;
+		hand_over(m, v, now - s->at > AGE_UNITS);
+		if (s->at && now - s->at < ASK_UNITS)
 			return false;
 		s->at = now;
 		ret->kind = MIRROR_ASK;
@@ -357,7 +374,6 @@ static void adopt(struct fp_mirror *m)
  * the flow stays as the book's entry, for the kernel. */
 static void leave(struct fp_mirror *m, const struct fp_flow_view *v)
 {
-	struct fp_flow_worker *w = fp_flow_worker(m->conf.flows, 0);
 	bool given;
 
 	pthread_mutex_lock(&m->lock);
@@ -369,10 +385,7 @@ static void leave(struct fp_mirror *m, const struct fp_flow_view *v)
 	}
 	fp_flow_touch(m->conf.flows, v->fam, v->ref, fp_flow_now());
 	fp_flow_retime(m->conf.flows, v->fam, v->ref, HOLD_UNITS);
-	for (uint64_t d = 0; d < 2; d++) {
-		fp_flow_set_flags(w, v->fam, v->ref ^ d, 0, FLOW_F_MIRRORED);
-		fp_flow_set_path(w, v->fam, v->ref ^ d, FLOW_P_KERNEL, true);
-	}
+	hand_over(m, v, false);
 }
 
 /* A flow whose way is the kernel's: written if it is not, given, left. */
