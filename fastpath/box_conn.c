@@ -70,7 +70,8 @@ static bool ours(const struct fp_flow_view *v)
 {
 	uint8_t path = flow_w0_path(v->dir[0].word0);
 
-	return v->flags & FLOW_COLD_TRACKED && (path == FLOW_P_WORKER || path == FLOW_P_EXPRESS);
+	return v->flags & FLOW_COLD_TRACKED && !(v->flags & FLOW_COLD_GIVEN) &&
+	       (path == FLOW_P_WORKER || path == FLOW_P_EXPRESS);
 }
 
 bool fp_box_tell_conns(struct fp_box *b, uint64_t *at, uint32_t max, struct fastpath_event *ret)

@@ -135,7 +135,7 @@ static struct mirror_slot *slot_of(struct fp_mirror *m, const struct fp_flow_vie
 	if (s->gen == gen && s->state != MIRROR_NONE)
 		return s;
 	*s = (struct mirror_slot){ gen, MIRROR_SEEN, 0, now };
-	if (flow_w0_path(v->dir[0].word0) == FLOW_P_KERNEL) {
+	if (v->flags & FLOW_COLD_GIVEN) {
 		*s = (struct mirror_slot){ gen, MIRROR_GIVEN, 0, 0 };
 		return s;
 	}
@@ -147,7 +147,8 @@ static struct mirror_slot *slot_of(struct fp_mirror *m, const struct fp_flow_vie
 	return s;
 }
 
-/* From now on the kernel's packets, but not before those that a worker has on their way there. */
+/* From now on XDP leaves its packets to the kernel, but not before those that a worker has to hand
+ * on (FLOW_COLD_GIVEN) are there. */
 static void hand_over(struct fp_mirror *m, const struct fp_flow_view *v, bool force)
 {
 	struct fp_flow_worker *w = fp_flow_worker(m->conf.flows, 0);
@@ -155,6 +156,8 @@ static void hand_over(struct fp_mirror *m, const struct fp_flow_view *v, bool fo
 	for (uint64_t d = 0; d < 2; d++) {
 		uint8_t path = flow_w0_path(v->dir[d].word0);
 
+		if (path == FLOW_P_EXPRESS)
+			fp_flow_set_path(w, v->fam, v->ref ^ d, FLOW_P_WORKER, true);
 		if ((path == FLOW_P_WORKER || path == FLOW_P_EXPRESS) &&
 		    !fp_flow_set_path(w, v->fam, v->ref ^ d, FLOW_P_KERNEL, force))
 			fp_flow_set_flags(w, v->fam, v->ref ^ d, 0, FLOW_F_MIRRORED);
@@ -383,6 +386,8 @@ static void leave(struct fp_mirror *m, const struct fp_flow_view *v)
 		fp_flow_end(m->conf.flows, v->fam, v->ref);
 		return;
 	}
+	__atomic_fetch_or(&fp_flow_cold(m->conf.flows, v->fam, (uint32_t)v->ref)->flags,
+			  FLOW_COLD_GIVEN, __ATOMIC_RELAXED);
 	fp_flow_touch(m->conf.flows, v->fam, v->ref, fp_flow_now());
 	fp_flow_retime(m->conf.flows, v->fam, v->ref, HOLD_UNITS);
 	hand_over(m, v, false);

@@ -216,7 +216,8 @@ bool fp_worker_quoted(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt
 	if (fp_quote_parse(frame, p, &q) || !q.ports || !find_any(w, s, frame, &q, &k))
 		return false;
 	path = flow_w0_path(k.f.word0);
-	if (path == FLOW_P_KERNEL || path == FLOW_P_ENDED || !(k.f.cold->flags & FLOW_COLD_TRACKED))
+	if (path == FLOW_P_KERNEL || path == FLOW_P_ENDED ||
+	    !(k.f.cold->flags & FLOW_COLD_TRACKED) || k.f.cold->flags & FLOW_COLD_GIVEN)
 		return false;
 	if (!admitted(w, s, i, p, &q, &k))
 		return true;

@@ -373,6 +373,10 @@ bool fp_worker_known(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt 
 	default:
 		break;
 	}
+	if (__atomic_load_n(&k->f.cold->flags, __ATOMIC_RELAXED) & FLOW_COLD_GIVEN) {
+		fp_worker_punt(w, s, i, FP_TK_FLOW);
+		return true;
+	}
 	if (!(k->f.cold->flags & FLOW_COLD_TRACKED)) {
 		/* A route of before there was a policy: the packet begins a connection, or none. */
 		if (end_flow(w, &k->f))

@@ -288,6 +288,7 @@ enum flow_cold_flag {
 	/* The opener's direction would be XDP's if its interfaces allowed it; twice that: the
 	 * answers'. Set and cleared by atomics. */
 	FLOW_COLD_HELD = 1 << 2,
+	FLOW_COLD_GIVEN = 1 << 4, /* the kernel has it: workers hand its packets on (mirror.h) */
 };
 
 /* One a pair, for workers and the maintenance step; XDP has no map of it. */
