@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What would become of a packet: as XDP and a worker decide, in their order. */
 #include "box.h"
+#include "nat_mapping.h"
 
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -112,7 +113,8 @@ static bool route(const struct fp_box *b, const struct fastpath_packet *p, unsig
 			      .dst = st->dst,
 			      .sport_be = p->sport_be,
 			      .dport_be = st->dport_be,
-			      .proto = p->proto };
+			      .proto = p->proto,
+			      .translated = t->mapped };
 	struct fp_answer answer = { 0 };
 	enum fp_way way = fp_way_find(&b->way, &ask, &answer);
 
@@ -125,9 +127,9 @@ static bool route(const struct fp_box *b, const struct fastpath_packet *p, unsig
 		return false;
 	}
 	t->out = (int32_t)answer.oif;
-	if (answer.oif == ifindex)
+	if (answer.oif == ifindex && !t->mapped)
 		leave(t, "out of the interface that it came in by");
-	return answer.oif != ifindex;
+	return answer.oif != ifindex || t->mapped;
 }
 
 /* The policy's word; true: it goes on. */
@@ -176,6 +178,7 @@ static void first(struct fp_box *b, const struct fastpath_packet *p, unsigned if
 		leave(t, "of no known flow, and cannot begin one");
 		return;
 	}
+	t->mapped = pol && fp_mapping_behind(b->flows, pol, &k, 0);
 	if (pol && !permitted(t, fp_pol_in(pol, &k, &st), &st))
 		return;
 	if (!route(b, p, ifindex, &st, t))

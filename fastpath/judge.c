@@ -60,7 +60,8 @@ static enum fp_way way_of(const struct fp_judge_flow *f, const struct fp_pol_sta
 			      .dst = st->dst,
 			      .sport_be = f->sport_be,
 			      .dport_be = st->dport_be,
-			      .proto = f->proto };
+			      .proto = f->proto,
+			      .translated = f->mapped };
 
 	return ops->route(ops->ctx, &ask, ret);
 }
@@ -81,6 +82,12 @@ enum fp_judge fp_judge_again(const struct fp_pol *pol, const struct fp_pol *old,
 	memcpy(k.old_id, f->id, sizeof(k.old_id));
 	memcpy(k.src, f->src, sizeof(k.src));
 	memcpy(k.dst, f->dst, sizeof(k.dst));
+	/* Its mapping is there as long as the flow. */
+	k.mapped = f->mapped && fp_pol_mapped(pol, &k);
+	if (k.mapped) {
+		memcpy(k.inside, f->to_dst, sizeof(k.inside));
+		k.inside_port_be = f->to_dport_be;
+	}
 	if (fp_pol_in(pol, &k, &st) != FP_POL_PERMIT)
 		return FP_JUDGE_END;
 	switch (way_of(f, &st, ops, &answer)) {

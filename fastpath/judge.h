@@ -25,6 +25,7 @@ struct fp_judge_flow {
 	uint8_t src[16], dst[16], to_src[16], to_dst[16];
 	uint16_t sport_be, dport_be, to_sport_be, to_dport_be;
 	uint32_t id[3]; /* what admitted it, in old */
+	bool mapped;    /* by an endpoint-independent mapping, either way */
 };
 
 /* old: the policy that judged it last; NULL: not known. */

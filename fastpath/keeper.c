@@ -65,7 +65,8 @@ static struct half half4(const struct fp_keeper *k, uint32_t line)
 			 .dst = (const uint8_t *)(rw ? &l->rw.daddr : &l->key.daddr),
 			 .sport_be = l->key.sport,
 			 .dport_be = rw ? l->rw.dport : l->key.dport,
-			 .proto = l->key.proto },
+			 .proto = l->key.proto,
+			 .translated = rw },
 		.dst = (const uint8_t *)&l->key.daddr,
 		.to_src = (const uint8_t *)(rw ? &l->rw.saddr : &l->key.saddr),
 		.dport_be = l->key.dport,
@@ -87,7 +88,8 @@ static struct half half6(const struct fp_keeper *k, uint32_t line)
 			 .dst = rw ? l->rw.daddr : l->key.daddr,
 			 .sport_be = l->key.sport,
 			 .dport_be = rw ? l->rw.dport : l->key.dport,
-			 .proto = l->key.proto },
+			 .proto = l->key.proto,
+			 .translated = rw },
 		.dst = l->key.daddr,
 		.to_src = rw ? l->rw.saddr : l->key.saddr,
 		.dport_be = l->key.dport,
@@ -189,6 +191,7 @@ static enum fp_judge judge_again(struct fp_keeper *k, enum flow_family fam, cons
 				   .dport_be = h->dport_be,
 				   .to_sport_be = h->to_sport_be,
 				   .to_dport_be = h->ask.dport_be };
+	const struct flow_cold *cold = fp_flow_cold(k->conf.flows, fam, (uint32_t)ref);
 	size_t size = fam == FLOW_4 ? 4 : 16;
 	const struct fp_pol *past;
 
@@ -200,6 +203,7 @@ static enum fp_judge judge_again(struct fp_keeper *k, enum flow_family fam, cons
 	memcpy(f.dst, h->dst, size);
 	memcpy(f.to_src, h->to_src, size);
 	memcpy(f.to_dst, h->ask.dst, size);
+	f.mapped = cold->flags & FLOW_COLD_MAPPED;
 	fp_track_admitted(k->conf.track, fam, ref, f.id);
 	k->stats.judged++;
 	/* It may go at any time, but not before this thread is quiescent. */

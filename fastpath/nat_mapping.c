@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define REPLIED (1u << FLOW_TRACK_SHIFT)
 
@@ -66,14 +67,16 @@ static bool find(const struct fp_flow *t, enum flow_family fam, const struct fp_
 			return false;
 		memcpy(ret->addr, src ? &h4.rw.saddr : &h4.rw.daddr, 4);
 		ret->port_be = src ? h4.rw.sport : h4.rw.dport;
-		__atomic_store_n(&h4.own->time, now, __ATOMIC_RELAXED);
+		if (now)
+			__atomic_store_n(&h4.own->time, now, __ATOMIC_RELAXED);
 		return true;
 	}
 	if (fp_flow_find6(t, &h->key6, &h6) != FLOW_HIT)
 		return false;
 	memcpy(ret->addr, src ? h6.rw.saddr : h6.rw.daddr, 16);
 	ret->port_be = src ? h6.rw.sport : h6.rw.dport;
-	__atomic_store_n(&h6.own->time, now, __ATOMIC_RELAXED);
+	if (now)
+		__atomic_store_n(&h6.own->time, now, __ATOMIC_RELAXED);
 	return true;
 }
 
@@ -93,6 +96,24 @@ bool fp_mapping_find_out(const struct fp_flow *t, struct fp_mapping *m, uint32_t
 	return find(t, m->fam, &h, false, now, &m->in);
 }
 
+bool fp_mapping_behind(const struct fp_flow *t, const struct fp_pol *p, struct fp_pol_key *k,
+		       uint32_t now)
+{
+	struct fp_mapping m = { .fam = k->family == AF_INET ? FLOW_4 : FLOW_6,
+				.proto = k->proto,
+				.out.port_be = k->dport_be };
+
+	if (!fp_pol_mapped(p, k))
+		return false;
+	memcpy(m.out.addr, k->dst, k->family == AF_INET ? 4 : 16);
+	k->mapped = fp_mapping_find_out(t, &m, now);
+	if (k->mapped) {
+		memcpy(k->inside, m.in.addr, sizeof(k->inside));
+		k->inside_port_be = m.in.port_be;
+	}
+	return k->mapped;
+}
+
 int fp_mapping_take(const struct fp_flow *t, struct fp_flow_worker *fw, const struct fp_mapping *m,
 		    uint32_t now, uint16_t policy)
 {
@@ -105,8 +126,11 @@ int fp_mapping_take(const struct fp_flow *t, struct fp_flow_worker *fw, const st
 	uint64_t ref;
 	int err;
 
-	for (int d = 0; d < 2; d++)
+	for (int d = 0; d < 2; d++) {
 		f.dir[d].state = FLOW_P_WORKER | REPLIED;
+		/* Else nobody reads what stands there. */
+		f.dir[d].flags = FLOW_F_REWRITE;
+	}
 	key_in(m, &f.dir[0]);
 	set_rewrite(m, &f.dir[0], &m->out, &none);
 	key_out(m, &f.dir[1]);

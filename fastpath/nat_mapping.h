@@ -16,6 +16,7 @@
 #define FP_NAT_MAPPING_H
 
 #include "flow.h"
+#include "pol.h"
 
 /* No interface has it. */
 #define FP_ZONE_MAPPING 0x4000
@@ -39,12 +40,16 @@ struct fp_mapping {
 
 /* Fills out of the mapping of m->in, and keeps it. */
 bool fp_mapping_find(const struct fp_flow *t, struct fp_mapping *m, uint32_t now);
-/* Fills in of the mapping to m->out, and keeps it; m->pool is not asked for. */
+/* Fills in of the mapping to m->out, and keeps it (now 0: only looks); m->pool is not asked for. */
 bool fp_mapping_find_out(const struct fp_flow *t, struct fp_mapping *m, uint32_t now);
 /* A new one from m->in to m->out. -EADDRINUSE: m->out is another's; -EEXIST: m->in has one; else
  * as fp_flow_insert. */
 int fp_mapping_take(const struct fp_flow *t, struct fp_flow_worker *fw, const struct fp_mapping *m,
 		    uint32_t now, uint16_t policy);
+
+/* Fills mapped and what follows of a first packet that comes in by a mapping. */
+bool fp_mapping_behind(const struct fp_flow *t, const struct fp_pol *p, struct fp_pol_key *k,
+		       uint32_t now);
 
 static inline bool fp_mapping_is(const struct fp_flow_half *h, enum flow_family fam)
 {

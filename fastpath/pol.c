@@ -102,7 +102,7 @@ static int build_nat(struct fp_pol *p)
 	p->fast = (struct nat_ports){ p->b.h->fast_lo, p->b.h->fast_hi };
 	p->carve = calloc(carved.n + 1u, sizeof(*p->carve));
 	p->pools = calloc(p->b.n_pools + 1u, sizeof(*p->pools));
-	p->claims = calloc((size_t)p->b.n_globals + p->b.n_maps + 1, sizeof(*p->claims));
+	p->claims = calloc(pol_nat_n_claims(&p->b) + 1u, sizeof(*p->claims));
 	if (!p->carve || !p->pools || !p->claims)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < carved.n; i++)

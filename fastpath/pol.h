@@ -48,6 +48,10 @@ struct fp_pol_key {
 	uint16_t sport_be, dport_be;
 	uint8_t src[16], dst[16];
 	unsigned ifindex; /* that it came in by */
+	/* Who is behind the destination by an endpoint-independent mapping: fp_pol_mapped. */
+	bool mapped;
+	uint16_t inside_port_be;
+	uint8_t inside[16];
 };
 
 enum fp_pol_xlate_kind {
@@ -106,6 +110,9 @@ bool fp_pol_expects(const struct fp_pol *p);
 
 enum fp_pol_act fp_pol_in(const struct fp_pol *p, const struct fp_pol_key *k,
 			  struct fp_pol_state *ret);
+/* Before it: may the packet come in by a mapping of its destination, if there is one? Then the
+ * caller looks for it (nat_mapping.h), and fills k->mapped and what follows. */
+bool fp_pol_mapped(const struct fp_pol *p, const struct fp_pol_key *k);
 /* oif: of the route to st->dst. */
 enum fp_pol_act fp_pol_out(const struct fp_pol *p, const struct fp_pol_key *k, unsigned oif,
 			   struct fp_pol_state *st);

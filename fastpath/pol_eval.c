@@ -295,6 +295,16 @@ enum fp_pol_act fp_pol_in(const struct fp_pol *p, const struct fp_pol_key *k,
 	return act;
 }
 
+bool fp_pol_mapped(const struct fp_pol *p, const struct fp_pol_key *k)
+{
+	struct pol_at at;
+
+	if (!pol_has(&p->b, FASTPOL_F_EIM))
+		return false;
+	at = at_of(p, k, NULL);
+	return pol_nat_mapped(&at, pol_iface(p, k->ifindex));
+}
+
 static enum fp_pol_act clamp(const struct pol_at *at, const struct fastpol_iface *in,
 			     const struct fastpol_iface *out, struct fp_pol_state *st)
 {

@@ -219,6 +219,16 @@ static bool rotary(const struct pol_at *at)
 	return false;
 }
 
+/* Strangers come in by a mapping where filtering lets them; inside hosts find each other by theirs
+ * in any case (RFC 4787 REQ-9). */
+bool pol_nat_mapped(const struct pol_at *at, const struct fastpol_iface *in)
+{
+	unsigned side = in ? in->side[pol_fam(at->k->family)] : FASTPOL_NO_SIDE;
+
+	return is_guarded(at) && (side == FASTPOL_INSIDE ||
+				  (side == FASTPOL_OUTSIDE && pol_has(&at->p->b, FASTPOL_F_EIF)));
+}
+
 enum fp_pol_act pol_dnat(struct pol_at *at, const struct fastpol_iface *in, struct fp_pol_state *st)
 {
 	unsigned side = in ? in->side[pol_fam(at->k->family)] : FASTPOL_NO_SIDE;
@@ -226,12 +236,14 @@ enum fp_pol_act pol_dnat(struct pol_at *at, const struct fastpol_iface *in, stru
 
 	if (!pol_has(&at->p->b, FASTPOL_F_NAT))
 		return FP_POL_PERMIT;
-	if (!at->k->past && is_guarded(at))
+	if (!at->k->past && !at->k->mapped && is_guarded(at))
 		return FP_POL_KERNEL;
 	if (side == FASTPOL_NO_SIDE)
 		return FP_POL_PERMIT;
-	if (!(side == FASTPOL_INSIDE && outside(at, at->dst, true, x)) && !forward_in(at, x) &&
-	    !whole(at, at->dst, false, x))
+	if (at->k->mapped)
+		exact(x, at->k->inside, be16toh(at->k->inside_port_be));
+	else if (!(side == FASTPOL_INSIDE && outside(at, at->dst, true, x)) && !forward_in(at, x) &&
+		 !whole(at, at->dst, false, x))
 		return rotary(at) ? FP_POL_KERNEL : FP_POL_PERMIT;
 	memcpy(at->dst, x->addr, 16);
 	if (x->port_be)
@@ -242,13 +254,14 @@ enum fp_pol_act pol_dnat(struct pol_at *at, const struct fastpol_iface *in, stru
 
 /* --- sources --- */
 
-/* The pool that is one address. */
+/* The pool of the address. */
 static uint32_t pool_of(const struct fp_pol *p, uint8_t family, const uint8_t *addr)
 {
 	for (uint32_t i = 0; i < p->b.n_pools; i++) {
 		const struct fastpol_pool *l = &p->b.pools[i];
 
-		if (l->family == family && !memcmp(l->lo, addr, 16) && !memcmp(l->hi, addr, 16))
+		if (l->family == family && memcmp(l->lo, addr, 16) <= 0 &&
+		    memcmp(addr, l->hi, 16) <= 0)
 			return i;
 	}
 	return FASTPOL_NONE;
@@ -260,7 +273,7 @@ static void to_pool(struct fp_pol_xlate *x, uint32_t pool)
 }
 
 /* Who asks for a public address from inside is seen with one: his own if he has, else the one that
- * he asked for. */
+ * he asked for, or another of its pool. */
 static enum fp_pol_act hairpin(const struct pol_at *at, struct fp_pol_xlate *x)
 {
 	uint8_t asked[16] = { 0 };
@@ -399,6 +412,43 @@ static void claim_map(const struct fastpol_map *m, uint8_t family, struct fp_pol
 	memcpy(c->last, last.addr, 16);
 }
 
+/* Ports of a pool where mappings let others in. Of a larger one all that comes is looked at. */
+#define CLAIM_ADDRS 256
+
+static uint32_t claim_pool(const struct fp_pol *p, const struct fastpol_pool *l,
+			   struct fp_pol_claim *c)
+{
+	struct fp_pol_claim all = { .family = l->family, .kind = FP_POL_CLAIM_ALL }, one = all;
+	unsigned size = pol_size(l->family);
+	uint32_t n = 0;
+
+	memcpy(all.first, l->lo, 16);
+	memcpy(all.last, l->hi, 16);
+	one = all;
+	one.kind = FP_POL_CLAIM_PORTS;
+	one.lo = p->fast.lo;
+	one.hi = p->fast.hi;
+	for (; n < 2 * CLAIM_ADDRS; n += 2) {
+		for (unsigned k = 0; k < 2; k++) {
+			c[n + k] = one;
+			c[n + k].proto = k ? IPPROTO_UDP : IPPROTO_TCP;
+			memcpy(c[n + k].last, one.first, 16);
+		}
+		if (!memcmp(one.first, l->hi, 16))
+			return n + 2;
+		for (unsigned b = size; b-- && !++one.first[b];)
+			;
+	}
+	c[0] = all;
+	return 1;
+}
+
+uint32_t pol_nat_n_claims(const struct pol_blob *b)
+{
+	return b->n_globals + b->n_maps +
+	       (pol_has(b, FASTPOL_F_EIM) ? b->n_pools * 2 * CLAIM_ADDRS : 0);
+}
+
 void pol_nat_claims(struct fp_pol *p)
 {
 	for (uint32_t i = 0; i < p->b.n_globals; i++)
@@ -410,4 +460,6 @@ void pol_nat_claims(struct fp_pol *p)
 			claim_map(&p->b.maps[d->map.first + k], p->b.lists[d->list].family,
 				  &p->claims[p->n_claims++]);
 	}
+	for (uint32_t i = 0; pol_has(&p->b, FASTPOL_F_EIM) && i < p->b.n_pools; i++)
+		p->n_claims += claim_pool(p, &p->b.pools[i], &p->claims[p->n_claims]);
 }

@@ -110,6 +110,9 @@ const struct fastpol_iface *pol_iface(const struct fp_pol *p, unsigned ifindex);
 
 /* pol_nat.c */
 void pol_nat_claims(struct fp_pol *p);
+bool pol_nat_mapped(const struct pol_at *at, const struct fastpol_iface *in);
+/* How many that fills in, at most. */
+uint32_t pol_nat_n_claims(const struct pol_blob *b);
 /* After these at->dst, dport are as translated; KERNEL or PERMIT. */
 enum fp_pol_act pol_dnat(struct pol_at *at, const struct fastpol_iface *in,
 			 struct fp_pol_state *st);

@@ -29,11 +29,11 @@ static bool passing(uint8_t reason)
 	return reason == ELIG_SYNCING || reason == ELIG_CLASSIFYING || reason == ELIG_LIMIT;
 }
 
-static enum fp_way forward(const struct fp_way_conf *c, const struct fib_res *res,
+static enum fp_way forward(const struct fp_way_conf *c, const struct fib_res *res, bool translated,
 			   struct fp_answer *ret)
 {
 	/* The kernel may owe the sender a redirect. */
-	if (res->flags & FIB_RF_SAME_LINK)
+	if (res->flags & FIB_RF_SAME_LINK && !translated)
 		return FP_WAY_KERNEL;
 	ret->oif = res->oif;
 	if (!res->adj || !fib_adj_ready(res->adj_state)) {
@@ -71,7 +71,8 @@ enum fp_way fp_way_find(const struct fp_way_conf *c, const struct fp_ask *ask,
 		ret->drop = RTR_DROP_BLACKHOLE;
 		return FP_WAY_DROP;
 	}
-	return res.verdict == FIB_V_FORWARD ? forward(c, &res, ret) : FP_WAY_ANSWER;
+	return res.verdict == FIB_V_FORWARD ? forward(c, &res, ask->translated, ret)
+					    : FP_WAY_ANSWER;
 }
 
 bool fp_way_icmp_source(const struct fp_way_conf *c, unsigned ifindex, uint8_t family,

@@ -61,6 +61,7 @@ struct fp_ask {
 	const uint8_t *src, *dst;
 	uint16_t sport_be, dport_be; /* 0 without */
 	uint8_t proto, tos;
+	bool translated; /* dst is not where the sender thinks: no redirect is due to him */
 };
 
 struct fp_answer {

@@ -7,6 +7,7 @@
 #include "worker_impl.h"
 
 #include "mss.h"
+#include "nat_mapping.h"
 #include "rewrite.h"
 #include "wire.h"
 
@@ -194,6 +195,7 @@ static enum fp_way find_way(struct fp_worker *w, unsigned s, const uint8_t *fram
 
 	fp_worker_ask(w, s, frame, p, &ask);
 	if (translated(k)) {
+		ask.translated = true;
 		ask.dst = k->f.fam == FLOW_4 ? (const uint8_t *)&k->rw4.daddr : k->rw6.daddr;
 		ask.dport_be = k->f.fam == FLOW_4 ? k->rw4.dport : k->rw6.dport;
 	}
@@ -435,7 +437,8 @@ static bool permitted(struct fp_worker *w, unsigned s, unsigned i, enum fp_pol_a
 
 /* The way of a first packet, whose destination may be translated; false: the packet is gone. */
 static bool first_way(struct fp_worker *w, unsigned s, unsigned i, const struct fp_pkt *p,
-		      const struct fp_pol_state *st, struct fp_answer *answer, struct fp_adj *ret)
+		      const struct fp_pol_state *st, bool mapped, struct fp_answer *answer,
+		      struct fp_adj *ret)
 {
 	enum fp_to_kernel why = FP_TK_ROUTE;
 	struct fp_ask ask;
@@ -443,6 +446,7 @@ static bool first_way(struct fp_worker *w, unsigned s, unsigned i, const struct 
 	fp_worker_ask(w, s, w->burst.data[i], p, &ask);
 	ask.dst = st->dst;
 	ask.dport_be = st->dport_be;
+	ask.translated = mapped;
 	switch (w->conf.ops.route(w->conf.ops.ctx, &ask, answer)) {
 	case FP_WAY_DROP:
 		fp_worker_drop(w, s, i, answer->drop);
@@ -458,7 +462,8 @@ static bool first_way(struct fp_worker *w, unsigned s, unsigned i, const struct 
 			why = FP_TK_NEIGH;
 		else if (!fp_worker_out(w, ret->port) || ret->shaped)
 			why = FP_TK_EGRESS;
-		else if (fp_worker_out(w, ret->port)->slot == w->port[s].slot)
+		/* Two hosts of one link by their mappings: the kernel knows of none. */
+		else if (fp_worker_out(w, ret->port)->slot == w->port[s].slot && !mapped)
 			why = FP_TK_BACK;
 		else if (p->end - p->l3_off > ret->mtu)
 			why = FP_TK_MTU;
@@ -482,7 +487,8 @@ static bool way_back(struct fp_worker *w, const struct fp_pol_key *k, const stru
 			      .sport_be = st->dport_be,
 			      .dport_be = k->sport_be,
 			      .proto = k->proto,
-			      .tos = p->tos };
+			      .tos = p->tos,
+			      .translated = k->mapped };
 	struct fp_pol_key answers = { .family = k->family,
 				      .proto = k->proto,
 				      .past = true,
@@ -539,6 +545,7 @@ static int insert(struct fp_worker *w, unsigned s, const uint8_t *frame, const s
 	f.dir[1].egress = flow_egress(*ret_back, 0, 0);
 	if (!fp_track_open(w->conf.track, frame, p, w->now_ns, &f, &born))
 		return -EINVAL;
+	f.flags |= k->mapped ? FLOW_COLD_MAPPED : 0;
 	err = fp_nat_insert(fp_pol_nat(w->pol), &ask, &f, &ref);
 	if (err) {
 		w->stats.refused++;
@@ -574,9 +581,10 @@ static bool begin(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt *p)
 	int err;
 
 	fp_worker_pol_key(w, s, frame, p, &k);
+	fp_mapping_behind(w->conf.flows, w->pol, &k, w->pipe.now);
 	if (!permitted(w, s, i, fp_pol_in(w->pol, &k, &st), &st))
 		return true;
-	if (!first_way(w, s, i, p, &st, &answer, &a))
+	if (!first_way(w, s, i, p, &st, k.mapped, &answer, &a))
 		return true;
 	out = fp_worker_out(w, a.port);
 	if (!permitted(w, s, i, fp_pol_out(w->pol, &k, out->ifindex, &st), &st))

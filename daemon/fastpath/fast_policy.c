@@ -439,7 +439,8 @@ static uint32_t flags_of(const struct policy *p)
 {
 	return ((p->stateful ? FASTPOL_F_STATEFUL : 0) | (p->martians ? FASTPOL_F_MARTIANS : 0) |
 		(p->n_zones ? FASTPOL_F_ZONES : 0) | (p->nat ? FASTPOL_F_NAT : 0) |
-		(p->nat && p->nat->eim ? FASTPOL_F_EIM : 0));
+		(p->nat && p->nat->eim ? FASTPOL_F_EIM : 0) |
+		(p->nat && p->nat->eif ? FASTPOL_F_EIF : 0));
 }
 
 static bool any_stateless(const struct policy *p)

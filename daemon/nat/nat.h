@@ -91,9 +91,14 @@ struct nat_mapping_conf { /* ip nat settings mapping */
 };
 enum nat_mapping_word { NAT_MAPPING_CONNECTION, NAT_MAPPING_ENDPOINT };
 
+struct nat_filtering_conf { /* ip nat settings filtering */
+	struct rec rec;
+	uint8_t filtering; /* enum nat_mapping_word */
+};
+
 /* [0] IPv4, [1] IPv6 */
 extern struct sch_type nat_npt_type;
-extern struct sch_type nat_range_type, nat_reserve_type, nat_mapping_type;
+extern struct sch_type nat_range_type, nat_reserve_type, nat_mapping_type, nat_filtering_type;
 extern struct sch_type *const nat_pool_types[2],
 	*const nat_source_types[2], *const nat_static_types[2],
 					    *const nat_outside_types[2],

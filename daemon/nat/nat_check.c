@@ -342,9 +342,16 @@ static void check_kernel(struct check *c, const struct nat_family *f)
 /* The kernel keeps a port only while nobody else wants it. */
 static void check_mapping(const struct nat_policy *p, const struct rec *model, struct check *c)
 {
+	const struct nat_filtering_conf *f;
 	const struct nat_mapping_conf *m;
 	const struct iface *i;
 
+	recvec_foreach(rec_kids(model, &nat_filtering_type), f) {
+		if (p->eif && !p->eim)
+			check_error(c, &f->rec,
+				    "an inside port has no outside port of its own without ip nat "
+				    "settings mapping endpoint-independent");
+	}
 	if (!p->eim)
 		return;
 	recvec_foreach(rec_kids(model, &iface_type), i) {

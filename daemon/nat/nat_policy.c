@@ -392,7 +392,8 @@ static bool same_policy(const struct nat_policy *a, const struct nat_policy *b)
 			return false;
 	}
 	return same_ifaces(a, b) && pol_aliases_same(a->aliases, b->aliases) &&
-	       SAME(a, b, npts, n_npts) && same_ports(a->carved, b->carved) && a->eim == b->eim;
+	       SAME(a, b, npts, n_npts) && same_ports(a->carved, b->carved) && a->eim == b->eim &&
+	       a->eif == b->eif;
 }
 
 static bool same_lists(const struct nat_family *f, uint8_t family, const struct nat_lookup *look)
@@ -421,6 +422,7 @@ static bool unchanged(const struct rec *model, const struct nat_policy *old,
 	if (rec_kids(model, &iface_type) != rec_kids(was, &iface_type) ||
 	    rec_kids(model, &nat_range_type) != rec_kids(was, &nat_range_type) ||
 	    rec_kids(model, &nat_mapping_type) != rec_kids(was, &nat_mapping_type) ||
+	    rec_kids(model, &nat_filtering_type) != rec_kids(was, &nat_filtering_type) ||
 	    rec_kids(model, &nat_reserve_type) != rec_kids(was, &nat_reserve_type))
 		return false;
 	for (unsigned f = 0; f < 2; f++) {
@@ -444,6 +446,16 @@ static bool maps_endpoints(const struct rec *model)
 
 	recvec_foreach(rec_kids(model, &nat_mapping_type), m) {
 		return m->mapping == NAT_MAPPING_ENDPOINT;
+	}
+	return false;
+}
+
+static bool filters_endpoints(const struct rec *model)
+{
+	const struct nat_filtering_conf *m;
+
+	recvec_foreach(rec_kids(model, &nat_filtering_type), m) {
+		return m->filtering == NAT_MAPPING_ENDPOINT;
 	}
 	return false;
 }
@@ -474,6 +486,7 @@ const struct nat_policy *nat_policy_build(const struct rec *model, const struct 
 	}
 	nat_ports_build(p, model, c);
 	p->eim = maps_endpoints(model);
+	p->eif = filters_endpoints(model);
 	if (c)
 		nat_check_policy(p, model, c);
 	if (c && c->n_errors != errors)

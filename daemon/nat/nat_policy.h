@@ -130,6 +130,7 @@ struct nat_policy {
 	struct nat_iface *ifaces; /* by name: inside, outside, or named by a line */
 	struct nat_npt *npts;
 	bool eim; /* an inside endpoint has one external one, on the fast plane */
+	bool eif; /* by which anybody outside may reach it */
 	/* The range as configured, and what is left of it after carving out. */
 	struct pol_port_range range[NAT_PORTS__MAX];
 	struct pol_ports *ports[NAT_PORTS__MAX];

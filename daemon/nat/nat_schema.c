@@ -66,6 +66,12 @@ struct sch_type nat_mapping_type = { .name = "ip_nat_mapping",
 				     .fields = nat_mapping_fields,
 				     .n_fields = ARRAY_LEN(nat_mapping_fields) };
 
+static struct sch_field nat_filtering_fields[] = { SCH_F(nat_filtering_conf, filtering) };
+struct sch_type nat_filtering_type = { .name = "ip_nat_filtering",
+				       .size = sizeof(struct nat_filtering_conf),
+				       .fields = nat_filtering_fields,
+				       .n_fields = ARRAY_LEN(nat_filtering_fields) };
+
 /* One line holds: the one typed last. Of an interface's side, too. */
 static bool the_last(const struct rec *typed, const struct rec *old)
 {
@@ -117,6 +123,10 @@ static const struct sch_row rows[] = {
 	     nat_mapping, "mapping", .displaces = the_last,
 	     .help = "Whether an inside port has one outside port toward all destinations, whoever "
 		     "else wants it"),
+	LIST("ip nat settings filtering {filtering:connection-dependent|endpoint-independent}",
+	     nat_filtering, "filtering", .displaces = the_last,
+	     .help = "Who outside may send to an outside port: whom its inside port has sent to, "
+		     "or anybody"),
 	LIST("ip nat pool <name:WORD> <lo:ADDR4> <hi:ADDR4> {mask_kind:netmask <mask:ADDR4>|"
 	     "prefix-length <len:U8(1,32)>}[ type {type:rotary|match-host}][ no-alias]",
 	     ip_nat_pool, "name", .help = "Addresses to translate to"),
@@ -142,11 +152,12 @@ static const struct sch_row rows[] = {
 };
 
 static const struct sch_word words[] = {
-	{ "connection-dependent", "One outside port as long as no other host is in its way" },
+	{ "connection-dependent", "By connection: as the kernel does it" },
 	{ "destination", "Destinations of packets" },
-	{ "endpoint-independent", "One outside port always; of flows of the fast plane" },
+	{ "endpoint-independent", "One outside port toward all, or for all; on the fast plane" },
 	{ "exempt", "No translation" },
 	{ "fast", "NAT in the fast plane" },
+	{ "filtering", "Who outside may send to an outside port" },
 	{ "inside", "The inside of address translation" },
 	{ "kernel", "NAT in the kernel" },
 	{ "list", "Access list" },

@@ -127,6 +127,19 @@ static const struct {
 	{ "leak", "untranslated", NAT_ID_LEAK },
 };
 
+/* Interfaces with a side where the kernel translates: its mapping and filtering are by connection,
+ * whatever the settings say. */
+static json_t *on_kernel(const struct nat_policy *p, unsigned fam)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; p && i < p->n_ifaces; i++)
+		if (p->ifaces[i].side[fam] != NAT_NO_SIDE && !fast_carries(p->ifaces[i].name))
+			json_array_append_new(list,
+					      json_string(iface_operator_name(p->ifaces[i].name)));
+	return list;
+}
+
 static json_t *rules_json(unsigned fam)
 {
 	static const char *const users[] = { "local", "kernel", "fast" };
@@ -159,6 +172,10 @@ static json_t *rules_json(unsigned fam)
 	json_object_set_new(
 		o, "mapping",
 		json_string(p && p->eim ? "endpoint-independent" : "connection-dependent"));
+	json_object_set_new(
+		o, "filtering",
+		json_string(p && p->eif ? "endpoint-independent" : "connection-dependent"));
+	json_object_set_new(o, "kernel_plane", on_kernel(p, fam));
 	return o;
 }
 
@@ -185,7 +202,15 @@ static void print_rules(struct cmd_ctx *c, const json_t *o)
 			cmd_printf(c, "%s%s", k ? "," : " ",
 				   json_string_value(json_array_get(v, k)));
 	}
-	cmd_printf(c, "\nMapping: %s\n", json_string_value(json_object_get(o, "mapping")));
+	cmd_printf(c, "\nMapping: %s, filtering: %s\n",
+		   json_string_value(json_object_get(o, "mapping")),
+		   json_string_value(json_object_get(o, "filtering")));
+	list = json_object_get(o, "kernel_plane");
+	json_array_foreach(list, i, r) {
+		cmd_printf(c, "%s%s",
+			   i ? ", " : "By connection, on the kernel plane: ", json_string_value(r));
+		cmd_puts(c, i + 1 == json_array_size(list) ? "\n" : "");
+	}
 	cmd_puts(c, "Dropped:");
 	for (i = 0; i < ARRAY_LEN(guards); i++)
 		cmd_printf(c, "%s %s %lld", i ? "," : "", guards[i].text,

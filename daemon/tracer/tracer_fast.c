@@ -113,6 +113,8 @@ static const char *difference(const struct pol_packet *p, const struct fastpath_
 		return !r->drop                      ? "it drops what the kernel lets pass"
 		       : t->drop != (uint8_t)r->drop ? "it drops for another reason"
 						     : NULL;
+	if (t->mapped)
+		return "it forwards by a mapping, and the kernel has none";
 	if (r->drop)
 		return "it forwards what the kernel drops";
 	if (r->local)

@@ -201,6 +201,7 @@ struct fastpath_traced {
 	int32_t out;     /* ifindex, of FORWARDS */
 	uint16_t to_sport_be, to_dport_be;
 	uint8_t to_src[16], to_dst[16]; /* as it leaves */
+	uint8_t mapped;                 /* by an endpoint-independent mapping of its destination */
 	char reason[FASTPATH_TEXT];     /* of LEAVES */
 	struct fastpath_conn conn;
 };

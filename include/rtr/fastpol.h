@@ -59,6 +59,7 @@ enum fastpol_flag {
 	FASTPOL_F_NAT = 1 << 3,
 	FASTPOL_F_EIM = 1 << 4,    /* an inside endpoint has one external one in a pool */
 	FASTPOL_F_HELPER = 1 << 5, /* some line names a helper: connections may be expected */
+	FASTPOL_F_EIF = 1 << 6,    /* with EIM: anybody outside may use that external one */
 };
 
 struct fastpol_hdr {

@@ -61,6 +61,11 @@ enum fp_pol_act fp_pol_in(const struct fp_pol *p, const struct fp_pol_key *k,
 	return say_in;
 }
 
+bool fp_pol_mapped(const struct fp_pol *p, const struct fp_pol_key *k)
+{
+	return false;
+}
+
 enum fp_pol_act fp_pol_out(const struct fp_pol *p, const struct fp_pol_key *k, unsigned oif,
 			   struct fp_pol_state *st)
 {

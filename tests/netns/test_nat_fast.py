@@ -187,3 +187,102 @@ def test_ports_of_the_kernels_connections(net):
             assert port(other, dest) != inside[dest]
         assert port(mine[dest], dest) == inside[dest]
         mine[dest].close()
+
+
+EIM, EIF = ("ip nat settings mapping endpoint-independent", "ip nat settings filtering endpoint-independent")
+INSIDE = {"a": ("10.0.1.10", "2001:db8:1::10"), "b": ("10.0.1.20", "2001:db8:1::20"), "c": ("10.0.2.10", "2001:db8:2::10")}
+
+
+def mapped(topo, name, kind, dest, listen=False):
+    """A socket of the host with an outside port in the fast plane, and that port; a TCP one listens there."""
+    src = INSIDE[name][":" in dest]
+    for inside in range(21000, 21010):
+        s = sock(topo.nodes[name], kind, src, inside)
+        if kind == "udp":
+            s.sendto(b"x", (dest, 7))
+            port = int(s.recv(100).decode().split()[1])
+        else:
+            s.connect((dest, 7))
+            port = int(s.recv(100).decode().split()[1])
+            s.close()
+            s = sock(topo.nodes[name], kind, src, inside)
+            s.listen()
+        if port in FAST:
+            return s, port
+        s.close()
+    raise AssertionError("all flows were the kernel's")
+
+
+def reaches(node, kind, src, to, listener):
+    """A packet from src arrives at the listener, and its answer at the sender: how the listener saw it; None: it does
+    not."""
+    with sock(node, kind, *src, timeout=1) as s:
+        try:
+            if kind == "udp":
+                s.sendto(b"knock", to)
+                listener.settimeout(1)
+                data, peer = listener.recvfrom(100)
+                listener.sendto(b"answer", peer)
+            else:
+                s.connect(to)
+                listener.settimeout(3)
+                c, peer = listener.accept()
+                c.send(b"answer")
+                c.close()
+            assert s.recvfrom(100)[0] == b"answer"
+        except (TimeoutError, ConnectionRefusedError):
+            return None
+        return peer[:2]
+
+
+def test_endpoint_independent_filtering(net):
+    """RFC 4787 REQ-8, RFC 5382 REQ-3: who has an outside port is reached by anybody there, by UDP and TCP, while the
+    setting holds; without it by whom he has sent to."""
+    topo = net(EIM, EIF, *OVERLOAD)
+    shown = topo.r1.json("show ip nat rules")
+    assert (shown["mapping"], shown["filtering"], shown["kernel_plane"]) == ("endpoint-independent",) * 2 + ([],)
+    stranger = {FAR4: ("198.51.100.1", 5555), FAR6: ("2001:db8:100::1", 5555)}
+    for dest, public in BOTH:
+        for kind in ("udp", "tcp"):
+            s, port = mapped(topo, "a", kind, dest)
+            assert reaches(topo.isp, kind, stranger[dest], (public, port), s) == stranger[dest]
+            assert reaches(topo.far, kind, (dest, 5556), (public, port), s) == (dest, 5556)
+            # A port that nobody has leads nowhere.
+            assert reaches(topo.isp, kind, stranger[dest], (public, port + 3000 if port < 30000 else port - 3000), s) is None
+            if kind == "udp" and dest == FAR4:
+                trace = topo.r1.json(f"packet-tracer input eth1 udp 198.51.100.1 5557 {public} {port}")["fast_plane"]
+                assert trace["verdict"] == "forwards" and trace["reason"].startswith("it forwards by a mapping")
+                assert flows(topo.r1, source="198.51.100.1", source_port=5555)
+                topo.r1.config([f"no {EIF}"])
+                wait_for(lambda: not flows(topo.r1, source="198.51.100.1", path="express"), what="the end of his flow")
+                assert reaches(topo.isp, kind, stranger[dest], (public, port), s) is None
+                s.sendto(b"x", (dest, 7))
+                assert int(s.recv(100).decode().split()[1]) == port
+                topo.r1.config([EIF])
+            s.close()
+
+
+def test_hairpin_of_mappings(net):
+    """RFC 4787 REQ-9, RFC 5382 REQ-8: inside hosts find each other by their outside ports, on one link or on two, and
+    see outside ports; no filter is in their way."""
+    topo = net(EIM, *OVERLOAD)
+    for dest, public in BOTH:
+        for kind in ("udp", "tcp"):
+            end = {name: mapped(topo, name, kind, dest) for name in ("a", "b", "c")}
+            for one, other in (("a", "b"), ("c", "a")):
+                src = INSIDE[one][":" in dest], 22000
+                peer = reaches(topo.nodes[one], kind, src, (public, end[other][1]), end[other][0])
+                assert peer and peer[0] == public and peer[1] in FAST
+            if kind == "udp":
+                # The same outside port as toward anybody else.
+                s, port = end["a"]
+                s.sendto(b"x", (public, end["b"][1]))
+                assert end["b"][0].recvfrom(100)[1][:2] == (public, port)
+                s.sendto(b"x", (public, end["c"][1]))
+                assert end["c"][0].recvfrom(100)[1][:2] == (public, port)
+            for s, _ in end.values():
+                s.close()
+    # A stranger from outside is filtered.
+    s, port = mapped(topo, "a", "udp", FAR4)
+    assert reaches(topo.isp, "udp", ("198.51.100.1", 5555), (PUBLIC[0], port), s) is None
+    s.close()

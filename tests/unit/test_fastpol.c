@@ -536,6 +536,78 @@ START_TEST(workers_translate_as_the_daemon)
 }
 END_TEST
 
+#define MAPPING                                                                                    \
+	"ip access-list extended L\n permit ip any any\n"                                          \
+	"interface e0\n ip nat inside\n dataplane auto\ninterface e1\n ip nat outside\n"           \
+	"ip nat pool P 20.1.0.4 20.1.0.5 prefix-length 24\n"                                       \
+	"ip nat inside source list L pool P overload\n"
+
+/* From interface e1 or e0 to 20.1.0.last, a port. */
+static struct fp_pol_key to_pool(bool inside, uint8_t last, uint16_t port)
+{
+	return (struct fp_pol_key){ .family = AF_INET,
+				    .proto = IPPROTO_UDP,
+				    .ttl = 64,
+				    .len = 60,
+				    .src = { inside ? 10 : 20, inside ? 0 : 1, 7, 7 },
+				    .dst = { 20, 1, 0, last },
+				    .sport_be = htons(999),
+				    .dport_be = htons(port),
+				    .ifindex = (unsigned)ifindex_of(NULL, inside ? "e0" : "e1") };
+}
+
+static bool asks(bool inside, uint8_t last, uint16_t port)
+{
+	struct fp_pol_key key = to_pool(inside, last, port);
+
+	return fp_pol_mapped(k.fp, &key);
+}
+
+/* Who comes in by the mapping of another host, and as what. */
+START_TEST(mappings)
+{
+	const struct fp_pol_claim *claims;
+	struct fp_pol_state st;
+	struct fp_pol_key key;
+
+	ck_assert(configure(MAPPING));
+	ck_assert(!asks(true, 4, 12000) && !asks(false, 4, 12000));
+	ck_assert_uint_eq(fp_pol_claims(k.fp, &claims), 0);
+	ck_assert(configure(MAPPING "ip nat settings mapping endpoint-independent\n"));
+	ck_assert(asks(true, 4, 12000) && !asks(false, 4, 12000));
+	ck_assert(configure(MAPPING "ip nat settings mapping endpoint-independent\n"
+				    "ip nat settings filtering endpoint-independent\n"));
+	ck_assert(asks(true, 4, 12000) && asks(false, 5, 12000));
+	ck_assert(!asks(false, 4, 10239) && !asks(false, 4, 40960) && !asks(false, 6, 12000));
+	for (unsigned inside = 0; inside < 2; inside++) {
+		key = to_pool(inside, 4, 12000);
+		ck_assert_int_eq(fp_pol_in(k.fp, &key, &st), FP_POL_KERNEL);
+		key.mapped = true;
+		key.inside_port_be = htons(777);
+		memcpy(key.inside, (uint8_t[]){ 10, 0, 0, 9 }, 4);
+		ck_assert_int_eq(fp_pol_in(k.fp, &key, &st), FP_POL_PERMIT);
+		ck_assert_mem_eq(st.dst, key.inside, 16);
+		ck_assert_uint_eq(ntohs(st.dport_be), 777);
+		ck_assert_int_eq(fp_pol_out(k.fp, &key, (unsigned)ifindex_of(NULL, "e0"), &st),
+				 FP_POL_PERMIT);
+		ck_assert_int_eq(st.snat.kind, inside ? FP_XL_POOL : FP_XL_NONE);
+	}
+	ck_assert_uint_eq(fp_pol_claims(k.fp, &claims), 4);
+	for (unsigned i = 0; i < 4; i++) {
+		ck_assert_uint_eq(claims[i].kind, FP_POL_CLAIM_PORTS);
+		ck_assert_uint_eq(claims[i].proto, i % 2 ? IPPROTO_UDP : IPPROTO_TCP);
+		ck_assert_uint_eq(claims[i].first[3], 4 + i / 2);
+		ck_assert_mem_eq(claims[i].last, claims[i].first, 16);
+		ck_assert(claims[i].lo == 10240 && claims[i].hi == 40959);
+	}
+	ck_assert(configure(MAPPING "ip nat pool P 20.1.0.0 20.1.3.255 prefix-length 16\n"
+				    "ip nat settings mapping endpoint-independent\n"));
+	ck_assert_uint_eq(fp_pol_claims(k.fp, &claims), 1);
+	ck_assert_uint_eq(claims[0].kind, FP_POL_CLAIM_ALL);
+	ck_assert_uint_eq(claims[0].last[2], 3);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("fastpol");
@@ -545,6 +617,7 @@ static Suite *suite(void)
 	tcase_add_checked_fixture(t, set_up, tear_down);
 	tcase_add_test(t, workers_judge_as_the_daemon);
 	tcase_add_test(t, workers_translate_as_the_daemon);
+	tcase_add_test(t, mappings);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -526,8 +526,13 @@ START_TEST(mapping)
 	ACCEPTED("interface out0", "dataplane auto",
 		 "ip nat settings mapping endpoint-independent");
 	ck_assert(pol->eim);
-	ACCEPTED("ip nat settings mapping connection-dependent");
-	ck_assert(!pol->eim);
+	ck_assert(!pol->eif);
+	ACCEPTED("ip nat settings filtering endpoint-independent");
+	ck_assert(pol->eif);
+	REFUSED("has no outside port of its own", "ip nat settings mapping connection-dependent");
+	ACCEPTED("ip nat settings filtering connection-dependent",
+		 "ip nat settings mapping connection-dependent");
+	ck_assert(!pol->eim && !pol->eif);
 }
 END_TEST
 

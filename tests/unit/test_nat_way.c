@@ -327,16 +327,27 @@ START_TEST(mapping_ends)
 	struct want q = pooled("2001:db8::1", 60001, "2001:db8:9::7", 53);
 	uint32_t now = fp_flow_now(), sec = (uint32_t)(NSEC_PER_SEC >> FLOW_TIME_SHIFT);
 	struct fp_mapping m = { .fam = FLOW_6, .proto = IPPROTO_UDP };
-	uint64_t ref;
+	uint8_t want[16];
+	uint64_t ref, ref2;
 
 	setup("2001:db8:5::1", "2001:db8:5::1", 20000, 20000);
 	pool.eim = true;
 	fp_nat_free(nat);
 	ck_assert_int_eq(fp_nat_new(&pool, 1, &nat), 0);
 	ck_assert_int_eq(insert(&q, &ref), 0);
-	ck_assert_int_eq(fp_flow_free(wk, FLOW_6, ref), 0);
+	/* Toward another place it is the same one. */
 	addr_of("2001:db8:5::1", m.out.addr);
 	m.out.port_be = htons(20000);
+	q.dst = "2001:db8:9::8";
+	ck_assert_int_eq(insert(&q, &ref2), 0);
+	ck_assert_mem_eq(made.dir[0].rw6.saddr, m.out.addr, 16);
+	ck_assert_uint_eq(ntohs(made.dir[0].rw6.sport), 20000);
+	ck_assert_int_eq(fp_flow_free(wk, FLOW_6, ref), 0);
+	ck_assert_int_eq(fp_flow_free(wk, FLOW_6, ref2), 0);
+	ck_assert(fp_mapping_find_out(table, &m, now));
+	addr_of("2001:db8::1", want);
+	ck_assert_mem_eq(m.in.addr, want, 16);
+	ck_assert_uint_eq(ntohs(m.in.port_be), 60001);
 	fp_flow_age(wk, now + 290 * sec, 1000, NULL, NULL);
 	ck_assert(fp_mapping_find_out(table, &m, now + 290 * sec));
 	fp_flow_age(wk, now + 580 * sec, 1000, NULL, NULL);
@@ -545,6 +556,7 @@ static Suite *suite(void)
 	Suite *s = suite_create("nat_way");
 	TCase *t = tcase_create("nat_way");
 
+	tcase_set_timeout(t, 60);
 	tcase_add_test(t, keeps_the_port);
 	tcase_add_test(t, one_port_for_all_destinations);
 	tcase_add_test(t, classes_and_carved_ports);
