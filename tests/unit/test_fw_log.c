@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Headers of packets that a line logs, as strangers send them: what stands at the fixed places is
+ * told, and no length or field makes anything else be read (a sanitizer watches the blocks, which
+ * end where the packets do).
+ */
+#include "firewall/fw_log.h"
+#include "../lib/check_main.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const uint8_t v4[] = { 0x45, 0, 0,  28, 0, 0, 0x40, 0,    64, IPPROTO_UDP, 0, 0, 10, 0,
+			      0,    1, 10, 0,  0, 2, 0x30, 0x39, 0,  53,          0, 8, 0,  0 };
+static const uint8_t v6[] = { 0x60, 0,    0, 0,    0,    8,    IPPROTO_ICMPV6,
+			      64,   0x20, 1, 0x0d, 0xb8, 0,    0,
+			      0,    0,    0, 0,    0,    0,    0,
+			      0,    0,    1, 0x20, 1,    0x0d, 0xb8,
+			      0,    0,    0, 0,    0,    0,    0,
+			      0,    0,    0, 0,    2,    128,  3,
+			      0,    0,    0, 0,    0,    0 };
+
+/* From a block of its very size. */
+static bool parse(const uint8_t *b, size_t n, struct pol_packet *ret)
+{
+	uint8_t *copy = malloc(n ? n : 1);
+	bool ok;
+
+	if (n)
+		memcpy(copy, b, n);
+	ok = fw_log_packet(n ? copy : copy + 1, n, ret);
+	free(copy);
+	return ok;
+}
+
+START_TEST(fields)
+{
+	struct pol_packet p;
+	char text[RTR_ADDR_STRLEN];
+
+	ck_assert(parse(v4, sizeof(v4), &p));
+	ck_assert_int_eq(p.family, AF_INET);
+	ck_assert_uint_eq(p.proto, IPPROTO_UDP);
+	ck_assert_uint_eq(p.sport, 12345);
+	ck_assert_uint_eq(p.dport, 53);
+	rtr_addr_str(&p.src, text);
+	ck_assert_str_eq(text, "10.0.0.1");
+	ck_assert(parse(v6, sizeof(v6), &p));
+	ck_assert_int_eq(p.family, AF_INET6);
+	ck_assert_uint_eq(p.icmp_type, 128);
+	ck_assert_uint_eq(p.icmp_code, 3);
+	rtr_addr_str(&p.dst, text);
+	ck_assert_str_eq(text, "2001:db8::2");
+}
+END_TEST
+
+/* One byte of the packet is another one; it has ports then, or not. */
+static void with(size_t at, uint8_t value, bool ports)
+{
+	struct pol_packet p;
+	uint8_t b[sizeof(v4)];
+
+	memcpy(b, v4, sizeof(b));
+	b[at] = value;
+	ck_assert(parse(b, sizeof(b), &p));
+	ck_assert_uint_eq(p.dport, ports ? 53 : 0);
+}
+
+START_TEST(lies)
+{
+	struct pol_packet p;
+
+	with(6, 0x20, true);  /* the first fragment */
+	with(6, 0x01, false); /* later ones, whose data is no header */
+	with(7, 0x01, false);
+	with(0, 0x46, false); /* what were ports would be options, and behind them is too little */
+	with(0, 0x44, false); /* a header shorter than any */
+	with(0, 0x4f, false); /* one longer than the packet */
+	with(9, IPPROTO_GRE, false);
+	for (size_t n = 0; n < sizeof(v4); n++) {
+		ck_assert_int_eq(parse(v4, n, &p), n >= 20);
+		ck_assert(n < 20 || (n >= 24 ? p.dport == 53 : !p.dport));
+	}
+	for (size_t n = 0; n < sizeof(v6); n++)
+		ck_assert_int_eq(parse(v6, n, &p), n >= 40);
+	ck_assert(!parse((const uint8_t[40]){ 0x50 }, 40, &p));
+}
+END_TEST
+
+static uint64_t state;
+
+static unsigned below(unsigned n)
+{
+	return (unsigned)(test_rand(&state) >> 33) % n;
+}
+
+START_TEST(noise)
+{
+	struct pol_packet p;
+
+	state = test_seed;
+	for (int i = 0; i < 20000; i++) {
+		uint8_t b[128];
+		size_t n = below(sizeof(b) + 1);
+
+		for (size_t k = 0; k < n; k++)
+			b[k] = (uint8_t)below(256);
+		if (n && below(4))
+			b[0] = (uint8_t)((below(2) ? 0x40 : 0x60) | below(16));
+		if (!parse(b, n, &p))
+			continue;
+		ck_assert_uint_ge(n, p.family == AF_INET ? 20 : 40);
+		ck_assert_uint_eq(p.proto, b[p.family == AF_INET ? 9 : 6]);
+		ck_assert_int_eq(p.src.family, p.family);
+	}
+}
+END_TEST
+
+static Suite *suite(void)
+{
+	Suite *s = suite_create("fw_log");
+	TCase *tc = tcase_create("fw_log");
+
+	tcase_add_test(tc, fields);
+	tcase_add_test(tc, lies);
+	tcase_add_test(tc, noise);
+	suite_add_tcase(s, tc);
+	return s;
+}
+
+CHECK_MAIN(suite)
