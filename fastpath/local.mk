@@ -49,7 +49,7 @@ SUFFIXES = .bpf.c .bpf.o .skel.h
 	$(AM_V_GEN)$(BPFTOOL) gen skeleton $< > $@.tmp && mv $@.tmp $@
 CLEANFILES += fastpath/xdp/*.bpf.o fastpath/xdp/*.skel.h
 noinst_HEADERS += fastpath/xdp/flow_selftest.bpf.c fastpath/xdp/flow_selftest.h
-fastpath/xdp/flow_selftest.bpf.o: fastpath/xdp/flow_selftest.h fastpath/xdp/flow_lookup.h \
+fastpath/xdp/flow_selftest.bpf.o: fastpath/xdp/flow_selftest.h fastpath/xdp/flow_maps.h fastpath/xdp/flow_lookup.h \
 	fastpath/tcp_track.h include/rtr/flow.h lib/hash.h
 libfp_a_SOURCES += fastpath/pipeline.c fastpath/pipeline.h
 libfp_a_SOURCES += fastpath/bpf_map.c fastpath/bpf_map.h
@@ -59,9 +59,9 @@ libfpxdp_a_SOURCES = fastpath/xdp_load.c fastpath/xdp_load.h fastpath/xdp_nat.c 
 libfpxdp_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(builddir)/fastpath/xdp
 fastpath/libfpxdp_a-xdp_load.$(OBJEXT): fastpath/xdp/express.skel.h fastpath/xdp/express_clock.skel.h
 noinst_HEADERS += fastpath/xdp/express.bpf.c fastpath/xdp/express_clock.bpf.c
-noinst_HEADERS += fastpath/xdp/express_lane.h fastpath/xdp/express_miss.h fastpath/xdp/express_tcp.h
+noinst_HEADERS += fastpath/xdp/flow_maps.h fastpath/xdp/express_lane.h fastpath/xdp/express_miss.h fastpath/xdp/express_tcp.h
 fastpath/xdp/express.bpf.o: fastpath/xdp/express_lane.h fastpath/xdp/express_miss.h \
-	fastpath/xdp/express_tcp.h fastpath/xdp/flow_lookup.h fastpath/tcp_track.h include/rtr/flow.h \
+	fastpath/xdp/express_tcp.h fastpath/xdp/flow_maps.h fastpath/xdp/flow_lookup.h fastpath/tcp_track.h include/rtr/flow.h \
 	include/rtr/adj.h include/rtr/express.h include/rtr/drop.h lib/hash.h
 fastpath/xdp/express_clock.bpf.o: include/rtr/express.h include/rtr/drop.h
 # The control thread's mirror of the kernel's routing tables.

@@ -12,32 +12,9 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-#include "rtr/flow.h"
+#include "flow_maps.h"
 #include "flow_selftest.h"
 #include "../tcp_track.h"
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(key_size, sizeof(uint32_t));
-	__uint(value_size, FLOW_HDR_SIZE);
-} flow_hdr SEC(".maps");
-
-#define FLOW_MAP(name, what)                                                                       \
-	struct {                                                                                   \
-		__uint(type, BPF_MAP_TYPE_ARRAY);                                                  \
-		__uint(max_entries, 1);                                                            \
-		__uint(map_flags, BPF_F_MMAPABLE);                                                 \
-		__type(key, uint32_t);                                                             \
-		__type(value, what);                                                               \
-	} name SEC(".maps")
-
-FLOW_MAP(flow_buckets4, struct flow_bucket);
-FLOW_MAP(flow_lines4, struct flow_pair4);
-FLOW_MAP(flow_sides4, struct flow_sides4);
-FLOW_MAP(flow_buckets6, struct flow_bucket);
-FLOW_MAP(flow_lines6, struct flow_pair6);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -45,37 +22,6 @@ struct {
 	__type(key, uint32_t);
 	__type(value, struct flow_selftest_result);
 } results SEC(".maps");
-
-#define FLOW_ENV void *
-static __always_inline struct flow_bucket *bucket(enum flow_family fam, uint32_t i)
-{
-	return fam == FLOW_4 ? bpf_map_lookup_elem(&flow_buckets4, &i)
-			     : bpf_map_lookup_elem(&flow_buckets6, &i);
-}
-#define FLOW_BUCKET(env, fam, i) bucket(fam, i)
-static __always_inline struct flow_pair4 *pair4(uint32_t i)
-{
-	return bpf_map_lookup_elem(&flow_lines4, &i);
-}
-#define FLOW_PAIR4(env, i) pair4(i)
-static __always_inline struct flow_pair6 *pair6(uint32_t i)
-{
-	return bpf_map_lookup_elem(&flow_lines6, &i);
-}
-#define FLOW_PAIR6(env, i) pair6(i)
-#include "flow_lookup.h"
-FLOW_DEFINE_FIND(4)
-FLOW_DEFINE_FIND(6)
-FLOW_DEFINE_GUESS(4)
-FLOW_DEFINE_GUESS(6)
-
-static __always_inline struct flow_side *side4(uint32_t place)
-{
-	uint32_t i = place >> 1;
-	struct flow_sides4 *s = bpf_map_lookup_elem(&flow_sides4, &i);
-
-	return s ? &s->dir[place & 1] : NULL;
-}
 
 static __always_inline struct flow_side *side6(uint32_t place)
 {
@@ -92,20 +38,6 @@ struct half {
 	struct flow_side *side;
 	const struct flow_tcp *twin;
 };
-
-static __always_inline const struct flow_tcp *tcp4(uint32_t place)
-{
-	struct flow_pair4 *p = pair4(place >> 1);
-
-	return p ? &p->dir[place & 1].tcp : NULL;
-}
-
-static __always_inline const struct flow_tcp *tcp6(uint32_t place)
-{
-	struct flow_pair6 *p = pair6(place >> 1);
-
-	return p ? &p->dir[place & 1].tcp : NULL;
-}
 
 static __always_inline void express_load(struct tcp_express *ret, const struct flow_tcp *tcp)
 {
