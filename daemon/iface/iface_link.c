@@ -136,29 +136,14 @@ static void plan_altname(struct plan *p, const struct shadow_link *l, const stru
 
 /* ---- attributes, with the value from before us ---- */
 
-/*
- * What to set the attribute to, or NULL when it is right. want NULL: the model says nothing, so
- * the value from before our first write returns.
- */
+/* plan_goal of an attribute. */
 static const char *goal(struct plan *p, const struct shadow_link *l, const char *attr,
 			const char *want, const char *now)
 {
 	char key[KEY_SIZE];
-	const char *before;
 
 	snprintf(key, sizeof(key), "link %d %s %s", l->ifindex, l->name, attr);
-	if (want) {
-		if (!strcmp(want, now))
-			return NULL;
-		plan_keep(p, key, now);
-		return want;
-	}
-	before = baseline_get(key);
-	if (before && !strcmp(before, now)) {
-		plan_drop(p, key);
-		return NULL;
-	}
-	return before;
+	return plan_goal(p, key, want, now);
 }
 
 static char *mac_text(const uint8_t mac[6], char buf[18])

@@ -197,6 +197,24 @@ void plan_drop(struct plan *p, const char *key)
 	op_new(p, KOP_DROP, NULL)->path = xstrdup(key);
 }
 
+const char *plan_goal(struct plan *p, const char *key, const char *want, const char *now)
+{
+	const char *before;
+
+	if (want) {
+		if (!strcmp(want, now))
+			return NULL;
+		plan_keep(p, key, now);
+		return want;
+	}
+	before = baseline_get(key);
+	if (before && !strcmp(before, now)) {
+		plan_drop(p, key);
+		return NULL;
+	}
+	return before;
+}
+
 static char *sysctl_read(const char *path)
 {
 	char *full = xasprintf("/proc/sys/%s", path);

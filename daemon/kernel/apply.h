@@ -54,5 +54,9 @@ void plan_error(struct plan *p, const struct rec *rec, const char *fmt, ...) RTR
 /* Before this round's first write: baseline_keep, baseline_drop. */
 void plan_keep(struct plan *p, const char *key, const char *value);
 void plan_drop(struct plan *p, const char *key);
+/* What to set a thing to that is `now`, or NULL when it is right, with both of them: what was
+ * before our first write is kept under the key, and returns when nothing is wanted any more (NULL).
+ */
+const char *plan_goal(struct plan *p, const char *key, const char *want, const char *now);
 
 #endif

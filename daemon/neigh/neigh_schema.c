@@ -140,29 +140,6 @@ static bool is_new(const struct check *c, const struct rec *r)
 	return rec_find(c->old, r->type, r) != r;
 }
 
-static bool is_own(const struct rec *root, const struct rtr_addr *a)
-{
-	const struct recvec *ifaces = rec_kids(root, &iface_type);
-	const struct iface *i;
-
-	recvec_foreach(ifaces, i) {
-		const struct recvec *v4 = rec_kids(&i->rec, &iface_addr4_type);
-		const struct recvec *v6 = rec_kids(&i->rec, &iface_addr6_type);
-		const struct iface_addr4 *b;
-		const struct iface_addr6 *d;
-
-		recvec_foreach(v4, b) {
-			if (!rtr_addr_cmp(&b->addr.addr, a))
-				return true;
-		}
-		recvec_foreach(v6, d) {
-			if (!d->eui_64 && !rtr_addr_cmp(&d->addr.addr, a))
-				return true;
-		}
-	}
-	return false;
-}
-
 static void check_addr(struct check *c, const struct rec *r, const struct rtr_addr *a)
 {
 	char text[RTR_ADDR_STRLEN];
@@ -170,7 +147,7 @@ static void check_addr(struct check *c, const struct rec *r, const struct rtr_ad
 	rtr_addr_str(a, text);
 	if (rtr_addr_is_any(a) || rtr_addr_is_multicast(a) || rtr_addr_is_loopback(a))
 		check_error(c, r, "%s is no neighbour's address", text);
-	else if (is_own(c->new, a))
+	else if (iface_owner_of(c->new, a))
 		check_error(c, r, "%s is this router's own address", text);
 }
 

@@ -96,22 +96,9 @@ const char *nic_goal(struct plan *p, const struct shadow_link *l, const char *at
 		     const char *want, const char *now)
 {
 	char key[KEY_SIZE];
-	const char *before;
 
 	snprintf(key, sizeof(key), "nic %d %s %s", l->ifindex, l->name, attr);
-	if (want) {
-		if (!strcmp(want, now))
-			return NULL;
-		plan_keep(p, key, now);
-		return want;
-	}
-	before = baseline_get(key);
-	if (!before)
-		return NULL;
-	if (strcmp(before, now))
-		return before;
-	plan_drop(p, key);
-	return NULL;
+	return plan_goal(p, key, want, now);
 }
 
 /* The same for numbers; want -1: nobody says. */
