@@ -15,6 +15,7 @@
 
 #include "fastpath/csum.h"
 #include "fastpath/worker.h"
+#include "tests/lib/xsk_ring.h"
 
 #include <arpa/inet.h>
 #include <time.h>
@@ -45,18 +46,6 @@ static enum rtr_drop punt(void *ctx, unsigned ifindex, const uint8_t *frame, uin
 	return RTR_DROP_PUNT_RATE;
 }
 
-static void ring_make(struct fp_ring *r, size_t entry)
-{
-	/* The two sides' indices in lines of their own, as the kernel has them. */
-	uint32_t *words = xcalloc(64, sizeof(*words));
-
-	*r = (struct fp_ring){ .producer = words,
-			       .consumer = words + 16,
-			       .flags = words + 32,
-			       .desc = xcalloc(RING, entry),
-			       .mask = RING - 1 };
-}
-
 static struct fp_xsk *port_make(uint8_t slot)
 {
 	struct fp_wport p = {
@@ -64,10 +53,7 @@ static struct fp_xsk *port_make(uint8_t slot)
 	};
 
 	memcpy(p.mac, mac, 6);
-	ring_make(&p.xsk.fill, sizeof(uint64_t));
-	ring_make(&p.xsk.comp, sizeof(uint64_t));
-	ring_make(&p.xsk.rx, sizeof(struct xdp_desc));
-	ring_make(&p.xsk.tx, sizeof(struct xdp_desc));
+	xsk_rings_make(&p.xsk, RING);
 	if (fp_worker_port_add(w, &p, RING))
 		abort();
 	return &fp_worker_port(w, slot, 0)->xsk;

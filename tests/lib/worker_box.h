@@ -12,6 +12,7 @@
 #include "tests/lib/check_main.h"
 
 #include "fastpath/worker.h"
+#include "tests/lib/xsk_ring.h"
 
 #include <arpa/inet.h>
 
@@ -70,25 +71,6 @@ static enum rtr_drop punt(void *ctx, unsigned ifindex, const uint8_t *frame, uin
 	return RTR_DROP_NONE;
 }
 
-/* ----- rings without a kernel ----- */
-
-static void ring_make(struct fp_ring *r, size_t entry)
-{
-	uint32_t *words = xcalloc(4, sizeof(*words));
-
-	*r = (struct fp_ring){ .producer = words,
-			       .consumer = words + 1,
-			       .flags = words + 2,
-			       .desc = xcalloc(RING, entry),
-			       .mask = RING - 1 };
-}
-
-static void ring_free(struct fp_ring *r)
-{
-	free(r->producer);
-	free(r->desc);
-}
-
 static void port_make(unsigned slot)
 {
 	struct fp_wport p = { .slot = (uint8_t)slot,
@@ -100,10 +82,7 @@ static void port_make(unsigned slot)
 			      .xsk = { .fd = -1 } };
 
 	memcpy(p.mac, mac[slot], 6);
-	ring_make(&p.xsk.fill, sizeof(uint64_t));
-	ring_make(&p.xsk.comp, sizeof(uint64_t));
-	ring_make(&p.xsk.rx, sizeof(struct xdp_desc));
-	ring_make(&p.xsk.tx, sizeof(struct xdp_desc));
+	xsk_rings_make(&p.xsk, RING);
 	ck_assert_int_eq(fp_worker_port_add(w, &p, GIVEN), 0);
 	port[slot].x = &fp_worker_port(w, slot, 0)->xsk;
 	port[slot].fill = (struct side){ &port[slot].x->fill, 0 };
@@ -192,7 +171,7 @@ static void teardown(void)
 	w = fp_worker_free(w);
 	for (unsigned slot = 0; slot < 2; slot++)
 		for (unsigned k = 0; k < 4; k++)
-			ring_free(&rings[slot][k]);
+			xsk_ring_free(&rings[slot][k]);
 	table = fp_flow_close(table);
 	fp_flow_mem_fini(&mem);
 }

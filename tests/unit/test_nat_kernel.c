@@ -8,6 +8,7 @@
 #include "../lib/netns.h"
 #include "../lib/nft_plane.h"
 #include "../lib/packet.h"
+#include "../lib/tun.h"
 #include "../lib/check_main.h"
 #include "../lib/nat_gen.h"
 
@@ -16,11 +17,8 @@
 #include "schema/text.h"
 #include "txn/txn.h"
 
-#include <fcntl.h>
-#include <linux/if_tun.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
-#include <sys/ioctl.h>
 
 /* The kernel's half is the same under ASan, and each policy takes ten times as long. */
 #ifdef __SANITIZE_ADDRESS__
@@ -50,12 +48,10 @@ static struct {
 
 static void open_tun(unsigned i)
 {
-	struct ifreq r = { .ifr_flags = IFF_TUN | IFF_NO_PI };
+	char name[IFNAMSIZ];
 
-	k.tun[i] = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-	ck_assert_int_ge(k.tun[i], 0);
-	snprintf(r.ifr_name, IFNAMSIZ, "e%u", i);
-	ck_assert_int_eq(ioctl(k.tun[i], TUNSETIFF, &r), 0);
+	snprintf(name, sizeof(name), "e%u", i);
+	k.tun[i] = tun_open(name);
 	ck_assert(sh("ip addr add 10.%u.0.1/24 dev e%u; ip addr add fd00:%u::1/64 dev e%u nodad;"
 		     "ip link set e%u up addrgenmode none",
 		     i, i, i, i, i));
@@ -449,10 +445,7 @@ static Suite *suite(void)
 	TCase *t = tcase_create("nat-kernel");
 
 	netns_or_skip();
-	if (access("/dev/net/tun", R_OK | W_OK)) {
-		printf("SKIP: needs /dev/net/tun\n");
-		exit(77);
-	}
+	tun_or_skip();
 	tcase_set_timeout(t, 1800);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, judge_and_kernel_agree);

@@ -275,7 +275,7 @@ START_TEST(port_goes)
 	turn();
 	ck_assert_uint_eq(count(LAN)->drop[RTR_DROP_EGRESS_DOWN], 1);
 	for (int k = 0; k < 4; k++)
-		ring_free(&keep[k]);
+		xsk_ring_free(&keep[k]);
 	port_make(WAN);
 }
 END_TEST

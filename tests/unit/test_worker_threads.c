@@ -8,6 +8,7 @@
 #include "tests/lib/check_main.h"
 
 #include "fastpath/worker.h"
+#include "tests/lib/xsk_ring.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -125,26 +126,6 @@ static enum rtr_drop punt(void *ctx, unsigned ifindex, const uint8_t *frame, uin
 	return RTR_DROP_PUNT_RATE;
 }
 
-/* ----- rings without a kernel ----- */
-
-static void ring_make(struct fp_ring *r, size_t entry)
-{
-	uint32_t *words = xcalloc(4, sizeof(*words));
-
-	*r = (struct fp_ring){ .producer = words,
-			       .consumer = words + 1,
-			       .flags = words + 2,
-			       .desc = xcalloc(RING, entry),
-			       .mask = RING - 1 };
-}
-
-static void ring_free(struct fp_ring *r)
-{
-	/* The producer's index is the first of the ring's words. */
-	free(r->producer);
-	free(r->desc);
-}
-
 static void queue_make(unsigned k)
 {
 	struct fp_worker_conf conf = { .id = k,
@@ -168,10 +149,7 @@ static void queue_make(unsigned k)
 		struct fp_xsk *x;
 
 		memcpy(p.mac, mac[slot], 6);
-		ring_make(&p.xsk.fill, sizeof(uint64_t));
-		ring_make(&p.xsk.comp, sizeof(uint64_t));
-		ring_make(&p.xsk.rx, sizeof(struct xdp_desc));
-		ring_make(&p.xsk.tx, sizeof(struct xdp_desc));
+		xsk_rings_make(&p.xsk, RING);
 		ck_assert_int_eq(fp_worker_port_add(queue[k].w, &p, 128), 0);
 		x = &fp_worker_port(queue[k].w, slot, 0)->xsk;
 		queue[k].port[slot].fill.r = &x->fill;
@@ -184,10 +162,10 @@ static void queue_make(unsigned k)
 static void queue_free(unsigned k)
 {
 	for (unsigned slot = 0; slot < 2; slot++) {
-		ring_free(queue[k].port[slot].fill.r);
-		ring_free(queue[k].port[slot].comp.r);
-		ring_free(queue[k].port[slot].rx.r);
-		ring_free(queue[k].port[slot].tx.r);
+		xsk_ring_free(queue[k].port[slot].fill.r);
+		xsk_ring_free(queue[k].port[slot].comp.r);
+		xsk_ring_free(queue[k].port[slot].rx.r);
+		xsk_ring_free(queue[k].port[slot].tx.r);
 	}
 	fp_worker_free(queue[k].w);
 }
