@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "judge.h"
 
-#include "nat_port.h"
-
 #include <arpa/inet.h>
 #include <string.h>
 

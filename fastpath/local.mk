@@ -1,7 +1,6 @@
 # fastpath/: the packet plane's own code; libfp.a is what its program, tests and benches link.
 noinst_LIBRARIES += libfp.a
 libfp_a_SOURCES =
-libfp_a_SOURCES += fastpath/nat_block.c fastpath/nat_eim.c fastpath/nat_port.c fastpath/nat_port.h fastpath/nat_port_int.h fastpath/nat_set.c
 libfp_a_SOURCES += fastpath/nat_way.c fastpath/nat_way.h fastpath/nat_mapping.c fastpath/nat_mapping.h fastpath/pol.h
 libfp_a_SOURCES += fastpath/tcp_track.c fastpath/tcp_track.h
 libfp_a_SOURCES += \

@@ -2,7 +2,6 @@
 #include "nat_way.h"
 
 #include "nat_mapping.h"
-#include "nat_port.h"
 #include "rewrite.h"
 
 #include "hash.h"

@@ -82,13 +82,17 @@ struct fp_pol_state {
 	uint32_t hit[FP_POL_HITS]; /* counters: fp_pol_count */
 };
 
+struct nat_ports {
+	uint16_t lo, hi; /* inclusive */
+};
+
 /* Addresses that many share, with the ports that are the fast plane's there. */
 struct fp_pol_pool {
 	uint64_t identity; /* hash of all that follows: equal over commits while nothing changed */
 	uint8_t family;
 	uint8_t lo[16], hi[16]; /* inclusive, as on the wire */
 	unsigned n_fast, n_carve;
-	const struct nat_ports *fast, *carve; /* nat_port.h */
+	const struct nat_ports *fast, *carve;
 	bool eim; /* an inside endpoint has one external one, for all destinations */
 };
 

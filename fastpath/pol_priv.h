@@ -8,7 +8,6 @@
 #define FP_POL_PRIV_H
 
 #include "classify.h"
-#include "nat_port.h"
 #include "pol.h"
 #include "rtr/fastpol.h"
 

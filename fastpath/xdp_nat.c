@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "xdp_nat.h"
 
-#include "nat_port.h"
 #include "rtr/express.h"
 
 #include <arpa/inet.h>

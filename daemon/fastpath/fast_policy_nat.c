@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A port pool is memory of rtr-fastpath, some MB each; lines of more pools, or of larger ones, are
- * the kernel's. The second number is nat_port.h's. */
+/* rtr-fastpath walks through its pools, and tells XDP of addresses; lines of more pools, or of
+ * larger ones, are the kernel's. */
 #define POOLS_MAX      64
 #define POOL_ADDRS_MAX 4096
 

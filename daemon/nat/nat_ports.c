@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* nat_policy.h draws them. Local is what a box needs for sockets of its own; the fast plane gets
- * the largest part; multiples of 64, the chunk of its port pools. */
+ * the largest part. */
 static const struct pol_port_range range_default[NAT_PORTS__MAX] = {
 	[NAT_PORTS_LOCAL] = { 57344, 65535 },
 	[NAT_PORTS_KERNEL] = { 40960, 57343 },

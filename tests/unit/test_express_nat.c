@@ -2,8 +2,6 @@
 /* Which packets to addresses of the box the express lane gives to workers, as NAT's. Needs root. */
 #include "tests/lib/express_box.h"
 
-#include "fastpath/nat_port.h"
-
 /* While the worker lives. */
 static int beat_verdict(const struct box_frame *f)
 {

@@ -2,7 +2,6 @@
 /* NAT of first packets: which port, what the halves become, and a random model of who has what. */
 #include "nat_way.h"
 #include "nat_mapping.h"
-#include "nat_port.h"
 
 #include "hash.h"
 #include "../lib/check_main.h"
