@@ -216,8 +216,9 @@ def make_initramfs(tree, builddir, tmp):
 def boot(res, tree, initramfs):
     """Runs the guest to its power-off: everything that it wrote on its console.
 
-    eth0 and eth1 hang on one hub inside qemu: a cable between them that no machine is part of. Two
-    more cards, eth2 and eth3 (the latter of e1000e), have a hash key and interrupts of their own.
+    eth0 and eth1 hang on one hub inside qemu: a cable between them that no machine is part of. Three
+    more cards, eth2 and two whose drivers the tests load (e1000e, vmxnet3), have a hash key, interrupts
+    of their own, and LRO.
     """
     (vmlinuz,) = glob.glob(f"{tree}/boot/vmlinuz-*")
     nics = []
@@ -226,7 +227,9 @@ def boot(res, tree, initramfs):
                  "-device", f"virtio-net-pci,netdev=n{i},mac=02:00:00:00:00:0{i + 1},romfile="]
     nics += ["-netdev", "hubport,id=n2,hubid=1", "-netdev", "hubport,id=n3,hubid=1",
              "-device", "virtio-net-pci,netdev=n2,mac=02:00:00:00:00:03,romfile=,rss=on",
-             "-device", "e1000e,netdev=n3,mac=02:00:00:00:00:04,romfile="]
+             "-device", "e1000e,netdev=n3,mac=02:00:00:00:00:04,romfile=",
+             "-netdev", "hubport,id=n4,hubid=1",
+             "-device", "vmxnet3,netdev=n4,mac=02:00:00:00:00:05,romfile="]
     return res.run(["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-machine", "q35",
                     "-m", "768", "-smp", "2", "-nodefaults", "-nographic", "-no-reboot", "-serial", "stdio",
                     "-kernel", vmlinuz, "-initrd", initramfs, *nics,

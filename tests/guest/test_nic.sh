@@ -105,3 +105,27 @@ t_counters() {
 	ip netns exec peer ip link set eth1 netns 1
 	ip netns del peer
 }
+
+# Packets that LRO glues together cannot be routed: off on a port that routes, whoever turns it on.
+t_lro() {
+	lro() {
+		ethtool -k eth3 | sed -n 's/^large-receive-offload: \([a-z]*\).*/\1/p'
+	}
+	# Where packets are routed the kernel makes a new link without it.
+	echo 0 >/proc/sys/net/ipv4/ip_forward
+	echo 0 >/proc/sys/net/ipv6/conf/all/forwarding
+	modprobe vmxnet3
+	wait_for 10 ip link show eth3
+	[ "$(lro)" = on ] || fail "this driver has no LRO: $(lro)"
+	start_rtrd
+	configure "interface eth3" "ip address 10.0.3.1/24"
+	wait_for 5 sh -c "ethtool -k eth3 | grep -q '^large-receive-offload: off$'"
+	ethtool -K eth3 lro on
+	configure "interface eth3" "description a look at it"
+	wait_for 5 sh -c "ethtool -k eth3 | grep -q '^large-receive-offload: off$'"
+	show "show interfaces eth3 offload" | grep -q '^lro  *rx-lro  *off'
+	configure "no interface eth3"
+	stop_rtrd
+	trap - EXIT
+	modprobe -r vmxnet3
+}
