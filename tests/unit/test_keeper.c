@@ -299,6 +299,22 @@ START_TEST(answers_move)
 }
 END_TEST
 
+/* XDP may not redirect there any more: a worker has it, which is told that it can be promoted. */
+START_TEST(leaves_express)
+{
+	enum flow_family fam = (enum flow_family)_i;
+
+	insert(fam);
+	__atomic_store_n(&ports[WAN].express_out, 0, __ATOMIC_RELAXED);
+	sweep();
+	ck_assert_uint_eq(path(fam, LAN), FLOW_P_WORKER);
+	ck_assert_uint_eq(path(fam, WAN), FLOW_P_EXPRESS);
+	ck_assert(fp_flow_unhold(table, fam, ref));
+	ck_assert(!fp_flow_unhold(table, fam, ref));
+	ck_assert(!fp_flow_unhold(table, fam, ref ^ 1));
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("keeper");
@@ -309,6 +325,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, unreachable, 0, 2);
 	tcase_add_loop_test(t, judged_later, 0, 2);
 	tcase_add_loop_test(t, answers_move, 0, 2);
+	tcase_add_loop_test(t, leaves_express, 0, 2);
 	suite_add_tcase(s, t);
 	return s;
 }
