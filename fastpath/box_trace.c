@@ -178,7 +178,7 @@ static void first(struct fp_box *b, const struct fastpath_packet *p, unsigned if
 		leave(t, "of no known flow, and cannot begin one");
 		return;
 	}
-	t->mapped = pol && fp_mapping_behind(b->flows, pol, &k, 0);
+	t->mapped = pol && fp_mapping_behind(b->flows, pol, &k);
 	if (pol && !permitted(t, fp_pol_in(pol, &k, &st), &st))
 		return;
 	if (!route(b, p, ifindex, &st, t))

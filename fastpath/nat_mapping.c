@@ -96,22 +96,37 @@ bool fp_mapping_find_out(const struct fp_flow *t, struct fp_mapping *m, uint32_t
 	return find(t, m->fam, &h, false, now, &m->in);
 }
 
-bool fp_mapping_behind(const struct fp_flow *t, const struct fp_pol *p, struct fp_pol_key *k,
-		       uint32_t now)
+/* Who the packet is for, as it came. */
+static struct fp_mapping to_dst(const struct fp_pol_key *k)
 {
 	struct fp_mapping m = { .fam = k->family == AF_INET ? FLOW_4 : FLOW_6,
 				.proto = k->proto,
 				.out.port_be = k->dport_be };
 
+	memcpy(m.out.addr, k->dst, k->family == AF_INET ? 4 : 16);
+	return m;
+}
+
+bool fp_mapping_behind(const struct fp_flow *t, const struct fp_pol *p, struct fp_pol_key *k)
+{
+	struct fp_mapping m = to_dst(k);
+
 	if (!fp_pol_mapped(p, k))
 		return false;
-	memcpy(m.out.addr, k->dst, k->family == AF_INET ? 4 : 16);
-	k->mapped = fp_mapping_find_out(t, &m, now);
+	k->mapped = fp_mapping_find_out(t, &m, 0);
 	if (k->mapped) {
 		memcpy(k->inside, m.in.addr, sizeof(k->inside));
 		k->inside_port_be = m.in.port_be;
 	}
 	return k->mapped;
+}
+
+void fp_mapping_admitted(const struct fp_flow *t, const struct fp_pol_key *k, uint32_t now)
+{
+	struct fp_mapping m = to_dst(k);
+
+	if (k->mapped)
+		fp_mapping_find_out(t, &m, now);
 }
 
 int fp_mapping_take(const struct fp_flow *t, struct fp_flow_worker *fw, const struct fp_mapping *m,

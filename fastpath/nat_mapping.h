@@ -47,9 +47,11 @@ bool fp_mapping_find_out(const struct fp_flow *t, struct fp_mapping *m, uint32_t
 int fp_mapping_take(const struct fp_flow *t, struct fp_flow_worker *fw, const struct fp_mapping *m,
 		    uint32_t now, uint16_t policy);
 
-/* Fills mapped and what follows of a first packet that comes in by a mapping. */
-bool fp_mapping_behind(const struct fp_flow *t, const struct fp_pol *p, struct fp_pol_key *k,
-		       uint32_t now);
+/* Fills mapped and what follows of a first packet that comes in by a mapping. Only looks: a packet
+ * that the policy then refuses keeps no mapping alive (RFC 7857). */
+bool fp_mapping_behind(const struct fp_flow *t, const struct fp_pol *p, struct fp_pol_key *k);
+/* The packet came in and is admitted: keeps the mapping behind its destination. */
+void fp_mapping_admitted(const struct fp_flow *t, const struct fp_pol_key *k, uint32_t now);
 
 static inline bool fp_mapping_is(const struct fp_flow_half *h, enum flow_family fam)
 {

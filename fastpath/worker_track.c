@@ -552,6 +552,7 @@ static int insert(struct fp_worker *w, unsigned s, const uint8_t *frame, const s
 		return err;
 	}
 	w->stats.inserted++;
+	fp_mapping_admitted(w->conf.flows, k, w->pipe.now);
 	ret->f.fam = fam;
 	ret->f.word0 = FLOW_W0(0, 0, f.dir[0].flags, 0);
 	if (fam == FLOW_4)
@@ -581,7 +582,7 @@ static bool begin(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt *p)
 	int err;
 
 	fp_worker_pol_key(w, s, frame, p, &k);
-	fp_mapping_behind(w->conf.flows, w->pol, &k, w->pipe.now);
+	fp_mapping_behind(w->conf.flows, w->pol, &k);
 	if (!permitted(w, s, i, fp_pol_in(w->pol, &k, &st), &st))
 		return true;
 	if (!first_way(w, s, i, p, &st, k.mapped, &answer, &a))

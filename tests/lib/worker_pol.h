@@ -21,7 +21,7 @@ static uint16_t generation;
 static enum fp_pol_act say_in, say_out, say_source;
 static struct fp_pol_xlate say_dnat, say_snat;
 static uint16_t say_mss;
-static bool say_expects, say_leaks;
+static bool say_expects, say_leaks, say_mapped;
 static unsigned judged, counted, out_if;
 static struct fp_pol_key asked_key, asked_source, leak_key;
 static bool six;
@@ -63,7 +63,7 @@ enum fp_pol_act fp_pol_in(const struct fp_pol *p, const struct fp_pol_key *k,
 
 bool fp_pol_mapped(const struct fp_pol *p, const struct fp_pol_key *k)
 {
-	return false;
+	return say_mapped;
 }
 
 enum fp_pol_act fp_pol_out(const struct fp_pol *p, const struct fp_pol_key *k, unsigned oif,
@@ -126,7 +126,7 @@ static inline void begin(void)
 	judged = counted = out_if = say_mss = 0;
 	say_dnat = say_snat = (struct fp_pol_xlate){ 0 };
 	has_source = true;
-	say_expects = say_leaks = false;
+	say_expects = say_leaks = say_mapped = false;
 	box_conf = with_policy;
 	ck_assert_int_eq(fp_nat_new(NULL, 0, &nat), 0);
 	setup();

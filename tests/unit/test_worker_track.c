@@ -5,6 +5,8 @@
  */
 #include "tests/lib/worker_pol.h"
 
+#include "fastpath/nat_mapping.h"
+
 /* ----- tests ----- */
 
 START_TEST(udp_is_one_flow)
@@ -630,6 +632,81 @@ START_TEST(neighbour_is_asked)
 }
 END_TEST
 
+/* --- mappings --- */
+
+/* The client has a mapping: whatever comes to it goes to him. */
+static void map_client(struct fp_mapping *m)
+{
+	*m = (struct fp_mapping){ .fam = six ? FLOW_6 : FLOW_4,
+				  .proto = 17,
+				  .pool = 1,
+				  .in.port_be = htons(CPORT),
+				  .out.port_be = htons(PUB_CPORT) };
+	host(0, m->in.addr);
+	memcpy(m->out.addr, pub(0), six ? 16 : 4);
+	ck_assert_int_eq(fp_mapping_take(table, fp_flow_worker(table, 0), m,
+					 fp_flow_now() - fp_track_units(10), 7),
+			 0);
+	say_mapped = true;
+	say_dnat = exact(m->in.addr, CPORT);
+}
+
+/* From the server to the client's mapping. */
+static void to_mapping(struct tp *t)
+{
+	uint8_t server[16];
+
+	host(1, server);
+	udp(t, WAN);
+	readdress(t, server, SPORT, pub(0), PUB_CPORT);
+}
+
+/* When it was last in use. */
+static uint32_t used(const struct fp_mapping *m)
+{
+	struct flow_key4 k4 = { .dport = m->out.port_be, .proto = 17, .zone = FP_ZONE_MAPPING };
+	struct flow_key6 k6 = { .dport = m->out.port_be, .proto = 17, .zone = FP_ZONE_MAPPING };
+	struct flow_hit4 h4;
+	struct flow_hit6 h6;
+
+	memcpy(&k4.daddr, m->out.addr, 4);
+	memcpy(k6.daddr, m->out.addr, 16);
+	if (six) {
+		ck_assert_int_eq(fp_flow_find6(table, &k6, &h6), FLOW_HIT);
+		return h6.own->time;
+	}
+	ck_assert_int_eq(fp_flow_find4(table, &k4, &h4), FLOW_HIT);
+	return h4.own->time;
+}
+
+/* RFC 7857: who is refused keeps nobody's mapping alive. */
+START_TEST(refused_refreshes_nothing)
+{
+	struct fp_mapping m;
+	uint8_t server[16];
+	struct tp t, want;
+	uint32_t before;
+
+	six = _i;
+	map_client(&m);
+	before = used(&m);
+	to_mapping(&t);
+	say_in = FP_POL_DROP;
+	ck_assert(!passes(WAN, &t));
+	say_in = FP_POL_PERMIT;
+	say_out = FP_POL_DROP;
+	ck_assert(!passes(WAN, &t));
+	ck_assert(asked_key.mapped);
+	ck_assert_uint_eq(used(&m), before);
+	say_out = FP_POL_PERMIT;
+	want = t;
+	host(1, server);
+	readdress(&want, server, SPORT, m.in.addr, CPORT);
+	becomes(WAN, &t, &want);
+	ck_assert_uint_gt(used(&m), before);
+}
+END_TEST
+
 /* A packet of a connection that comes by another interface is of it, if its source may be there. */
 START_TEST(other_interface)
 {
@@ -750,6 +827,7 @@ static Suite *suite(void)
 	tcase_add_test(t, cuts);
 	tcase_add_loop_test(t, clamps_segments, 0, 2);
 	tcase_add_loop_test(t, neighbour_is_asked, 0, 2);
+	tcase_add_loop_test(t, refused_refreshes_nothing, 0, 2);
 	tcase_add_loop_test(t, other_interface, 0, 2);
 	tcase_add_loop_test(t, moves_untranslated, 0, 2);
 	tcase_add_loop_test(t, answers_elsewhere, 0, 2);
