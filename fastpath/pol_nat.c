@@ -254,39 +254,25 @@ enum fp_pol_act pol_dnat(struct pol_at *at, const struct fastpol_iface *in, stru
 
 /* --- sources --- */
 
+static bool has_addr(const struct fp_pol *p, uint32_t pool, uint8_t family, const uint8_t *addr)
+{
+	const struct fastpol_pool *l = &p->b.pools[pool];
+
+	return l->family == family && memcmp(l->lo, addr, 16) <= 0 && memcmp(addr, l->hi, 16) <= 0;
+}
+
 /* The pool of the address. */
 static uint32_t pool_of(const struct fp_pol *p, uint8_t family, const uint8_t *addr)
 {
-	for (uint32_t i = 0; i < p->b.n_pools; i++) {
-		const struct fastpol_pool *l = &p->b.pools[i];
-
-		if (l->family == family && memcmp(l->lo, addr, 16) <= 0 &&
-		    memcmp(addr, l->hi, 16) <= 0)
+	for (uint32_t i = 0; i < p->b.n_pools; i++)
+		if (has_addr(p, i, family, addr))
 			return i;
-	}
 	return FASTPOL_NONE;
 }
 
 static void to_pool(struct fp_pol_xlate *x, uint32_t pool)
 {
 	*x = (struct fp_pol_xlate){ .kind = FP_XL_POOL, .pool = pool };
-}
-
-/* Who asks for a public address from inside is seen with one: his own if he has, else the one that
- * he asked for, or another of its pool. */
-static enum fp_pol_act hairpin(const struct pol_at *at, struct fp_pol_xlate *x)
-{
-	uint8_t asked[16] = { 0 };
-	uint32_t pool;
-
-	if (whole(at, at->src, true, x))
-		return FP_POL_PERMIT;
-	memcpy(asked, at->k->dst, pol_size(at->k->family));
-	pool = pool_of(at->p, at->k->family, asked);
-	if (pool == FASTPOL_NONE)
-		return FP_POL_KERNEL;
-	to_pool(x, pool);
-	return FP_POL_PERMIT;
 }
 
 /* dst + (src - lo); false: the source is not of the range. */
@@ -352,6 +338,59 @@ static bool exempt(const struct pol_at *at)
 			return true;
 	}
 	return false;
+}
+
+/* What the source is seen as from outside; by another pool it would have a second endpoint, for
+ * those inside (RFC 4787 REQ-1, REQ-9). Lines of several uplinks may give it several: that of the
+ * address that it asked for then, else the first. */
+static bool own(const struct pol_at *at, const uint8_t *asked, struct fp_pol_xlate *x)
+{
+	const struct pol_blob *b = &at->p->b;
+	struct pol_at out = *at;
+	bool found = false;
+
+	memcpy(out.dst, asked, sizeof(out.dst));
+	out.dport = be16toh(at->k->dport_be);
+	pol_at_key(&out);
+	if (exempt(&out))
+		return false;
+	for (uint32_t i = 0; i < b->n_dynamics; i++) {
+		const struct fastpol_dynamic *d = &b->dynamics[i];
+		struct fp_pol_xlate y = { 0 };
+		bool his;
+
+		if (d->kind == FASTPOL_D_EXEMPT || b->lists[d->list].family != at->k->family ||
+		    !pol_acl_permits(&out, d->list) ||
+		    (d->kind == FASTPOL_D_MAP && !map_find(&out, d->map, &y)))
+			continue;
+		if (d->kind == FASTPOL_D_POOL)
+			to_pool(&y, d->pool);
+		his = d->kind == FASTPOL_D_POOL && has_addr(at->p, d->pool, at->k->family, asked);
+		if (y.kind != FP_XL_NONE && (his || !found)) {
+			*x = y;
+			found = true;
+		}
+		if (his || !d->bound)
+			break;
+	}
+	return found;
+}
+
+/* Who asks for a public address from inside is seen with one: his own if he has, else the one that
+ * he asked for, or another of its pool. */
+static enum fp_pol_act hairpin(const struct pol_at *at, struct fp_pol_xlate *x)
+{
+	uint8_t asked[16] = { 0 };
+	uint32_t pool;
+
+	memcpy(asked, at->k->dst, pol_size(at->k->family));
+	if (whole(at, at->src, true, x) || (at->k->mapped && own(at, asked, x)))
+		return FP_POL_PERMIT;
+	pool = pool_of(at->p, at->k->family, asked);
+	if (pool == FASTPOL_NONE)
+		return FP_POL_KERNEL;
+	to_pool(x, pool);
+	return FP_POL_PERMIT;
 }
 
 enum fp_pol_act pol_snat(struct pol_at *at, const struct fastpol_iface *in,

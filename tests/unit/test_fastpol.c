@@ -608,6 +608,48 @@ START_TEST(mappings)
 }
 END_TEST
 
+#define TWO_POOLS                                                                                  \
+	"ip access-list extended A\n permit ip 10.0.0.0 0.0.255.255 20.0.0.0 0.255.255.255\n"      \
+	"ip access-list extended B\n permit ip 10.1.0.0 0.0.255.255 any\n"                         \
+	"interface e0\n ip nat inside\n dataplane auto\ninterface e1\n ip nat outside\n"           \
+	"ip nat pool PA 20.1.0.4 20.1.0.5 prefix-length 24\n"                                      \
+	"ip nat pool PB 20.1.0.8 20.1.0.9 prefix-length 24\n"                                      \
+	"ip nat inside source list A pool PA overload\n"                                           \
+	"ip nat inside source list B pool PB overload\n"                                           \
+	"ip nat settings mapping endpoint-independent\n"
+
+/* The pool that 10.net.7.7 is seen with when it asks for the mapping at 20.1.0.last of 10.0.0.9. */
+static unsigned seen_with(uint8_t net, uint8_t last)
+{
+	struct fp_pol_key key = to_pool(true, last, 12000);
+	const struct fp_pol_pool *pools;
+	struct fp_pol_state st;
+
+	key.src[1] = net;
+	key.mapped = true;
+	key.inside_port_be = htons(777);
+	memcpy(key.inside, (uint8_t[]){ 10, 0, 0, 9 }, 4);
+	ck_assert_int_eq(fp_pol_in(k.fp, &key, &st), FP_POL_PERMIT);
+	ck_assert_int_eq(fp_pol_out(k.fp, &key, (unsigned)ifindex_of(NULL, "e0"), &st),
+			 FP_POL_PERMIT);
+	ck_assert_int_eq(st.snat.kind, FP_XL_POOL);
+	ck_assert_uint_lt(st.snat.pool, fp_pol_pools(k.fp, &pools));
+	return pools[st.snat.pool].lo[3];
+}
+
+/* RFC 4787 REQ-1, REQ-9: inside hosts see each other with what everybody sees them. */
+START_TEST(hairpin_keeps_the_pool)
+{
+	ck_assert(configure(TWO_POOLS));
+	for (unsigned last = 4; last <= 8; last += 4) {
+		ck_assert_uint_eq(seen_with(0, (uint8_t)last), 4);
+		ck_assert_uint_eq(seen_with(1, (uint8_t)last), 8);
+		/* Of no list: it has none of its own. */
+		ck_assert_uint_eq(seen_with(2, (uint8_t)last), last);
+	}
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("fastpol");
@@ -618,6 +660,7 @@ static Suite *suite(void)
 	tcase_add_test(t, workers_judge_as_the_daemon);
 	tcase_add_test(t, workers_translate_as_the_daemon);
 	tcase_add_test(t, mappings);
+	tcase_add_test(t, hairpin_keeps_the_pool);
 	suite_add_tcase(s, t);
 	return s;
 }
