@@ -11,6 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* Of linux/icmp.h, which netinet/ip_icmp.h does not go with. */
+#define ICMP_FILTER 1
 /* Larger than the largest IP packet. */
 #define PACKET_MAX 65535
 
@@ -162,6 +164,25 @@ static int set_df(int fd, int family, bool df)
 	return setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &v, sizeof(v)) < 0 ? -errno : 0;
 }
 
+/* Only what may be an answer: else each echo request and neighbour advertisement to the box would
+ * wake us for as long as the probe lives. */
+static int set_filter(int fd, int family)
+{
+	uint32_t unwanted = ~(1u << ICMP_ECHOREPLY | 1u << ICMP_UNREACH | 1u << ICMP_TIMXCEED |
+			      1u << ICMP_PARAMPROB);
+	struct icmp6_filter f;
+
+	if (family == AF_INET)
+		return setsockopt(fd, SOL_RAW, ICMP_FILTER, &unwanted, sizeof(unwanted)) < 0
+			       ? -errno
+			       : 0;
+	ICMP6_FILTER_SETBLOCKALL(&f);
+	ICMP6_FILTER_SETPASS(ICMP6_ECHO_REPLY, &f);
+	for (int type = ICMP6_DST_UNREACH; type <= ICMP6_PARAM_PROB; type++)
+		ICMP6_FILTER_SETPASS(type, &f);
+	return setsockopt(fd, IPPROTO_ICMPV6, ICMP6_FILTER, &f, sizeof(f)) < 0 ? -errno : 0;
+}
+
 static int bind_source(int fd, const struct rtr_addr *src, int ifindex)
 {
 	struct sockaddr_storage ss;
@@ -198,7 +219,9 @@ static int open_sockets(struct probe *p)
 		if (p->udp < 0)
 			return -errno;
 	}
-	r = bind_vrf(p->icmp, p->o.vrf);
+	r = set_filter(p->icmp, family);
+	if (!r)
+		r = bind_vrf(p->icmp, p->o.vrf);
 	if (!r && fd != p->icmp)
 		r = bind_vrf(fd, p->o.vrf);
 	if (!r)

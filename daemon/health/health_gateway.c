@@ -51,7 +51,8 @@ static void on_answer(void *arg, enum probe_answer a, uint64_t us, const struct 
 
 static void gateway_free(struct gateway *g)
 {
-	probe_free(g->probe);
+	if (g->probe)
+		probe_free(g->probe);
 	free(g);
 }
 
@@ -62,10 +63,10 @@ static void send_probe(struct gateway *g)
 
 	if (rtr_addr_is_linklocal(&g->addr))
 		o.ifindex = g->ifindex;
-	/* The time-out of the one before comes in the same turn of the loop. */
-	if (g->probe)
-		g->probe = probe_free(g->probe);
-	g->probe = probe_new(cmd_base(), &o, on_answer, g, &e);
+	/* One for all seconds: each has an identifier of its own, and each identifier is a
+	 * connection for a minute. */
+	if (!g->probe)
+		g->probe = probe_new(cmd_base(), &o, on_answer, g, &e);
 	if (!g->probe || probe_send(g->probe, 0, PROBE_MS - 50))
 		on_answer(g, PROBE_TIMEOUT, 0, &o.src, 0);
 }

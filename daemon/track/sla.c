@@ -23,8 +23,10 @@ struct steady {
 struct run {
 	struct rec *def; /* struct sla */
 	struct event *next, *timeout, *connected;
-	struct probe *echo;
+	struct probe *echo; /* stays: a new one would be another connection */
+	struct rtr_addr echo_src;
 	int fd;
+	bool waiting;
 	uint64_t sent_ns, result_ns;
 	struct steady steady[2]; /* by enum track_sla */
 	struct sla_view view;
@@ -77,9 +79,8 @@ static bool step(struct steady *s, const struct sla *def, bool good)
 
 static void stop_probe(struct run *r)
 {
+	r->waiting = false;
 	event_del(r->timeout);
-	if (r->echo)
-		r->echo = probe_free(r->echo);
 	if (r->connected)
 		event_free(r->connected);
 	r->connected = NULL;
@@ -126,12 +127,16 @@ static void on_timeout(evutil_socket_t fd, short what, void *arg)
 static void echo_done(void *arg, enum probe_answer a, uint64_t us, const struct rtr_addr *from,
 		      unsigned mtu)
 {
+	struct run *r = arg;
+
+	if (!r->waiting)
+		return;
 	if (a == PROBE_REPLY)
-		finish(arg, SLA_OK, "");
+		finish(r, SLA_OK, "");
 	else if (a == PROBE_TIMEOUT)
-		finish(arg, SLA_TIMEOUT, "");
+		finish(r, SLA_TIMEOUT, "");
 	else
-		finish(arg, SLA_ERROR,
+		finish(r, SLA_ERROR,
 		       a == PROBE_TTL          ? "Time to live exceeded"
 		       : a == PROBE_PROHIBITED ? "Administratively prohibited"
 					       : "Destination unreachable");
@@ -141,9 +146,13 @@ static int send_echo(struct run *r, const struct rtr_addr *src)
 {
 	const struct sla *s = def_of(r);
 	struct probe_opts o = { .kind = PROBE_ECHO, .dst = s->dst, .src = *src, .size = ECHO_SIZE };
-	int e;
+	int e = 0;
 
-	r->echo = probe_new(cmd_base(), &o, echo_done, r, &e);
+	if (r->echo && rtr_addr_cmp(src, &r->echo_src))
+		r->echo = probe_free(r->echo);
+	if (!r->echo)
+		r->echo = probe_new(cmd_base(), &o, echo_done, r, &e);
+	r->echo_src = *src;
 	return r->echo ? probe_send(r->echo, 0, timeout_ms(s)) : e;
 }
 
@@ -207,8 +216,9 @@ static void on_next(evutil_socket_t fd, short what, void *arg)
 
 	after_ms(r->next, sla_frequency_ms(s));
 	/* A timeout as long as the frequency ends in the same turn of the loop. */
-	if (r->echo || r->fd >= 0)
+	if (r->waiting)
 		finish(r, SLA_TIMEOUT, "");
+	r->waiting = true;
 	r->sent_ns = rtr_now_ns();
 	if (!find_source(s, &src)) {
 		finish(r, SLA_ERROR, "The source interface has no address");
@@ -222,6 +232,8 @@ static void on_next(evutil_socket_t fd, short what, void *arg)
 static void run_free(struct run *r)
 {
 	stop_probe(r);
+	if (r->echo)
+		probe_free(r->echo);
 	event_free(r->next);
 	event_free(r->timeout);
 	rec_unref(r->def);

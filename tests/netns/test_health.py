@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """show health: figures, thresholds, states that change with hysteresis and are logged."""
 import os
+import re
 import signal
 
 import pytest
@@ -70,6 +71,29 @@ def test_figures_and_states(topo):
     r1.config(["no health probes", "no health threshold gateway-loss"])
     wait_for(lambda: not item(r1, "gateway-latency"), what="the end of the probes")
     assert item(r1, "gateway-loss")["note"] == "not asked: health probes"
+
+
+def echoes(node):
+    """Echo requests that came in, of IPv4 and IPv6."""
+    text = node.run("nstat", "-az", "IcmpInEchos", "Icmp6InEchos").stdout
+    return [int(re.search(rf"^{name}\s+(\d+)", text, re.M)[1]) for name in ("IcmpInEchos", "Icmp6InEchos")]
+
+
+def test_probes_are_one_connection(topo):
+    """Each identifier would be an entry of the tables of connections for a minute."""
+    r1, gateways = topo.r1, ("198.51.100.1", "2001:db8:100::1")
+    r1.config([line for n, gw in enumerate(gateways, 1)
+               for line in (f"ip sla {n}", f"icmp-echo {gw}", "frequency msec 200", "exit")])
+    for n, gw in enumerate(gateways, 1):
+        becomes(r1, "gateway-loss", gw, "OK")
+        wait_for(lambda: r1.json(f"show ip sla statistics {n}")[0]["successes"], what=f"an answer of {gw}")
+    with topo.wan.tcpdump(expr="icmp[0] = 8 or (icmp6 and ip6[40] = 128)") as cap:
+        before = echoes(topo.wan)
+        wait_for(lambda: all(now >= was + 18 for was, now in zip(before, echoes(topo.wan))), 15, "18 echoes of each family")
+    asked = re.findall(r"(ICMP6?),? echo request, id (\d+), seq", "\n".join(cap.packets))
+    assert len(asked) >= 36
+    # The health's and the IP SLA's of each family.
+    assert sorted(kind for kind, _ in set(asked)) == ["ICMP", "ICMP", "ICMP6", "ICMP6"], set(asked)
 
 
 def test_restarts_and_drops(topo):
