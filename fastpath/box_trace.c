@@ -122,7 +122,8 @@ static bool route(const struct fp_box *b, const struct fastpath_packet *p, unsig
 		drop(t, answer.drop);
 		return false;
 	}
-	if (way != FP_WAY_SEND) {
+	/* By a mapping it waits here: the kernel has none. */
+	if (way != FP_WAY_SEND && !(way == FP_WAY_NEIGH && t->mapped)) {
 		leave(t, texts[way]);
 		return false;
 	}

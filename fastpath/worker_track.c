@@ -435,21 +435,39 @@ static bool permitted(struct fp_worker *w, unsigned s, unsigned i, enum fp_pol_a
 	return false;
 }
 
+/* Where a first packet goes. */
+struct first {
+	uint32_t adj;
+	struct fp_adj a;
+	struct fp_wport *out;
+	/* Not at once: it waits for its neighbour, or is answered. The kernel would do either, but
+	 * knows no mappings, so the flow begins and the packet goes by it. */
+	bool known;
+};
+
+static struct fp_wport *port_of(struct fp_worker *w, unsigned ifindex)
+{
+	for (unsigned k = 0; k < w->n_active; k++)
+		if (w->port[w->active[k]].ifindex == ifindex)
+			return fp_worker_out(w, w->port[w->active[k]].slot);
+	return NULL;
+}
+
 /* The way of a first packet, whose destination may be translated; false: the packet is gone. */
 static bool first_way(struct fp_worker *w, unsigned s, unsigned i, const struct fp_pkt *p,
-		      const struct fp_pol_state *st, bool mapped, struct fp_answer *answer,
-		      struct fp_adj *ret)
+		      const struct fp_pol_state *st, bool mapped, struct first *ret)
 {
 	enum fp_to_kernel why = FP_TK_ROUTE;
+	struct fp_answer answer = { 0 };
 	struct fp_ask ask;
 
 	fp_worker_ask(w, s, w->burst.data[i], p, &ask);
 	ask.dst = st->dst;
 	ask.dport_be = st->dport_be;
 	ask.translated = mapped;
-	switch (w->conf.ops.route(w->conf.ops.ctx, &ask, answer)) {
+	switch (w->conf.ops.route(w->conf.ops.ctx, &ask, &answer)) {
 	case FP_WAY_DROP:
-		fp_worker_drop(w, s, i, answer->drop);
+		fp_worker_drop(w, s, i, answer.drop);
 		return false;
 	case FP_WAY_NEIGH:
 		why = FP_TK_NEIGH;
@@ -458,19 +476,26 @@ static bool first_way(struct fp_worker *w, unsigned s, unsigned i, const struct 
 	case FP_WAY_KERNEL:
 		break;
 	case FP_WAY_SEND:
-		if (!fp_worker_adj(w, answer->adj, ret))
+		ret->adj = answer.adj;
+		if (!fp_worker_adj(w, answer.adj, &ret->a))
 			why = FP_TK_NEIGH;
-		else if (!fp_worker_out(w, ret->port) || ret->shaped)
+		else if (!fp_worker_out(w, ret->a.port) || ret->a.shaped)
 			why = FP_TK_EGRESS;
 		/* Two hosts of one link by their mappings: the kernel knows of none. */
-		else if (fp_worker_out(w, ret->port)->slot == w->port[s].slot && !mapped)
+		else if (fp_worker_out(w, ret->a.port)->slot == w->port[s].slot && !mapped)
 			why = FP_TK_BACK;
-		else if (p->end - p->l3_off > ret->mtu)
+		else if (p->end - p->l3_off > ret->a.mtu)
 			why = FP_TK_MTU;
 		else
-			return true;
+			why = FP_TK__MAX;
 		break;
 	}
+	ret->known = mapped && (why == FP_TK_NEIGH || why == FP_TK_MTU);
+	ret->out = why == FP_TK_NEIGH ? port_of(w, answer.oif) : fp_worker_out(w, ret->a.port);
+	if (why == FP_TK_NEIGH)
+		ret->adj = 0;
+	if (why == FP_TK__MAX || (ret->known && ret->out))
+		return true;
 	fp_worker_punt(w, s, i, why);
 	return false;
 }
@@ -516,8 +541,8 @@ static bool way_back(struct fp_worker *w, const struct fp_pol_key *k, const stru
 
 /* 0 and what its packets become, or why the flow is not in the table. */
 static int insert(struct fp_worker *w, unsigned s, const uint8_t *frame, const struct fp_pkt *p,
-		  const struct fp_pol_key *k, const struct fp_pol_state *st, uint32_t adj,
-		  const struct fp_wport *out, struct fp_known *ret, uint32_t *ret_back)
+		  const struct fp_pol_key *k, const struct fp_pol_state *st,
+		  const struct first *way, struct fp_known *ret, uint32_t *ret_back)
 {
 	enum flow_family fam = p->family == AF_INET ? FLOW_4 : FLOW_6;
 	const uint8_t *ip = frame + p->l3_off;
@@ -529,7 +554,7 @@ static int insert(struct fp_worker *w, unsigned s, const uint8_t *frame, const s
 				  .self = &w->stats.nat,
 				  .fam = fam,
 				  .st = st,
-				  .zone_back = out->zone };
+				  .zone_back = way->out->zone };
 	struct tcp_track born = { 0 };
 	uint64_t ref;
 	int err;
@@ -538,9 +563,9 @@ static int insert(struct fp_worker *w, unsigned s, const uint8_t *frame, const s
 		f.dir[0].key4 = fp_worker_key4(ip, p, w->port[s].zone);
 	else
 		f.dir[0].key6 = fp_worker_key6(ip, p, w->port[s].zone);
-	f.dir[0].egress = flow_egress(adj, 0, 0);
-	f.dir[0].count = FLOW_COUNT_ONE((uint64_t)k->len);
-	if (!way_back(w, k, st, p, out, ret_back))
+	f.dir[0].egress = flow_egress(way->adj, 0, 0);
+	f.dir[0].count = way->known ? 0 : FLOW_COUNT_ONE((uint64_t)k->len);
+	if (!way_back(w, k, st, p, way->out, ret_back))
 		return -EPROTO;
 	f.dir[1].egress = flow_egress(*ret_back, 0, 0);
 	if (!fp_track_open(w->conf.track, frame, p, w->now_ns, &f, &born))
@@ -563,37 +588,37 @@ static int insert(struct fp_worker *w, unsigned s, const uint8_t *frame, const s
 	if (p->proto == IPPROTO_TCP)
 		fp_track_born(w->conf.track, fam, ref, &born, st->mss);
 	else
-		fp_worker_flow_express(w, fam, ref, s, (unsigned)(out - w->port));
+		fp_worker_flow_express(w, fam, ref, s, (unsigned)(way->out - w->port));
 	return 0;
 }
 
-/* False: another worker was quicker, the flow is there. */
+/* False: the flow is there, and the packet goes by it: another worker was quicker, or struct first
+ * says so. */
 static bool begin(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt *p)
 {
 	const uint8_t *frame = w->burst.data[i];
-	struct fp_answer answer = { 0 };
 	struct fp_pol_state st = { 0 };
 	struct fp_known born = { 0 };
+	struct first way = { 0 };
 	uint32_t back = 0;
-	struct fp_wport *out;
 	struct fp_pol_key k;
 	enum rtr_drop why;
-	struct fp_adj a;
 	int err;
 
 	fp_worker_pol_key(w, s, frame, p, &k);
 	fp_mapping_behind(w->conf.flows, w->pol, &k);
 	if (!permitted(w, s, i, fp_pol_in(w->pol, &k, &st), &st))
 		return true;
-	if (!first_way(w, s, i, p, &st, k.mapped, &answer, &a))
+	if (!first_way(w, s, i, p, &st, k.mapped, &way))
 		return true;
-	out = fp_worker_out(w, a.port);
-	if (!permitted(w, s, i, fp_pol_out(w->pol, &k, out->ifindex, &st), &st))
+	if (!permitted(w, s, i, fp_pol_out(w->pol, &k, way.out->ifindex, &st), &st))
 		return true;
-	err = insert(w, s, frame, p, &k, &st, answer.adj, out, &born, &back);
+	err = insert(w, s, frame, p, &k, &st, &way, &born, &back);
 	switch (err) {
 	case 0:
 		fp_pol_count(w->pol, w->conf.id, &st, w->now_ns);
+		if (way.known)
+			return false;
 		break;
 	case -EEXIST:
 		return false;
@@ -615,8 +640,8 @@ static bool begin(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt *p)
 		fp_worker_drop(w, s, i, why);
 		return true;
 	}
-	clamp(w, w->burst.data[i], p, st.mss, &a, back);
-	fp_worker_transmit(w, s, i, p, &a);
+	clamp(w, w->burst.data[i], p, st.mss, &way.a, back);
+	fp_worker_transmit(w, s, i, p, &way.a);
 	return true;
 }
 
@@ -625,6 +650,25 @@ static bool can_begin(const struct fp_pkt *p)
 {
 	return fp_worker_has_key(p) && (p->proto != IPPROTO_TCP ||
 					(p->tcp_flags & (FP_TCP_SYN | FP_TCP_ACK)) == FP_TCP_SYN);
+}
+
+/* A first packet by a mapping, whose hop limit runs out here: the kernel, which answers others,
+ * drops what is of no flow. False: it is not one. */
+static bool expires(struct fp_worker *w, unsigned s, unsigned i, const struct fp_pkt *p)
+{
+	struct fp_pol_state st = { 0 };
+	struct fp_pol_key k;
+
+	if (p->ttl > 1 || !can_begin(p))
+		return false;
+	fp_worker_pol_key(w, s, w->burst.data[i], p, &k);
+	if (!fp_mapping_behind(w->conf.flows, w->pol, &k))
+		return false;
+	if (permitted(w, s, i, fp_pol_in(w->pol, &k, &st), &st)) {
+		fp_worker_error(w, s, i, p, FP_ICMP_K_TTL, 0);
+		fp_worker_drop(w, s, i, RTR_DROP_TTL_EXPIRED);
+	}
+	return true;
 }
 
 /* Neither has ports of its own: they go as a packet that is known does. */
@@ -658,6 +702,8 @@ void fp_worker_tracked(struct fp_worker *w, unsigned s, unsigned i, struct fp_pk
 			return;
 		}
 		if (known_only || !can_begin(p)) {
+			if (expires(w, s, i, p))
+				return;
 			fp_worker_punt(w, s, i, p->ttl <= 1 ? FP_TK_TTL : FP_TK_NO_FLOW);
 			return;
 		}

@@ -378,24 +378,29 @@ END_TEST
 
 /* --- errors of ours --- */
 
-static const uint8_t *error_about(const struct tp *t, uint8_t type, uint8_t code)
+static const uint8_t *error_from(unsigned from, const struct tp *t, uint8_t type, uint8_t code)
 {
 	const uint8_t *out;
 	uint32_t len;
 	unsigned l4 = six ? 54 : 34;
 
-	arrive(LAN, t);
+	arrive(from, t);
 	turn();
-	ck_assert_ptr_null(leave(WAN, &len));
-	out = leave(LAN, &len);
+	ck_assert_ptr_null(leave(!from, &len));
+	out = leave(from, &len);
 	if (!out)
 		return NULL;
-	ck_assert(!memcmp(out, t->b + 6, 6) && !memcmp(out + 6, mac[LAN], 6));
+	ck_assert(!memcmp(out, t->b + 6, 6) && !memcmp(out + 6, mac[from], 6));
 	ck_assert(!memcmp(out + (six ? 22 : 26), six ? box6 : box4, six ? 16 : 4));
 	ck_assert_uint_eq(out[l4], type);
 	ck_assert_uint_eq(out[l4 + 1], code);
 	ck_assert(!memcmp(out + l4 + 8, t->b + 14, MIN(len - l4 - 8, t->len - 14)));
 	return out;
+}
+
+static const uint8_t *error_about(const struct tp *t, uint8_t type, uint8_t code)
+{
+	return error_from(LAN, t, type, code);
 }
 
 START_TEST(owes_errors)
@@ -707,6 +712,78 @@ START_TEST(refused_refreshes_nothing)
 }
 END_TEST
 
+/* The kernel has no mappings: what a first packet waits for, it waits for here. */
+START_TEST(mapping_waits_for_neighbour)
+{
+	uint8_t server[16];
+	struct fp_mapping m;
+	struct tp t, want;
+	const uint8_t *out;
+	uint32_t len;
+
+	six = _i;
+	map_client(&m);
+	to_mapping(&t);
+	host(1, server);
+	want = t;
+	readdress(&want, server, SPORT, m.in.addr, CPORT);
+	adjs[ADJ_LAN].len = 0;
+	answer = FP_WAY_NEIGH;
+	for (int k = 0; k < 2; k++)
+		ck_assert(!passes(WAN, &t));
+	ck_assert_uint_eq(n_punted, 0);
+	ck_assert_uint_eq(fp_worker_stats(w)->inserted, 1);
+	ck_assert_uint_eq(counted, 1);
+	answer = FP_WAY_SEND;
+	adjs[ADJ_LAN].len = 14;
+	now += NSEC_PER_SEC;
+	turn();
+	for (int k = 0; k < 2; k++) {
+		out = leave(LAN, &len);
+		ck_assert_ptr_nonnull(out);
+		ck_assert(!memcmp(out + want.l4, want.b + want.l4, want.len - want.l4));
+	}
+	ck_assert_ptr_null(leave(LAN, &len));
+	becomes(WAN, &t, &want);
+}
+END_TEST
+
+/* ... and what its sender has to know, he is told here. */
+START_TEST(mapping_owes_errors)
+{
+	struct fp_mapping m;
+	struct tp t;
+
+	six = _i;
+	map_client(&m);
+	to_mapping(&t);
+	if (!six)
+		t.b[t.l3 + 6] = 0x40;
+	t.b[t.l3 + (six ? 7 : 8)] = 1;
+	tp_fix_ip4(&t);
+	ck_assert_ptr_nonnull(error_from(WAN, &t, six ? 3 : 11, 0));
+	ck_assert_uint_eq(drops(WAN, RTR_DROP_TTL_EXPIRED), 1);
+	say_in = FP_POL_DROP;
+	ck_assert_ptr_null(error_from(WAN, &t, 0, 0));
+	say_in = FP_POL_PERMIT;
+	ck_assert_uint_eq(fp_worker_stats(w)->inserted, 0);
+	t.b[t.l3 + (six ? 7 : 8)] = 64;
+	tp_fix_ip4(&t);
+	adjs[ADJ_LAN].mtu = 50;
+	ck_assert_ptr_nonnull(error_from(WAN, &t, six ? 2 : 3, six ? 0 : 4));
+	ck_assert_uint_eq(drops(WAN, six ? RTR_DROP_MTU_IP6 : RTR_DROP_MTU_DF), 1);
+	ck_assert_uint_eq(n_punted, 0);
+	/* Nobody's port: the kernel's. */
+	say_mapped = false;
+	to_mapping(&t);
+	readdress(&t, pub(1), SPORT, pub(0), PUB_CPORT);
+	t.b[t.l3 + (six ? 7 : 8)] = 1;
+	tp_fix_ip4(&t);
+	ck_assert_ptr_null(error_from(WAN, &t, 0, 0));
+	ck_assert_uint_eq(count(WAN)->punt[FP_TK_TTL], 1);
+}
+END_TEST
+
 /* A packet of a connection that comes by another interface is of it, if its source may be there. */
 START_TEST(other_interface)
 {
@@ -828,6 +905,8 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, clamps_segments, 0, 2);
 	tcase_add_loop_test(t, neighbour_is_asked, 0, 2);
 	tcase_add_loop_test(t, refused_refreshes_nothing, 0, 2);
+	tcase_add_loop_test(t, mapping_waits_for_neighbour, 0, 2);
+	tcase_add_loop_test(t, mapping_owes_errors, 0, 2);
 	tcase_add_loop_test(t, other_interface, 0, 2);
 	tcase_add_loop_test(t, moves_untranslated, 0, 2);
 	tcase_add_loop_test(t, answers_elsewhere, 0, 2);
