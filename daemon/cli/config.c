@@ -470,6 +470,31 @@ static void run_commit(struct cmd_ctx *c)
 	submit(s, confirmed ? minutes * 60 : 0, after_commit);
 }
 
+static json_t *show_commit(struct cmd_ctx *c)
+{
+	unsigned left;
+
+	if (!txn_confirm_pending(&left))
+		return json_pack("{s:b,s:n,s:n}", "pending", 0, "user", "seconds_left");
+	return json_pack("{s:b,s:s,s:i}", "pending", 1, "user", txn_confirm_by(), "seconds_left",
+			 (int)left);
+}
+
+static void print_commit(struct cmd_ctx *c, const json_t *doc)
+{
+	int left = (int)json_integer_value(json_object_get(doc, "seconds_left"));
+	const char *user = json_string_value(json_object_get(doc, "user"));
+
+	if (!json_is_true(json_object_get(doc, "pending"))) {
+		cmd_puts(c, "No change waits for a confirmation.\n");
+		return;
+	}
+	cmd_printf(c,
+		   "A change by %s waits for its confirmation; going back in %d:%02d.\n"
+		   "\"commit\" keeps the change, \"commit abort\" goes back now.\n",
+		   user && *user ? user : "somebody", left / 60, left % 60);
+}
+
 static void say_good(void *arg, const char *text)
 {
 	struct cmd_ctx *c = arg;
@@ -599,6 +624,8 @@ static const struct cmd cmds[] = {
 	{ "commit[ confirmed <minutes:U32(1,1440)>][ comment <comment:LINE>]",
 	  "Make the candidate the running configuration", .run = run_commit,
 	  .where = CMD_CANDIDATE },
+	{ "show commit", "The change that waits for its confirmation, and the time left",
+	  .data = show_commit, .text = print_commit },
 	{ "commit check", "Only check the candidate", .run = run_commit_check,
 	  .interrupt = stop_commit_check, .where = CMD_CANDIDATE },
 	{ "rebase", "Put the candidate's lines on top of what runs now", .run = run_rebase,

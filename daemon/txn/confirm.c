@@ -19,6 +19,7 @@ static struct {
 	uint64_t
 		deadline_sec; /* CLOCK_BOOTTIME: counts on while suspended, and /run dies with it */
 	struct event *timer;
+	char by[33];    /* who made the change, last moved the deadline */
 	char user[33];  /* who asked to go back early */
 	bool goes_back; /* the way back is being applied: too late to keep the change */
 } c;
@@ -115,6 +116,11 @@ void confirm_init(struct event_base *base, const char *rundir)
 			  "The model to go back to cannot be read: %s", strbuf_str(&errs));
 		unlink(c.path);
 	} else {
+		/* The name stands last in its line; a file of an older rtrd has none. */
+		char *by = strstr(text, " by ");
+
+		if (by && by < body)
+			rtr_strlcpy(c.by, by + 4, MIN(sizeof(c.by), (size_t)(body - by - 3)));
 		start_timer(base);
 	}
 	strbuf_fini(&errs);
@@ -131,7 +137,7 @@ void confirm_fini(void)
 	memset(&c, 0, sizeof(c));
 }
 
-void confirm_arm(struct event_base *base, const struct rec *back, unsigned sec)
+void confirm_arm(struct event_base *base, const struct rec *back, unsigned sec, const char *by)
 {
 	char *body, *text, *place = journal_place();
 	int r;
@@ -140,8 +146,9 @@ void confirm_arm(struct event_base *base, const struct rec *back, unsigned sec)
 		c.back = rec_ref(back);
 	c.deadline_sec = boottime() + sec;
 	*c.user = '\0';
+	rtr_strlcpy(c.by, by, sizeof(c.by));
 	body = conffile_text(c.back, NULL);
-	text = xasprintf("deadline %" PRIu64 " %s\n%s", c.deadline_sec, place, body);
+	text = xasprintf("deadline %" PRIu64 " %s by %s\n%s", c.deadline_sec, place, c.by, body);
 	/* Not to the disk: after a boot there is nothing to go back from. */
 	r = rtr_file_swap(c.path, text, strlen(text), 0600);
 	if (r)
@@ -161,6 +168,11 @@ bool txn_confirm_pending(unsigned *ret_sec_left)
 	if (c.back && ret_sec_left)
 		*ret_sec_left = c.deadline_sec > now ? (unsigned)(c.deadline_sec - now) : 0;
 	return c.back != NULL;
+}
+
+const char *txn_confirm_by(void)
+{
+	return c.back ? c.by : "";
 }
 
 static const char *decide_late(void)

@@ -15,7 +15,7 @@
 /* Takes up a deadline that stood when rtrd died. */
 void confirm_init(struct event_base *base, const char *rundir);
 void confirm_fini(void);
-/* A second arming keeps the first model and moves the deadline. */
-void confirm_arm(struct event_base *base, const struct rec *back, unsigned sec);
+/* A second arming keeps the first model and moves the deadline. by: the user. */
+void confirm_arm(struct event_base *base, const struct rec *back, unsigned sec, const char *by);
 
 #endif

@@ -195,7 +195,7 @@ static void publish(void)
 	for (size_t i = 0; i < t.n_hooks; i++)
 		t.hook[i](old, t.running, t.now->req.user, t.now->req.source);
 	if (t.now->req.confirm_sec)
-		confirm_arm(t.base, old, t.now->req.confirm_sec);
+		confirm_arm(t.base, old, t.now->req.confirm_sec, t.now->req.user);
 	rec_unref(old);
 }
 

@@ -60,6 +60,8 @@ void txn_repair(void);
 /* ---- commit confirmed ---- */
 
 bool txn_confirm_pending(unsigned *ret_sec_left);
+/* Who made the change that waits; "" when none does or it is not known. */
+const char *txn_confirm_by(void);
 /* The change stays; NULL, or why that is not to be had. */
 const char *txn_confirm(void);
 /* Reverts now; likewise. */

@@ -372,6 +372,7 @@ def test_commit_confirmed_goes_back_even_after_kill9(r1):
     # A further one keeps the first way back.
     out = r1.cli("configure candidate", "hostname second", "commit confirmed 5", "end")
     assert "Going back in" in out
+    assert "A change by root waits for its confirmation; going back in " in r1.cli("show commit")
     # Revisions are written a moment later; one that equals the newest is not kept again.
     wait_for(lambda: r1.json("show archive")[0]["comment"] == "candidate", what="its revision")
     # What a save leaves that is killed halfway goes with the next start; a copy of the operator's stays.
@@ -382,10 +383,14 @@ def test_commit_confirmed_goes_back_even_after_kill9(r1):
     wait_for(lambda: r1.cli("show version", check=False).startswith("rtr "), what="rtrd again")
     assert Path(f"{path}.backup").exists() and not Path(f"{path}~rtr-a1B2c3").exists()
     assert "10.0.9.1/24" in r1.addresses("eth0")
+    waits = r1.json("show commit")
+    assert waits["pending"] is True and waits["user"] == "root" and 0 < waits["seconds_left"] <= 300
     r1.cli("commit abort")
     wait_for(lambda: kernel(r1) == state, what="the configuration before")
     wait_for(lambda: r1.json("show archive")[0]["comment"] == "reverted", what="the revision of it")
     assert "hostname r1" in r1.cli("show running-config")
+    assert r1.json("show commit") == {"pending": False, "user": None, "seconds_left": None}
+    assert r1.cli("show commit") == "No change waits for a confirmation.\n"
     r1.config(["hostname other"])
 
 
