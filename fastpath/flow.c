@@ -529,6 +529,14 @@ int fp_flow_free(struct fp_flow_worker *w, enum flow_family fam, uint64_t ref)
 	return 0;
 }
 
+/* What has ended stays so; and XDP takes over from a worker only, never what is the kernel's. */
+static bool may_turn(uint64_t w0, uint64_t bits)
+{
+	uint8_t from = flow_w0_path(w0);
+
+	return flow_w0_path(bits) == FLOW_P_EXPRESS ? from == FLOW_P_WORKER : from != FLOW_P_ENDED;
+}
+
 /* Replaces bits of word0 of the living flow ref; XDP's atomic changes of other bits survive. */
 static int change_word0(struct fp_flow_worker *w, enum flow_family fam, uint64_t ref, uint64_t mask,
 			uint64_t bits, bool only_idle)
@@ -543,10 +551,10 @@ static int change_word0(struct fp_flow_worker *w, enum flow_family fam, uint64_t
 	do {
 		if (flow_w0_gen(old) != (uint16_t)(ref >> 32))
 			return stale(w);
+		if (mask & path_mask && !may_turn(old, bits))
+			return -ESTALE;
 		if (only_idle && flow_w0_inflight(old))
 			return -EBUSY;
-		if (mask & path_mask && flow_w0_path(old) == FLOW_P_ENDED)
-			return -ESTALE;
 	} while (!FLOW_CAS(line, &old, (old & ~mask) | bits));
 	return 0;
 }

@@ -164,14 +164,15 @@ int fp_flow_free(struct fp_flow_worker *w, enum flow_family fam, uint64_t ref);
 int fp_flow_end(const struct fp_flow *t, enum flow_family fam, uint64_t ref);
 unsigned fp_flow_owner(const struct fp_flow *t, enum flow_family fam, uint64_t ref);
 
-/*
- * Changes of word0 of one direction; -ESTALE when ref has ended. A change of path needs inflight 0
- * (-EBUSY) unless forced.
- */
 /* Half ref waits for interfaces that XDP can use; false, and no longer: it did not. Any thread. */
 void fp_flow_hold(const struct fp_flow *t, enum flow_family fam, uint64_t ref);
 bool fp_flow_unhold(const struct fp_flow *t, enum flow_family fam, uint64_t ref);
 
+/*
+ * Changes of word0 of one direction; -ESTALE when ref has ended. A change of path needs inflight 0
+ * (-EBUSY) unless forced; FLOW_P_EXPRESS comes after FLOW_P_WORKER only (-ESTALE): whoever decides
+ * it does so before it is done.
+ */
 int fp_flow_set_path(struct fp_flow_worker *w, enum flow_family fam, uint64_t ref,
 		     enum flow_path path, bool force);
 int fp_flow_set_flags(struct fp_flow_worker *w, enum flow_family fam, uint64_t ref, uint8_t set,

@@ -336,6 +336,8 @@ START_TEST(words)
 	ck_assert_int_eq(fp_flow_inflight_done(wk, FLOW_4, ref), 0);
 	ck_assert_uint_eq(flow_w0_inflight(h.own->word0), 0);
 	ck_assert_int_eq(fp_flow_set_path(wk, FLOW_4, ref, FLOW_P_KERNEL, false), 0);
+	/* Who wanted to promote it is late. */
+	ck_assert_int_eq(fp_flow_set_path(wk, FLOW_4, ref, FLOW_P_EXPRESS, true), -ESTALE);
 	ck_assert_int_eq(fp_flow_set_flags(wk, FLOW_4, ref, FLOW_F_MIRRORED, FLOW_F_SHAPED), 0);
 	ck_assert_int_eq(fp_flow_set_policy(wk, FLOW_4, ref, 8), 0);
 	ck_assert_uint_eq(flow_w0_path(h.own->word0), FLOW_P_KERNEL);
