@@ -387,11 +387,16 @@ static bool sweep_half(struct fp_keeper *k, enum flow_family fam, uint32_t line)
 	uint32_t adj, old, new;
 	bool kernel;
 
-	if (flow_w0_gen(w0) & 1 || path < FLOW_P_WORKER || path == FLOW_P_KERNEL)
+	if (flow_w0_gen(w0) & 1 || path < FLOW_P_WORKER)
 		return false;
 	/* No packet looks there: it ends by its timer. */
 	if (h.zone == FP_ZONE_MAPPING)
 		return false;
+	/* The kernel judges it, and its port is its own until it ends there. */
+	if (path == FLOW_P_KERNEL) {
+		keep_mapping(k, fam, &h, line, w0);
+		return false;
+	}
 	if (waits_for_ports(k, fam, &h, w0))
 		return false;
 	k->stats.flows++;

@@ -4,6 +4,7 @@
  * opened it to a server on the WAN; there is a third interface.
  */
 #include "fastpath/keeper.h"
+#include "fastpath/nat_mapping.h"
 #include "fastpath/track.h"
 
 #include "tests/lib/check_main.h"
@@ -315,6 +316,49 @@ START_TEST(leaves_express)
 }
 END_TEST
 
+/* Also of a connection that is the kernel's: its mapping lives as long as it does. */
+START_TEST(keeps_mapping)
+{
+	enum flow_family fam = (enum flow_family)(_i & 1);
+	struct fp_flow_worker *fw = fp_flow_worker(table, 0);
+	bool kernel = _i & 2;
+	struct fp_mapping m = { .fam = fam, .proto = 17, .pool = 1, .out.port_be = htons(1000) };
+	uint32_t old = fp_flow_now() - 1000, *time = NULL;
+	struct fp_flow_half out = { .egress = 0 };
+	struct flow_hit4 h4;
+	struct flow_hit6 h6;
+
+	insert(fam);
+	fp_flow_cold(table, fam, (uint32_t)ref)->flags |= FLOW_COLD_MAPPED;
+	for (uint64_t d = 0; kernel && d < 2; d++)
+		ck_assert_int_eq(fp_flow_set_path(fw, fam, ref ^ d, FLOW_P_KERNEL, true), 0);
+	m.out.addr[fam == FLOW_4 ? 3 : 15] = 2;
+	m.out.addr[0] = fam == FLOW_4 ? 10 : 0;
+	m.in = m.out;
+	ck_assert_int_eq(fp_mapping_take(table, fw, &m, old, 7), 0);
+	if (fam == FLOW_4) {
+		out.key4 = (struct flow_key4){ .daddr = htonl(0x0a000002),
+					       .dport = htons(1000),
+					       .proto = 17,
+					       .zone = FP_ZONE_MAPPING };
+		ck_assert_int_eq(fp_flow_find4(table, &out.key4, &h4), FLOW_HIT);
+		time = &h4.own->time;
+	} else {
+		out.key6 = (struct flow_key6){ .dport = htons(1000),
+					       .proto = 17,
+					       .zone = FP_ZONE_MAPPING };
+		out.key6.daddr[15] = 2;
+		ck_assert_int_eq(fp_flow_find6(table, &out.key6, &h6), FLOW_HIT);
+		time = &h6.own->time;
+	}
+	for (unsigned i = 0; i < FP_MAPPING_KEEP_SEC; i++)
+		sweep();
+	ck_assert_uint_ne(__atomic_load_n(time, __ATOMIC_RELAXED), old);
+	for (unsigned d = 0; d < 2; d++)
+		ck_assert_uint_eq(path(fam, d), kernel ? FLOW_P_KERNEL : FLOW_P_EXPRESS);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("keeper");
@@ -326,6 +370,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, judged_later, 0, 2);
 	tcase_add_loop_test(t, answers_move, 0, 2);
 	tcase_add_loop_test(t, leaves_express, 0, 2);
+	tcase_add_loop_test(t, keeps_mapping, 0, 4);
 	suite_add_tcase(s, t);
 	return s;
 }
