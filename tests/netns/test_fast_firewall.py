@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import time
 
 import pytest
 
@@ -16,6 +17,8 @@ from test_firewall import ZONES, alive, set_list
 from topo import router_lines, wait_for
 
 FAST = ["interface eth0", "dataplane auto", "interface eth1", "dataplane auto", "exit"]
+# So long a new rtr-fastpath waits for the interfaces of a connection (keeper.c: START_NS).
+PORTS_SEC = 10
 LONG = pytest.mark.skipif(not os.environ.get("RTR_TEST_LONG"), reason="the others of the same kind run")
 
 POLICY = ZONES + """
@@ -109,15 +112,21 @@ def test_outlives(zoned):
     assert all(alive(server, s) for s in held)
     assert not re.search(r"[1-9]\d* ended", text), text
 
-    pid = fastpath_pid(r1)
+    pid, began = fastpath_pid(r1), time.monotonic()
     os.kill(pid, signal.SIGKILL)
     assert all(alive(server, s) for s in held)
     wait_for(lambda: fastpath_pid(r1) not in (None, pid), timeout=10, what="another rtr-fastpath")
     on_fast(r1)
-    # The new process goes on with them: none is given to the kernel while interfaces come back.
+    took = time.monotonic() - began
     assert all(alive(server, s) for s in held)
+    if took >= PORTS_SEC:
+        pytest.skip(f"interfaces came back after {took:.0f} s: the kernel may have the connections")
+    # The new process goes on with them: none is given to the kernel while interfaces come back.
     assert r1.json("show dataplane mirror")["given"] == 0
-    assert [f["path"] for f in tracked(r1) if 443 in (f["source_port"], f["destination_port"])] == ["express"] * 4
+    # A packet promotes them, in a later turn of the worker.
+    wait_for(lambda: all(alive(server, s) for s in held) and
+             [f["path"] for f in tracked(r1) if 443 in (f["source_port"], f["destination_port"])] ==
+             ["express"] * 4, what="the express path again")
     more = tcp(lan, WAN[4], 80, keep=True)
     assert alive(server, more)
 
