@@ -617,6 +617,14 @@ END_TEST
 	"ip nat inside source list A pool PA overload\n"                                           \
 	"ip nat inside source list B pool PB overload\n"                                           \
 	"ip nat settings mapping endpoint-independent\n"
+/* C has an address by each uplink. */
+#define TWO_UPLINKS                                                                                \
+	TWO_POOLS                                                                                  \
+	"ip access-list extended C\n permit ip 10.3.0.0 0.0.255.255 any\n"                         \
+	"interface e1\n ip address 20.1.0.20 255.255.255.0\n"                                      \
+	"interface e2\n ip address 20.2.0.30 255.255.255.0\n ip nat outside\n"                     \
+	"ip nat inside source list C interface e1 overload\n"                                      \
+	"ip nat inside source list C interface e2 overload\n"
 
 /* The pool that 10.net.7.7 is seen with when it asks for the mapping at 20.1.0.last of 10.0.0.9. */
 static unsigned seen_with(uint8_t net, uint8_t last)
@@ -626,6 +634,7 @@ static unsigned seen_with(uint8_t net, uint8_t last)
 	struct fp_pol_state st;
 
 	key.src[1] = net;
+	key.dst[1] = last == 30 ? 2 : 1;
 	key.mapped = true;
 	key.inside_port_be = htons(777);
 	memcpy(key.inside, (uint8_t[]){ 10, 0, 0, 9 }, 4);
@@ -647,6 +656,11 @@ START_TEST(hairpin_keeps_the_pool)
 		/* Of no list: it has none of its own. */
 		ck_assert_uint_eq(seen_with(2, (uint8_t)last), last);
 	}
+	ck_assert(configure(TWO_UPLINKS));
+	ck_assert_uint_eq(seen_with(3, 4), 20);
+	ck_assert_uint_eq(seen_with(3, 20), 20);
+	ck_assert_uint_eq(seen_with(3, 30), 30);
+	ck_assert_uint_eq(seen_with(0, 30), 4);
 }
 END_TEST
 

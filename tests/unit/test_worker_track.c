@@ -640,10 +640,10 @@ END_TEST
 /* --- mappings --- */
 
 /* The client has a mapping: whatever comes to it goes to him. */
-static void map_client(struct fp_mapping *m)
+static void map_client(struct fp_mapping *m, uint8_t proto)
 {
 	*m = (struct fp_mapping){ .fam = six ? FLOW_6 : FLOW_4,
-				  .proto = 17,
+				  .proto = proto,
 				  .pool = 1,
 				  .in.port_be = htons(CPORT),
 				  .out.port_be = htons(PUB_CPORT) };
@@ -657,12 +657,15 @@ static void map_client(struct fp_mapping *m)
 }
 
 /* From the server to the client's mapping. */
-static void to_mapping(struct tp *t)
+static void to_mapping(struct tp *t, uint8_t proto)
 {
 	uint8_t server[16];
 
 	host(1, server);
-	udp(t, WAN);
+	if (proto == 6)
+		tcp_at(t, WAN, SYN, 5, 0);
+	else
+		udp(t, WAN);
 	readdress(t, server, SPORT, pub(0), PUB_CPORT);
 }
 
@@ -693,9 +696,9 @@ START_TEST(refused_refreshes_nothing)
 	uint32_t before;
 
 	six = _i;
-	map_client(&m);
+	map_client(&m, 17);
 	before = used(&m);
-	to_mapping(&t);
+	to_mapping(&t, 17);
 	say_in = FP_POL_DROP;
 	ck_assert(!passes(WAN, &t));
 	say_in = FP_POL_PERMIT;
@@ -715,15 +718,15 @@ END_TEST
 /* The kernel has no mappings: what a first packet waits for, it waits for here. */
 START_TEST(mapping_waits_for_neighbour)
 {
-	uint8_t server[16];
+	uint8_t server[16], proto = _i & 2 ? 6 : 17;
 	struct fp_mapping m;
 	struct tp t, want;
 	const uint8_t *out;
 	uint32_t len;
 
-	six = _i;
-	map_client(&m);
-	to_mapping(&t);
+	six = _i & 1;
+	map_client(&m, proto);
+	to_mapping(&t, proto);
 	host(1, server);
 	want = t;
 	readdress(&want, server, SPORT, m.in.addr, CPORT);
@@ -755,8 +758,8 @@ START_TEST(mapping_owes_errors)
 	struct tp t;
 
 	six = _i;
-	map_client(&m);
-	to_mapping(&t);
+	map_client(&m, 17);
+	to_mapping(&t, 17);
 	if (!six)
 		t.b[t.l3 + 6] = 0x40;
 	t.b[t.l3 + (six ? 7 : 8)] = 1;
@@ -775,7 +778,7 @@ START_TEST(mapping_owes_errors)
 	ck_assert_uint_eq(n_punted, 0);
 	/* Nobody's port: the kernel's. */
 	say_mapped = false;
-	to_mapping(&t);
+	to_mapping(&t, 17);
 	readdress(&t, pub(1), SPORT, pub(0), PUB_CPORT);
 	t.b[t.l3 + (six ? 7 : 8)] = 1;
 	tp_fix_ip4(&t);
@@ -905,7 +908,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, clamps_segments, 0, 2);
 	tcase_add_loop_test(t, neighbour_is_asked, 0, 2);
 	tcase_add_loop_test(t, refused_refreshes_nothing, 0, 2);
-	tcase_add_loop_test(t, mapping_waits_for_neighbour, 0, 2);
+	tcase_add_loop_test(t, mapping_waits_for_neighbour, 0, 4);
 	tcase_add_loop_test(t, mapping_owes_errors, 0, 2);
 	tcase_add_loop_test(t, other_interface, 0, 2);
 	tcase_add_loop_test(t, moves_untranslated, 0, 2);
