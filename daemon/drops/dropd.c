@@ -48,6 +48,7 @@ struct place {
 	char name[DROPD_NAME], where[DROPD_WHERE];
 	enum rtr_drop reason;
 	enum drop_at at;
+	bool innocent;
 };
 
 static struct {
@@ -167,6 +168,7 @@ static void describe(struct place *p)
 	/* "ip_forward.part.0" is the compiler's. */
 	s.symbol[strcspn(s.symbol, ".+")] = '\0';
 	means = drop_meaning(p->name, s.symbol);
+	p->innocent = drop_is_innocent(p->name, s.symbol);
 	p->reason = means.reason;
 	p->at = means.at;
 	if (means.name != p->name)
@@ -211,6 +213,8 @@ static void tell_count(const struct drops_key *k, const struct drops_count *v, u
 	struct place *p = place_of(k);
 	struct dropd_event e = event_of(p, DROPD_COUNT);
 
+	if (p->innocent)
+		return;
 	e.serial = serial;
 	for (int i = 0; i < d.n_cpus; i++) {
 		e.packets += v[i].packets;
@@ -287,6 +291,8 @@ static void forget(int32_t ifindex)
 
 static bool is_wanted(const struct place *p)
 {
+	if (p->innocent)
+		return false;
 	return !*d.want || !strcasecmp(d.want, p->name) ||
 	       (p->reason && !strcmp(d.want, rtr_drop_text(p->reason)));
 }

@@ -182,6 +182,7 @@ int drops_kfree_skb(unsigned long long *ctx)
 	struct sk_buff *skb = (struct sk_buff *)ctx[0];
 	struct drops_key k = { .location = ctx[1], .reason = (__u32)ctx[2] };
 	struct sock *sk = NULL;
+	__u32 netns;
 
 	if (k.reason <= SKB_CONSUMED)
 		return 0;
@@ -189,12 +190,12 @@ int drops_kfree_skb(unsigned long long *ctx)
 		sk = (struct sock *)ctx[3];
 	if (!is_ours(skb, sk))
 		return 0;
-	k.ifindex = netns_of_dev(skb->dev) == drops_netns ? (__u32)skb->dev->ifindex
-							  : (__u32)skb->skb_iif;
-	/* What a socket of the box had not read when it was closed: netlink messages, mostly.
-	 * Neighbours' queues that are emptied have their device. */
-	if (drops_purged && k.reason == drops_purged && !k.ifindex)
+	netns = netns_of_dev(skb->dev);
+	/* What a socket of the box had not read when it was closed. Neighbours' queues that are
+	 * emptied have their device. */
+	if (drops_purged && k.reason == drops_purged && !netns)
 		return 0;
+	k.ifindex = netns == drops_netns ? (__u32)skb->dev->ifindex : (__u32)skb->skb_iif;
 	count(&k, skb->len);
 	if (drops_watched)
 		hand_over(skb, &k);

@@ -97,6 +97,30 @@ struct drop_meaning drop_meaning(const char *name, const char *function)
 	return (struct drop_meaning){ RTR_DROP_NONE, DROP_AT_STACK, name };
 }
 
+bool drop_is_innocent(const char *name, const char *function)
+{
+	/* By how the function's name begins: which of the small ones stay functions of their own is
+	 * the compiler's choice. */
+	static const struct {
+		const char *name, *function;
+	} innocents[] = {
+		/* An echo reply: whoever asks by a raw socket has had his copy. */
+		{ "NO_SOCKET", "ping_rcv" },
+		/* Each raw socket of a protocol gets a copy; one did not want his. */
+		{ "SOCKET_FILTER", "raw_" },
+		{ "SOCKET_FILTER", "rawv6_" },
+		{ "SOCKET_FILTER", "raw6_" },
+		{ "SOCKET_FILTER", "ipv6_raw_" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(innocents); i++) {
+		if (!strcmp(innocents[i].name, name) &&
+		    !strncmp(innocents[i].function, function, strlen(innocents[i].function)))
+			return true;
+	}
+	return false;
+}
+
 const char *drop_at_text(unsigned at)
 {
 	static const char *const texts[] = {

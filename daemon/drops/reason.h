@@ -20,6 +20,8 @@ struct drop_meaning {
 
 /* name: without SKB_DROP_REASON_; function: "" when unknown. */
 struct drop_meaning drop_meaning(const char *name, const char *function);
+/* Is it no loss of a packet, but a copy that is let go of? */
+bool drop_is_innocent(const char *name, const char *function);
 /* "nic"; "unknown" beyond the list. */
 const char *drop_at_text(unsigned at);
 

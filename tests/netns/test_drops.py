@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """show drops and monitor drops: packets lost at each place that can be provoked here, with the right reason on
 the right interface, in this namespace alone; and what is left when tracing is not available."""
+import ctypes
 import json
 import os
 import select
@@ -161,6 +162,34 @@ def test_unread(net):
     datagrams(net.lan, NOWHERE[4], 1)
     expect(net.r1, 2, reason="no-route", interface="eth0", stage="stack")
     assert not drops(net.r1, reason="QUEUE_PURGE")
+
+
+def refusing(node, v):
+    """A raw socket of ICMP whose filter takes nothing."""
+    with inside(node):
+        s = socket.socket(*((socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) if v == 4 else
+                            (socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)))
+    code = ctypes.create_string_buffer(struct.pack("=HBBI", 6, 0, 0, 0))  # return 0
+    s.setsockopt(socket.SOL_SOCKET, 26, struct.pack("HL", 1, ctypes.addressof(code)))  # SO_ATTACH_FILTER
+    return s
+
+
+def test_copies(net):
+    """Echo replies to our pings, copies for raw sockets that refuse them, datagrams unread at the end."""
+    r1, lan = net.r1, net.lan
+    for v in (4, 6):
+        raw, unread = refusing(r1, v), make(r1, BOX_LAN[v], socket.SOCK_DGRAM)
+        unread.bind((BOX_LAN[v], 4567))
+        datagrams(lan, BOX_LAN[v], 5, port=4567)
+        assert lan.ping(BOX_LAN[v], 3) == 3
+        assert "100 percent" in r1.cli(f"ping {LAN[v]} repeat 3")
+        raw.close()
+        unread.close()
+        datagrams(lan, BOX_LAN[v], 2, port=4568)
+        expect(r1, 2, reason="NO_SOCKET", stage="socket", interface="eth0")
+        for reason in ("SOCKET_FILTER", "QUEUE_PURGE"):
+            assert not drops(r1, reason=reason), r1.cli("show drops detail")
+        r1.cli("clear drops")
 
 
 def neighbour_of(net, v):

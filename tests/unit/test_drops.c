@@ -46,6 +46,18 @@ START_TEST(meanings)
 }
 END_TEST
 
+START_TEST(innocents)
+{
+	ck_assert(drop_is_innocent("NO_SOCKET", "ping_rcv"));
+	ck_assert(drop_is_innocent("SOCKET_FILTER", "rawv6_rcv"));
+	ck_assert(drop_is_innocent("SOCKET_FILTER", "raw_rcv_skb"));
+	ck_assert(!drop_is_innocent("NO_SOCKET", "udp_unicast_rcv_skb"));
+	ck_assert(!drop_is_innocent("SOCKET_FILTER", "udp_queue_rcv_one_skb"));
+	ck_assert(!drop_is_innocent("SOCKET_RCVBUFF", "rawv6_rcv"));
+	ck_assert(!drop_is_innocent("NO_SOCKET", ""));
+}
+END_TEST
+
 static const struct drop_row *row(const char *ifname, const char *where)
 {
 	const struct drop_row *r = NULL;
@@ -129,6 +141,7 @@ static Suite *test_suite(void)
 	TCase *t = tcase_create("all");
 
 	tcase_add_test(t, meanings);
+	tcase_add_test(t, innocents);
 	tcase_add_test(t, rows);
 	suite_add_tcase(s, t);
 	return s;
