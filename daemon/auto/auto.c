@@ -315,7 +315,7 @@ static void take_event(const void *event)
 		log_event_limited(&limit, 20, "DHCP", LOG_L_WARN, "LEASE_LOST",
 				  "Interface %s lost its DHCP address", name);
 	}
-	txn_repair();
+	txn_follow();
 }
 
 static void complain(void)
@@ -391,7 +391,7 @@ static void forget(struct told *t)
 	bool dhcp = t->req.op == AUTOD_DHCP_SET;
 
 	if (dhcp && !(i && i->dhcp) && lease_drop(t->ifname))
-		txn_repair();
+		txn_follow();
 	if (t->sent && l && l->ifindex == t->req.ifindex && shadow_link_is_up(l)) {
 		d.gone = xrealloc(d.gone, (d.n_gone + 1) * sizeof(*d.gone));
 		d.gone[d.n_gone] = t->req;

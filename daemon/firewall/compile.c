@@ -411,7 +411,7 @@ static void build_mss(struct fwc *f)
 static void hour_struck(evutil_socket_t fd, short what, void *arg)
 {
 	fw_commit_hour(k.planned);
-	txn_repair();
+	txn_follow();
 }
 
 const struct policy *fw_planned(void)

@@ -114,6 +114,9 @@ enum shadow_change {
 	SHADOW_ROUTE = 1 << 2, /* one of ours came, went or changed */
 	SHADOW_NEIGH = 1 << 3, /* likewise */
 	SHADOW_RULE = 1 << 4,  /* likewise */
+	/* A link has come, or its carrier came or went while it is meant to be up: nobody's hands.
+	 */
+	SHADOW_CARRIER = 1 << 5,
 };
 
 struct shadow_stats {

@@ -124,6 +124,7 @@ unsigned shadow_link_put(const struct shadow_link *n)
 	unsigned changed = SHADOW_LINK;
 
 	if (!l) {
+		changed |= SHADOW_CARRIER;
 		l = xcalloc(1, sizeof(*l));
 		l->ifindex = n->ifindex;
 		l->next_index = *index_bucket(n->ifindex);
@@ -148,6 +149,8 @@ unsigned shadow_link_put(const struct shadow_link *n)
 	l->next_index = old.next_index;
 	l->seen = shadow_db.dump;
 	name_link(l);
+	if (up && l->flags & IFF_UP && (old.flags ^ l->flags) & IFF_RUNNING)
+		changed |= SHADOW_CARRIER;
 	if (up && !(l->flags & IFF_UP))
 		changed |= shadow_routes_link_down(l->ifindex, false) |
 			   shadow_neighs_link_down(l->ifindex);

@@ -150,7 +150,7 @@ static void take_event(const void *event)
 	switch (e->kind) {
 	case ARPD_PASSED:
 		if (!k->unique && k->req.mode == ARPD_STRICT)
-			txn_repair();
+			txn_follow();
 		k->unique = true;
 		k->conflict_ns = 0;
 		break;
@@ -170,7 +170,7 @@ static void take_event(const void *event)
 				ifname_of(e->ifindex));
 		k->refused = k->unique = true;
 		if (k->req.mode == ARPD_STRICT)
-			txn_repair();
+			txn_follow();
 		break;
 	}
 }

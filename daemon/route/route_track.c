@@ -90,7 +90,7 @@ static void print_track_table(struct cmd_ctx *c, const json_t *doc)
 
 static void changed(void *arg, unsigned id, enum track_state state)
 {
-	txn_repair();
+	txn_follow();
 }
 
 static int init(void)

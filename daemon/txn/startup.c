@@ -268,7 +268,7 @@ static void boot(void)
 	if (root)
 		replace_with(root, "boot", NULL, false, NULL, NULL);
 	else
-		txn_repair(); /* an empty configuration has its defaults too */
+		txn_follow(); /* an empty configuration has its defaults too */
 	free(name);
 	strbuf_fini(&why);
 }

@@ -46,6 +46,8 @@ static struct {
 	void (*on_resume)(void);
 
 	bool degraded, repair_wanted;
+	bool follows;   /* the next repair has a cause of ours; */
+	bool following; /* the one under way has */
 	unsigned backoff_ms, repairs_this_sec;
 	uint64_t sec_ns;
 	txn_hook_fn hook[32];
@@ -350,12 +352,15 @@ static void repaired(void *arg, const struct apply_result *res)
 
 		observe(SHADOW_LINK | SHADOW_ADDR | SHADOW_ROUTE);
 
-		t.stats.repairs++;
-		t.stats.repair_writes += res->n_writes;
 		t.repairs_this_sec++;
-		log_event_limited(&lim, 5, "SYS", LOG_L_NOTICE, "REPAIR",
-				  "%llu kernel writes brought it back to the running configuration",
-				  (unsigned long long)res->n_writes);
+		if (!t.following) {
+			t.stats.repairs++;
+			t.stats.repair_writes += res->n_writes;
+			log_event_limited(
+				&lim, 5, "SYS", LOG_L_NOTICE, "REPAIR",
+				"%llu kernel writes brought it back to the running configuration",
+				(unsigned long long)res->n_writes);
+		}
 	}
 	set_degraded(res->n_errors > 0);
 	if (t.resuming) {
@@ -391,13 +396,18 @@ static void repair(evutil_socket_t fd, short what, void *arg)
 	if (txn_busy() || apply_running())
 		return; /* finish() comes back to it */
 	t.repair_wanted = false;
+	t.following = t.follows;
+	t.follows = false;
 	apply_start(t.running, APPLY_REPAIR, repaired, NULL);
 }
 
 static void kernel_changed(void *arg, unsigned change)
 {
 	observe(change);
-	txn_repair();
+	if (change & SHADOW_CARRIER)
+		txn_follow();
+	else
+		txn_repair();
 }
 
 /* ---- public ---- */
@@ -407,6 +417,12 @@ void txn_repair(void)
 	t.repair_wanted = true;
 	if (t.kick && !t.backoff_ms)
 		after_ms(t.kick, 0);
+}
+
+void txn_follow(void)
+{
+	t.follows = true;
+	txn_repair();
 }
 
 void txn_submit(const struct txn_req *req)

@@ -56,6 +56,9 @@ bool txn_busy(void);
 bool txn_degraded(void);
 /* Compares the kernel with the running model soon, and mends. */
 void txn_repair(void);
+/* The same for an event that the configuration asks to follow (a tracked object, a lease): what is
+ * then written is no repair, and not told as one. */
+void txn_follow(void);
 
 /* ---- commit confirmed ---- */
 

@@ -39,6 +39,7 @@ def test_interface(topo):
     topo.wan.ip("link", "set", "eth0", "down")
     becomes(r1, 1, "Down")
     assert "%TRACK-6-STATE: 1 interface eth1 line-protocol Up -> Down" in r1.cli("show logging")
+    assert r1.json("show kernel drift")["repairs"] == 0, r1.cli("show logging")
     brief = r1.cli("show track brief")
     assert "interface eth1 line-protocol" in brief and "Down" in brief
     # The line anew, with something else to track: the number stays, the source is another.
@@ -143,6 +144,8 @@ def test_routes_follow(routers):
     wait_for(lambda: by(WAN2), what="the second uplink")
     for dest in ("203.0.113.10", "2001:db8:203::10"):
         lan.ping(dest)
+    # Nobody touched the kernel: the routes went because the tracked objects did.
+    assert (r1.json("show kernel drift")["repairs"], "REPAIR" in r1.cli("show logging")) == (0, False)
     # A restart in this state moves nothing, not for a moment.
     r1.cli("write memory")
     r1.kill9(r1.daemon_pid())
