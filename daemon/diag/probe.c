@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "diag/probe.h"
 
+#include "util.h"
+
 #include <errno.h>
 #include <netinet/icmp6.h>
 #include <netinet/ip.h>
@@ -17,6 +19,7 @@
 #define PACKET_MAX 65535
 
 struct probe {
+	struct probe *next;
 	struct probe_opts o;
 	probe_done_fn done;
 	void *arg;
@@ -27,7 +30,8 @@ struct probe {
 	bool waiting;
 };
 
-static uint16_t next_id;
+static struct probe *probes; /* all there are */
+static unsigned next_id;
 
 /* A link-local address means something on its interface only. */
 static void set_scope(struct sockaddr_storage *ss, const struct rtr_addr *a, int ifindex)
@@ -243,14 +247,46 @@ static int open_sockets(struct probe *p)
 	return 0;
 }
 
+static bool is_taken(uint16_t id)
+{
+	for (const struct probe *p = probes; p; p = p->next) {
+		if (p->id == id)
+			return true;
+	}
+	return false;
+}
+
+/* Of the identifiers that NAT leaves to the box, as it does the ports: one of the fast plane's
+ * would be translated. Not that of another probe, which would take our answers. */
+static uint16_t free_id(void)
+{
+	unsigned long lo = 32768, hi = 60999; /* Linux's own */
+	char *text, *end;
+
+	if (!rtr_file_read("/proc/sys/net/ipv4/ip_local_port_range", 64, &text, NULL)) {
+		lo = strtoul(text, &end, 10);
+		hi = strtoul(end, NULL, 10);
+		free(text);
+	}
+	if (!next_id)
+		next_id = (unsigned)getpid();
+	for (unsigned i = 0; i < hi - lo; i++) {
+		if (!is_taken((uint16_t)(lo + next_id % (hi - lo + 1))))
+			break;
+		next_id++;
+	}
+	return (uint16_t)(lo + next_id++ % (hi - lo + 1));
+}
+
 struct probe *probe_new(struct event_base *base, const struct probe_opts *o, probe_done_fn done,
 			void *arg, int *ret_error)
 {
 	struct probe *p = xcalloc(1, sizeof(*p));
 
 	*p = (struct probe){ .o = *o, .done = done, .arg = arg, .icmp = -1, .udp = -1 };
-	/* The first of several at once must not take the answers of the second. */
-	p->id = (uint16_t)(getpid() + ++next_id);
+	p->id = free_id();
+	p->next = probes;
+	probes = p;
 	p->seq = o->kind == PROBE_UDP ? (uint16_t)(o->port - 1) : 0;
 	*ret_error = open_sockets(p);
 	if (*ret_error)
@@ -263,6 +299,12 @@ struct probe *probe_new(struct event_base *base, const struct probe_opts *o, pro
 
 struct probe *probe_free(struct probe *p)
 {
+	for (struct probe **pp = &probes; *pp; pp = &(*pp)->next) {
+		if (*pp == p) {
+			*pp = p->next;
+			break;
+		}
+	}
 	if (p->ev)
 		event_free(p->ev);
 	if (p->timer)

@@ -291,6 +291,12 @@ def test_ports_of_the_three(net):
             keeps(topo, topo.b, kind, dest, public, 30013 if topo.plane == "kernel" else 31013)
             assert ask(topo.b, kind, dest, 7, sport=30131)[1] in mine
             assert ask(topo.r1, kind, dest, 7, sport=40000)[1] in kernel
+        # The box's own echoes have its identifiers, on both sides.
+        assert "100 percent" in topo.r1.cli(f"ping {dest} repeat 2")
+        own = [line for line in topo.r1.run("conntrack", "-L", "-f", "ipv6" if ":" in dest else "ipv4", "-s", public).stdout.splitlines()
+               if " type=" in line]
+        ids = [int(word[3:]) for line in own for word in line.split() if word.startswith("id=")]
+        assert len(ids) == 2 and ids[0] == ids[1] and ids[0] in range(60000, 61000), own
         topo.a.ping(dest)
     # More than one piece, and still one face for all destinations.
     with sock(topo.a, "udp", "10.0.1.10", 3333) as s:
