@@ -269,7 +269,7 @@ def test_xdp(net, tmp_path):
 
 
 def test_fast_plane(net):
-    """What the fast plane refuses, by the same reasons; a capture says that it does not see what it forwards."""
+    """What the fast plane refuses, by the same reasons; a capture says that it takes the interface from it."""
     r1 = net.r1
     r1.config(["interface eth0", "dataplane fast", "interface eth1", "dataplane fast"])
     try:
@@ -285,7 +285,7 @@ def test_fast_plane(net):
     assert row["class"] == "policy" and row["source"] == "counter", row
     assert not drops(r1, stage="xdp")
     out = r1.cli("monitor capture C interface eth0 match any", "monitor capture C start", "monitor capture C stop")
-    assert "eth0 is on the fast plane: what that forwards is not captured" in out
+    assert "eth0 takes the kernel plane while it is captured" in out
 
 
 class Monitor:
