@@ -29,6 +29,8 @@
 #define ANSWER_MS  1000
 #define DUMP_TRIES 5u
 #define ELIG_BYTES 65536u
+/* Of packet-tracer's chain: before reassembly and everything of ours (tracer_send.c). */
+#define NFT_PRIO_TRACE (-450)
 
 /* Since 6.6; older kernels refuse the query, and have none. */
 #define TCX_INGRESS 46
@@ -41,7 +43,8 @@ struct fc_elig {
 	uint8_t all;      /* enum elig: of every interface */
 	uint8_t iptables; /* likewise, as it was last seen */
 	struct xt_watch xt;
-	char own[40]; /* our table, "rtr_INSTANCE" */
+	char own[40];   /* our table, "rtr_INSTANCE" */
+	char trace[48]; /* packet-tracer's while it transmits (daemon/tracer/tracer_send.c) */
 	struct fib_xfrm *collect;
 	uint8_t *buf;
 };
@@ -230,6 +233,24 @@ static bool is_own_chain(const struct fc_elig *e, const char *table, const char 
 	return n && (!strcmp(table, e->own) || (!strncmp(chain, e->own, n) && chain[n] == '/'));
 }
 
+/* packet-tracer's table switches nftrace on for one marked packet, by one rule, as the first of
+ * all, and judges nothing. Only what looks exactly like it is taken for it. */
+static bool is_trace_chain(const struct fc_elig *e, const struct nlmsghdr *h,
+			   const struct nlattr *hook)
+{
+	const size_t head = sizeof(struct nfgenmsg);
+	const struct nfgenmsg *g = mnl_nlmsg_get_payload(h);
+
+	return *e->trace && g->nfgen_family == NFPROTO_INET &&
+	       !strcmp(text_of(find(h, head, NFTA_CHAIN_TABLE)), e->trace) &&
+	       !strcmp(text_of(find(h, head, NFTA_CHAIN_NAME)), "in") &&
+	       be32_of(find_nested(hook, NFTA_HOOK_HOOKNUM), NF_INET_FORWARD) ==
+		       NF_INET_PRE_ROUTING &&
+	       be32_of(find_nested(hook, NFTA_HOOK_PRIORITY), 0) == (uint32_t)NFT_PRIO_TRACE &&
+	       be32_of(find(h, head, NFTA_CHAIN_USE), 2) <= 1 &&
+	       be32_of(find(h, head, NFTA_CHAIN_POLICY), NF_DROP) == NF_ACCEPT;
+}
+
 static void blame_link(struct fibctl *c, const char *name, uint8_t reason)
 {
 	struct fc_link *l = fc_link_by_name(c, name);
@@ -255,8 +276,10 @@ static void nft_chain(struct fibctl *c, struct fc_elig *e, const struct nlmsghdr
 	const struct nlattr *hook = find(h, head, NFTA_CHAIN_HOOK);
 	uint32_t num;
 
-	if (!hook || is_own_chain(e, text_of(find(h, head, NFTA_CHAIN_TABLE)),
-				  text_of(find(h, head, NFTA_CHAIN_NAME))))
+	if (!hook ||
+	    is_own_chain(e, text_of(find(h, head, NFTA_CHAIN_TABLE)),
+			 text_of(find(h, head, NFTA_CHAIN_NAME))) ||
+	    is_trace_chain(e, h, hook))
 		return;
 	/* Empty, and lets everything pass. */
 	if (!be32_of(find(h, head, NFTA_CHAIN_USE), 1) &&
@@ -400,10 +423,12 @@ static void judge(struct fibctl *c)
 		}
 }
 
-/* True when something foreign changed; our own tables change with every commit. */
+/* True when something foreign changed; our own tables change with every commit. A stranger in a
+ * table of packet-tracer's name is found by the next tick. */
 static bool is_news(const struct fc_elig *e, enum watch w, const struct nlmsghdr *h)
 {
 	unsigned type = h->nlmsg_type & 0xff;
+	const char *table;
 
 	if (w != W_NFT)
 		return true;
@@ -411,7 +436,8 @@ static bool is_news(const struct fc_elig *e, enum watch w, const struct nlmsghdr
 	    type != NFT_MSG_DELCHAIN && type != NFT_MSG_NEWRULE && type != NFT_MSG_DELRULE)
 		return false;
 	/* In all of these attribute 1 is the table. */
-	return !is_own_chain(e, text_of(find(h, sizeof(struct nfgenmsg), NFTA_TABLE_NAME)), "");
+	table = text_of(find(h, sizeof(struct nfgenmsg), NFTA_TABLE_NAME));
+	return !is_own_chain(e, table, "") && (!*e->trace || strcmp(table, e->trace) != 0);
 }
 
 static bool drain(struct fc_elig *e, enum watch w)
@@ -489,8 +515,10 @@ int fc_elig_open(struct fibctl *c, int ep_fd)
 	e->fd[W_TC] = open_events(NETLINK_ROUTE, RTNLGRP_TC);
 	if (!e->buf)
 		return -ENOMEM;
-	if (c->p.instance)
+	if (c->p.instance) {
 		snprintf(e->own, sizeof(e->own), "rtr_%s", c->p.instance);
+		snprintf(e->trace, sizeof(e->trace), "%s.trace", e->own);
+	}
 	for (unsigned i = 0; i < W__MAX; i++) {
 		struct epoll_event ev = { .events = EPOLLIN, .data = { .fd = e->fd[i] } };
 

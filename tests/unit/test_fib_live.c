@@ -312,6 +312,28 @@ START_TEST(foreign_hooks)
 		"nft add table inet rtr_main && nft add set inet rtr_main s '{ type ipv4_addr; }'"));
 	expect(&w, "30.0.0.1", ELIG_OK);
 	ck_assert_uint_eq(w.n_closing, 0);
+	/* packet-tracer's, as it makes it; what only has its name is a stranger. */
+	ck_assert(sh(
+		"nft add table inet rtr_main.trace && "
+		"nft add chain inet rtr_main.trace in '{ type filter hook prerouting priority -450; "
+		"policy accept; }' && "
+		"nft add chain inet rtr_main.trace out '{ type filter hook postrouting priority "
+		"2147483646; policy accept; }' && "
+		"nft add rule inet rtr_main.trace in ip id 7 meta nftrace set 1"));
+	expect(&w, "30.0.0.1", ELIG_OK);
+	ck_assert_uint_eq(w.n_closing, 0);
+	ck_assert(sh("nft add table ip news")); /* all chains are read again */
+	while (!w.n_closing)
+		ck_assert_int_eq(fibctl_run(w.c, 50), 0);
+	ck_assert_uint_eq(look(&w, "30.0.0.1").verdict, FIB_V_FORWARD);
+	ck_assert(sh("nft add rule inet rtr_main.trace out counter"));
+	expect(&w, "30.0.0.1", ELIG_NFT);
+	ck_assert(sh("nft flush chain inet rtr_main.trace out && "
+		     "nft add rule inet rtr_main.trace in counter"));
+	expect(&w, "30.0.0.1", ELIG_NFT);
+	ck_assert(sh("nft delete table inet rtr_main.trace"));
+	expect(&w, "30.0.0.1", ELIG_OK);
+	w.n_closing = 0;
 	ck_assert(sh("nft add table ip f && "
 		     "nft add chain ip f c '{ type filter hook forward priority 0; }' && "
 		     "nft add table inet rtr_main && "
