@@ -240,7 +240,9 @@ static void answered(void *arg, const struct fastpath_traced *t)
 		held = &e;
 	}
 	k.conn = find_conn;
+	q->ask.fast = t;
 	tracer_run(&q->ask, q->p, &k, &q->r);
+	q->ask.fast = NULL;
 	held = NULL;
 	if (t)
 		tracer_fast_compare(&q->ask.pkt, t, &q->r, q->r.doc);

@@ -24,9 +24,13 @@
 /* ICMP queries have this identifier, so that a trace finds the connection of the one before. */
 #define TRACER_ICMP_ID 0x7472
 
+struct fastpath_traced;
+
 struct tracer_ask {
 	struct pol_packet pkt; /* as received; state, reply and pass are found out */
 	bool detailed;         /* the packet as each stage sees it */
+	/* What rtr-fastpath would do with it; NULL: it was not asked, or does not answer. */
+	const struct fastpath_traced *fast;
 };
 
 struct tracer_link {
@@ -101,7 +105,6 @@ struct tracer_result {
 
 /* ---- the fast plane ---- */
 
-struct fastpath_traced;
 struct tracer_fast;
 /* What rtr-fastpath would do with the packet; done() is called once, NULL: it does not answer.
  * NULL: the packet does not come by an interface of the fast plane. */

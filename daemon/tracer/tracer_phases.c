@@ -9,6 +9,7 @@
 #include "pbr/pbr.h"
 #include "route/resolve.h"
 #include "route/route.h"
+#include "rtr/fastpath.h"
 #include "schema/text.h"
 #include "vrf/vrf.h"
 
@@ -375,9 +376,41 @@ static void list_phase(struct run *r, enum pol_stage st, const char *subtype)
 		dropped(r, list_drop(r, st));
 }
 
+/* Of what gets through, by oif; sizes and hop limits that need the kernel are not asked for here.
+ */
+static bool goes_fast(const struct run *r, const char *oif)
+{
+	const struct fastpath_traced *t = r->ask->fast;
+
+	return !r->v.local && strcmp(r->pkt.iif, oif) != 0 &&
+	       (r->pkt.proto == IPPROTO_TCP || r->pkt.proto == IPPROTO_UDP) &&
+	       r->k->fast(r->k->arg, r->pkt.iif) && r->k->fast(r->k->arg, oif) &&
+	       !(t && t->verdict == FASTPATH_LEAVES);
+}
+
 /* ---- translations ---- */
 
-static void xlate_text(const struct pol_xlate *x, struct strbuf *b)
+/* Both planes have ports of their own for an address that many share. */
+static void ports_text(const struct run *r, const struct pol_xlate *x, bool source,
+		       struct strbuf *b)
+{
+	const struct pol_ports *fast = r->p->nat->ports[NAT_PORTS_FAST];
+	uint16_t sport = r->ask->pkt.sport;
+
+	if (x->port_lo == x->port_hi) {
+		strbuf_addf(b, " port %u", x->port_lo);
+	} else if (!source || !goes_fast(r, r->v.oif)) {
+		strbuf_addf(b, " port of %u to %u", x->port_lo, x->port_hi);
+	} else {
+		strbuf_adds(b, " port");
+		if (nat_port_in(r->p->nat, NAT_PORTS_FAST, sport))
+			strbuf_addf(b, " %u, or if that is taken", sport);
+		strbuf_addf(b, " of %u to %u", fast->r[0].lo, fast->r[fast->n - 1].hi);
+	}
+}
+
+static void xlate_text(const struct run *r, const struct pol_xlate *x, bool source,
+		       struct strbuf *b)
 {
 	char text[RTR_ADDR_STRLEN];
 
@@ -386,10 +419,8 @@ static void xlate_text(const struct pol_xlate *x, struct strbuf *b)
 		strbuf_addf(b, "/%u", x->prefix_len);
 	else if (rtr_addr_cmp(&x->lo, &x->hi))
 		strbuf_addf(b, " to %s", rtr_addr_str(&x->hi, text));
-	if (x->port_lo && x->port_lo == x->port_hi)
-		strbuf_addf(b, " port %u", x->port_lo);
-	else if (x->port_lo)
-		strbuf_addf(b, " port of %u to %u", x->port_lo, x->port_hi);
+	if (x->port_lo)
+		ports_text(r, x, source, b);
 }
 
 static void nat_phase(struct run *r, const struct pol_xlate *x, const char *type, bool source,
@@ -412,7 +443,7 @@ static void nat_phase(struct run *r, const struct pol_xlate *x, const char *type
 
 	config(o, x->rec);
 	if (x->on) {
-		xlate_text(x, &b);
+		xlate_text(r, x, source, &b);
 		info(o, "%s %s becomes %s", source ? "source" : "destination",
 		     source ? tracer_end_str(&r->ask->pkt.src, r->ask->pkt.sport, from)
 			    : tracer_end_str(&r->ask->pkt.dst, r->ask->pkt.dport, from),
@@ -785,14 +816,21 @@ static json_t *ruleset_doc(const struct run *r)
 				  : s.difference);
 }
 
-/* Of what gets through; sizes and hop limits that need the kernel are not asked for here. */
-static bool goes_fast(const struct run *r)
+static const char *path_of(const struct run *r, const char **ret_why)
 {
-	const struct tracer_result *t = r->ret;
+	const struct fastpath_traced *t = r->ask->fast;
 
-	return !t->drop && !t->local && strcmp(r->pkt.iif, t->oif) != 0 &&
-	       (r->pkt.proto == IPPROTO_TCP || r->pkt.proto == IPPROTO_UDP) &&
-	       r->k->fast(r->k->arg, r->pkt.iif) && r->k->fast(r->k->arg, t->oif);
+	if (r->ret->drop) {
+		*ret_why = t && t->verdict == FASTPATH_DROPS ? "dropped by the fast plane"
+							     : "dropped by the kernel";
+		return "none";
+	}
+	if (goes_fast(r, r->ret->oif)) {
+		*ret_why = "both interfaces are on the fast plane";
+		return "fast";
+	}
+	*ret_why = r->ret->local ? "delivered by the kernel" : "forwarded by the kernel";
+	return "slow";
 }
 
 static json_t *result_doc(const struct run *r)
@@ -800,24 +838,24 @@ static json_t *result_doc(const struct run *r)
 	const struct tracer_result *t = r->ret;
 	const char *oif = t->local ? "local" : iface_operator_name(t->oif);
 	struct tracer_link out = r->out;
-	bool up, fast = goes_fast(r);
+	const char *why, *path = path_of(r, &why);
+	bool up;
 
 	/* Of a packet that was dropped before it got there, too. */
 	if (!t->local && *t->oif && !out.found)
 		r->k->link(r->k->arg, t->oif, r->pkt.family, &out);
 	up = t->local || out.up;
 
-	return json_pack(
-		"{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "input_interface",
-		iface_operator_name(r->ask->pkt.iif), "input_status", r->in.up ? "up" : "down",
-		"output_interface", *oif ? oif : "none", "output_status",
-		!*oif ? "none"
-		: up  ? "up"
-		      : "down",
-		"action", t->drop ? "drop" : "allow", "drop_reason",
-		t->drop ? rtr_drop_text(t->drop) : "", "drop_text",
-		t->drop ? rtr_drop_doc(t->drop) : "", "path", fast ? "fast" : "slow", "path_reason",
-		fast ? "both interfaces are on the fast plane" : "forwarded by the kernel");
+	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "input_interface",
+			 iface_operator_name(r->ask->pkt.iif), "input_status",
+			 r->in.up ? "up" : "down", "output_interface", *oif ? oif : "none",
+			 "output_status",
+			 !*oif ? "none"
+			 : up  ? "up"
+			       : "down",
+			 "action", t->drop ? "drop" : "allow", "drop_reason",
+			 t->drop ? rtr_drop_text(t->drop) : "", "drop_text",
+			 t->drop ? rtr_drop_doc(t->drop) : "", "path", path, "path_reason", why);
 }
 
 void tracer_run(const struct tracer_ask *ask, const struct policy *p, const struct tracer_kernel *k,

@@ -259,6 +259,7 @@ def test_tracer(fast):
             assert action == "allow" and plane["verdict"] == "forwards" and plane["output_interface"] == "eth1"
             action, plane = trace(f"eth1 {proto} {outside} 1234 {inside} 80")
             assert action == "drop" and plane["verdict"] == "drops"
+            assert "Path: none (dropped by the fast plane)" in r1.cli(f"packet-tracer input eth1 {proto} {outside} 1234 {inside} 80")
         assert trace(f"eth1 tcp {outside} 1234 {'2001:db8:100::2' if ':' in inside else '198.51.100.2'} 22")[1]["verdict"] \
             == "leaves it to the kernel"
     before = {i["name"]: i["counters"] for i in r1.json("show interfaces")}
@@ -267,6 +268,9 @@ def test_tracer(fast):
     assert doc["fast_plane"]["because"] == "its connection is there" and doc["fast_plane"]["comparison"] == "AGREE"
     assert any("looked after by the fast plane: express" in line for p in doc["phases"] for line in p["information"])
     assert "Comparison: AGREE" in r1.cli("packet-tracer input eth0 udp 10.0.1.10 40000 203.0.113.10 4000")
+    # What transmit makes to follow its packet takes nothing else off the fast plane.
+    r1.json("packet-tracer input eth0 udp 10.0.1.10 40001 203.0.113.10 4003 transmit")
+    assert set(planes(r1).values()) == {"fast"} and not conns(r1, destination_port=4000, path="kernel")
     streams.arrive()
     # The interfaces have counted what XDP forwarded.
     for name, key in (("eth0", "rx_packets"), ("eth1", "tx_packets")):

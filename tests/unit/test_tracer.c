@@ -3,6 +3,7 @@
 #include "../lib/check_main.h"
 
 #include "domain.h"
+#include "rtr/fastpath.h"
 #include "schema/edit.h"
 #include "tracer/tracer.h"
 
@@ -295,6 +296,47 @@ START_TEST(planes)
 	a.pkt.proto = IPPROTO_UDP;
 	w.route.type = RTN_LOCAL;
 	path_is(&a, "slow");
+	w.route.type = RTN_BLACKHOLE;
+	path_is(&a, "none");
+}
+END_TEST
+
+static void source_becomes(const struct tracer_ask *a, const char *want)
+{
+	struct tracer_result r;
+	const json_t *o;
+	const char *got = "";
+	size_t i;
+
+	tracer_run(a, pol, &kernel, &r);
+	json_array_foreach(json_object_get(r.doc, "phases"), i, o)
+		if (!strcmp(json_string_value(json_object_get(o, "type")), "NAT"))
+			got = json_string_value(
+				json_array_get(json_object_get(o, "information"), 0));
+	ck_assert_msg(strstr(got, want) != NULL, "%s", got);
+	json_decref(r.doc);
+}
+
+/* Each plane has ports of its own for an address that many share. */
+START_TEST(ports_of_planes)
+{
+	struct tracer_ask a = tcp("10.0.0.1", 40000, "192.0.2.1", 80);
+	const struct fastpath_traced leaves = { .verdict = FASTPATH_LEAVES },
+				     forwards = { .verdict = FASTPATH_FORWARDS };
+
+	conf("ip nat pool P 198.51.100.2 198.51.100.2 prefix-length 24\n"
+	     "ip access-list extended L\npermit ip any any\n"
+	     "interface eth0\nip nat inside\ninterface eth1\nip nat outside\n"
+	     "ip nat inside source list L pool P overload");
+	source_becomes(&a, "198.51.100.2 port of 40960 to 57343");
+	w.fast = true;
+	a.fast = &forwards;
+	source_becomes(&a, "198.51.100.2 port 40000, or if that is taken of 10240 to 40959");
+	a.pkt.sport = 50000;
+	source_becomes(&a, "198.51.100.2 port of 10240 to 40959");
+	a.fast = &leaves;
+	source_becomes(&a, "198.51.100.2 port of 40960 to 57343");
+	path_is(&a, "slow");
 }
 END_TEST
 
@@ -379,6 +421,7 @@ static Suite *suite(void)
 	tcase_add_test(t, lists_and_connections);
 	tcase_add_test(t, zones_and_translation);
 	tcase_add_test(t, planes);
+	tcase_add_test(t, ports_of_planes);
 	tcase_add_test(t, frames);
 	tcase_add_test(t, comparison);
 	suite_add_tcase(s, t);
