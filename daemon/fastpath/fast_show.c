@@ -288,8 +288,9 @@ static const char *state_text(void)
 static json_t *summary_doc(void)
 {
 	return json_pack("{s:s,s:I,s:s,s:o,s:o}", "state", state_text(), "starts",
-			 (json_int_t)fast_seen()->starts, "gate", fast_gate(), "interfaces",
-			 ifaces_doc(), "counters", counts_doc());
+			 (json_int_t)fast_seen()->starts, "gate",
+			 fast_seen()->needed ? fast_gate() : "none asks for the fast plane",
+			 "interfaces", ifaces_doc(), "counters", counts_doc());
 }
 
 /* ---- text ---- */
@@ -544,7 +545,8 @@ static void print_route(struct cmd_ctx *c, const json_t *o)
 		cmd_puts(c, "% rtr-fastpath does not answer\n");
 		return;
 	}
-	cmd_printf(c, "%s from %s: %s\n", fast_text(o, "destination"), fast_text(o, "from"),
+	cmd_printf(c, "%s from %s%s: %s\n", fast_text(o, "destination"), fast_text(o, "from"),
+		   json_is_true(json_object_get(o, "from_assumed")) ? " (assumed)" : "",
 		   fast_text(o, "verdict"));
 	if (*fast_text(o, "reason"))
 		cmd_printf(c, "  the kernel decides: %s\n", fast_text(o, "reason"));
@@ -572,7 +574,7 @@ static void show_fib(struct cmd_ctx *c)
 	cmd_get(c, "dst", &dst);
 	v = xcalloc(1, sizeof(*v));
 	*v = (struct view){ .print = print_route, .c = c };
-	v->route = json_object();
+	v->route = json_pack("{s:b}", "from_assumed", !l);
 	cmd_set_data(c, v);
 	cmd_pend(c);
 	v->ask = fast_ask_way(&dst, l ? l->ifindex : 0, on_route, answered, v);

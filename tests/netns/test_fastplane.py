@@ -261,6 +261,8 @@ def test_fib(fast):
     way = r1.json(f"show dataplane fib {INTERNET}")
     assert (way["verdict"], way["interface"], way["next_hop"]) == ("forward", "eth1", "198.51.100.1")
     assert way["default"] and way["neighbour"] in ("resolved", "stale") and way["adjacency"]
+    assert way["from_assumed"] and f" from {way['from']} (assumed): " in r1.cli(f"show dataplane fib {INTERNET}")
+    assert f"{INTERNET} from eth0: " in r1.cli(f"show dataplane fib {INTERNET} from eth0")
     assert r1.json(f"show dataplane fib {INTERNET6} from eth0")["next_hop"] == "2001:db8:100::1"
     assert r1.json(f"show dataplane fib {LAN} from eth1")["connected"]
     assert r1.json(f"show dataplane fib {R1_LAN}")["verdict"] == "local"
@@ -424,6 +426,7 @@ def test_lines(routers):
     wait_for(lambda: fastpath_pid(r1) is None, what="the end of rtr-fastpath")
     topo.lan.ping(INTERNET)
     assert "not needed" in r1.cli("show dataplane")
+    assert r1.json("show dataplane")["gate"] == "none asks for the fast plane"
 
 
 STAMPED = ("import socket,sys,time\n"
