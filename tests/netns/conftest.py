@@ -63,6 +63,12 @@ def pytest_configure(config):
                           "--fork", "--kill-child", "--mount-proc", "--", *INIT, *sys.orig_argv])
 
 
+def pytest_runtest_logreport(report):
+    """A failure is told as it comes: a run that is stopped tells nothing at its end."""
+    if report.failed and not os.environ.get("PYTEST_XDIST_WORKER"):
+        print(f"\nFAILED {report.nodeid} ({report.when})\n{report.longreprtext[-1500:]}", file=sys.__stdout__, flush=True)
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_call(item):
     """A test that hangs fails by itself; the others still run."""
