@@ -190,6 +190,13 @@ int rtr_file_swap(const char *path, const void *buf, size_t size, mode_t mode)
 	return replace_file(path, buf, size, mode, false, &replaced);
 }
 
+bool rtr_file_is_temp(const char *name)
+{
+	size_t n = strlen(name), tail = strlen(TEMP RANDOM);
+
+	return n > tail && !strncmp(name + n - tail, TEMP, strlen(TEMP));
+}
+
 void rtr_file_sweep(const char *path)
 {
 	const char *base = strrchr(path, '/');
@@ -206,7 +213,7 @@ void rtr_file_sweep(const char *path)
 	base = base ? base + 1 : path;
 	n = strlen(base);
 	while ((e = readdir(d))) {
-		if (!strncmp(e->d_name, base, n) && !strncmp(e->d_name + n, TEMP, strlen(TEMP)) &&
+		if (!strncmp(e->d_name, base, n) && rtr_file_is_temp(e->d_name) &&
 		    strlen(e->d_name + n) == strlen(TEMP RANDOM))
 			unlinkat(fd, e->d_name, 0);
 	}

@@ -59,6 +59,8 @@ int rtr_file_replace(const char *path, const void *buf, size_t size, mode_t mode
 /* Removes the temp files of a rtr_file_replace or rtr_file_swap of this path that was killed. Not
  * beside one that runs. */
 void rtr_file_sweep(const char *path);
+/* Is it the name of such a temp file? */
+bool rtr_file_is_temp(const char *name);
 
 /* The same without fsync: a crash of the machine may lose the new file, never mix it with the
  * old one. For what is kept for convenience, and must not hold up an event loop. */

@@ -32,10 +32,19 @@ static struct {
 /* With as many waiting the first is written at once. */
 #define ARCHIVE_WAITING 16
 
+#define SUFFIX ".conf"
+
 static int is_revision(const struct dirent *d)
 {
-	return strlen(d->d_name) > 12 && isdigit((unsigned char)*d->d_name) &&
-	       strstr(d->d_name, ".conf");
+	size_t n = strlen(d->d_name);
+
+	return n > 12 && isdigit((unsigned char)*d->d_name) &&
+	       !strcmp(d->d_name + n - strlen(SUFFIX), SUFFIX);
+}
+
+static int is_leftover(const struct dirent *d)
+{
+	return rtr_file_is_temp(d->d_name);
 }
 
 static int newest_first(const struct dirent **x, const struct dirent **y)
@@ -43,13 +52,18 @@ static int newest_first(const struct dirent **x, const struct dirent **y)
 	return strcmp((*y)->d_name, (*x)->d_name);
 }
 
-static int list(struct dirent ***ret)
+static int list_of(int (*want)(const struct dirent *d), struct dirent ***ret)
 {
-	int n = a.dir ? scandir(a.dir, ret, is_revision, newest_first) : 0;
+	int n = a.dir ? scandir(a.dir, ret, want, newest_first) : 0;
 
 	if (n <= 0)
 		*ret = NULL;
 	return MAX(n, 0);
+}
+
+static int list(struct dirent ***ret)
+{
+	return list_of(is_revision, ret);
 }
 
 static void list_free(struct dirent **d, int n)
@@ -57,6 +71,26 @@ static void list_free(struct dirent **d, int n)
 	for (int i = 0; i < n; i++)
 		free(d[i]);
 	free(d);
+}
+
+static void unlink_from(struct dirent **d, int first, int n)
+{
+	for (int i = first; i < n; i++) {
+		char *path = xasprintf("%s/%s", a.dir, d[i]->d_name);
+
+		unlink(path);
+		free(path);
+	}
+}
+
+/* What was being written when we were killed. */
+static void sweep(void)
+{
+	struct dirent **d;
+	int n = list_of(is_leftover, &d);
+
+	unlink_from(d, 0, n);
+	list_free(d, n);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg);
@@ -73,6 +107,7 @@ int archive_init(struct event_base *base, const char *statedir)
 	a.dir = xasprintf("%s/archive", statedir);
 	if (mkdir(a.dir, 0700) < 0 && errno != EEXIST)
 		return -errno;
+	sweep();
 	n = list(&d);
 	if (n)
 		a.last = strtoul(d[0]->d_name, NULL, 10);
@@ -121,12 +156,7 @@ static void trim(void)
 	struct dirent **d;
 	int n = list(&d);
 
-	for (int i = ARCHIVE_KEEP; i < n; i++) {
-		char *path = xasprintf("%s/%s", a.dir, d[i]->d_name);
-
-		unlink(path);
-		free(path);
-	}
+	unlink_from(d, ARCHIVE_KEEP, n);
 	list_free(d, n);
 }
 
@@ -139,7 +169,7 @@ static void write_revision(const char *text, const char *user, const char *what,
 	if (!same_as_newest(text)) {
 		gmtime_r(&at, &tm);
 		strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &tm);
-		path = xasprintf("%s/%06lu-%s-%s-%s.conf", a.dir, ++a.last, stamp, u, w);
+		path = xasprintf("%s/%06lu-%s-%s-%s" SUFFIX, a.dir, ++a.last, stamp, u, w);
 		r = rtr_file_swap(path, text, strlen(text), 0600);
 		if (r)
 			log_event("ARCHIVE", LOG_L_ERR, "WRITE", "Cannot keep a revision: %s: %s",
@@ -271,8 +301,8 @@ json_t *archive_list(void)
 		char stamp[20] = "", user[64] = "", what[64] = "";
 
 		sscanf(d[i]->d_name, "%*[0-9]-%19[^-]-%63[^-]-%63[^-]", stamp, user, what);
-		if (strstr(what, ".conf"))
-			*strstr(what, ".conf") = '\0';
+		if (strstr(what, SUFFIX))
+			*strstr(what, SUFFIX) = '\0';
 		json_array_append_new(out, json_pack("{s:i,s:s,s:s,s:s,s:s}", "revision", i + 1,
 						     "file", d[i]->d_name, "time", stamp, "user",
 						     user, "comment", what));

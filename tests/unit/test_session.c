@@ -602,6 +602,33 @@ START_TEST(few_revisions_wait)
 }
 END_TEST
 
+/* What a kill left while a revision was written is none, and goes with the next start. */
+START_TEST(half_a_revision_is_none)
+{
+	struct rec *root = named(1);
+	char path[160];
+	json_t *list;
+
+	archive_add_text("! x\nhostname r1\n", "adm", "whole");
+	snprintf(path, sizeof(path), "%s/archive/000009-20260101T000000Z-adm-half.conf~rtr-a1B2c3",
+		 dir);
+	ck_assert(!rtr_file_swap(path, "host", 4, 0600));
+	list = archive_list();
+	ck_assert_uint_eq(json_array_size(list), 1);
+	json_decref(list);
+	archive_fini();
+	ck_assert(!archive_init(base, dir));
+	ck_assert_int_lt(access(path, F_OK), 0);
+	archive_add(root, "adm", "next");
+	list = archive_list();
+	ck_assert_uint_eq(json_array_size(list), 2);
+	ck_assert(!strncmp(json_string_value(json_object_get(json_array_get(list, 0), "file")),
+			   "000002-", 7));
+	json_decref(list);
+	rec_unref(root);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("session");
@@ -626,6 +653,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, output_to_a_file);
 	tcase_add_test(tc, the_archive_keeps_what_was_meant);
 	tcase_add_test(tc, few_revisions_wait);
+	tcase_add_test(tc, half_a_revision_is_none);
 	suite_add_tcase(s, tc);
 	return s;
 }
