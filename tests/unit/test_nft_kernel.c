@@ -130,6 +130,11 @@ static void large(struct nft_ruleset *rs)
 	nft_table_add_chain(t, c);
 }
 
+/* The sender is met at work within a few tries, and its chain is there within a few looks of some
+ * milliseconds each. */
+#define TRIES 50
+#define LOOKS 1000
+
 static struct event *meddler;
 static bool meddled;
 
@@ -142,8 +147,10 @@ static void meddle(evutil_socket_t fd, short what, void *arg)
 		evtimer_add(meddler, &now);
 		return;
 	}
-	while (!sh("nft list chain inet rtr_main many >/dev/null 2>&1"))
-		;
+	for (unsigned i = 0; !sh("nft list chain inet rtr_main many >/dev/null 2>&1"); i++) {
+		if (i == LOOKS)
+			ck_abort_msg("the sender is at work, but its chain does not come");
+	}
 	meddled = sh("nft flush chain inet rtr_main many");
 }
 
@@ -153,14 +160,16 @@ START_TEST(unheard)
 {
 	meddler = evtimer_new(plane_base, meddle, NULL);
 	meddled = false;
-	do {
+	for (unsigned i = 0; !meddled; i++) {
+		if (i == TRIES)
+			ck_abort_msg("the sender was never met at work in %d tries", TRIES);
 		plane_build = NULL;
 		good();
 		plane_build = large;
 		event_active(meddler, EV_TIMEOUT, 0);
 		good();
 		evtimer_del(meddler);
-	} while (!meddled);
+	}
 	ck_assert_uint_ge(nft_stats()->touched, 1);
 	good();
 	ck_assert(sh("[ $(nft -a list chain inet rtr_main many | grep -c drop) = 300 ]"));
