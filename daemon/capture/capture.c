@@ -37,6 +37,7 @@ struct job {
 	/* START */
 	uint64_t leaving_ns; /* since when the interface is to leave the fast plane; 0: it is not */
 	struct fast_ask *ask; /* the question whose answer says that it has */
+	bool in_vain;         /* it was not answered */
 	/* DUMP */
 	uint64_t cursor, left, told;
 	bool waiting; /* an answer is to come; else the client is slow */
@@ -158,6 +159,8 @@ static void job_fail(struct job *j, int error)
 {
 	if (j->op == CAPTURED_EXPORT)
 		(void)capture_export_remove(j->file);
+	if (j->op == CAPTURED_START)
+		j->e->starting = false;
 	if (error == -ENOTCONN)
 		cmd_fail(j->c, "Captures need rtrd's parent process, which is not there");
 	else
@@ -277,7 +280,7 @@ static bool is_starting(const struct capture_entry *e)
 
 	while (j && (j->e != e || j->op != CAPTURED_START))
 		j = j->next;
-	return j;
+	return j || e->starting;
 }
 
 bool capture_sees(int ifindex)
@@ -306,6 +309,7 @@ static void send_start(struct job *j)
 	/* What comes until STARTED is of this run. */
 	j->e->ifindex = l->ifindex;
 	j->e->serial = q.serial;
+	j->e->starting = true;
 	job_send(j, &q, NULL, 0);
 }
 
@@ -324,6 +328,7 @@ static void has_left(void *arg, bool ok)
 	struct job *j = arg;
 
 	j->ask = NULL;
+	j->in_vain = !ok && fast_seen()->ready;
 	send_start(j);
 }
 
@@ -388,12 +393,37 @@ static void start(struct cmd_ctx *c)
 static void started(struct capture_entry *e, const struct captured_event *ev)
 {
 	e->running = e->ever = true;
-	e->gone = false;
+	e->starting = e->gone = false;
 	e->error = 0;
 	e->started = time(NULL);
 	e->stopped = 0;
 	e->figures = *ev;
+	fast_look_soon();
 	(void)capture_def_save(e);
+}
+
+static void not_started(struct capture_entry *e)
+{
+	e->starting = false;
+	fast_look_soon();
+}
+
+/* Which plane has the interface: a commit that takes long keeps it where it is, and a rtr-fastpath
+ * that does not answer may not have let go of it. */
+static void tell_plane(const struct job *j)
+{
+	const struct shadow_link *l = shadow_link_by_index(j->e->ifindex);
+
+	if (cmd_json(j->c))
+		return;
+	if (j->in_vain || (l && fast_carries(l->name)))
+		cmd_printf(j->c,
+			   "%s may still be on the fast plane: what that forwards is not captured "
+			   "before it has left it\n",
+			   j->e->def.ifname);
+	else if (j->leaving_ns)
+		cmd_printf(j->c, "%s takes the kernel plane while it is captured\n",
+			   j->e->def.ifname);
 }
 
 static void start_done(struct job *j, const struct captured_event *ev)
@@ -401,12 +431,11 @@ static void start_done(struct job *j, const struct captured_event *ev)
 	struct capture_entry *e = j->e;
 
 	if (ev->error) {
+		not_started(e);
 		cmd_fail(j->c, "%s: %s", e->def.name, *ev->text ? ev->text : strerror(ev->error));
 	} else {
 		started(e, ev);
-		if (j->leaving_ns && !cmd_json(j->c))
-			cmd_printf(j->c, "%s takes the kernel plane while it is captured\n",
-				   e->def.ifname);
+		tell_plane(j);
 		log_event("BUFCAP", LOG_L_INFO, "ENABLE", "Capture %s on %s started by %s",
 			  e->def.name, e->def.ifname, cmd_user(j->c));
 	}
@@ -500,6 +529,8 @@ static void forget(struct cmd_ctx *c)
 	q = request(CAPTURED_CLOSE, e);
 	if (e->running)
 		stopped(e, CAPTURED_END_ASKED, 0);
+	else if (e->starting)
+		not_started(e);
 	if (e->open && capture_connected())
 		(void)capture_send(&q, NULL, 0);
 	capture_files_remove(&e->def);
@@ -653,7 +684,8 @@ static void dump_go_on(struct cmd_ctx *c)
 		dump_more(j);
 }
 
-/* ^C, or the terminal is gone. What was asked for goes on, but for an export. */
+/* ^C, or the terminal is gone. What was asked for goes on, but for an export, and for a start whose
+ * interface has not left the fast plane yet: nothing was asked for. */
 static void interrupt(struct cmd_ctx *c)
 {
 	struct job *j = cmd_data(c);
@@ -710,7 +742,11 @@ static void take_started(const struct captured_event *ev)
 {
 	struct capture_entry *e = &entries[ev->id];
 
-	if (e->used && !ev->error && e->serial == ev->serial)
+	if (!e->used || e->serial != ev->serial)
+		return;
+	if (ev->error)
+		not_started(e);
+	else
 		started(e, ev);
 }
 
@@ -770,6 +806,8 @@ void capture_lost(void)
 		entries[i].open = false;
 		if (entries[i].used && entries[i].running)
 			stopped(&entries[i], CAPTURED_END_DIED, 0);
+		else if (entries[i].starting)
+			not_started(&entries[i]);
 	}
 	while (jobs) {
 		struct job *j = jobs;

@@ -31,12 +31,13 @@ struct capture_def {
 struct capture_entry {
 	struct capture_def def;
 	bool used, running, open; /* open: rtr-captured has its files */
-	bool gone;                /* stopping because the interface went */
-	int ifindex;              /* while running */
-	uint32_t serial;          /* of its START */
-	uint32_t stop_serial;     /* of the last STOP; 0: none */
-	bool ever;                /* was started */
-	uint8_t end;              /* enum captured_end */
+	bool starting;        /* START was sent, STARTED has not come: it outlives its command */
+	bool gone;            /* stopping because the interface went */
+	int ifindex;          /* while starting or running */
+	uint32_t serial;      /* of its START */
+	uint32_t stop_serial; /* of the last STOP; 0: none */
+	bool ever;            /* was started */
+	uint8_t end;          /* enum captured_end */
 	int error;
 	int64_t started, stopped;      /* since 1970; 0: never */
 	struct captured_event figures; /* the newest */

@@ -4,10 +4,13 @@ import json
 import os
 import signal
 import socket
+import subprocess
 
 import pytest
 
 from clients import WAN, make
+from router import program
+from test_capture import captured
 from test_fastplane import INTERNET, INTERNET6, Sink, addressed, audit, fastpath_pid, flows, on_fast, planes, reason, udp_stream
 from topo import wait_for
 
@@ -181,6 +184,29 @@ def test_capture(fast):
     # One that ends by itself lets go as well.
     assert "kernel plane" in fast.r1.cli("monitor capture TIMED interface eth0 limit duration 1 match any", "monitor capture TIMED start")
     on_fast(fast.r1)
+
+
+def test_capture_outlives_its_command(fast):
+    """Whoever started it is gone before it runs: it does, and its interface does not come back meanwhile."""
+    r1 = fast.r1
+    r1.cli("monitor capture C interface eth0 match any")
+    pid, = captured(r1.proc.pid)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        ctl = subprocess.Popen([program("rtrctl"), "-N", r1.instance], stdin=subprocess.PIPE, text=True)
+        ctl.stdin.write("monitor capture C start\n")
+        ctl.stdin.close()
+        wait_for(lambda: any(f"pid={pid}," in line and int(line.split()[2]) for line in r1.run("ss", "-xnpH").stdout.splitlines()),
+                 what="the question to rtr-captured")
+        ctl.kill()
+        ctl.wait()
+        assert r1.cli("show clock") and reason(r1) == "a capture runs on it: monitor capture"
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    wait_for(lambda: "State: active" in r1.cli("show monitor capture C"), what="the capture")
+    assert reason(r1) == "a capture runs on it: monitor capture" and planes(r1)["eth0"] == "kernel"
+    r1.cli("monitor capture C stop")
+    on_fast(r1)
 
 
 def test_capture_without_a_policy(routers):
