@@ -27,12 +27,18 @@ class View:
     last: bytes
 
 
+class Numbers:
+    """What tells apart the flows of one comparison, and their packets: the next one's are the same again."""
+
+    def __init__(self):
+        self.flows = self.packets = 0
+
+
 class Flow:
     """One conversation; views: by router, once it has shown the flow to the server."""
-    number = born = 0
 
-    def __init__(self, rng, policy):
-        self.rng, self.views, self.echoed = rng, {}, {}
+    def __init__(self, rng, policy, numbers):
+        self.rng, self.numbers, self.views, self.echoed = rng, numbers, {}, {}
         self.v = v = rng.choice((4, 4, 4, 6, 6))
         net = rng.choice((0, 0, 0, 1, 1, OUTSIDE, OUTSIDE))
         far = net == OUTSIDE and rng.random() < 0.5
@@ -51,8 +57,9 @@ class Flow:
             self.dst = packed(at(v, rng.choice([n for n in range(len(NETS[v])) if n != net]), rng.choice(HOSTS)))
         self.proto = rng.choice((TCP, TCP, TCP, TCP, UDP, UDP, UDP, UDP, ICMP[v], ICMP[v], GRE, ESP, SCTP))
         # No two of a policy are one connection: half of the ports are those that lists ask for.
-        self.sport = (1024 + Flow.born % 170 * 379 if Flow.born % 2 else 500 + Flow.born % 170 * 379) & 0xffff
-        Flow.born += 1
+        born = numbers.flows
+        self.sport = (1024 + born % 170 * 379 if born % 2 else 500 + born % 170 * 379) & 0xffff
+        numbers.flows += 1
         self.dport = rng.choice((*PORTS, 8000 + rng.choice(HOSTS)))
         if self.proto == ICMP[v]:
             self.dport = self.sport
@@ -74,9 +81,10 @@ class Flow:
 
     def mark(self):
         """The number of a packet, by which what comes out is known again."""
-        Flow.number += 1
-        self.marks.add(struct.pack("!I", Flow.number))
-        return MAGIC + struct.pack("!I", Flow.number)
+        self.numbers.packets += 1
+        number = struct.pack("!I", self.numbers.packets)
+        self.marks.add(number)
+        return MAGIC + number
 
     def ways(self, up, routers):
         """(router, interface, MAC address, source, destination, ports) of a packet up or down."""
@@ -103,7 +111,7 @@ class Flow:
 
     def plain(self, up, size, wrong=0):
         """A packet of a protocol without states, or its maker."""
-        self.note = f"{size} bytes, number {Flow.number + 1}{' wrong checksum' if wrong else ''}"
+        self.note = f"{size} bytes, number {self.numbers.packets + 1}{' wrong checksum' if wrong else ''}"
         data, v, first = self.mark() + bytes(size), self.v, self.steps == 0
         key = data[:8]
         if wrong:
