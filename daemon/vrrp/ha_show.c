@@ -306,10 +306,32 @@ static void print_readiness(struct cmd_ctx *c, const json_t *doc)
 		   (int)json_integer_value(json_object_get(doc, "total_groups")));
 }
 
+static unsigned n_active(const struct vrrp_wants *ws)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < ws->n; i++) {
+		struct vrrp_status st;
+
+		n += vrrp_client_status(&ws->v[i].conf, &st) && st.state == VRRP_S_ACTIVE;
+	}
+	return n;
+}
+
 static void switchover(struct cmd_ctx *c)
 {
-	if (!vrrp_client_send(VRRP_M_SWITCHOVER))
+	const struct vrrp_wants *ws = vrrp_client_wants();
+	unsigned n = n_active(ws);
+
+	if (!ws->n)
+		cmd_fail(c, "no VRRP group is configured");
+	else if (vrrp_client_shm() && !n)
+		cmd_fail(c, "this router is master of no group");
+	else if (!vrrp_client_send(VRRP_M_SWITCHOVER))
 		cmd_fail(c, "rtr-vrrpd is not running");
+	else
+		cmd_printf(c, "Handing over %u group%s; \"show vrrp brief\" shows the outcome.\n",
+			   n, n == 1 ? "" : "s");
 }
 
 static const struct cmd cmds[] = {
