@@ -413,6 +413,10 @@ class Runner:
         self.step("packages", 900, run_package)
 
     def area(self, area):
+        if not any(area in os.path.basename(f) for kind in ("c", "py")
+                   for f in glob.glob(f"{TOP}/tests/*/test_*.{kind}")):
+            print(f"tools/test: no test's file name contains {area!r}; tools/test --help tells more")
+            return
         names = sorted(os.path.relpath(f, TOP) for f in glob.glob(f"{TOP}/tests/netns/test_*.py")
                        if area in os.path.basename(f))
         self.step(f"unit and replay: {area}", 600, run_checks, "release", area)

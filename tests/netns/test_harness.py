@@ -13,6 +13,14 @@ import topo as topo_lib
 INTERNET = ["203.0.113.10", "2001:db8:203::10"]
 
 
+@pytest.mark.parametrize("command, status, said", [
+    (["tools/test", "--help"], 0, "tools/test AREA"), (["tools/test", "--bogus"], 2, "--bogus is no option"),
+    (["/usr/bin/python3", "tests/lib/run_tests.py", "no-such-area"], 1, "no test's file name contains 'no-such-area'")])
+def test_what_tools_test_is_asked(command, status, said):
+    p = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=router.TOP)
+    assert p.returncode == status and said in p.stdout + p.stderr, p.stdout + p.stderr
+
+
 def forwarding(topo):
     for name in topo.spec.routers():
         topo.kernel_forwarding(name)
