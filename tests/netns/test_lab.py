@@ -62,6 +62,11 @@ def test_up_configures_and_down_removes(fake):
     assert typed[:4] == ["-N", "one-r1", "-c", "configure terminal"]
     assert "ip address 10.0.1.1 255.255.255.0" in typed
     assert "rtrd one-r1\n" in lab("list").stdout
+    read, write = os.pipe()
+    os.close(read)  # a reader that has gone, as `| head` does
+    p = subprocess.run([LAB, "list"], stdout=write, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    os.close(write)
+    assert (p.returncode, p.stderr) == (128 + signal.SIGPIPE, "")
     lab("one", "down")
     assert left_of("one") == []
 
