@@ -644,6 +644,7 @@ static const struct sch_word words[] = {
 	{ "configure terminal", "Line by line, at once" },
 	{ "candidate", "A candidate that is committed as a whole" },
 	{ "commit", "Confirm, abort or save" },
+	{ "show commit", "The change that waits, and how many were made" },
 	{ "confirmed", "Go back unless confirmed in time" },
 	{ "comment", "A remark for the archive" },
 	{ "check", "Check only" },

@@ -720,9 +720,12 @@ static json_t *route_get(struct cmd_ctx *c)
 
 static void print_get(struct cmd_ctx *c, const json_t *o)
 {
+	json_int_t table = json_integer_value(json_object_get(o, "table"));
+	char number[24];
 	const json_t *h = json_array_get(json_object_get(o, "nexthops"), 0);
 	const char *prefix = str(o, "prefix");
 
+	snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT, table);
 	if (strcmp(str(o, "type"), "unicast"))
 		cmd_printf(c, "%s ", str(o, "type"));
 	cmd_printf(c, "%.*s", (int)strcspn(prefix, "/"), prefix);
@@ -732,8 +735,10 @@ static void print_get(struct cmd_ctx *c, const json_t *o)
 		cmd_printf(c, " interface %s", str(h, "interface"));
 	if (*str(o, "source"))
 		cmd_printf(c, " source %s", str(o, "source"));
-	cmd_printf(c, " table %" JSON_INTEGER_FORMAT "\n",
-		   json_integer_value(json_object_get(o, "table")));
+	cmd_printf(c, " table %s\n",
+		   table == RT_TABLE_MAIN    ? "main"
+		   : table == RT_TABLE_LOCAL ? "local"
+					     : number);
 }
 
 #define KINDS "{what:connected|static|bgp|ospf|rip|isis|kernel|local}"

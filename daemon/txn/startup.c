@@ -392,7 +392,7 @@ static bool save(struct cmd_ctx *c, void (*then)(struct cmd_ctx *c, bool good))
 			archive_add_text(old, cmd_user(c), "hand_edited");
 			cmd_puts(
 				c,
-				"% Warning: the startup configuration was edited by hand; it is kept, comments and "
+				"% Warning: the startup configuration has edits that rtr did not write; it is kept, comments and "
 				"all, in the archive\n");
 		}
 		free(old);
@@ -843,6 +843,7 @@ static const struct sch_word words[] = {
 	{ "now", "At once" },
 	{ "save", "Save the running configuration" },
 	{ "reload", "Go back to the startup configuration" },
+	{ "show reload", "Scheduled reload, and how the last one went" },
 	{ "in", "After a time" },
 	{ "at", "At a time" },
 	{ "cancel", "Cancel" },

@@ -118,6 +118,7 @@ def test_floating_static_takes_over_and_returns(r1):
     out = r1.ip("route", "show", "203.0.113.0/24").stdout
     assert "metric 16777216" in out and f"metric {200 << 24}" in out
     assert r1.json("show ip route get 203.0.113.9")["nexthops"][0]["via"] == "198.51.100.1"
+    assert r1.cli("show ip route get 203.0.113.9").endswith(" table main\n")
     # The table shows the one that is used; JSON has both.
     assert r1.cli("show ip route").count("203.0.113.0/24") == 1
     both = [r for r in r1.json("show ip route") if r["prefix"] == "203.0.113.0/24"]
