@@ -8,6 +8,7 @@
 #include "neigh/neigh.h"
 #include "nic/nic.h"
 #include "system/programs.h"
+#include "vrrp/vrrp.h"
 
 #include <string.h>
 #include <sys/timex.h>
@@ -124,7 +125,7 @@ static void put_links(double sec)
 	if (iface_read_counters())
 		return;
 	for (const struct shadow_link *l = shadow_link_next(NULL); l; l = shadow_link_next(l)) {
-		if (!(l->flags & IFF_UP) || (l->flags & IFF_LOOPBACK))
+		if (!(l->flags & IFF_UP) || (l->flags & IFF_LOOPBACK) || vrrp_is_vmac(l))
 			continue;
 		struct link_sample *s = sample_of(l->ifindex);
 

@@ -10,6 +10,7 @@
 #include "schema/text.h"
 #include "schema/types.h"
 #include "txn/txn.h"
+#include "vrrp/vrrp.h"
 
 #include <inttypes.h>
 #include <linux/if_addr.h>
@@ -74,8 +75,9 @@ static json_t *addrs_json(const struct shadow_link *l)
 		const struct shadow_addr *a = &l->addrs[i];
 		bool v4 = a->addr.addr.family == AF_INET;
 		char buf[RTR_PREFIX_STRLEN];
-		json_t *o = json_pack("{s:s,s:s,s:b}", "address", rtr_prefix_str(&a->addr, buf),
-				      "family", v4 ? "ipv4" : "ipv6", "configured", a->ours);
+		json_t *o = json_pack("{s:s,s:s,s:b,s:b}", "address", rtr_prefix_str(&a->addr, buf),
+				      "family", v4 ? "ipv4" : "ipv6", "configured", a->ours, "vrrp",
+				      !a->ours && vrrp_set_addr(l, a));
 
 		if (v4)
 			json_object_set_new(o, "secondary",
@@ -147,6 +149,7 @@ static json_t *link_json(const struct shadow_link *l)
 			    json_pack("{s:f,s:f,s:f,s:f}", "in_bps", s->rate[0], "in_pps",
 				      s->rate[1], "out_bps", s->rate[2], "out_pps", s->rate[3]));
 	json_object_set_new(o, "waiting", dad_waiting(l->ifindex));
+	json_object_set_new(o, "vrrp", json_boolean(vrrp_is_vmac(l)));
 	if (i)
 		json_object_set_new(o, "configuration", config_json(i));
 	if (l->alias)
@@ -275,7 +278,7 @@ static const char *protocol(const json_t *o)
 /* Ours before others': Loopback0 has 127.0.0.1 too. */
 static const char *first_address(const json_t *o, const char *family, const char **ret_method)
 {
-	const char *other = NULL;
+	const char *other = NULL, *method = "unset";
 	json_t *a;
 	size_t i;
 
@@ -286,9 +289,12 @@ static const char *first_address(const json_t *o, const char *family, const char
 			*ret_method = "NVRAM";
 			return str(a, "address");
 		}
-		other = other ? other : str(a, "address");
+		if (!other) {
+			other = str(a, "address");
+			method = json_is_true(json_object_get(a, "vrrp")) ? "VRRP" : "other";
+		}
 	}
-	*ret_method = other ? "other" : "unset";
+	*ret_method = method;
 	return other ? other : "unassigned";
 }
 
@@ -428,6 +434,8 @@ static void print_one(struct cmd_ctx *c, const json_t *o, bool lines)
 	if (*str(o, "mac"))
 		cmd_printf(c, "  Hardware is %s, address is %s\n",
 			   *str(o, "kind") ? str(o, "kind") : "Ethernet", str(o, "mac"));
+	if (json_is_true(json_object_get(o, "vrrp")))
+		cmd_puts(c, "  Made by rtr for the virtual MAC of a VRRP group\n");
 	if (*str(o, "description"))
 		cmd_printf(c, "  Description: %s\n", str(o, "description"));
 	json_array_foreach(json_object_get(o, "addresses"), i, a)
@@ -435,7 +443,9 @@ static void print_one(struct cmd_ctx *c, const json_t *o, bool lines)
 			   strcmp(str(a, "family"), "ipv4") ? "IPv6" : "Internet",
 			   str(a, "address"),
 			   json_is_true(json_object_get(a, "secondary")) ? " secondary" : "",
-			   json_is_true(json_object_get(a, "configured")) ? "" : " (not ours)",
+			   json_is_true(json_object_get(a, "configured")) ? ""
+			   : json_is_true(json_object_get(a, "vrrp"))     ? " (VRRP)"
+									  : " (not ours)",
 			   dad_note(a, note, sizeof(note)));
 	json_array_foreach(json_object_get(o, "waiting"), i, a)
 		cmd_printf(c, "  Internet address %s is not used%s\n", str(a, "address"),

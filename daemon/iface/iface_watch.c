@@ -9,6 +9,7 @@
 #include "kernel/rtmsg.h"
 #include "kernel/shadow.h"
 #include "system/log.h"
+#include "vrrp/vrrp.h"
 
 #include <math.h>
 #include <string.h>
@@ -59,6 +60,8 @@ static void log_state(const char *name, bool up)
 static void watch_link(const struct shadow_link *l)
 {
 	static struct log_limit link_limit, line_limit;
+	/* Of a group's own device VRRP-6-STATECHANGE says all there is to say. */
+	bool told = !vrrp_is_vmac(l);
 	struct iface_seen *s = iface_seen_get(l->ifindex);
 	bool admin = l->flags & IFF_UP, line = shadow_link_is_up(l);
 	const char *name = iface_operator_name(l->name);
@@ -67,22 +70,21 @@ static void watch_link(const struct shadow_link *l)
 	 * One line a change. After `no shutdown` the carrier comes a moment later, in an event of
 	 * its own: that there is none is told by the sampler, when it did not come.
 	 */
-	if (s->known && s->admin_up && !admin) {
+	if (told && s->known && s->admin_up && !admin) {
 		log_event_limited(&link_limit, 20, "LINK", LOG_L_NOTICE, "CHANGED",
 				  "Interface %s, changed state to administratively down", name);
 		s->down_untold = false;
-	} else if (s->known && admin && line != s->line_up) {
+	} else if (told && s->known && admin && line != s->line_up) {
 		log_state(name, line);
 		s->down_untold = false;
-	} else if (s->known && admin && !s->admin_up) {
+	} else if (told && s->known && admin && !s->admin_up) {
 		s->down_untold = true;
 	}
-	if (s->known && line != s->line_up) {
+	if (told && s->known && line != s->line_up)
 		log_event_limited(&line_limit, 20, "LINEPROTO", LOG_L_NOTICE, "UPDOWN",
 				  "Line protocol on Interface %s, changed state to %s", name,
 				  line ? "up" : "down");
-		s->flaps++;
-	}
+	s->flaps += s->known && line != s->line_up;
 	if (!s->known || line != s->line_up)
 		s->last_change = time(NULL);
 	s->known = true;

@@ -135,6 +135,12 @@ void vrrp_plan(struct plan *p);
  * hold its number, so they are asked for anew whenever links have changed. */
 typedef void vrrp_vmac_fn(const char *iface, const char *vmac, int ifindex, void *arg);
 void vrrp_foreach_vmac(const struct rec *root, vrrp_vmac_fn *fn, void *arg);
+struct shadow_link;
+struct shadow_addr;
+/* A macvlan that this instance made for a group: no interface of the operator's. */
+bool vrrp_is_vmac(const struct shadow_link *l);
+/* An address on that link that rtr-vrrpd set, which the shadow counts as another's. */
+bool vrrp_set_addr(const struct shadow_link *l, const struct shadow_addr *a);
 
 /* ---- vrrp_client.c ---- */
 

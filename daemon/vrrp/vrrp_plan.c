@@ -22,6 +22,7 @@
 #include "kernel/probe.h"
 #include "kernel/rtmsg.h"
 #include "kernel/shadow.h"
+#include "system/parent.h"
 #include "system/parent_vrrp.h"
 #include "vrrp/vrrp.h"
 #include "vrrp/vrrp_packet.h"
@@ -68,14 +69,25 @@ void vrrp_foreach_vmac(const struct rec *root, vrrp_vmac_fn *fn, void *arg)
 	vrrp_wants_fini(&ws);
 }
 
+bool vrrp_is_vmac(const struct shadow_link *l)
+{
+	return l->group == mark() && !strcmp(l->kind, "macvlan");
+}
+
+bool vrrp_set_addr(const struct shadow_link *l, const struct shadow_addr *a)
+{
+	/* Kernels before 5.18 keep no IFA_PROTO: there only the macvlan tells. */
+	return a->proto ? parent_args() && a->proto == parent_vrrp_proto(parent_args()->name)
+			: vrrp_is_vmac(l);
+}
+
 static bool is_right(const struct shadow_link *m, const struct vrrp_want *w,
 		     const struct shadow_link *l)
 {
 	uint8_t mac[6];
 
 	vrrp_virtual_mac(w->conf.family, w->conf.vrid, mac);
-	return !strcmp(m->kind, "macvlan") && m->group == mark() && m->parent == l->ifindex &&
-	       !memcmp(m->mac, mac, sizeof(mac));
+	return vrrp_is_vmac(m) && m->parent == l->ifindex && !memcmp(m->mac, mac, sizeof(mac));
 }
 
 static void plan_create(struct plan *p, const struct vrrp_want *w, const struct shadow_link *l,
@@ -153,7 +165,7 @@ static bool wanted_vmac(const struct vrrp_wants *ws, const struct shadow_link *m
 static void plan_deletes(struct plan *p, const struct vrrp_wants *ws)
 {
 	for (const struct shadow_link *m = shadow_link_next(NULL); m; m = shadow_link_next(m)) {
-		if (m->group == mark() && !strcmp(m->kind, "macvlan") && !wanted_vmac(ws, m))
+		if (vrrp_is_vmac(m) && !wanted_vmac(ws, m))
 			plan_delete(p, m);
 	}
 }

@@ -274,6 +274,8 @@ static void print_groups(struct cmd_ctx *c, const json_t *doc)
 	json_t *o;
 	size_t i;
 
+	if (!json_array_size(doc))
+		cmd_puts(c, "No VRRP group is configured\n");
 	json_array_foreach(doc, i, o) {
 		if (i)
 			cmd_puts(c, "\n");

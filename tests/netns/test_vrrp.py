@@ -77,6 +77,25 @@ def test_columns_of_ios(pair):
              topo.r1.json("show vrrp history")[-1]["to"] == "MASTER")
 
 
+def test_own_devices_are_no_interfaces_of_the_operator(pair):
+    """They are named as rtr's, and their going up and down is no event of a link."""
+    topo = pair()
+    dev = group(topo.r1)["macvlan"]
+    topo.r1.cli("ha switchover")
+    wait_state(topo.r2, "MASTER")
+    wait_for(lambda: not owns(topo.r1, VIP4), what="the address to go")
+    topo.r2.cli("ha switchover")
+    wait_state(topo.r1, "MASTER")
+    wait_for(lambda: owns(topo.r1, VIP4), what="the address")
+    shown = wait_for(lambda: (s := topo.r1.cli(f"show interfaces {dev}")) and f"{VIP4}/32" in s and s)
+    assert f"{VIP4}/32 (VRRP)" in shown and "Made by rtr for the virtual MAC of a VRRP group" in shown
+    assert [a["vrrp"] for i in topo.r1.json("show interfaces") for a in i["addresses"]
+            if a["address"] == f"{VIP4}/32"] == [True]
+    assert " VRRP " in next(x for x in topo.r1.cli("show ip interface brief").splitlines() if x.startswith(dev))
+    assert dev not in topo.r1.cli("show logging")
+    assert dev not in topo.r1.cli("show health")
+
+
 def test_both_spellings_mean_the_same(routers):
     r1 = routers(vrrp.ends("r1")).r1
     r1.config(["fhrp version vrrp v3", "interface eth0", "ip address 10.0.1.2 255.255.255.0", "no shutdown",
@@ -131,17 +150,26 @@ def test_removing_leaves_nothing(pair):
     wait_for(lambda: not owns(topo.r1, VIP4) and not owns(topo.r1, VIP6) and
              not [x for x in topo.r1.ip_json("link") if x["ifname"].startswith("vrrp")], what="nothing left")
     assert topo.r1.json("show vrrp") == [] and settings() == before
+    assert topo.r1.cli("show vrrp") == "No VRRP group is configured\n"
 
 
 def test_switchover_is_not_taken_back(pair):
     topo = pair()
-    topo.r1.cli("ha switchover")
+    assert topo.r1.cli("ha switchover").startswith("Handing over 1 group;")
     wait_state(topo.r2, "MASTER")
     wait_state(topo.r1, "BACKUP")
     assert group(topo.r1)["reason"] == "ha switchover"
     reaches(topo.lan, VIP4)
     topo.r2.cli("ha switchover")
     wait_state(topo.r1, "MASTER")
+
+
+def test_switchover_of_nothing(pair):
+    with pytest.raises(CliError, match="no VRRP group is configured"):
+        pair.topo.r2.cli("ha switchover")
+    topo = pair()
+    with pytest.raises(CliError, match="this router is master of no group"):
+        topo.r2.cli("ha switchover")
 
 
 def test_switchover_to_nobody(routers):

@@ -18,6 +18,7 @@
 #include "system/global.h"
 #include "system/programs.h"
 #include "txn/txn.h"
+#include "vrrp/vrrp.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -110,6 +111,11 @@ const struct shadow_link *shadow_link_by_index(int ifindex)
 uint64_t shadow_generation(void)
 {
 	return 1;
+}
+
+bool vrrp_is_vmac(const struct shadow_link *l)
+{
+	return false;
 }
 
 int nic_speed(int ifindex, uint32_t *ret)
