@@ -26,20 +26,23 @@ def test_page_is_up_to_date():
 
 def test_page_and_plot(tmp_path):
     alone = {**CASE, "busy_percent": 40, "case": "alone", "unit": "ns", "better": "lower", "peer": None, "peer_value": None, "ratio": None,
-             "limit": None, "pass": None, "runs": {"ours": [5.0], "peer": []}, "ours": 5.0}
+             "limit": None, "pass": None, "runs": {"ours": [5.0], "peer": []}, "ours": 5.0, "note": "Said of it."}
+    none = {**alone, "case": "none", "unit": "packets", "ours": 0, "limit": 0, "pass": True}
     older = {**CASE, "ours": 1.0}
     file = tmp_path / "b1.jsonl"
-    file.write_text("".join(json.dumps(c) + "\n" for c in (older, CASE, alone)))
+    file.write_text("".join(json.dumps(c) + "\n" for c in (older, CASE, alone, none)))
     rc, out = report("--out", tmp_path / "docs", file)
     assert rc == 0, out
     page = (tmp_path / "docs/performance.md").read_text()
     assert "| one \\| two | 20 Mops/s | 10 them <&> | 2.00 | 1 met |" in page
     assert "| alone | 5 ns | - | - |  |" in page
+    assert "| none | 0 packets | - | - | 0 met |" in page
+    assert page.count("\n\nSaid of it.\n\n") == 1
     assert "2026-11-21, 2 x CPU, Linux 6, at abc.\n" in page
     assert "at abc. **40 % of the machine was busy" in page
     svg = ET.parse(tmp_path / "docs/plots/b1.svg").getroot()
     bars = [r for r in svg.iter(f"{SVG}rect") if r.get("height") == "12" and r.get("x") == "320"]
-    ours, peer, _ = (float(r.get("width")) for r in bars)
+    ours, peer, *_ = (float(r.get("width")) for r in bars)
     assert ours == pytest.approx(2 * peer, abs=0.2)
     assert any("them <&>" in (t.text or "") for t in svg.iter(f"{SVG}text"))
     assert report("--check", "--out", tmp_path / "docs", file) == (0, "")
