@@ -37,6 +37,7 @@ librtrd_a_SOURCES += daemon/kernel/shadow_parse.c
 librtrd_a_SOURCES += daemon/kernel/baseline.c daemon/kernel/baseline.h
 librtrd_a_SOURCES += daemon/kernel/apply.c daemon/kernel/apply.h
 librtrd_a_SOURCES += daemon/system/program.c daemon/system/program.h
+librtrd_a_SOURCES += daemon/system/fdpass.c daemon/system/fdpass.h
 librtrd_a_SOURCES += daemon/system/log.c daemon/system/log.h daemon/system/global.h
 librtrd_a_SOURCES += daemon/txn/txn.c daemon/txn/txn.h daemon/txn/check.c
 librtrd_a_SOURCES += daemon/txn/journal.c daemon/txn/journal.h

@@ -12,6 +12,7 @@
 #include "fastpath/fast_policy.h"
 #include "fastpath/fastpath.h"
 #include "kernel/shadow.h"
+#include "system/fdpass.h"
 #include "txn/txn.h"
 
 #include <errno.h>
@@ -157,16 +158,6 @@ bool fast_push_send(int sock)
 {
 	struct fastpath_req q = { .op = FASTPATH_POLICY,
 				  .u.policy = { .size = k.blob.len, .tag = k.tag } };
-	union {
-		char buf[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} u = { { 0 } };
-	struct iovec iov = { .iov_base = &q, .iov_len = sizeof(q) };
-	struct msghdr m = { .msg_iov = &iov,
-			    .msg_iovlen = 1,
-			    .msg_control = u.buf,
-			    .msg_controllen = sizeof(u.buf) };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 	int fd;
 
 	if (k.sent || !k.blob.v || !fast_seen()->ready)
@@ -174,11 +165,7 @@ bool fast_push_send(int sock)
 	fd = memfd_of(&k.blob);
 	if (fd < 0)
 		return true; /* no memory: looked at again with the next change, the word is set */
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(fd));
-	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-	k.sent = sendmsg(sock, &m, MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof(q);
+	k.sent = fd_send(sock, &q, sizeof(q), fd) == sizeof(q);
 	close(fd);
 	if (k.sent)
 		late_in(TAKE_MS);

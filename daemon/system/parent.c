@@ -6,6 +6,7 @@
 #include "parent_queue.h"
 #include "parent_setup.h"
 #include "parent_vrrp.h"
+#include "system/fdpass.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -223,18 +224,8 @@ static void serve(struct parent *p, const struct parent_msg *msg, int fd)
 static bool take_request(struct parent *p)
 {
 	struct parent_msg msg;
-	struct iovec iov = { &msg, sizeof(msg) };
-	union {
-		char buf[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control;
-	struct msghdr mh = { .msg_iov = &iov,
-			     .msg_iovlen = 1,
-			     .msg_control = control.buf,
-			     .msg_controllen = sizeof(control.buf) };
-	struct cmsghdr *cm;
-	ssize_t n = recvmsg(p->link, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	int fd = -1;
+	int fd;
+	ssize_t n = fd_recv(p->link, &msg, sizeof(msg), MSG_DONTWAIT, &fd);
 
 	if (n < 0)
 		return errno == EINTR;
@@ -243,10 +234,6 @@ static bool take_request(struct parent *p)
 		p->link = -1;
 		return false;
 	}
-	cm = CMSG_FIRSTHDR(&mh);
-	if (cm && cm->cmsg_level == SOL_SOCKET && cm->cmsg_type == SCM_RIGHTS &&
-	    cm->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(&fd, CMSG_DATA(cm), sizeof(fd));
 	if (n == sizeof(msg))
 		serve(p, &msg, fd);
 	else if (fd >= 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "parent.h"
 #include "parent_queue.h"
+#include "system/fdpass.h"
 
 #include <errno.h>
 #include <string.h>
@@ -24,31 +25,12 @@ const struct rtrd_args *parent_args(void)
 static int send_request(int parent_fd, enum parent_request request, uint32_t key, int fd)
 {
 	struct parent_msg msg = { .request = request, .key = key };
-	struct iovec iov = { &msg, sizeof(msg) };
-	union {
-		char buf[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control = { 0 };
-	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
 
 	if (parent_fd < 0)
 		return 0;
-	if (fd >= 0) {
-		struct cmsghdr *cm;
-
-		mh.msg_control = control.buf;
-		mh.msg_controllen = sizeof(control.buf);
-		cm = CMSG_FIRSTHDR(&mh);
-		cm->cmsg_level = SOL_SOCKET;
-		cm->cmsg_type = SCM_RIGHTS;
-		cm->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(cm), &fd, sizeof(fd));
-	}
 	/* Never blocks: the queue holds far more of these than are ever on their way, and a
 	 * parent that does not read is one that systemd's watchdog is about to see. */
-	if (sendmsg(parent_fd, &mh, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-		return -errno;
-	return 0;
+	return fd_send(parent_fd, &msg, sizeof(msg), fd) < 0 ? -errno : 0;
 }
 
 void parent_ready(int parent_fd)

@@ -2,6 +2,7 @@
 #include "system/program.h"
 
 #include "cli/command.h"
+#include "system/fdpass.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -39,9 +40,12 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		char bytes[PROGRAM_EVENT_MAX];
 		uint64_t align;
 	} e;
-	ssize_t n;
+	ssize_t n = 0;
 
-	while ((n = recv(p->fd, e.bytes, p->event_size, MSG_DONTWAIT | MSG_TRUNC)) > 0) {
+	for (unsigned i = 0; i < PROGRAM_TURN; i++) {
+		n = recv(p->fd, e.bytes, p->event_size, MSG_DONTWAIT | MSG_TRUNC);
+		if (n <= 0)
+			break;
 		p->backoff_ms = 0;
 		p->complained = false;
 		if ((size_t)n == p->event_size)
@@ -49,7 +53,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		if (p->fd < 0)
 			return; /* what it said ended it */
 	}
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
 		return;
 	parent_ended(p->number);
 	if (!p->complained)
@@ -135,9 +139,14 @@ bool program_runs(const struct program *p)
 
 bool program_send(struct program *p, const void *msg, size_t size)
 {
+	return program_send_fd(p, msg, size, -1);
+}
+
+bool program_send_fd(struct program *p, const void *msg, size_t size, int fd)
+{
 	if (!program_runs(p))
 		return false;
-	if (send(p->fd, msg, size, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)size)
+	if (fd_send(p->fd, msg, size, fd) == (ssize_t)size)
 		return true;
 	/* Full: go on when it is not. Its end is told by reading. */
 	event_add(p->ev_write, NULL);

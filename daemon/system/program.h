@@ -3,7 +3,7 @@
  * What: rtrd's end of a helper program that the root parent starts: its socket pair, its messages
  * of a fixed size, and its next start when it has ended, at once first, then ever later, until it
  * says something. Not rtr-vrrpd, which outlives rtrd and is found by its socket's path, and not
- * rtr-fastpath and rtr-captured, whose messages carry descriptors.
+ * rtr-fastpath and rtr-captured, which have lines of their own.
  * Owns: the socket and the events; the struct is the user's, static. Threads: rtrd's loop only.
  * Failure: a program that does not start is tried again; where there is no parent (rtrd runs by
  * hand, a unit test) it never runs.
@@ -17,6 +17,8 @@
 struct event;
 
 #define PROGRAM_EVENT_MAX 1024
+/* Events taken in one turn of the loop; the program waits with the rest. */
+#define PROGRAM_TURN 64
 
 struct program {
 	/* The user's. */
@@ -47,5 +49,7 @@ void program_stop(struct program *p);
 bool program_runs(const struct program *p);
 /* False: not running, or its queue is full, and `talk` is called when it is not. */
 bool program_send(struct program *p, const void *msg, size_t size);
+/* With a descriptor, which stays the caller's; -1: none. */
+bool program_send_fd(struct program *p, const void *msg, size_t size, int fd);
 
 #endif

@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "iface/iface.h"
 #include "kernel/shadow.h"
+#include "system/fdpass.h"
 #include "system/log.h"
 #include "system/parent.h"
 #include "system/parent_vrrp.h"
@@ -304,18 +305,8 @@ static void on_read(evutil_socket_t fd, short what, void *arg)
 {
 	for (unsigned i = 0; i < 64; i++) {
 		struct vrrp_msg m;
-		struct iovec iov = { &m, sizeof(m) };
-		union {
-			char buf[CMSG_SPACE(sizeof(int))];
-			struct cmsghdr align;
-		} control;
-		struct msghdr mh = { .msg_iov = &iov,
-				     .msg_iovlen = 1,
-				     .msg_control = control.buf,
-				     .msg_controllen = sizeof(control.buf) };
-		ssize_t n = recvmsg(cl.fd, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-		struct cmsghdr *cm;
-		int got = -1;
+		int got;
+		ssize_t n = fd_recv(cl.fd, &m, sizeof(m), MSG_DONTWAIT, &got);
 
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
@@ -323,10 +314,6 @@ static void on_read(evutil_socket_t fd, short what, void *arg)
 			hang_up();
 			return;
 		}
-		cm = CMSG_FIRSTHDR(&mh);
-		if (cm && cm->cmsg_level == SOL_SOCKET && cm->cmsg_type == SCM_RIGHTS &&
-		    cm->cmsg_len == CMSG_LEN(sizeof(int)))
-			memcpy(&got, CMSG_DATA(cm), sizeof(got));
 		if (n == sizeof(m))
 			take(&m, got);
 		if (got >= 0)

@@ -7,6 +7,7 @@
 #include "vrrp/vrrpd.h"
 
 #include "hash.h"
+#include "system/fdpass.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -425,16 +426,6 @@ void conf_read(uint64_t now)
 void conf_accept(void)
 {
 	struct vrrp_msg m = { .type = VRRP_M_HELLO, .u.hello.version = VRRP_WIRE_VERSION };
-	struct iovec iov = { &m, sizeof(m) };
-	union {
-		char buf[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control = { 0 };
-	struct msghdr mh = { .msg_iov = &iov,
-			     .msg_iovlen = 1,
-			     .msg_control = control.buf,
-			     .msg_controllen = sizeof(control.buf) };
-	struct cmsghdr *cm = CMSG_FIRSTHDR(&mh);
 	int fd = accept4(vd.listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	if (fd < 0)
@@ -442,11 +433,7 @@ void conf_accept(void)
 	if (vd.conn_fd >= 0)
 		hang_up();
 	vd.conn_fd = fd;
-	cm->cmsg_level = SOL_SOCKET;
-	cm->cmsg_type = SCM_RIGHTS;
-	cm->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(cm), &vd.shm_fd, sizeof(int));
-	(void)!sendmsg(fd, &mh, MSG_NOSIGNAL | MSG_DONTWAIT);
+	(void)!fd_send(fd, &m, sizeof(m), vd.shm_fd);
 	vrrpd_watch(fd, WATCH_CONN);
 }
 
