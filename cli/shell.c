@@ -28,6 +28,9 @@ void shell_async(struct shell *sh, const struct clp_msg *m)
 		set_prompt(sh, m->str.s);
 		sh->welcome = true;
 		break;
+	case CLP_PROMPT:
+		set_prompt(sh, m->str.s);
+		break;
 	case CLP_LENGTH:
 		sh->length = m->num[0];
 		break;

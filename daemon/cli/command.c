@@ -105,6 +105,7 @@ int cmd_choice(const struct cmd_ctx *c, const char *name)
 
 void cmd_puts(struct cmd_ctx *c, const char *text)
 {
+	c->put = true;
 	pipe_feed(&c->pipe, text, strlen(text));
 }
 
@@ -116,6 +117,7 @@ void cmd_printf(struct cmd_ctx *c, const char *fmt, ...)
 	va_start(ap, fmt);
 	strbuf_vaddf(&b, fmt, ap);
 	va_end(ap);
+	c->put = true;
 	pipe_feed(&c->pipe, strbuf_str(&b), b.len);
 	strbuf_fini(&b);
 }

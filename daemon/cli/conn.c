@@ -244,6 +244,12 @@ void conn_question(struct conn *c, const char *text, bool echo)
 	put_text(c, CLP_QUESTION, echo, text);
 }
 
+void conn_prompt(struct conn *c, const char *prompt)
+{
+	if (!c->closing)
+		put_text(c, CLP_PROMPT, 0, prompt);
+}
+
 void conn_log(struct conn *c, const char *line)
 {
 	char lost[64];

@@ -43,6 +43,8 @@ void conn_done(struct conn *c, int status, const char *prompt);
 void conn_question(struct conn *c, const char *text, bool echo);
 /* A log line for `terminal monitor`; dropped (and counted) when the queue is congested. */
 void conn_log(struct conn *c, const char *line);
+/* Of an interactive session that waits for a line: its prompt is another one. */
+void conn_prompt(struct conn *c, const char *prompt);
 /* `| redirect|append|tee FILE`: rtrctl writes the following output with its own rights. */
 enum conn_redirect { CONN_REDIRECT, CONN_APPEND, CONN_TEE };
 void conn_redirect(struct conn *c, enum conn_redirect mode, const char *path);

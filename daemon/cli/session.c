@@ -12,11 +12,6 @@
 static struct session *sessions;
 static struct event_base *loop;
 
-void session_init(struct event_base *base)
-{
-	loop = base;
-}
-
 struct event_base *cmd_base(void)
 {
 	return loop;
@@ -66,6 +61,8 @@ void session_free(struct session *s)
 	s->several = false;
 	free(s->text);
 	s->text = s->next = NULL;
+	if (s->cmd)
+		s->cmd->put = true;
 	if (s->cmd && s->cmd->cmd->interrupt)
 		s->cmd->cmd->interrupt(s->cmd);
 	if (s->cmd)
@@ -117,6 +114,27 @@ const char *session_prompt(struct session *s)
 		snprintf(s->prompt, sizeof(s->prompt), "%s(%s%s)#", hostname(), name,
 			 s->mode == MODE_CANDIDATE ? "*" : "");
 	return s->prompt;
+}
+
+/* A hostname of somebody else's, or of a change that was taken back. */
+static void published(const struct rec *old, const struct rec *new, const char *user,
+		      const char *source)
+{
+	for (struct session *s = sessions; s; s = s->next_session) {
+		char before[sizeof(s->prompt)];
+
+		if (!conn_peer(s->conn)->interactive || s->text)
+			continue;
+		rtr_strlcpy(before, s->prompt, sizeof(before));
+		if (strcmp(before, session_prompt(s)))
+			conn_prompt(s->conn, s->prompt);
+	}
+}
+
+void session_init(struct event_base *base)
+{
+	loop = base;
+	txn_on_publish(published);
 }
 
 void session_printf(struct session *s, enum conn_stream st, const char *fmt, ...)
@@ -194,6 +212,9 @@ void cmd_done(struct cmd_ctx *c)
 
 	if (s->cmd != c)
 		return; /* the session is being freed */
+	/* A table without rows and heading: that it is empty, not that nothing happened. */
+	if (!c->put && !c->failed && !c->status && !c->pipe.n && !strncmp(c->cmd->line, "show ", 5))
+		cmd_puts(c, "No entries.\n");
 	pipe_end(&c->pipe);
 	if (c->status)
 		s->status = c->status;
@@ -479,6 +500,8 @@ void session_interrupt(struct session *s)
 	}
 	if (asked)
 		c->answer = NULL;
+	if (c)
+		c->put = true;
 	if (c && c->cmd->interrupt)
 		c->cmd->interrupt(c);
 	else if (asked)

@@ -42,6 +42,7 @@ struct cmd_ctx {
 	struct outpipe pipe;
 	int status;
 	bool failed, pending;
+	bool put;   /* something was put out, or was to be */
 	char *text; /* the line without its filters; words point into it */
 	void *data;
 	void (*answer)(struct cmd_ctx *c, const char *text);

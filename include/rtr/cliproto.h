@@ -49,7 +49,8 @@
 	X(REDIRECT, 20, 1, 1)    /* enum clp_redirect; path */                                     \
 	X(COMPLETIONS, 21, 1, 0) /* start; words */                                                \
 	X(LENGTH, 22, 1, 0) /* lines a page: 0 = no pager, CLP_LENGTH_AUTO = the terminal's */     \
-	X(BYE, 23, 1, 1)    /* enum clp_bye; reason; the connection is closed after it */
+	X(BYE, 23, 1, 1)    /* enum clp_bye; reason; the connection is closed after it */          \
+	X(PROMPT, 24, 0, 1) /* another one, while a line is typed */
 
 enum clp_type {
 #define X(name, value, n_num, n_str) CLP_##name = value,

@@ -25,6 +25,7 @@ struct conn {
 	struct strbuf words; /* completions, blank separated */
 	unsigned start;
 	struct strbuf log;
+	char prompt[160];
 };
 
 void conn_output(struct conn *c, enum conn_stream stream, const void *buf, size_t size)
@@ -41,6 +42,7 @@ bool conn_congested(const struct conn *c)
 
 void conn_done(struct conn *c, int status, const char *prompt)
 {
+	rtr_strlcpy(c->prompt, prompt, sizeof(c->prompt));
 	c->done = true;
 	c->status = status;
 	c->n_done++;
@@ -56,6 +58,11 @@ void conn_question(struct conn *c, const char *text, bool echo)
 void conn_log(struct conn *c, const char *line)
 {
 	strbuf_addf(&c->log, "%s\n", line);
+}
+
+void conn_prompt(struct conn *c, const char *prompt)
+{
+	rtr_strlcpy(c->prompt, prompt, sizeof(c->prompt));
 }
 
 void conn_redirect(struct conn *c, enum conn_redirect mode, const char *path)

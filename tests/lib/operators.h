@@ -105,6 +105,17 @@ static void print_thing(struct cmd_ctx *c, const json_t *doc)
 		   (int)json_integer_value(json_object_get(doc, "answer")));
 }
 
+static json_t *show_rows(struct cmd_ctx *c)
+{
+	return json_array();
+}
+
+static void print_rows(struct cmd_ctx *c, const json_t *doc)
+{
+	for (size_t i = 0; i < json_array_size(doc); i++)
+		cmd_printf(c, "row %zu\n", i);
+}
+
 static json_t *show_failure(struct cmd_ctx *c)
 {
 	cmd_fail(c, "There is no \"%s\"", "failure");
@@ -145,6 +156,7 @@ static void refuse(struct check *c)
 
 static const struct cmd cmds[] = {
 	{ "show thing", "A thing", .data = show_thing, .text = print_thing },
+	{ "show rows", "A table without rows", .data = show_rows, .text = print_rows },
 	{ "show failure", "What is not there", .data = show_failure },
 	{ "wait", "Wait for ^C", .run = wait_run, .interrupt = wait_stop },
 	{ "disable", "Turn off privileged commands", .run = go_disable },

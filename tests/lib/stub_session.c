@@ -221,6 +221,19 @@ static void cmd_log(struct session *s, const char *arg)
 	done(s, 0);
 }
 
+static void cmd_rename(struct session *s, const char *arg)
+{
+	struct session *to;
+
+	TAILQ_FOREACH(to, &sessions, link) {
+		free(to->prompt);
+		to->prompt = xasprintf("%s# ", arg);
+		if (to != s)
+			conn_prompt(to->c, to->prompt);
+	}
+	done(s, 0);
+}
+
 static void cmd_close(struct session *s, const char *arg)
 {
 	conn_close(s->c, arg);
@@ -242,6 +255,7 @@ static const struct {
 	{ "redirect", cmd_redirect }, { "append", cmd_append }, { "tee", cmd_tee },
 	{ "evil", cmd_evil },         { "log", cmd_log },       { "close", cmd_close },
 	{ "abort", cmd_abort },       { "wide", cmd_wide },     { "size_of", cmd_size_of },
+	{ "rename", cmd_rename },
 };
 
 /* Several lines are not run but counted: what matters is that they came as one. */

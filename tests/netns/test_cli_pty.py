@@ -222,8 +222,8 @@ def test_help_is_literal_in_quotes_and_after_ctrl_v(term):
 def test_tab_completes_and_lists(term):
     term.type("ec\thi\r")
     assert "\nhi\r\n" in term.prompt()
-    term.type("re\tx-file\x15")     # unique: redirect
-    term.expect("direct x-file")
+    term.type("red\tx-file\x15")    # unique: redirect
+    term.expect("irect x-file")
     term.type("a\t")
     term.expect("ask")
     term.expect("append  ")
@@ -387,6 +387,17 @@ def test_log_lines_above_the_line(terminal):
     a.expect("stub# echo half")
     a.type("way\r")
     assert "\nhalfway\r\n" in a.prompt()
+
+
+def test_prompt_changes_while_a_line_is_typed(terminal):
+    """Somebody renames the box, or a confirmed commit goes back."""
+    a, b = terminal(), terminal()
+    a.type("echo half")
+    a.expect("half")
+    b.type("rename r2\r")
+    a.expect("r2# echo half")
+    a.type("way\r")
+    a.expect(r"\nhalfway\r\n.*r2# ")
 
 
 def test_two_sessions_one_stuck(terminal):

@@ -158,6 +158,30 @@ START_TEST(a_confirmed_commit_is_taken_back)
 }
 END_TEST
 
+START_TEST(the_prompt_follows_the_name)
+{
+	struct person p, other, script;
+
+	come(&p, CONN_ADMIN, true);
+	come(&other, CONN_ADMIN, true);
+	come(&script, CONN_ADMIN, false);
+	type(&other, "configure terminal");
+	type(&script, "show thing");
+	type(&p, "configure candidate\nhostname r1\ncommit\nhostname r2\ncommit confirmed 5\nend");
+	ck_assert_str_eq(p.c.prompt, "r2#");
+	ck_assert_str_eq(other.c.prompt, "r2(config)#");
+	type(&other, "do commit abort");
+	run_loop(NULL);
+	expect_running("hostname r1\n!\nend\n");
+	ck_assert_str_eq(p.c.prompt, "r1#");
+	ck_assert_str_eq(other.c.prompt, "r1(config)#");
+	ck_assert_str_eq(script.c.prompt, "rtr#");
+	hang_up(&p);
+	hang_up(&other);
+	hang_up(&script);
+}
+END_TEST
+
 START_TEST(a_change_on_its_way_back_cannot_be_kept)
 {
 	struct person p, other;
@@ -640,6 +664,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, a_paste_is_one_commit);
 	tcase_add_test(tc, a_long_text_lets_others_in);
 	tcase_add_test(tc, a_confirmed_commit_is_taken_back);
+	tcase_add_test(tc, the_prompt_follows_the_name);
 	tcase_add_test(tc, a_change_on_its_way_back_cannot_be_kept);
 	tcase_add_test(tc, what_the_kernel_refuses_is_led_back);
 	tcase_add_test(tc, two_operators);

@@ -29,6 +29,11 @@ static const char *const transcripts[] = {
 	"r1(config)#end\n"
 	"r1#sh thing\n"
 	"answer 42\n one\n two\nend\n"
+	"r1#show rows\n"
+	"No entries.\n"
+	"r1#show rows | json\n"
+	"[]\n"
+	"r1#show rows | include x\n"
 	"r1#quit\n"
 	"[closed]\n",
 
