@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What most formats come to. */
+#define SHORT 64
+
 static void strbuf_room(struct strbuf *b, size_t more)
 {
 	size_t need = b->len + more + 1;
@@ -51,13 +54,17 @@ void strbuf_vaddf(struct strbuf *b, const char *fmt, va_list ap)
 	va_list again;
 	int n;
 
+	/* Mostly there is room, and it is printed once. */
+	strbuf_room(b, SHORT);
 	va_copy(again, ap);
-	n = vsnprintf(NULL, 0, fmt, again);
+	n = vsnprintf(b->s + b->len, b->room - b->len, fmt, again);
 	va_end(again);
 	if (n < 0)
 		abort();
-	strbuf_room(b, (size_t)n);
-	vsnprintf(b->s + b->len, (size_t)n + 1, fmt, ap);
+	if ((size_t)n >= b->room - b->len) {
+		strbuf_room(b, (size_t)n);
+		vsnprintf(b->s + b->len, (size_t)n + 1, fmt, ap);
+	}
 	b->len += (size_t)n;
 }
 

@@ -91,6 +91,10 @@ static struct rec *replay(const struct edit_log *l, const struct rec *root, stru
 
 /* ---- commit ---- */
 
+/* Lines that the log has of a commit, and how much of the difference is printed to find them. */
+#define AUDIT_LINES 20
+#define AUDIT_BYTES 16384
+
 static struct rec *build(void *arg, const struct rec *running, struct strbuf *err)
 {
 	struct session *s = arg;
@@ -117,27 +121,30 @@ static void tell(struct session *s, const char *text)
 	}
 }
 
-/* Who changed what, and how it went. Secrets are masked by printing the difference. */
+/* Who changed what, and how it went. Secrets are masked by printing the difference, of a large one
+ * only what is logged. */
 static void audit(const struct session *s, const struct rec *old, const struct rec *new,
 		  const char *result)
 {
 	struct strbuf b = STRBUF_INIT;
+	size_t left = text_diff_some(old, new, TEXT_MASKED, AUDIT_BYTES, &b);
 	unsigned n = 0;
 
-	text_diff(old, new, TEXT_MASKED, &b);
 	for (const char *l = strbuf_str(&b), *e; *l; l = *e ? e + 1 : e) {
 		e = l + strcspn(l, "\n");
 		if (*l == ' ')
 			continue;
-		if (++n > 20)
+		if (++n > AUDIT_LINES) {
+			left++;
 			continue;
+		}
 		log_event("PARSER", LOG_L_NOTICE, "CFGLOG_LOGGEDCMD", "User:%s %s:%.*s",
 			  conn_peer(s->conn)->user, result, (int)(e - l), l);
 	}
-	if (n > 20)
+	if (left)
 		log_event("PARSER", LOG_L_NOTICE, "CFGLOG_LOGGEDCMD",
-			  "User:%s %s: and %u more lines", conn_peer(s->conn)->user, result,
-			  n - 20);
+			  "User:%s %s: and %zu more changes", conn_peer(s->conn)->user, result,
+			  left);
 	strbuf_fini(&b);
 }
 

@@ -260,6 +260,7 @@ void text_config(const struct rec *root, unsigned flags, struct strbuf *b)
 
 struct differ {
 	struct strbuf *b;
+	size_t max, left_out; /* changes behind so many bytes */
 	unsigned flags;
 	const struct rec *mode; /* whose heading was printed last; NULL = the top */
 	const struct rec *gone; /* removed mode: what was in it went with it */
@@ -367,6 +368,10 @@ static void diff_one(void *arg, const struct model_change *c)
 	struct differ *d = arg;
 	const struct rec *any = c->new ? c->new : c->old;
 
+	if (d->b->len > d->max) {
+		d->left_out++;
+		return;
+	}
 	/* A mode that came or went: its own line carries the sign. */
 	if (is_mode(any) && (!c->old || !c->new)) {
 		strbuf_addf(d->b, "%c%*s", c->new ? '+' : '-', (int)c->depth, "");
@@ -377,11 +382,18 @@ static void diff_one(void *arg, const struct model_change *c)
 	differing_lines(c, d->flags, &(struct diff_at){ d, c }, diff_print);
 }
 
-void text_diff(const struct rec *old, const struct rec *new, unsigned flags, struct strbuf *b)
+size_t text_diff_some(const struct rec *old, const struct rec *new, unsigned flags, size_t max,
+		      struct strbuf *b)
 {
-	struct differ d = { .b = b, .flags = flags };
+	struct differ d = { .b = b, .max = max, .flags = flags };
 
 	model_diff(old, new, diff_one, &d);
+	return d.left_out;
+}
+
+void text_diff(const struct rec *old, const struct rec *new, unsigned flags, struct strbuf *b)
+{
+	text_diff_some(old, new, flags, SIZE_MAX, b);
 }
 
 /* ---- difference as lines to type ---- */
@@ -401,6 +413,8 @@ static void delta_one(void *arg, const struct model_change *c)
 	struct differ *d = arg;
 	const struct rec *any = c->new ? c->new : c->old;
 
+	if (d->b->len > d->max)
+		return;
 	if (!c->new && c->depth && d->gone &&same_place(d->gone, c->around[c->depth - 1])) {
 		if (is_mode(any))
 			d->gone = any;
@@ -426,14 +440,20 @@ static void delta_one(void *arg, const struct model_change *c)
 	differing_lines(c, 0, d, delta_line);
 }
 
-void text_delta(const struct rec *old, const struct rec *new, struct strbuf *b)
+bool text_delta_within(const struct rec *old, const struct rec *new, size_t max, struct strbuf *b)
 {
-	struct differ d = { .b = b, .removals = true };
+	struct differ d = { .b = b, .max = max, .removals = true };
 
 	/* What goes first makes room: a single mode, a key that moves. */
 	model_diff(old, new, delta_one, &d);
 	d.removals = false;
 	model_diff(old, new, delta_one, &d);
+	return b->len <= max;
+}
+
+void text_delta(const struct rec *old, const struct rec *new, struct strbuf *b)
+{
+	(void)text_delta_within(old, new, SIZE_MAX, b);
 }
 
 /* ---- JSON ---- */

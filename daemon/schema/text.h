@@ -21,8 +21,14 @@ bool text_line(const struct sch_line *l, const struct rec *r, unsigned flags, st
 void text_rec(const struct rec *r, struct strbuf *b);
 /* Lines of new that old lacks with '+', of old that new lacks with '-', under their mode. */
 void text_diff(const struct rec *old, const struct rec *new, unsigned flags, struct strbuf *b);
+/* As much of it as there is when it comes to be longer than max bytes; returns how many changes
+ * were left out. */
+size_t text_diff_some(const struct rec *old, const struct rec *new, unsigned flags, size_t max,
+		      struct strbuf *b);
 /* Lines that, typed at the top of old, make new of it. Nothing when they are equal. */
 void text_delta(const struct rec *old, const struct rec *new, struct strbuf *b);
+/* False: they are longer than max bytes, and b has some of them. */
+bool text_delta_within(const struct rec *old, const struct rec *new, size_t max, struct strbuf *b);
 json_t *model_to_json(const struct rec *root, unsigned flags);
 
 /* The mandatory value that keeps a line from being whole, or NULL. */

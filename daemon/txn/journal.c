@@ -262,10 +262,14 @@ static bool leads_to(const struct rec *old, const struct rec *new, const char *l
 	return ok;
 }
 
-static bool wants_whole(size_t delta)
+/* A longer delta is not worth one. */
+static size_t largest_delta(void)
 {
-	return j.size + delta > MAX(j.whole_size, (size_t)JOURNAL_MIN_FOLD) ||
-	       delta > MAX(j.whole_size / DELTA_FOLD_PART, (size_t)DELTA_MIN_FOLD);
+	size_t fold = MAX(j.whole_size, (size_t)JOURNAL_MIN_FOLD);
+
+	if (j.size >= fold)
+		return 0;
+	return MIN(fold - j.size, MAX(j.whole_size / DELTA_FOLD_PART, (size_t)DELTA_MIN_FOLD));
 }
 
 int journal_publish(const struct rec *old, const struct rec *new, uint64_t revision)
@@ -275,8 +279,8 @@ int journal_publish(const struct rec *old, const struct rec *new, uint64_t revis
 
 	if (!j.whole_size)
 		return write_whole(new, revision);
-	text_delta(old, new, &delta);
-	if (wants_whole(delta.len) || !leads_to(old, new, strbuf_str(&delta)))
+	if (!text_delta_within(old, new, largest_delta(), &delta) ||
+	    !leads_to(old, new, strbuf_str(&delta)))
 		r = write_whole(new, revision);
 	else
 		r = append(strbuf_str(&delta), delta.len, revision);

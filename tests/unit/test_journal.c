@@ -344,6 +344,58 @@ START_TEST(it_is_folded_when_it_outgrows_the_configuration)
 }
 END_TEST
 
+/* Describes interfaces: 200 bytes each and a few words. */
+static struct rec *describe(const struct rec *from, unsigned n, char letter)
+{
+	struct strbuf b = STRBUF_INIT;
+	char text[200] = "";
+	struct rec *r;
+
+	memset(text, letter, sizeof(text) - 1);
+	for (unsigned i = 0; i < n; i++)
+		strbuf_addf(&b, "interface eth%u\ndescription %s\n", i, text);
+	r = type_lines(from, strbuf_str(&b));
+	strbuf_fini(&b);
+	return r;
+}
+
+/* A delta is tried before it is trusted, which costs more than to write the whole when it is a good
+ * part of that: above 32 KiB, and an eighth. */
+START_TEST(a_large_delta_is_written_as_a_whole)
+{
+	static const struct {
+		unsigned n; /* lines */
+		bool whole;
+	} commits[] = {
+		{ 1, true },                    /* the first one always is */
+		{ 100, false },                 /* 22 KiB */
+		{ 200, true },                  /* 44 KiB */
+		{ 100, false }, { 2000, true }, /* 440 KiB */
+		{ 200, false },                 /* less than an eighth of that */
+		{ 500, true },
+	};
+	struct rec *old = model_new(), *new;
+	uint64_t rev = 0;
+	struct stat st;
+
+	ck_assert_ptr_null(reopen(&rev, NULL));
+	for (unsigned i = 0; i < ARRAY_LEN(commits); i++) {
+		off_t before = i && !stat(file("journal"), &st) ? st.st_size : 0;
+
+		new = describe(old, commits[i].n, (char)('a' + i));
+		publish(old, new, ++rev);
+		rec_unref(old);
+		old = new;
+		ck_assert_int_eq(stat(file("journal"), &st), 0);
+		ck_assert_msg(commits[i].whole ? st.st_size == 0
+					       : st.st_size > before + 200 * commits[i].n,
+			      "commit %u: %lld", i, (long long)st.st_size);
+	}
+	expect(old, rev);
+	rec_unref(old);
+}
+END_TEST
+
 static void allow_file_size(rlim_t size)
 {
 	struct rlimit lim;
@@ -413,6 +465,7 @@ static Suite *suite(void)
 			    (int)ARRAY_LEN(foreign));
 	tcase_add_test(tc, an_interrupted_commit_is_told_once);
 	tcase_add_test(tc, it_is_folded_when_it_outgrows_the_configuration);
+	tcase_add_test(tc, a_large_delta_is_written_as_a_whole);
 	tcase_add_test(tc, a_full_disk_leaves_the_old_state);
 	tcase_add_test(tc, a_disk_full_from_the_start);
 	suite_add_tcase(s, tc);
