@@ -148,6 +148,29 @@ static void audit(const struct session *s, const struct rec *old, const struct r
 	strbuf_fini(&b);
 }
 
+static void go_on_from_running(struct session *s)
+{
+	log_clear_lines(&s->log);
+	editor_rebase(&s->ed, txn_running());
+}
+
+/* Nothing of what was typed holds: a mode that came to be by it takes none of the lines to come. */
+static void give_up_lines(struct session *s)
+{
+	struct rec *gone = s->ed.depth ? rec_ref(s->ed.at[s->ed.depth - 1]) : NULL;
+	unsigned depth = s->ed.depth;
+
+	go_on_from_running(s);
+	if (s->ed.depth < depth) {
+		struct strbuf line = STRBUF_INIT;
+
+		text_rec(gone, &line);
+		editor_refuse(&s->ed, gone->type, strbuf_str(&line));
+		strbuf_fini(&line);
+	}
+	rec_unref(gone);
+}
+
 static void committed(void *arg, const struct txn_result *res)
 {
 	struct session *s = arg;
@@ -167,10 +190,10 @@ static void committed(void *arg, const struct txn_result *res)
 				    s->comment ? s->comment : "candidate");
 	}
 	/* A candidate that was refused stays for mending. */
-	if (!res->error || s->mode != MODE_CANDIDATE) {
-		log_clear_lines(&s->log);
-		editor_rebase(&s->ed, txn_running());
-	}
+	if (!res->error)
+		go_on_from_running(s);
+	else if (s->mode != MODE_CANDIDATE)
+		give_up_lines(s);
 	then(s);
 }
 
@@ -199,8 +222,7 @@ void config_flush(struct session *s, void (*then)(struct session *s))
 	if (s->several && s->n_errors && s->log.base) {
 		session_printf(s, CONN_ERR, "%% %u error%s; nothing of it was applied\n",
 			       s->n_errors, s->n_errors == 1 ? "" : "s");
-		log_clear_lines(&s->log);
-		editor_rebase(&s->ed, txn_running());
+		give_up_lines(s);
 	}
 	if (!s->log.base || s->ed.root == s->log.base) {
 		log_clear_lines(&s->log);
@@ -224,6 +246,7 @@ void config_line(struct session *s, const char *line)
 {
 	struct edit_error err;
 	bool changed, buffered;
+	unsigned depth;
 	int r;
 
 	touch(s);
@@ -231,8 +254,11 @@ void config_line(struct session *s, const char *line)
 		log_clear_lines(&s->log);
 	log_start(s);
 	buffered = editor_buffered(&s->ed);
+	depth = s->ed.depth;
 	r = editor_line(&s->ed, line, &changed, &err);
 	if (r) {
+		for (; depth > s->ed.depth; depth--)
+			log_line(&s->log, "exit");
 		if (s->n_errors < MAX_TOLD_ERRORS)
 			session_syntax_error(s, err.status, line, err.col, strbuf_str(&err.text));
 		else
@@ -404,6 +430,8 @@ static void run_exit(struct cmd_ctx *c)
 {
 	struct session *s = c->s;
 
+	if (editor_leave_refused(&s->ed))
+		return;
 	if (!s->ed.depth) {
 		leave_config(c);
 		return;

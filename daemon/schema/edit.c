@@ -27,10 +27,34 @@ void editor_leave(struct editor *e)
 		rec_unref(e->at[--e->depth]);
 }
 
+static void forget_refused(struct editor *e)
+{
+	free(e->refused_line);
+	e->refused_line = NULL;
+	e->n_refused = 0;
+}
+
 void editor_top(struct editor *e)
 {
 	while (e->depth)
 		editor_leave(e);
+	forget_refused(e);
+}
+
+void editor_refuse(struct editor *e, const struct sch_type *t, const char *line)
+{
+	forget_refused(e);
+	e->refused[e->n_refused++] = t;
+	e->refused_line = xstrdup(line);
+}
+
+bool editor_leave_refused(struct editor *e)
+{
+	if (!e->n_refused)
+		return false;
+	if (!--e->n_refused)
+		forget_refused(e);
+	return true;
 }
 
 const struct sch_type *editor_mode(const struct editor *e)
@@ -610,6 +634,82 @@ static enum outcome apply_match(struct editor *e, unsigned depth, const struct s
 	return out;
 }
 
+/* ---- modes that were refused ---- */
+
+static const struct sch_row *row_of(const struct syn_thread *t)
+{
+	return ((const struct sch_line *)t->prog->owner)->row;
+}
+
+/* The type of the mode that the words are about, as far as they are understood; NULL: of none, or
+ * they may be about something else. */
+static const struct sch_type *mode_meant(const struct sch_type *outer, const struct syn_words *w,
+					 const struct syn_result *res)
+{
+	size_t to = res->status == SYN_INVALID || res->status == SYN_AMBIGUOUS ? res->bad : w->n;
+	const struct sch_type *t = NULL;
+	struct syn_result r;
+
+	if (!to)
+		return NULL;
+	syn_match(schema_set(outer), w, 0, to, &r);
+	for (size_t i = 0; i < r.n_threads; i++) {
+		const struct sch_row *row = row_of(&r.thread[i]);
+
+		if (row->kind != SCH_K_MODE || (t && row->type != t)) {
+			t = NULL;
+			break;
+		}
+		t = row->type;
+	}
+	syn_result_fini(&r);
+	return t;
+}
+
+/* True when a line is one of the refused mode, or of one inside it, and not rather one of those
+ * around it. */
+static bool is_refused(struct editor *e, const struct syn_words *w, size_t from,
+		       const struct syn_result *outer)
+{
+	bool is = false;
+
+	for (unsigned i = e->n_refused; i-- > 0 && !is;) {
+		struct syn_result r;
+
+		syn_match(schema_set(e->refused[i]), w, from, w->n, &r);
+		is = r.status == SYN_OK && !understands_better(outer, &r);
+		if (is) {
+			e->n_refused = i + 1;
+			if (!from && row_of(&r.thread[0])->kind == SCH_K_MODE &&
+			    e->n_refused < MODEL_MAX_DEPTH)
+				e->refused[e->n_refused++] = row_of(&r.thread[0])->type;
+		}
+		syn_result_fini(&r);
+	}
+	return is;
+}
+
+/* A line that names a mode leaves the one that it is typed in, whether it can be entered or not:
+ * what follows was never meant for that. */
+static void after_refusal(struct editor *e, unsigned depth, const char *line,
+			  const struct syn_words *w, const struct syn_result *res)
+{
+	const struct sch_type *t = mode_meant(type_at(e, depth), w, res);
+
+	if (!t)
+		return;
+	while (e->depth > depth)
+		editor_leave(e);
+	editor_refuse(e, t, line);
+}
+
+static void refuse_with_mode(const struct editor *e, struct edit_error *err)
+{
+	err->status = SYN_OK;
+	strbuf_addf(&err->text, "it belongs to \"%s\", which was refused (\"exit\" leaves that)",
+		    e->refused_line);
+}
+
 int editor_line(struct editor *e, const char *line, bool *ret_changed, struct edit_error *err)
 {
 	enum outcome out = REFUSED;
@@ -623,6 +723,10 @@ int editor_line(struct editor *e, const char *line, bool *ret_changed, struct ed
 	syn_words_init(&w, line);
 	from = skip_no(&w, &no, &dflt);
 	depth = match_outwards(e, &w, from, w.n, &res);
+	if (is_refused(e, &w, from, &res)) {
+		refuse_with_mode(e, err);
+		goto end;
+	}
 	err->status = from && from == w.n ? SYN_INCOMPLETE : res.status;
 	if (err->status == SYN_INVALID || err->status == SYN_AMBIGUOUS) {
 		err->col = w.col[res.bad];
@@ -632,6 +736,11 @@ int editor_line(struct editor *e, const char *line, bool *ret_changed, struct ed
 	} else if (!from && res.status == SYN_OK) {
 		out = apply_match(e, depth, &w, &res.thread[0], err);
 	}
+	if (out != REFUSED)
+		forget_refused(e);
+	else if (!from)
+		after_refusal(e, depth, line, &w, &res);
+end:
 	*ret_changed = out == CHANGED;
 	syn_result_fini(&res);
 	syn_words_fini(&w);

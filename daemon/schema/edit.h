@@ -14,6 +14,10 @@ struct editor {
 	struct rec *root;                /* exclusive or shared; edits copy as needed */
 	struct rec *at[MODEL_MAX_DEPTH]; /* key-only records of the modes entered; depth of them */
 	unsigned depth;
+	/* Modes whose line was refused, and those inside it: what is typed next is theirs. */
+	const struct sch_type *refused[MODEL_MAX_DEPTH];
+	unsigned n_refused;
+	char *refused_line; /* what was typed */
 };
 
 struct edit_error {
@@ -34,6 +38,11 @@ const struct sch_type *editor_mode(const struct editor *e);
 bool editor_buffered(const struct editor *e);
 void editor_leave(struct editor *e); /* `exit`: one mode up */
 void editor_top(struct editor *e);   /* to the global mode */
+/* A mode of this type, below where the editor stands, could not be entered: lines of it are refused
+ * until it is left, or a line of another mode is taken. editor_line does so by itself. */
+void editor_refuse(struct editor *e, const struct sch_type *t, const char *line);
+/* `exit` of such a mode; false: there is none. */
+bool editor_leave_refused(struct editor *e);
 
 /* 0, or -EINVAL with err filled. Sets *ret_changed when the model differs after it. */
 int editor_line(struct editor *e, const char *line, bool *ret_changed, struct edit_error *err);

@@ -31,7 +31,8 @@ struct ref_line {
 struct ref {
 	struct ref_line v[256];
 	size_t n;
-	char mode[24]; /* the heading typed last, "" at the top */
+	char mode[24];    /* the heading typed last, "" at the top */
+	char refused[24]; /* a heading that was, and no line was taken since */
 };
 
 static struct ref_line *ref_find(struct ref *r, const char *where, const char *name)
@@ -231,11 +232,19 @@ static void neighbour(struct ref *r, struct typed *t)
 	}
 }
 
+/* The mode is left all the same, and lines of the other one are not taken. */
+static void refused_mode(struct ref *r, const char *name)
+{
+	*r->mode = '\0';
+	rtr_strlcpy(r->refused, name, sizeof(r->refused));
+}
+
 static void heading(struct ref *r, struct typed *t, const char *name, bool single)
 {
 	if (!upto(6)) {
 		snprintf(t->line, sizeof(t->line), "no %s", name);
 		ref_drop_mode(r, name);
+		*r->refused = '\0';
 		return;
 	}
 	snprintf(t->line, sizeof(t->line), "%s", name);
@@ -246,6 +255,9 @@ static void heading(struct ref *r, struct typed *t, const char *name, bool singl
 	if (!t->refused) {
 		ref_set(r, "", name, name);
 		rtr_strlcpy(r->mode, name, sizeof(r->mode));
+		*r->refused = '\0';
+	} else {
+		refused_mode(r, name);
 	}
 }
 
@@ -255,6 +267,11 @@ static void next_line(struct ref *r, struct typed *t)
 	static const char *const nonsense[] = { "mtuu 5",       "",   "no",        "default",
 						"no such line", "ip", "interface", "lines x",
 						"hostname a b" };
+	/* Right ones, were it not for the mode. */
+	static const char *const ifaces[] = { "mtu 1400", "shutdown", "no ip redirects",
+					      "default mtu" };
+	static const char *const routers[] = { "neighbor 10.0.0.1 remote-as 1",
+					       "no neighbor 10.0.0.1", "bgp router-id 1.1.1.1" };
 	char name[24];
 	unsigned k = upto(14);
 
@@ -274,9 +291,18 @@ static void next_line(struct ref *r, struct typed *t)
 		}
 		return;
 	}
+	if (*r->refused && upto(2)) {
+		snprintf(t->line, sizeof(t->line), "%s",
+			 *r->refused == 'i' ? ifaces[upto(ARRAY_LEN(ifaces))]
+					    : routers[upto(ARRAY_LEN(routers))]);
+		t->refused = true;
+		return;
+	}
 	if (k == 0) {
 		snprintf(t->line, sizeof(t->line), "%s", nonsense[upto(ARRAY_LEN(nonsense))]);
 		t->refused = true;
+		if (!strcmp(t->line, "interface"))
+			refused_mode(r, t->line);
 		return;
 	}
 	if (k < 5)
@@ -294,7 +320,7 @@ static void next_line(struct ref *r, struct typed *t)
 	else
 		route(r, t);
 	if (!t->refused)
-		*r->mode = '\0';
+		*r->mode = *r->refused = '\0';
 }
 
 /* ---- comparing ---- */

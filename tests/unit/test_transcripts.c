@@ -114,6 +114,48 @@ static const char *const transcripts[] = {
 	"rtr#show running-config | section B|bgp\n"
 	"ip access-list extended B\n 10 permit ip any any\nrouter bgp 65000\n bgp router-id 1.1.1.1\n",
 
+	/* A mode that is refused leaves the one before, and takes its lines along, until it is left
+	 * or a line of another mode comes. */
+	"rtr#configure terminal\n" ENTER "rtr(config)#interface eth0\n"
+	"rtr(config-if)#mtu 1400\n"
+	"rtr(config-if)#interface an-interface-with-a-long-name\n"
+	"                         ^\n"
+	"% Invalid input detected at '^' marker.\n"
+	"% \"an-interface-with-a-long-name\" is not an interface name (IFNAME)\n"
+	"rtr(config)#mtu 9000\n"
+	"% it belongs to \"interface an-interface-with-a-long-name\", which was refused (\"exit\" leaves that)\n"
+	"rtr(config)#no ip redirects\n"
+	"% it belongs to \"interface an-interface-with-a-long-name\", which was refused (\"exit\" leaves that)\n"
+	"rtr(config)#exit\n"
+	"rtr(config)#interface eth1\n"
+	"rtr(config-if)#interface\n"
+	"% Incomplete command.\n"
+	"rtr(config)#lines 30\n"
+	"rtr(config)#mtu 1500\n"
+	"            ^\n"
+	"% Invalid input detected at '^' marker.\n"
+	"rtr(config)#router bgp 65000\n"
+	"rtr(config-router)#bgp router-id 1.1.1.1\n"
+	"rtr(config-router)#router bgp 65001\n"
+	"% there can be only one, and there is: router bgp 65000\n"
+	"rtr(config)#bgp router-id 2.2.2.2\n"
+	"% it belongs to \"router bgp 65001\", which was refused (\"exit\" leaves that)\n"
+	"rtr(config)#do show running-config | exclude !\n"
+	"lines 30\ninterface eth0\n mtu 1400\ninterface eth1\nrouter bgp 65000\n bgp router-id 1.1.1.1\nend\n"
+	"rtr(config)#interface eth1\n"
+	"rtr(config-if)#mtu 1500\n"
+	/* A paste of which nothing was applied, too. */
+	"rtr(config-if)#interface eth9\\n mtu 5\n"
+	"line 2: mtu 5\n"
+	"            ^\n"
+	"% Invalid input detected at '^' marker.\n"
+	"% 5 is out of range 68-65535\n"
+	"% 1 error; nothing of it was applied\n"
+	"rtr(config)#mtu 1500\n"
+	"% it belongs to \"interface eth9\", which was refused (\"exit\" leaves that)\n"
+	"rtr(config)#end\n"
+	"rtr#\n",
+
 	/* What check and the kernel refuse is told and did not happen. */
 	"rtr#configure terminal\n" ENTER "rtr(config)#hostname bad\n"
 	"% hostname: bad is no name\n"
