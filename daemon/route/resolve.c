@@ -309,6 +309,24 @@ size_t resolve_line(struct resolve *r, const struct static_route *line,
 	return line_hops(r, line, 0, hops);
 }
 
+const struct static_route *resolve_holder(const struct resolve *r, const struct rtr_addr *a)
+{
+	for (unsigned i = 0; i <= r->n_route_lens; i++) {
+		uint8_t len = i < r->n_route_lens ? r->route_lens[i] : 0;
+		size_t at = r->routes->len;
+
+		if (len <= rtr_family_bits(a->family)) {
+			struct rtr_prefix p = { .addr = *a, .len = len };
+
+			p = rtr_prefix_network(p);
+			at = route_find(r, &p);
+		}
+		if (at < r->routes->len)
+			return line_at(r, at);
+	}
+	return NULL;
+}
+
 size_t resolve_prefix_end(const struct recvec *routes, size_t from)
 {
 	const struct static_route *first = (const void *)routes->v[from];

@@ -51,6 +51,9 @@ void resolve_fini(struct resolve *r);
 size_t resolve_line(struct resolve *r, const struct static_route *line,
 		    struct shadow_hop hops[RESOLVE_MAX_HOPS]);
 
+/* The line with the longest prefix that holds an address, a default route too; NULL: none. */
+const struct static_route *resolve_holder(const struct resolve *r, const struct rtr_addr *a);
+
 /* The hops of the lines [from, to) of one prefix that have this distance, sorted, once each. */
 size_t resolve_group(struct resolve *r, size_t from, size_t to, uint8_t distance,
 		     struct shadow_hop hops[RESOLVE_MAX_HOPS]);

@@ -245,7 +245,7 @@ static size_t plan_prefix(struct plan *p, struct resolve *r, uint32_t table, siz
 	return found;
 }
 
-static void resolver_init(struct resolve *r, const struct recvec *lines, uint8_t family, int master)
+void route_resolver_lines(struct resolve *r, const struct recvec *lines, uint8_t family, int master)
 {
 	resolve_init(r, lines, link_up);
 	r->usable = route_track_usable;
@@ -255,8 +255,9 @@ static void resolver_init(struct resolve *r, const struct recvec *lines, uint8_t
 
 void route_resolver_init(struct resolve *r, const struct rec *root, uint8_t family)
 {
-	resolver_init(r, rec_kids(root, family == AF_INET6 ? &ipv6_route_type : &ip_route_type),
-		      family, 0);
+	route_resolver_lines(r,
+			     rec_kids(root, family == AF_INET6 ? &ipv6_route_type : &ip_route_type),
+			     family, 0);
 }
 
 /* The lines of one table. Returns the number of kernel routes that were found and stay. */
@@ -315,7 +316,7 @@ static size_t plan_vrf(struct plan *p, const struct vrf *vrf, const struct sch_t
 		struct resolve r;
 
 		if (!strcmp(s->vrf, vrf->name)) {
-			resolver_init(&r, v, family, l->ifindex);
+			route_resolver_lines(&r, v, family, l->ifindex);
 			found += plan_lines(p, &r, table);
 			resolve_fini(&r);
 		}

@@ -26,5 +26,23 @@ void route_plan_delete(struct plan *p, const struct shadow_route *r);
 
 /* A resolver over the links and addresses as they are and the static routes of the model. */
 void route_resolver_init(struct resolve *r, const struct rec *root, uint8_t family);
+/* The same for the lines of one VRF, whose link is master. */
+void route_resolver_lines(struct resolve *r, const struct recvec *lines, uint8_t family,
+			  int master);
+
+/* ---- route_static.c ---- */
+
+/* Lines that are not in use now, of the main table. */
+size_t route_static_idle(const struct rec *root, uint8_t family);
+
+/* For the check of the lines of one table: zero before the first one. */
+struct route_reach {
+	struct resolve r;
+	bool asked, known;
+};
+/* Warns when the line's next hop is reached by nothing that is configured. */
+void route_reach_check(struct route_reach *x, struct check *c, const struct recvec *lines,
+		       const struct static_route *s);
+void route_reach_fini(struct route_reach *x);
 
 #endif

@@ -5,6 +5,7 @@
 #include "kernel/shadow.h"
 #include "route/resolve.h"
 #include "route/route.h"
+#include "route/route_plan.h"
 #include "track/track.h"
 #include "vrf/vrf.h"
 
@@ -162,6 +163,8 @@ static bool is_new_line(const struct recvec *old, size_t *at, const struct stati
 static void check_lines(struct check *c, const struct recvec *v, const struct recvec *old,
 			size_t *at, bool ifaces_same)
 {
+	struct route_reach reach = { .asked = false };
+
 	for (size_t i = 0, end; i < v->len; i = end) {
 		end = resolve_prefix_end(v, i);
 		check_group(c, v, i, end);
@@ -169,6 +172,8 @@ static void check_lines(struct check *c, const struct recvec *v, const struct re
 			const struct static_route *s = (const void *)v->v[i];
 			bool is_new = is_new_line(old, at, s);
 
+			if (is_new)
+				route_reach_check(&reach, c, v, s);
 			if (is_new || !ifaces_same) {
 				check_nexthop(c, s);
 				check_ifname(c, s, is_new);
@@ -179,6 +184,7 @@ static void check_lines(struct check *c, const struct recvec *v, const struct re
 				check_error(c, &s->rec, "a unicast route to a multicast network");
 		}
 	}
+	route_reach_fini(&reach);
 }
 
 struct recvec *route_vrf_lines(const struct recvec *all, size_t from, size_t *ret_end)

@@ -12,6 +12,7 @@
 #include "kernel/rtmsg.h"
 #include "kernel/shadow.h"
 #include "route/route.h"
+#include "route/route_plan.h"
 #include "schema/types.h"
 #include "txn/txn.h"
 #include "vrf/vrf.h"
@@ -484,6 +485,15 @@ static void add_line(struct listing *l)
 	}
 }
 
+static void print_idle(struct cmd_ctx *c, int family)
+{
+	size_t n = route_static_idle(txn_running(), (uint8_t)family);
+
+	if (n)
+		cmd_printf(c, "\n%zu static line%s not in use: show %s static route\n", n,
+			   n == 1 ? " is" : "s are", family == AF_INET ? "ip" : "ipv6");
+}
+
 static void finish(struct cmd_ctx *c, struct listing *l)
 {
 	emit_own(c, l, NULL);
@@ -503,6 +513,8 @@ static void finish(struct cmd_ctx *c, struct listing *l)
 		cmd_fail(c, "Network not in table");
 	} else if (l->json) {
 		cmd_puts(c, l->any ? "\n]\n" : "[]\n");
+	} else if (l->f.code == 'S' && !l->table) {
+		print_idle(c, l->f.family);
 	}
 }
 

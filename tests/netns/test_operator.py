@@ -93,6 +93,41 @@ def test_no_of_what_is_not_there(routers):
     assert r1.config(["no ip route 10.9.0.0/16"]) == ""
 
 
+def test_static_lines_not_in_use(routers):
+    """Which they are and why, in both families; one that nothing configured can bring into use is warned of at once,
+    whatever the links do."""
+    net = routers("basic")
+    r1 = net.r1
+    r1.config(topo.router_lines(net.spec, "r1"))
+    r1.wait_addresses()
+    waits = {"ip route 192.0.2.0/24 203.0.113.99": "203.0.113.99 is reached by the default route only",
+             "ip route 192.0.5.0/24 192.0.4.1": "192.0.4.1 is reached by the route to 192.0.4.0/24, which discards",
+             "ipv6 route 2001:db8:9::/48 2001:db8:77::1": "2001:db8:77::1 is reached by the default route only"}
+    quiet = ["ip route 192.0.4.0/24 Null0", "ip route 192.0.3.0/24 10.0.1.77", "ip route 10.9.0.0/16 192.0.3.1",
+             "ip route 192.0.6.0/24 10.0.1.9 255", "ipv6 route 2001:db8:8::/48 2001:db8:1::9"]
+    for line in quiet:
+        assert r1.config([line]) == "", line
+    for line in waits:
+        assert "% Warning: " in r1.config([line]) and "the route waits" in r1.config([f"no {line}", line]), line
+
+    def idle(family="ip"):
+        return {r["line"].split()[2]: r["reason"] for r in r1.json(f"show {family} static route") if not r["active"]}
+
+    assert idle() == {"192.0.2.0": waits["ip route 192.0.2.0/24 203.0.113.99"], "192.0.6.0": "a route of distance 255 is never used",
+                      "192.0.5.0": waits["ip route 192.0.5.0/24 192.0.4.1"]}
+    assert idle("ipv6") == {"2001:db8:9::/48": "2001:db8:77::1 is reached by the default route only"}
+    text = r1.cli("show ip static route")
+    assert "\nA  ip route 192.0.3.0 255.255.255.0 10.0.1.77\n" in text
+    assert "\nN  ip route 192.0.2.0 255.255.255.0 203.0.113.99\n     203.0.113.99 is reached by the default route only\n" in text
+    assert "\n3 static lines are not in use: show ip static route\n" in r1.cli("show ip route static")
+    assert "\n1 static line is not in use: show ipv6 static route\n" in r1.cli("show ipv6 route static")
+    # The line was good, its interface goes.
+    assert "the route waits" not in r1.config(["interface eth0", "shutdown"])
+    topo.wait_for(lambda: idle().get("192.0.3.0") == "10.0.1.77 is reached by eth0, which is down", what="the reason")
+    assert idle()["10.9.0.0"] == "192.0.3.1 is reached by the route to 192.0.3.0/24, which is not in use"
+    assert "the route waits" not in r1.config(["ip route 192.0.7.0/24 10.0.1.78"])
+
+
 def test_link_changes_are_logged_once(routers):
     net = routers("basic")
     r1 = net.r1
