@@ -31,7 +31,8 @@
 
 static struct {
 	const struct policy *made_of; /* reference: what the blob was made of ... */
-	uint64_t links;               /* ... and of which links */
+	uint64_t links;               /* ... and of which links; none when nobody ... */
+	bool wanted;                  /* ... wants the fast plane */
 	struct fast_blob blob;
 	uint32_t tag;
 	char refused[FASTPATH_TEXT]; /* "": not */
@@ -90,14 +91,24 @@ void fast_push_look(void)
 {
 	struct fast_policy_conf conf = { .ifindex = ifindex_of };
 	const struct policy *p = policy_running();
+	bool wanted = fast_wanted(txn_running());
 	struct fast_blob b = { 0 };
 	const char *why;
 
-	if (!p || (p == k.made_of && k.links == pol_links_generation()))
+	if (!p || (p == k.made_of && k.links == pol_links_generation() && k.wanted == wanted))
 		return;
 	policy_unref(k.made_of);
 	k.made_of = policy_ref(p);
 	k.links = pol_links_generation();
+	k.wanted = wanted;
+	if (!wanted) {
+		/* Nobody needs it. What XDP may still be at is judged by nothing that is in force.
+		 */
+		replace(&b);
+		*k.refused = '\0';
+		fast_word(true);
+		return;
+	}
 	why = fast_policy_refuses(p);
 	if (!why && !fast_policy_compile(p, &conf, &b))
 		why = "policy: too large for the fast plane";

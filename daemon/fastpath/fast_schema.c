@@ -60,7 +60,7 @@ uint32_t fast_flows(const struct global *g, unsigned family)
 	return SCH_HAS(g, fast_flows4) ? g->fast_flows4 : FLOWS4_DEFAULT;
 }
 
-static bool any_wish(const struct rec *root)
+bool fast_wanted(const struct rec *root)
 {
 	const struct iface *i;
 
@@ -75,7 +75,7 @@ static void check(struct check *c)
 {
 	const struct global *o = (const void *)c->old, *n = (const void *)c->new;
 
-	if (any_wish(c->old) && any_wish(c->new) &&
+	if (fast_wanted(c->old) && fast_wanted(c->new) &&
 	    (fast_workers(o) != fast_workers(n) || fast_memory(o) != fast_memory(n) ||
 	     fast_flows(o, 0) != fast_flows(n, 0) || fast_flows(o, 1) != fast_flows(n, 1)))
 		check_warn(c, NULL,

@@ -26,6 +26,8 @@ struct global;
 
 /* The line of an interface, or what holds without one. */
 enum dataplane fast_wish(const struct iface *i);
+/* Some interface of a model may be on it. */
+bool fast_wanted(const struct rec *root);
 unsigned fast_workers(const struct global *g);
 uint32_t fast_flows(const struct global *g, unsigned family); /* 0: IPv4, 1: IPv6 */
 uint32_t fast_memory(const struct global *g);                 /* MB a worker */

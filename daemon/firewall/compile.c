@@ -101,43 +101,38 @@ void fwc_iface_vmap(struct nft_chain *c, uint32_t meta, const char *map)
 	nft_chain_add(c, r);
 }
 
-const char *fwc_reject(struct fwc *f)
+void fwc_add_reject(struct nft_chain *c)
 {
-	struct nft_chain *c;
-	struct nft_rule *r;
+	struct nft_rule *r = nft_rule_new(0, NULL, NULL);
 
-	if (nft_table_chain(f->t, "fw-reject"))
-		return "fw-reject";
-	c = nft_chain_new(&(struct nft_chain_spec){ .name = "fw-reject" });
-	r = nft_rule_new(0, NULL, NULL);
 	nft_l4proto_is(r, IPPROTO_TCP);
 	nft_reject(r, NFT_REJECT_TCP_RST, 0);
 	nft_chain_add(c, r);
 	r = nft_rule_new(0, NULL, NULL);
 	nft_reject(r, NFT_REJECT_ICMPX_UNREACH, NFT_REJECT_ICMPX_ADMIN_PROHIBITED);
 	nft_chain_add(c, r);
+}
+
+const char *fwc_reject(struct fwc *f)
+{
+	struct nft_chain *c;
+
+	if (nft_table_chain(f->t, "fw-reject"))
+		return "fw-reject";
+	c = nft_chain_new(&(struct nft_chain_spec){ .name = "fw-reject" });
+	fwc_add_reject(c);
 	nft_table_add_chain(f->t, c);
 	return "fw-reject";
 }
 
 /* ---- labels ---- */
 
-/* Only of a connection that is not in the table yet: labels can be added to, not replaced. */
-void fwc_unconfirmed(struct nft_rule *r)
-{
-	static const uint32_t confirmed = IPS_CONFIRMED, zero = 0;
-
-	nft_ct(r, NFT_CT_STATUS, NFT_REG_1);
-	nft_bitwise(r, NFT_REG_1, NFT_REG_1, sizeof(confirmed), &confirmed, &zero);
-	nft_cmp(r, NFT_REG_1, NFT_CMP_EQ, &zero, sizeof(zero));
-}
-
 void fwc_label(struct nft_rule *r, int word, uint32_t id)
 {
 	uint32_t label[4] = { 0 };
 
 	label[word] = id;
-	fwc_unconfirmed(r);
+	nft_ct_unconfirmed(r);
 	nft_imm(r, NFT_REG_1, label, sizeof(label));
 	nft_ct_set(r, NFT_CT_LABELS, NFT_REG_1);
 }
@@ -148,7 +143,7 @@ void fwc_label_iface(struct nft_chain *c, uint32_t meta, bool high)
 	static const uint32_t zero[4], above = 0xffff0000, ones = 0xffffffff;
 	struct nft_rule *r = nft_rule_new(0, NULL, NULL);
 
-	fwc_unconfirmed(r);
+	nft_ct_unconfirmed(r);
 	nft_meta(r, meta, NFT_REG32_04);
 	nft_bitwise(r, NFT_REG32_04, NFT_REG32_05, 4, &above, zero);
 	nft_cmp(r, NFT_REG32_05, NFT_CMP_EQ, zero, 4);
@@ -239,7 +234,10 @@ static void acl_chain(struct fwc *f, const struct pol_list *l, bool out, char na
 {
 	int family = l->family == AF_INET6 ? 6 : 4;
 	char inner[FWC_NAME], part[FWC_PART];
-	struct lc_use use = { .chain = inner, .word = out ? 2 : 0, .count = true };
+	struct lc_use use = { .chain = inner,
+			      .word = out ? 2 : 0,
+			      .count = true,
+			      .carry = nft_cap(NFT_CAP_SECMARK) };
 	struct nft_chain *c;
 	struct nft_rule *r;
 

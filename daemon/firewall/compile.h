@@ -61,7 +61,8 @@ struct fwc {
 void fwc_list(struct fwc *f, const struct pol_list *l, const struct lc_use *use);
 /* A rule that counts and drops. */
 void fwc_drop(struct nft_chain *c, enum fw_counter why, const char *comment);
-/* The chain that rejects, made on first use. */
+/* Rules that reject; the chain of them, made on first use. */
+void fwc_add_reject(struct nft_chain *c);
 const char *fwc_reject(struct fwc *f);
 /* A map from interface names to verdicts. */
 struct nft_set *fwc_iface_map(const char *name);
@@ -77,8 +78,6 @@ struct nft_chain *fwc_base(const char *name, uint32_t hook, int32_t prio, uint32
 void fwc_accept_known(struct fwc *f, struct nft_chain *c, const char *again);
 /* Half of label word 3: the interface that a new connection comes by, or (high) leaves by. */
 void fwc_label_iface(struct nft_chain *c, uint32_t meta, bool high);
-/* Matches the first packet of a connection only. */
-void fwc_unconfirmed(struct nft_rule *r);
 /* Neighbour solicitations and advertisements pass. */
 void fwc_accept_nd(struct nft_chain *c);
 /* A name of the configuration in the name of a chain or set: what nft cannot read, and the dot that

@@ -35,7 +35,7 @@ void fwc_log(struct nft_chain *c, uint32_t id, const struct rec *rec, uint32_t l
 	char prefix[32];
 
 	snprintf(prefix, sizeof(prefix), FW_LOG_PREFIX "%08x", id);
-	fwc_unconfirmed(r);
+	nft_ct_unconfirmed(r);
 	nft_stateful(r, &(struct nft_stateful){
 				.kind = NFT_S_LIMIT,
 				.value = lines_a_minute ? lines_a_minute : FW_LOG_RATE,
@@ -75,7 +75,7 @@ static void add_limit(struct nft_chain *c, const struct pol_rule *r, const struc
 	char name[FWC_NAME];
 
 	/* A repeated SYN, a second datagram, is no new connection. */
-	fwc_unconfirmed(nr);
+	nft_ct_unconfirmed(nr);
 	if (r->limit.per_source) {
 		limit_name(r, what, name);
 		load_source(nr, r);

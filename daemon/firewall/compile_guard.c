@@ -230,7 +230,7 @@ static void quota(struct fwc *f, struct nft_chain *c, bool v6)
 								    .key_size = v6 ? 16 : 4,
 								    .size = QUOTA_SOURCES }));
 	nft_ct_state(r, NFT_CT_NEW);
-	fwc_unconfirmed(r);
+	nft_ct_unconfirmed(r);
 	nft_family_is(r, v6 ? NFPROTO_IPV6 : NFPROTO_IPV4);
 	nft_payload(r, NFT_PAYLOAD_NETWORK_HEADER, v6 ? 8 : 12, v6 ? 16 : 4, NFT_REG_1);
 	nft_dynset(r, name, NFT_DYNSET_OP_ADD, NFT_REG_1, 0, 0,

@@ -46,11 +46,13 @@ static void act_chain(struct fwc *f, const struct pol_class *k, const char *name
 		fwc_log(c, k->id, k->rec, 0);
 	r = nft_rule_new(k->id, k->rec, k->name);
 	nft_counter(r);
-	if (k->action == POL_REJECT)
-		nft_goto(r, fwc_reject(f));
-	else
+	if (k->action != POL_REJECT)
 		nft_verdict(r, k->action == POL_DENY ? NF_DROP : NF_ACCEPT);
 	nft_chain_add(c, r);
+	/* Here, for the kernel follows 16 chains at most, and a list of the class is many of them.
+	 */
+	if (k->action == POL_REJECT)
+		fwc_add_reject(c);
 	nft_table_add_chain(f->t, c);
 }
 
@@ -94,7 +96,11 @@ struct asked {
 static void ask(struct fwc *f, struct nft_chain *c, const struct pol_list *l, const char *name,
 		const struct asked *a)
 {
-	struct lc_use use = { .chain = name, .word = -1, .count = true, .lines = a->nested };
+	struct lc_use use = { .chain = name,
+			      .word = -1,
+			      .count = true,
+			      .lines = a->nested,
+			      .carry = nft_cap(NFT_CAP_SECMARK) };
 	char wait[FWC_NAME + 8];
 	struct nft_rule *r;
 

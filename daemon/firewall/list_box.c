@@ -243,6 +243,28 @@ static void push_early(const struct lb_tables *t, const struct lb_build *x, size
 	}
 }
 
+static int rank_cmp(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void find_froms(struct lb_tables *t)
+{
+	size_t n = 0;
+
+	t->froms = xcalloc(t->early[0].n + t->early[1].n + 1, sizeof(*t->froms));
+	for (size_t k = 0; k < t->n_early; k++)
+		for (size_t i = 0; i < t->early[k].n; i++)
+			t->froms[n++] = t->early[k].box[i].from;
+	qsort(t->froms, n, sizeof(*t->froms), rank_cmp);
+	t->n_froms = 0;
+	for (size_t i = 0; i < n; i++)
+		if (!i || t->froms[i] != t->froms[i - 1])
+			t->froms[t->n_froms++] = t->froms[i];
+}
+
 /* False: too many boxes. */
 static bool early_build(struct lb_tables *t, const struct lb_build *x)
 {
@@ -266,6 +288,7 @@ static bool early_build(struct lb_tables *t, const struct lb_build *x)
 		free(early.v);
 	}
 	t->near = t->near && any;
+	find_froms(t);
 	free(asking.v);
 	return fits;
 }
@@ -278,6 +301,8 @@ static void tables_drop(struct lb_tables *t)
 	free(t->early[0].box);
 	free(t->early[1].box);
 	t->early[0] = t->early[1] = (struct lb_set){ 0 };
+	free(t->froms);
+	t->froms = NULL;
 }
 
 static void block_drop(struct lb_block *b)
@@ -287,6 +312,14 @@ static void block_drop(struct lb_block *b)
 		free(b->class[c].later.box);
 		b->class[c].later = (struct lb_set){ 0 };
 	}
+	id_table_fini(&b->copies);
+}
+
+bool lb_is_shared(const struct lb_block *b, const struct lb_box *x)
+{
+	const struct lb_copies *c = id_table_find(&b->copies, (uint64_t)x->rank + 1);
+
+	return c && c->n >= LB_SHARED && !x->asks;
 }
 
 static bool trees_build(struct lb_tables *t, const struct lb_boxes in[3], struct lb_build *x)
@@ -367,6 +400,7 @@ static bool block_tables(struct lb_block *b, const struct pol_list *l, bool by_s
 {
 	bool fits = true;
 
+	b->copies = (struct id_table)ID_TABLE_INIT(struct lb_copies);
 	b->none = lb_none(l, by_seq);
 	pick_classes(b, l);
 	for (int c = 0; c < LB_CLASSES; c++) {
@@ -379,6 +413,9 @@ static bool block_tables(struct lb_block *b, const struct pol_list *l, bool by_s
 		b->class[c].n_early = c == LB_PORTS && !b->udp ? 2 : 1;
 		fits = tables_build(&b->class[c], &all, l -> family) && fits;
 		free(all.v);
+		lb_tree_copies(&b->class[c].a, &b->copies);
+		lb_tree_copies(&b->class[c].b, &b->copies);
+		lb_tree_copies(&b->class[c].c, &b->copies);
 	}
 	if (!fits)
 		block_drop(b);

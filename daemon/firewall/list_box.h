@@ -40,6 +40,7 @@
 #define RTR_LIST_BOX_H
 
 #include "firewall/policy.h"
+#include "id_table.h"
 
 /* Fewer lines than this cost less one after the other: a line is about 30 ns, a table 100. */
 #define LB_MIN_LINES 8
@@ -54,6 +55,8 @@
 /* Lines that a part takes in: of all later tables, and of C at least. */
 #define LB_TAKE   4
 #define LB_TAKE_C 64
+/* What a line does is a chain of its own when so many parts have it. */
+#define LB_SHARED 3
 
 /* Of these, LB_PORTS is TCP and UDP, unless that has a class of its own: which it has when few
  * lines are for both, as else each line names its protocol. ICMP has one when a line names a type
@@ -98,11 +101,20 @@ struct lb_tables {
 	struct lb_node a, b, c;
 	/* E; when TCP and UDP are one class, of TCP and of UDP. */
 	struct lb_set early[2];
-	size_t n_early;      /* of these */
-	bool near;           /* all of it is specific in the field that does not lead */
+	size_t n_early; /* of these */
+	bool near;      /* all of it is specific in the field that does not lead */
+	size_t n_froms; /* the ranks that its boxes come before, each once, ascending */
+	uint32_t *froms;
 	struct lb_set later; /* for lb_patch: lines of B and C */
 	size_t take_c;
 	size_t n_lines, n_changed; /* for lb_patch: of A */
+};
+
+/* How often a line stands in parts that are rules, and does not ask there. */
+struct lb_copies {
+	uint64_t id; /* its rank + 1 */
+	const struct pol_rule *line;
+	size_t n;
 };
 
 struct lb_block {
@@ -111,6 +123,8 @@ struct lb_block {
 	struct lb_tables class[LB_CLASSES];
 	bool udp, icmp; /* these classes are there */
 	uint32_t none;  /* rank of "nothing found": all ones, above every rank */
+	/* struct lb_copies, of when the block was built: lb_patch takes lines away only. */
+	struct id_table copies;
 };
 
 struct lb_prog {
@@ -134,6 +148,8 @@ bool lb_is_plain(const struct pol_rule *r);
 /* Such a line never matches and is left out: not now in force, or only later fragments, which
  * connection tracking has put together, or a length that no packet has. */
 bool lb_is_void(const struct pol_rule *r);
+/* Its line has a chain of its own, see LB_SHARED. */
+bool lb_is_shared(const struct lb_block *b, const struct lb_box *x);
 /* A box asks this E of its table. */
 bool lb_asks(const struct lb_tables *t, const struct lb_box *x, int early);
 lb_num lb_addr(const struct rtr_addr *a);

@@ -33,7 +33,13 @@ uint32_t lb_none(const struct pol_list *l, bool by_seq);
 void lb_push(struct lb_boxes *b, const struct lb_box *x);
 void lb_push_all(struct lb_boxes *to, const struct lb_boxes *from);
 void lb_sort_by_rank(struct lb_boxes *b);
-bool lb_overlap(const struct lb_box *a, const struct lb_box *b);
+static inline bool lb_overlap(const struct lb_box *a, const struct lb_box *b)
+{
+	for (int f = 0; f < LB_FIELDS; f++)
+		if (a->lo[f] > b->hi[f] || b->lo[f] > a->hi[f])
+			return false;
+	return true;
+}
 /* Takes what earlier boxes cover off the later ones. False: more than max pieces. */
 bool lb_disjoint(const struct lb_boxes *in, struct lb_boxes *out, size_t max);
 /* The first box of a higher rank. */
@@ -70,6 +76,8 @@ void lb_tree_patch(struct lb_node *node, const struct lb_change *c, const struct
 void lb_tree_stale(struct lb_node *node);
 /* Ranks of lines that ask, as boxes of which nothing else is set. */
 void lb_tree_asking(const struct lb_node *node, struct lb_boxes *to);
+/* Counts the lines of parts: struct lb_copies. */
+void lb_tree_copies(const struct lb_node *node, struct id_table *to);
 void lb_tree_drop(struct lb_node *node);
 /* Takes the boxes. */
 struct lb_set lb_set_of(const struct lb_boxes *b, uint8_t family);

@@ -59,22 +59,6 @@ static void load(struct nft_rule *r, uint8_t family, enum lb_class class, const 
 		load_field(r, family, class, l->v[i].f, REG(l->v[i].reg));
 }
 
-void lc_label(struct nft_rule *r, int word, uint32_t id_reg)
-{
-	static const uint8_t zero[16], ones[4] = { 0xff, 0xff, 0xff, 0xff };
-
-	nft_imm(r, REG(0), zero, sizeof(zero));
-	nft_bitwise(r, id_reg, REG(word), 4, ones, zero);
-	nft_ct_set(r, NFT_CT_LABELS, NFT_REG_1);
-}
-
-void lc_hit(struct nft_rule *r, uint32_t id_reg)
-{
-	const struct nft_stateful counter = { .kind = NFT_S_COUNTER };
-
-	nft_dynset(r, LC_HITS, NFT_DYNSET_OP_UPDATE, id_reg, 0, 0, &counter, 1);
-}
-
 /* What a lookup gives: above the longest key, IPv6 with a rank. */
 #define DATA_REG  12
 #define DATA_ACT  (DATA_REG + 1)
@@ -104,14 +88,7 @@ static void lookup(struct nft_rule *r, const struct lc_list *l, const struct pla
 /* What the first match does. */
 static void act(struct nft_rule *r, const struct use *u)
 {
-	char name[NAME_SIZE];
-
-	if (u->u.word >= 0)
-		lc_label(r, u->u.word, REG(DATA_ID));
-	if (u->u.count)
-		lc_hit(r, REG(DATA_ID));
-	snprintf(name, sizeof(name), "%s.act", u->name);
-	nft_vmap(r, name, REG(DATA_ACT));
+	lc_found_act(r, u, &(struct lc_found){ .id_reg = REG(DATA_ID), .act_reg = REG(DATA_ACT) });
 }
 
 /* The rank that was found to where the table has it in its key. */
@@ -183,19 +160,19 @@ static void ask_for(struct nft_rule *r, const struct lc_list *l, const struct us
 /* Lines between whose ranks nothing of E comes ask alike: as the first rank that does. */
 static bool ask_rank(const struct lb_tables *t, uint32_t rank, uint32_t *ret)
 {
-	bool found = false;
+	size_t lo = 0, hi = t->n_froms;
 
-	for (size_t k = 0; k < t->n_early; k++) {
-		for (size_t i = 0; i < t->early[k].n; i++) {
-			uint32_t from = t->early[k].box[i].from;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
 
-			if (from <= rank && (!found || from > *ret)) {
-				*ret = from;
-				found = true;
-			}
-		}
+		if (t->froms[mid] <= rank)
+			lo = mid + 1;
+		else
+			hi = mid;
 	}
-	return found;
+	if (lo)
+		*ret = t->froms[lo - 1];
+	return lo;
 }
 
 static void ask_name(const struct use *u, const struct place *p, uint32_t rank,
@@ -232,27 +209,63 @@ static void table_rules(const struct lc_list *l, const struct use *u, struct nft
 	nft_chain_add(c, r);
 }
 
-/* Of a line only what the packets of a part do not all have. */
+/* Values that are compared at once: registers that follow each other. */
+struct exact {
+	struct nft_rule *r;
+	uint8_t value[16];
+	unsigned size;
+};
+
+static void exact_end(struct exact *e)
+{
+	if (e->size)
+		nft_cmp(e->r, REG(0), NFT_CMP_EQ, e->value, e->size);
+	*e = (struct exact){ .r = e->r };
+}
+
+static void exact_add(struct exact *e, const struct lc_list *l, enum lb_class class,
+		      enum lb_field f, lb_num value)
+{
+	unsigned size = lc_field_size(l->list->family, class, f), room = ROUND_UP(size, 4u);
+
+	if (e->size + room > sizeof(e->value))
+		exact_end(e);
+	load_field(e->r, l->list->family, class, f, REG(e->size / 4));
+	lc_put_num(e->value + e->size, value, size);
+	e->size += room;
+}
+
+/* Of a line only what the packets of a part do not all have; what is one value first. */
 static void match_box(struct nft_rule *r, const struct lc_list *l, const struct place *p,
 		      const struct lb_box *x, const struct lb_box *at)
 {
 	static const enum lb_field order[] = { LB_P1, LB_P0, LB_PROTO, LB_DST, LB_SRC };
+	struct exact e = { .r = r };
 
-	for (unsigned i = 0; i < ARRAY_LEN(order); i++) {
-		enum lb_field f = order[i];
-		unsigned size = lc_field_size(l->list->family, p->class, f);
-		uint8_t lo[16], hi[16];
+	for (int ranges = 0; ranges < 2; ranges++) {
+		for (unsigned i = 0; i < ARRAY_LEN(order); i++) {
+			enum lb_field f = order[i];
+			unsigned size = lc_field_size(l->list->family, p->class, f);
+			uint8_t lo[16], hi[16];
 
-		if (!size || (x->lo[f] <= at->lo[f] && x->hi[f] >= at->hi[f]))
-			continue;
-		lc_put_num(lo, x->lo[f], size);
-		lc_put_num(hi, x->hi[f], size);
-		load_field(r, l->list->family, p->class, f, REG(0));
-		lc_in_range(r, lo, hi, size);
+			if (!size || (x->lo[f] <= at->lo[f] && x->hi[f] >= at->hi[f]) ||
+			    ranges != (x->lo[f] != x->hi[f]))
+				continue;
+			if (!ranges) {
+				exact_add(&e, l, p->class, f, x->lo[f]);
+				continue;
+			}
+			lc_put_num(lo, x->lo[f], size);
+			lc_put_num(hi, x->hi[f], size);
+			load_field(r, l->list->family, p->class, f, REG(0));
+			nft_range(r, REG(0), NFT_RANGE_EQ, lo, hi, size);
+		}
+		exact_end(&e);
 	}
 }
 
-/* A chain for each rank asks E, and returns; where a verdict is to return, the line does so. */
+/* Asks for a line that does not say itself what it does: a chain for each rank asks E, and returns;
+ * where a verdict is to return, the line does so. */
 static void line_asks(const struct lc_list *l, const struct use *u, struct nft_chain *c,
 		      const struct place *p, const struct lb_box *x, const struct lb_box *at)
 {
@@ -283,18 +296,43 @@ static void line_asks(const struct lc_list *l, const struct use *u, struct nft_c
 	}
 }
 
+/* What a line's rule ends with; `ask_end`: it asks on its way to the end. */
+static bool ask_end(const struct lc_list *l, const struct use *u, const struct place *p,
+		    const struct lb_box *x, char name[NAME_SIZE])
+{
+	char stem[NAME_SIZE];
+	uint32_t rank = 0;
+
+	if (!x->asks || lc_returns(u) || lc_is_alone(u, x->line) ||
+	    !ask_rank(lc_tables_of(l, p), x->rank, &rank))
+		return false;
+	ask_name(u, p, rank, stem);
+	lc_end_name(stem, x->line, name);
+	return true;
+}
+
 /* A part of few lines, in their order. */
 static void line_rules(const struct lc_list *l, const struct use *u, struct nft_chain *c,
 		       const struct place *p, const struct lb_node *leaf)
 {
+	const struct lb_block *b = &l->prog->blocks[p->block];
+	char end[NAME_SIZE];
+
 	for (size_t i = 0; i < leaf->set.n; i++) {
 		const struct lb_box *x = &leaf->set.box[i];
+		bool asks = ask_end(l, u, p, x, end);
 		struct nft_rule *r;
 
-		line_asks(l, u, c, p, x, &leaf->at);
+		if (!asks)
+			line_asks(l, u, c, p, x, &leaf->at);
 		r = nft_rule_new(0, x->line->rec, NULL);
 		match_box(r, l, p, x, &leaf->at);
-		lc_line_act(r, u, x->line);
+		if (asks)
+			lc_line_act_at(r, x->line, end);
+		else if (lb_is_shared(b, x))
+			lc_line_act_shared(r, u, x->line);
+		else
+			lc_line_act(r, u, x->line);
 		nft_chain_add(c, r);
 	}
 }
@@ -412,13 +450,6 @@ static bool tree_empty(const struct lb_node *n)
 	return n->leaf && !n->set.n;
 }
 
-static int rank_cmp(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 static struct nft_chain *ask_chain(const struct lc_list *l, const struct use *u,
 				   const struct place *p, uint32_t rank, const char *name)
 {
@@ -437,28 +468,51 @@ static struct nft_chain *ask_chain(const struct lc_list *l, const struct use *u,
 	return c;
 }
 
+/* Asks E, and comes to the end of an action. */
+static struct nft_chain *ask_end_chain(const struct lc_list *l, const char *name, const char *ask,
+				       const char *end)
+{
+	struct nft_chain *c = part_chain(l, name);
+	struct nft_rule *r = new_rule(l);
+
+	nft_jump(r, ask);
+	nft_chain_add(c, r);
+	r = new_rule(l);
+	nft_goto(r, end);
+	nft_chain_add(c, r);
+	return c;
+}
+
+static void add_ask(const struct lc_list *l, struct use *u, const struct place *p, uint32_t rank,
+		    const struct pol_rule *const ends[LC_ACTIONS])
+{
+	char name[NAME_SIZE], behind[NAME_SIZE], end[NAME_SIZE];
+	struct nft_chain *c;
+
+	ask_name(u, p, rank, name);
+	c = keep_chain(u, name);
+	hold_part(u, name, c ? c : ask_chain(l, u, p, rank, name));
+	for (int a = 0; a < LC_ACTIONS; a++) {
+		if (!ends[a])
+			continue;
+		lc_end_name(name, ends[a], behind);
+		lc_end_name(u->name, ends[a], end);
+		c = keep_chain(u, behind);
+		hold_part(u, behind, c ? c : ask_end_chain(l, behind, name, end));
+	}
+}
+
 /* The chains of all ranks with which E is asked. lb_patch leaves E as it is. */
 static void add_asks(const struct lc_list *l, struct use *u, const struct place *p)
 {
 	const struct lb_tables *t = lc_tables_of(l, p);
-	uint32_t *ranks = xcalloc(t->early[0].n + t->early[1].n + 1, sizeof(*ranks));
-	size_t n = 0;
+	const struct pol_rule *ends[LC_ACTIONS] = { NULL };
 
-	for (int k = 0; k < 2; k++)
-		for (size_t i = 0; i < t->early[k].n; i++)
-			ranks[n++] = t->early[k].box[i].from;
-	qsort(ranks, n, sizeof(*ranks), rank_cmp);
-	for (size_t i = 0; i < n; i++) {
-		char name[NAME_SIZE];
-		struct nft_chain *c;
-
-		if (i && ranks[i] == ranks[i - 1])
-			continue;
-		ask_name(u, p, ranks[i], name);
-		c = keep_chain(u, name);
-		hold_part(u, name, c ? c : ask_chain(l, u, p, ranks[i], name));
-	}
-	free(ranks);
+	for (size_t i = 0; t->n_froms && i < l->list->n; i++)
+		if (!lb_is_void(l->list->rules[i]) && !lc_is_alone(u, l->list->rules[i]))
+			ends[l->list->rules[i]->action] = l->list->rules[i];
+	for (size_t i = 0; i < t->n_froms; i++)
+		add_ask(l, u, p, t->froms[i], ends);
 }
 
 /* One table after the other, and `next`. Where a verdict is to return, parts in chains of their own
@@ -540,6 +594,7 @@ void lc_block_rules(const struct lc_list *l, struct use *u, struct nft_chain *ch
 			class_keys(s, b, l->list->family, c, &d);
 	}
 	lc_hold_set(&u->sets, name, s);
+	lc_add_shared(l, u, block);
 	r = nft_rule_new(0, l->list->rec, NULL);
 	nft_meta(r, NFT_META_L4PROTO, REG(0));
 	nft_vmap(r, name, REG(0));

@@ -27,55 +27,6 @@ static void drop_sets(struct sets *sets)
 
 /* ---- a use ---- */
 
-static void set_verdict(struct nft_data *d, const struct lc_verdict *v)
-{
-	*d = (struct nft_data){ .verdict = v->code, .chain = v->chain };
-}
-
-/* Chains of lines that do more than decide; and the map from action to verdict. */
-static void add_actions(struct lc_list *l, struct use *u, const struct lc_ops *ops)
-{
-	char name[NAME_SIZE];
-	struct nft_data d;
-	struct nft_set *s;
-
-	snprintf(name, sizeof(name), "%s.act", u->name);
-	s = nft_set_new(&(struct nft_set_spec){ .name = name,
-						.key_type = NFT_T_MARK,
-						.key_size = 4,
-						.data_type = NFT_T_VERDICT,
-						.rec = l->list->rec });
-	for (uint32_t a = 0; a < LC_ACTIONS; a++) {
-		set_verdict(&d, &u->u.verdict[a]);
-		nft_set_add(s, &a, &d);
-	}
-	for (size_t i = 0; i < l->list->n; i++) {
-		const struct pol_rule *p = l->list->rules[i];
-		struct nft_chain *c;
-		struct nft_rule *r;
-
-		if (!lc_has_effects(p) || lb_is_void(p))
-			continue;
-		snprintf(name, sizeof(name), "%s.%08x", u->name, p->id);
-		c = nft_chain_new(&(struct nft_chain_spec){ .name = name, .rec = p->rec });
-		if (ops && ops->effects)
-			ops->effects(ops->arg, c, p);
-		r = nft_rule_new(0, p->rec, NULL);
-		if (u->u.verdict[p->action].code == NFT_GOTO)
-			nft_goto(r, u->u.verdict[p->action].chain);
-		else
-			nft_verdict(r, u->u.verdict[p->action].code);
-		nft_chain_add(c, r);
-		lc_hold_chain(u, c);
-		if (lb_is_plain(p)) {
-			d = (struct nft_data){ .verdict = NFT_GOTO, .chain = name };
-			nft_set_add(s, &p->id, &d);
-		}
-	}
-	snprintf(name, sizeof(name), "%s.act", u->name);
-	lc_hold_set(&u->sets, name, s);
-}
-
 static void add_lines(const struct line *with, const struct lb_block *b)
 {
 	struct line x = *with;
@@ -104,10 +55,9 @@ static size_t largest(const struct lb_prog *p)
  * when they return. But where a verdict of the use is to return, that would come back here: then
  * the tables are reached by goto and go on by goto, and as the kernel follows 16 chains at most,
  * this is for the largest block; others are lines. */
-static void add_blocks(struct lc_list *l, struct use *u, struct nft_table *t,
-		       const struct lc_ops *ops)
+static void add_blocks(struct lc_list *l, struct use *u, struct nft_table *t)
 {
-	struct line x = { l, u, t, lc_new_chain(l, u->name), ops, NULL };
+	struct line x = { l, u, t, lc_new_chain(l, u->name), NULL };
 	size_t n = l->prog->n_blocks, big = largest(l->prog);
 	char next[NAME_SIZE];
 
@@ -140,7 +90,7 @@ static bool same_verdict(const struct lc_verdict *a, const struct lc_verdict *b)
 static bool same_use(const struct use *u, const struct lc_use *w)
 {
 	if (strcmp(u->name, w->chain) != 0 || u->u.word != w->word || u->u.count != w->count ||
-	    u->u.lines != w->lines || !u->u.wait != !w->wait ||
+	    u->u.lines != w->lines || u->u.carry != w->carry || !u->u.wait != !w->wait ||
 	    (w->wait && strcmp(u->u.wait, w->wait) != 0))
 		return false;
 	for (int i = 0; i < LC_ACTIONS; i++)
@@ -155,8 +105,8 @@ static void use_build(struct lc_list *l, struct use *u, struct nft_table *t,
 	for (size_t i = 0; l->before && i < l->before->n_uses; i++)
 		if (same_use(&l->before->uses[i], &u->u))
 			u->old = &l->before->uses[i];
-	add_actions(l, u, ops);
-	add_blocks(l, u, t, ops);
+	lc_add_ends(l, u, ops);
+	add_blocks(l, u, t);
 	u->old = NULL;
 }
 

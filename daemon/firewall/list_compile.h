@@ -5,12 +5,18 @@
  *
  * A use is a chain that the caller jumps to with a packet of the list's family whose connection is
  * tracked. The first line that matches
- *	- puts its id into a word of the connection's label (with inspect_wait, and permitting,
- *	  when a server name decides later),
+ *	- puts its id into a word of the label of a connection that is new (with inspect_wait, and
+ *	  permitting, when a server name decides later),
  *	- counts in the set LC_HITS: key pol_id (host order), a counter and the time of the last
- *hit; elements come with the first packet and stay over commits,
+ *	  hit; elements come with the first packet and stay over commits,
  *	- has its effects (log, limit, helper), and
  *	- ends with the use's verdict for its action. No line: the chain returns.
+ *
+ * To say that in each line's rule is half of what a commit costs. So the rule of a line only writes
+ * its id where the next chain can read it and goes to the end of its action, a chain for all lines;
+ * registers cannot be read in another rule than wrote them. The place is the packet's security
+ *mark, which is zero again behind the end. What stands in many parts, and has no effects either,
+ *goes to a chain that does this. Lines with effects have chains of their own that do all.
  *
  * Owns: what lc_compile returns holds the sets and chains; the list must outlive it. Threads:
  * rtrd's loop only. Failure: none here; the kernel judges at commit.
@@ -36,6 +42,7 @@ struct lc_use {
 	const char
 		*wait; /* NULL, or: a line with a server name, id I, leads to the chain "wait.I" */
 	bool lines;    /* no tables: the kernel follows 16 chains at most, and tables need 8 */
+	bool carry;    /* packets may carry an id (NFT_CAP_SECMARK); else each line is a chain */
 	struct lc_verdict {
 		int32_t code; /* NF_ACCEPT, NF_DROP, NFT_RETURN, NFT_GOTO */
 		const char *chain;

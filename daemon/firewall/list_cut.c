@@ -86,14 +86,6 @@ static void index_drop(struct index *ix)
 	free(ix->v[LB_SRC]);
 }
 
-bool lb_overlap(const struct lb_box *a, const struct lb_box *b)
-{
-	for (int f = 0; f < LB_FIELDS; f++)
-		if (a->lo[f] > b->hi[f] || b->lo[f] > a->hi[f])
-			return false;
-	return true;
-}
-
 struct found {
 	size_t n, room, *v;
 };

@@ -2,7 +2,7 @@
 /*
  * What: what the parts of list_compile.h share: list_compile.c (lists and their uses), list_table.c
  * (tables as sets of the kernel), list_chain.c (chains that look into them), list_line.c (lines as
- * rules of their own). Owns, threads, failure: as there.
+ * rules of their own), list_act.c (what a line does). Owns, threads, failure: as there.
  */
 #ifndef RTR_LIST_IMPL_H
 #define RTR_LIST_IMPL_H
@@ -57,7 +57,6 @@ struct line {
 	struct use *u;
 	struct nft_table *t;
 	struct nft_chain *c;
-	const struct lc_ops *ops;
 	const struct pol_rule *p;
 };
 
@@ -102,8 +101,6 @@ struct place lc_part_at(const struct place *p, lb_num from);
 
 void lc_hold_set(struct sets *sets, const char *name, struct nft_set *s);
 bool lc_holds_set(const struct sets *sets, const char *name);
-/* A line that does more than decide has a chain of its own. */
-bool lc_has_effects(const struct pol_rule *r);
 /* The sets of all tables of a block. */
 void lc_add_tables(struct lc_list *l, size_t block);
 
@@ -113,9 +110,6 @@ void lc_add_tables(struct lc_list *l, size_t block);
 bool lc_returns(const struct use *u);
 struct nft_chain *lc_new_chain(const struct lc_list *l, const char *name);
 void lc_hold_chain(struct use *u, struct nft_chain *c);
-/* The id at a register into a word of the connection's label; takes REG(0) to REG(3). */
-void lc_label(struct nft_rule *r, int word, uint32_t id_reg);
-void lc_hit(struct nft_rule *r, uint32_t id_reg);
 /* One rule sends a packet to the chain of its class; those of no class here go on. */
 void lc_block_rules(const struct lc_list *l, struct use *u, struct nft_chain *chain, size_t block,
 		    int32_t how, const char *next);
@@ -126,9 +120,30 @@ void lc_block_rules(const struct lc_list *l, struct use *u, struct nft_chain *ch
 void lc_add_addr_set(struct lc_list *l, const struct pol_rule *p, enum lb_field f);
 /* Of the register REG(0). */
 void lc_in_range(struct nft_rule *r, const void *lo, const void *hi, unsigned size);
-/* What a line's rule does: label, hit, effects, verdict. */
-void lc_line_act(struct nft_rule *r, const struct use *u, const struct pol_rule *p);
 /* The rules of a line: one for each combination of its alternatives. */
 void lc_line_rules(const struct line *x);
+
+/* ---- list_act.c ---- */
+
+bool lc_has_effects(const struct pol_rule *r);
+/* The line has a chain of its own that does all that it does. */
+bool lc_is_alone(const struct use *u, const struct pol_rule *p);
+/* The end of a rule that a line's packets match. Takes REG(0). */
+void lc_line_act(struct nft_rule *r, const struct use *u, const struct pol_rule *p);
+/* The same to another chain that comes to the end of the line's action; not of a line alone. */
+void lc_line_act_at(struct nft_rule *r, const struct pol_rule *p, const char *end);
+/* The same of a line that lb_is_shared. */
+void lc_line_act_shared(struct nft_rule *r, const struct use *u, const struct pol_rule *p);
+/* Where a lookup in a table puts what it found. */
+struct lc_found {
+	uint32_t id_reg, act_reg;
+};
+void lc_found_act(struct nft_rule *r, const struct use *u, const struct lc_found *f);
+/* The chain at which lines of an action end, of a use or behind another name. */
+void lc_end_name(const char *stem, const struct pol_rule *p, char name[NAME_SIZE]);
+/* Ends, chains of lines alone, and the map to both. */
+void lc_add_ends(const struct lc_list *l, struct use *u, const struct lc_ops *ops);
+/* Chains of shared lines of a block. */
+void lc_add_shared(const struct lc_list *l, struct use *u, size_t block);
 
 #endif

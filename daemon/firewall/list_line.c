@@ -143,45 +143,6 @@ static void match_service(struct nft_rule *r, const struct pol_service *s)
 		match_byte(r, NFT_PAYLOAD_TRANSPORT_HEADER, 1, s->icmp_code, s->icmp_code);
 }
 
-/* Labels as what sets a word of them. */
-static void label(struct nft_rule *r, int word, uint32_t id)
-{
-	uint32_t words[4] = { 0 };
-
-	words[word] = id;
-	nft_imm(r, REG(0), words, sizeof(words));
-	nft_ct_set(r, NFT_CT_LABELS, NFT_REG_1);
-}
-
-void lc_line_act(struct nft_rule *r, const struct use *u, const struct pol_rule *p)
-{
-	uint32_t wait = p->id | inspect_wait(u->u.word == 2 ? 2 : 0);
-	bool plain = u->u.word >= 0 && !p->tls_name;
-	char name[NAME_SIZE];
-
-	if (u->u.word >= 0)
-		label(r, u->u.word, p->tls_name ? wait : p->id);
-	if (u->u.count && !plain)
-		nft_imm(r, REG(4), &p->id, sizeof(p->id));
-	if (u->u.count)
-		lc_hit(r, plain ? REG(u->u.word) : REG(4));
-	if (p->tls_name && u->u.wait) {
-		snprintf(name, sizeof(name), "%s.%08x", u->u.wait, p->id);
-		nft_goto(r, name);
-	} else if (lc_has_effects(p)) {
-		snprintf(name, sizeof(name), "%s.%08x", u->name, p->id);
-		nft_goto(r, name);
-	} else {
-		/* It passes until its name is known. */
-		const struct lc_verdict *v = &u->u.verdict[p->tls_name ? POL_PERMIT : p->action];
-
-		if (v->code == NFT_GOTO)
-			nft_goto(r, v->chain);
-		else
-			nft_verdict(r, v->code);
-	}
-}
-
 /* One rule of the kernel: what a line's alternatives have in common, and one of each. */
 struct alternative {
 	const struct pol_service *s;

@@ -120,6 +120,12 @@ bool lb_patch(struct lb_prog *p, const struct pol_list *list)
 		free(change[c].gone.v);
 		free(change[c].come.v);
 	}
+	for (size_t i = 0; i < gone.n && can; i++) {
+		struct lb_copies *c = id_table_find(&b->copies, (uint64_t)gone.v[i]->seq + 1);
+
+		if (c)
+			c->n = 0;
+	}
 	if (can) {
 		p->list = list;
 		b->end = list->n;

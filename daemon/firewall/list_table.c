@@ -173,12 +173,6 @@ bool lc_holds_set(const struct sets *sets, const char *name)
 	return false;
 }
 
-bool lc_has_effects(const struct pol_rule *r)
-{
-	/* Who waits for a name is logged when that is known: fw_log_name. */
-	return (r->log && !r->tls_name) || r->helper || r->limit.rate || r->limit.conns;
-}
-
 static struct lc_data data_of(const struct pol_rule *r, uint32_t rank, uint32_t none)
 {
 	struct lc_data d = { .act = lc_has_effects(r) ? r->id : r->action, .id = r->id };

@@ -227,12 +227,18 @@ static bool before_any(const struct lb_box *x, const struct lb_boxes *b, size_t 
 	return false;
 }
 
+/* Which of lb_build.later have to do with a part, ascending. */
+struct near {
+	size_t n;
+	uint32_t *v;
+};
+
 /* A part while it is made. */
 struct part {
 	const struct lb_build *x;
 	struct lb_box at, hull; /* hull: of its boxes */
 	struct lb_boxes own, taken;
-	size_t n_later; /* of x->later may come before a box of it */
+	struct near near; /* those that may come before a box of it */
 };
 
 static bool is_b(const struct lb_build *x, const struct lb_box *b)
@@ -240,9 +246,21 @@ static bool is_b(const struct lb_build *x, const struct lb_box *b)
 	return lb_specific(b, x->other, x->family);
 }
 
-static bool is_later(const struct part *p, const struct lb_box *b)
+/* Of those of the part around it; NULL: of all. The caller frees v. */
+static struct near near_of(const struct lb_build *x, const struct near *around,
+			   const struct lb_box *at)
 {
-	return lb_overlap(b, &p->hull) && lb_overlap(b, &p->at) && !(p->x->is_b && is_b(p->x, b));
+	size_t n = around ? around->n : x->later.n;
+	struct near ret = { .v = xcalloc(n + 1, sizeof(*ret.v)) };
+
+	for (size_t i = 0; i < n; i++) {
+		uint32_t k = around ? around->v[i] : (uint32_t)i;
+		const struct lb_box *b = &x->later.v[k];
+
+		if (lb_overlap(b, at) && !(x->is_b && !around && is_b(x, b)))
+			ret.v[ret.n++] = k;
+	}
+	return ret;
 }
 
 /* Takes in what of later tables comes before boxes of the part, or before what was taken in: from
@@ -251,10 +269,10 @@ static bool take_in(struct part *p, bool b_too, size_t max)
 {
 	struct lb_box hull = p->hull;
 
-	for (size_t i = p->n_later; i-- > 0 && p->taken.n <= max;) {
-		const struct lb_box *b = &p->x->later.v[i];
+	for (size_t i = p->near.n; i-- > 0 && p->taken.n <= max;) {
+		const struct lb_box *b = &p->x->later.v[p->near.v[i]];
 
-		if (!is_later(p, b) || (!b_too && is_b(p->x, b)) ||
+		if (!lb_overlap(b, &p->hull) || (!b_too && is_b(p->x, b)) ||
 		    (!before_any(b, &p->own, lb_first_after(&p->own, b->rank)) &&
 		     !before_any(b, &p->taken, 0)))
 			continue;
@@ -271,17 +289,17 @@ static bool take_in(struct part *p, bool b_too, size_t max)
 /* What of later tables was not taken in is asked for. */
 static void let_ask(const struct part *p, struct lb_boxes *lines, bool c_too)
 {
-	for (size_t i = 0; i < p->n_later; i++) {
-		const struct lb_box *b = &p->x->later.v[i];
+	for (size_t i = 0; i < p->near.n; i++) {
+		const struct lb_box *b = &p->x->later.v[p->near.v[i]];
 
-		if (!is_later(p, b) || (!c_too && !is_b(p->x, b)))
+		if (!lb_overlap(b, &p->hull) || (!c_too && !is_b(p->x, b)))
 			continue;
 		for (size_t k = lb_first_after(lines, b->rank); k < lines->n; k++) {
 			if (!lb_overlap(b, &lines->v[k]))
 				continue;
 			lines->v[k].asks = true;
 			if (p->x->early)
-				p->x->early[i] = true;
+				p->x->early[p->near.v[i]] = true;
 		}
 	}
 }
@@ -329,15 +347,19 @@ static bool part_table(struct lb_node *leaf, const struct lb_boxes *lines, uint8
 
 /* Takes the boxes. */
 static void leaf_make(struct lb_node *leaf, const struct lb_boxes *own, const struct lb_box *at,
-		      const struct lb_build *x)
+		      const struct lb_build *x, const struct near *near)
 {
 	struct part p = { .x = x, .at = *at, .own = *own };
 	struct lb_boxes lines;
 	bool all, c;
 
 	if (own->n) {
+		uint32_t last = own->v[own->n - 1].rank;
+
+		p.near = *near;
 		p.hull = own->v[0];
-		p.n_later = lb_first_after(&x->later, own->v[own->n - 1].rank);
+		while (p.near.n && x->later.v[p.near.v[p.near.n - 1]].rank > last)
+			p.near.n--;
 	}
 	for (size_t i = 1; i < own->n; i++)
 		widen(&p.hull, &own->v[i]);
@@ -371,13 +393,15 @@ static struct lb_box region_of(const struct lb_node *node, size_t part, const st
 
 /* Takes the boxes. */
 static void node_build(struct lb_node *node, struct lb_boxes *b, const struct lb_box *at,
-		       const struct lb_build *x, unsigned depth)
+		       const struct lb_build *x, const struct near *around, unsigned depth)
 {
+	struct near near = near_of(x, around, at);
 	struct cuts c = cuts_find(b, x, depth);
 	struct lb_boxes *part;
 
 	if (!c.v) {
-		leaf_make(node, b, at, x);
+		leaf_make(node, b, at, x, &near);
+		free(near.v);
 		return;
 	}
 	part = xcalloc(c.n, sizeof(*part));
@@ -393,8 +417,9 @@ static void node_build(struct lb_node *node, struct lb_boxes *b, const struct lb
 	for (size_t p = 0; p < c.n; p++) {
 		struct lb_box region = region_of(node, p, at);
 
-		node_build(&node->part[p], &part[p], &region, x, depth + 1);
+		node_build(&node->part[p], &part[p], &region, x, &near, depth + 1);
 	}
+	free(near.v);
 	free(part);
 	free(b->v);
 }
@@ -415,7 +440,7 @@ void lb_tree_build(struct lb_node *node, const struct lb_boxes *b, const struct 
 	struct lb_boxes copy = { 0 };
 
 	lb_push_all(&copy, b);
-	node_build(node, &copy, &all, x, depth);
+	node_build(node, &copy, &all, x, NULL, depth);
 }
 
 void lb_tree_drop(struct lb_node *node)
@@ -453,7 +478,7 @@ static void patch_leaf(struct lb_node *node, const struct lb_change *c, const st
 			lb_push(&own, &c->come.v[i]);
 	lb_sort_by_rank(&own);
 	lb_tree_drop(node);
-	node_build(node, &own, &at, x, depth);
+	node_build(node, &own, &at, x, NULL, depth);
 }
 
 static void patch_node(struct lb_node *node, const struct lb_change *c, const struct lb_build *x,
@@ -497,4 +522,20 @@ void lb_tree_asking(const struct lb_node *node, struct lb_boxes *to)
 	}
 	for (size_t i = 0; !node->leaf && i < node->n; i++)
 		lb_tree_asking(&node->part[i], to);
+}
+
+void lb_tree_copies(const struct lb_node *node, struct id_table *to)
+{
+	for (size_t i = 0; node->leaf && !node->table && i < node->set.n; i++) {
+		const struct lb_box *x = &node->set.box[i];
+		struct lb_copies *c;
+
+		if (x->asks)
+			continue;
+		c = id_table_take(to, (uint64_t)x->rank + 1);
+		c->line = x->line;
+		c->n++;
+	}
+	for (size_t i = 0; !node->leaf && i < node->n; i++)
+		lb_tree_copies(&node->part[i], to);
 }

@@ -164,7 +164,8 @@ void nft_obj_set_rec(struct nft_obj *o, const struct rec *rec);
 	X(CONCAT_RANGES, "concat-ranges", "ranges in sets of several fields")                      \
 	X(NETDEV, "netdev", "chains at the ingress of an interface")                               \
 	X(NETDEV_EGRESS, "netdev-egress", "chains at the egress of an interface")                  \
-	X(BRIDGE, "bridge", "chains in bridges")
+	X(BRIDGE, "bridge", "chains in bridges")                                                   \
+	X(SECMARK, "secmark", "one rule tells another which line matched")
 
 enum nft_cap {
 #define X(id, name, help) NFT_CAP_##id,

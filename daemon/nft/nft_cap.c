@@ -155,6 +155,12 @@ static void try_masq(struct nft_rule *r)
 	nft_masq(r, 0, 0, 0);
 }
 
+static void try_secmark(struct nft_rule *r)
+{
+	nft_meta(r, NFT_META_SECMARK, NFT_REG_1);
+	nft_meta_set(r, NFT_META_SECMARK, NFT_REG_1);
+}
+
 static void try_nothing(struct nft_rule *r)
 {
 }
@@ -197,6 +203,8 @@ static const struct try_rule {
 	{ NFT_CAP_NETDEV_EGRESS, NFPROTO_NETDEV, NULL, "filter", NF_NETDEV_EGRESS, 0, "lo",
 	  try_nothing },
 	{ NFT_CAP_BRIDGE, NFPROTO_BRIDGE, NULL, "filter", NF_INET_FORWARD, 0, NULL, try_nothing },
+	{ NFT_CAP_SECMARK, NFPROTO_INET, NULL, "filter", NF_INET_PRE_ROUTING, -150, NULL,
+	  try_secmark },
 };
 
 static void add_rule(struct nft_ruleset *rs, const struct try_rule *t)

@@ -32,7 +32,7 @@ struct waiter {
 	void *arg;
 };
 
-enum step { STEP_RULES, STEP_OBJS, STEP_END };
+enum step { STEP_RULES, STEP_OBJS };
 
 static struct {
 	struct event *turn, *sample;
@@ -47,7 +47,7 @@ static struct {
 	struct nftq q;
 	struct counts next;
 	struct nft_ruleset *rs; /* whose tables are read */
-	size_t table;
+	size_t table, chain;
 	enum step step;
 } n;
 
@@ -202,7 +202,7 @@ static void begin(void)
 
 	counts_fini(&n.next);
 	n.asked = false;
-	n.table = 0;
+	n.table = n.chain = 0;
 	n.step = STEP_RULES;
 	if (r)
 		end(r);
@@ -210,26 +210,52 @@ static void begin(void)
 		turn_soon();
 }
 
+/* Rules are asked for by chains that have some that count: the kernel looks for where it was, in a
+ * table of 20,000 rules, for each piece of its answer. NULL: no more. */
+static const struct nft_chain *counting_chain(const struct nft_table *t)
+{
+	const struct nft_nodes *m = &t->nodes[NFT_CHAIN];
+
+	for (; n.chain < m->n; n.chain++) {
+		const struct nft_chain *c = (const void *)m->v[n.chain];
+
+		if (c->counts)
+			return c;
+	}
+	return NULL;
+}
+
+static int ask(const struct nft_table *t)
+{
+	const struct nft_chain *c = n.step == STEP_RULES ? counting_chain(t) : NULL;
+
+	if (n.step == STEP_RULES && !c) {
+		n.chain = 0;
+		n.step = STEP_OBJS;
+	}
+	n.asked = true;
+	return nftq_dump(&n.q, c ? NFT_MSG_GETRULE : NFT_MSG_GETOBJ, t->family, t->name,
+			 c ? c->node.name : NULL);
+}
+
 /* The next question, or the next piece of its answer. 1: go on, 0: all is read, -errno. */
 static int go_on(void)
 {
-	const struct nft_table *t;
 	int r;
 
 	if (n.table == n.rs->n)
 		return 0;
-	t = n.rs->tables[n.table];
 	if (!n.asked) {
-		n.asked = true;
-		r = nftq_dump(&n.q, n.step == STEP_RULES ? NFT_MSG_GETRULE : NFT_MSG_GETOBJ,
-			      t->family, t->name, NULL);
+		r = ask(n.rs->tables[n.table]);
 		return r ? r : 1;
 	}
 	r = nftq_step(&n.q, n.step == STEP_RULES ? take_rule : take_obj, NULL);
 	if (r)
 		return r;
 	n.asked = false;
-	if (++n.step == STEP_END) {
+	if (n.step == STEP_RULES) {
+		n.chain++;
+	} else {
 		n.step = STEP_RULES;
 		n.table++;
 	}

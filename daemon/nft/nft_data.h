@@ -79,7 +79,7 @@ struct nft_node *nft_node_unref(struct nft_node *n);
 
 struct nft_rule {
 	unsigned refs;
-	bool sealed;
+	bool sealed, counts; /* counts: it has a counter, or as a ghost may have one */
 	uint64_t hash, id;
 	struct rec *rec;
 	char *comment;
@@ -99,7 +99,7 @@ struct nft_rule *nft_rule_ghost(uint64_t hash, uint64_t id);
 
 struct nft_chain {
 	struct nft_node node;
-	bool base, whole;
+	bool base, whole, counts; /* counts: a rule does */
 	char *type;
 	uint32_t hook, policy;
 	int32_t prio;

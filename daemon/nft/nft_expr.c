@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <libmnl/libmnl.h>
 #include <libnftnl/expr.h>
+#include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/xt_NFQUEUE.h>
 #include <linux/netfilter/xt_SYNPROXY.h>
 #include <linux/netfilter_ipv6/ip6t_NPT.h>
@@ -323,6 +324,15 @@ void nft_ct_state(struct nft_rule *r, uint32_t states)
 	nft_cmp(r, NFT_REG_1, NFT_CMP_NEQ, &zero, sizeof(zero));
 }
 
+void nft_ct_unconfirmed(struct nft_rule *r)
+{
+	static const uint32_t confirmed = IPS_CONFIRMED, zero;
+
+	nft_ct(r, NFT_CT_STATUS, NFT_REG_1);
+	nft_bitwise(r, NFT_REG_1, NFT_REG_1, sizeof(confirmed), &confirmed, &zero);
+	nft_cmp(r, NFT_REG_1, NFT_CMP_EQ, &zero, sizeof(zero));
+}
+
 /* ---- stateful ---- */
 
 static struct nftnl_expr *limit_expr(const struct nft_stateful *s)
@@ -367,6 +377,7 @@ struct nftnl_expr *nft_stateful_expr(const struct nft_stateful *s)
 
 void nft_stateful(struct nft_rule *r, const struct nft_stateful *s)
 {
+	r->counts |= s->kind == NFT_S_COUNTER;
 	add(r, nft_stateful_expr(s), 0);
 }
 

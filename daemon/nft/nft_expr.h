@@ -65,6 +65,9 @@ void nft_oif_is(struct nft_rule *r, const char *name);
 #define NFT_CT_NEW         (1u << 3)
 #define NFT_CT_UNTRACKED   (1u << 6)
 void nft_ct_state(struct nft_rule *r, uint32_t states);
+/* Matches the first packet of a connection only: it is not in the table yet. Labels are set then:
+ * they can be added to, not replaced. */
+void nft_ct_unconfirmed(struct nft_rule *r);
 
 /* ---- stateful ---- */
 struct nft_stateful {

@@ -19,7 +19,7 @@
  * anything else, and the events tell when it was not enough. */
 #define STRICT_ROUNDS 4
 #define MAX_SOURCES   32
-/* New rules of a batch that is worth a question for the generation instead of events. */
+/* Rules of a batch that is worth a question for the generation instead of events. */
 #define QUIET_RULES 256
 
 /* The linker's names for the section that NFT_SOURCE fills; none is a program without sources. */
@@ -136,7 +136,7 @@ static void batch_begin(void *arg)
 {
 	const struct nft_change *c = arg;
 
-	if (c->ops[NFT_OP_RULE_NEW].n < QUIET_RULES)
+	if (c->ops[NFT_OP_RULE_NEW].n + c->ops[NFT_OP_RULE_DEL].n < QUIET_RULES)
 		return;
 	k.quiet = nft_watch_generation();
 	if (k.quiet)

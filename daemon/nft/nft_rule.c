@@ -26,6 +26,7 @@ struct nft_rule *nft_rule_ghost(uint64_t hash, uint64_t id)
 	r->sealed = true;
 	r->hash = hash;
 	r->id = id;
+	r->counts = id;
 	return r;
 }
 
@@ -118,6 +119,7 @@ void nft_chain_add(struct nft_chain *c, struct nft_rule *r)
 		c->rules = xrealloc(c->rules, c->room * sizeof(struct nft_rule *));
 	}
 	c->rules[c->n++] = r;
+	c->counts |= r->counts;
 }
 
 static int name_cmp(const void *a, const void *b)

@@ -206,8 +206,8 @@ service-policy type inspect IN
     lan_server.close()
 
 
-def matches(r1, name, seq):
-    rules = r1.json(f"show access-lists {name}")[0]["rules"]
+def matches(r1, name, seq, version=4):
+    rules = r1.json(f"show {'ip access-lists' if version == 4 else 'ipv6 access-list'} {name}")[0]["rules"]
     return next(r["matches"] for r in rules if r["seq"] == seq)
 
 
@@ -252,6 +252,33 @@ def test_labels_in_the_table(net):
         r1.cli("show conntrack zone NOWHERE")
     with pytest.raises(CliError, match="no interface eth9"):
         r1.cli("show conntrack interface eth9")
+
+
+def test_label_of_the_line_that_admitted(net):
+    """Further packets of a connection without an answer are judged, and count, by the lines that there
+    are; what it is labelled with stays."""
+    r1, lan = net.r1, net.lan
+    for v in (4, 6):
+        set_list(r1, v, ["10 permit udp any any eq 5009", "20 permit tcp any any log"])
+        s = make(lan, WAN[v], socket.SOCK_DGRAM)
+        s.connect((WAN[v], 5009))
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+
+        def send():
+            try:
+                s.send(b"x")
+            except ConnectionRefusedError:
+                s.send(b"x")  # what the closed port said to the one before
+
+        send()
+        find = f"show conntrack ipv{v} source {LAN[v]} dport 5009"
+        wait_for(lambda: [e.get("rule") for e in r1.json(find)] == ["T 10"], what="the connection")
+        r1.config(["ip access-list extended T" if v == 4 else "ipv6 access-list T", "5 permit udp any any"])
+        send()
+        wait_for(lambda: matches(r1, "T", 5, v) == 1, what="a hit of the new line")
+        assert [e.get("rule") for e in r1.json(find)] == ["T 10"]
+        assert matches(r1, "T", 10, v) == 1
+        s.close()
 
 
 def test_counters_and_numbers(net):
