@@ -40,3 +40,4 @@ dist_doc_DATA += docs/captures.md
 dist_man_MANS += docs/man/rtr-captured.8
 dist_doc_DATA += docs/drops.md
 dist_man_MANS += docs/man/rtr-dropd.8
+dist_man_MANS += docs/man/rtr-logd.8

@@ -114,9 +114,8 @@ uint16_t fw_queue(void); /* its number: of this instance */
 void fwc_effect_objects(struct fwc *f, const struct pol_list *l);
 void fwc_effects(void *arg, struct nft_chain *c, const struct pol_rule *r);
 void fwc_log(struct nft_chain *c, uint32_t id, const struct rec *rec, uint32_t lines_a_minute);
-/* The NFLOG group of this instance, and what precedes the id in the prefix of a log. */
+/* The NFLOG group of this instance. */
 uint16_t fw_log_group(void);
-#define FW_LOG_PREFIX "rtr "
 /* Log lines a minute of one rule when its line names no rate. */
 #define FW_LOG_RATE 60
 

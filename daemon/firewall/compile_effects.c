@@ -4,6 +4,7 @@
 #include "firewall/fw.h"
 
 #include "hash.h"
+#include "rtr/logd.h"
 
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <stdlib.h>
@@ -34,7 +35,7 @@ void fwc_log(struct nft_chain *c, uint32_t id, const struct rec *rec, uint32_t l
 	struct nft_rule *r = nft_rule_new(0, rec, NULL);
 	char prefix[32];
 
-	snprintf(prefix, sizeof(prefix), FW_LOG_PREFIX "%08x", id);
+	snprintf(prefix, sizeof(prefix), LOGD_PREFIX "%08x", id);
 	nft_ct_unconfirmed(r);
 	nft_stateful(r, &(struct nft_stateful){
 				.kind = NFT_S_LIMIT,

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "firewall/fw_log.h"
 
+#include "cli/command.h"
 #include "firewall/compile.h"
 #include "firewall/fw_show.h"
 #include "kernel/shadow.h"
+#include "rtr/logd.h"
 #include "system/log.h"
+#include "system/program.h"
 
 #include <errno.h>
 #include <libmnl/libmnl.h>
@@ -14,65 +17,25 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Messages read in one turn of the loop; the rest waits in the socket, and what has no room there
- * the kernel drops. */
-#define TURN 32
 /* Lines a second of all rules together: syslog is a neighbour. */
 #define LINES_SEC 200
+/* Between two starts of rtr-logd; the kernel's socket keeps what comes meanwhile. */
+#define RESTART_MIN_MS 100
+#define RESTART_MAX_MS 10000
 
 static struct {
 	struct mnl_socket *nl;
-	struct event *ev;
+	struct event *ev_first, *ev_lost;
+	struct program prog;
+	uint32_t seq; /* that the next packet has */
+	uint64_t n_packets, n_unreadable, n_lost;
+	uint64_t told; /* of n_lost */
 } k;
-
-/* ---- headers ---- */
 
 static bool has_ports(uint8_t proto)
 {
 	return proto == IPPROTO_TCP || proto == IPPROTO_UDP || proto == IPPROTO_SCTP ||
 	       proto == IPPROTO_DCCP || proto == IPPROTO_UDPLITE;
-}
-
-static void take_l4(const uint8_t *b, size_t n, struct pol_packet *p)
-{
-	if (n < 4)
-		return;
-	if (has_ports(p->proto)) {
-		p->sport = (uint16_t)(b[0] << 8 | b[1]);
-		p->dport = (uint16_t)(b[2] << 8 | b[3]);
-	} else if (p->proto == IPPROTO_ICMP || p->proto == IPPROTO_ICMPV6) {
-		p->icmp_type = b[0];
-		p->icmp_code = b[1];
-	}
-}
-
-bool fw_log_packet(const uint8_t *b, size_t n, struct pol_packet *ret)
-{
-	struct pol_packet p = { 0 };
-	size_t head;
-
-	if (n >= 20 && b[0] >> 4 == 4) {
-		head = (b[0] & 15) * 4u;
-		p.family = AF_INET;
-		p.proto = b[9];
-		memcpy(p.src.b, b + 12, 4);
-		memcpy(p.dst.b, b + 16, 4);
-		/* A later fragment has no ports; what stands there is data. */
-		p.later_fragment = (b[6] & 0x1f) || b[7];
-	} else if (n >= 40 && b[0] >> 4 == 6) {
-		head = 40;
-		p.family = AF_INET6;
-		p.proto = b[6];
-		memcpy(p.src.b, b + 8, 16);
-		memcpy(p.dst.b, b + 24, 16);
-	} else {
-		return false;
-	}
-	p.src.family = p.dst.family = p.family;
-	if (head >= 20 && head <= n && !p.later_fragment)
-		take_l4(b + head, n - head, &p);
-	*ret = p;
-	return true;
 }
 
 /* ---- messages ---- */
@@ -177,60 +140,79 @@ void fw_log_name(pol_id id, enum pol_action did, int ifindex, const struct pol_p
 	strbuf_fini(&who);
 }
 
-static int attr_cb(const struct nlattr *a, void *arg)
+/* ---- what rtr-logd reads ---- */
+
+static void take_packet(const struct logd_event *e)
 {
-	const struct nlattr **tb = arg;
-
-	if (mnl_attr_type_valid(a, NFULA_MAX) >= 0)
-		tb[mnl_attr_get_type(a)] = a;
-	return MNL_CB_OK;
-}
-
-/* "rtr 0123abcd" */
-static pol_id id_of(const struct nlattr *prefix)
-{
-	const char *text = prefix && !mnl_attr_validate(prefix, MNL_TYPE_NUL_STRING)
-				   ? mnl_attr_get_str(prefix)
-				   : "";
-	size_t n = strlen(FW_LOG_PREFIX);
-
-	return strncmp(text, FW_LOG_PREFIX, n) ? 0 : (pol_id)strtoul(text + n, NULL, 16);
-}
-
-static int message(const struct nlmsghdr *h, void *arg)
-{
-	const struct nlattr *tb[NFULA_MAX + 1] = { 0 };
 	const struct policy *p = policy_running();
-	const struct shadow_link *l = NULL;
+	const struct shadow_link *l = e->ifindex ? shadow_link_by_index((int)e->ifindex) : NULL;
+	struct pol_packet pkt = { .family = e->family,
+				  .proto = e->proto,
+				  .src.family = e->family,
+				  .dst.family = e->family,
+				  .sport = ntohs(e->sport),
+				  .dport = ntohs(e->dport),
+				  .icmp_type = e->icmp_type,
+				  .icmp_code = e->icmp_code };
 	struct strbuf who = STRBUF_INIT;
-	struct pol_packet pkt;
-	pol_id id;
 
-	if (h->nlmsg_type != (NFNL_SUBSYS_ULOG << 8 | NFULNL_MSG_PACKET) ||
-	    mnl_attr_parse(h, sizeof(struct nfgenmsg), attr_cb, (void *)tb) < 0)
-		return MNL_CB_OK;
-	id = id_of(tb[NFULA_PREFIX]);
-	if (tb[NFULA_IFINDEX_INDEV] && mnl_attr_get_payload_len(tb[NFULA_IFINDEX_INDEV]) == 4)
-		l = shadow_link_by_index((int)ntohl(mnl_attr_get_u32(tb[NFULA_IFINDEX_INDEV])));
-	if (id && p && tb[NFULA_PAYLOAD] && fw_id_text(p, id, &who) &&
-	    fw_log_packet(mnl_attr_get_payload(tb[NFULA_PAYLOAD]),
-			  mnl_attr_get_payload_len(tb[NFULA_PAYLOAD]), &pkt))
-		tell(strbuf_str(&who), action_of(p, id), l ? l->name : "local", &pkt, "");
+	memcpy(pkt.src.b, e->src, rtr_family_size(e->family));
+	memcpy(pkt.dst.b, e->dst, rtr_family_size(e->family));
+	if (e->rule && p && fw_id_text(p, e->rule, &who))
+		tell(strbuf_str(&who), action_of(p, e->rule), l ? l->name : "local", &pkt, "");
 	strbuf_fini(&who);
-	return MNL_CB_OK;
 }
 
-static void readable(evutil_socket_t fd, short what, void *arg)
+/* The first gap, and what was lost within a second of it, make one line. */
+static void tell_lost(evutil_socket_t fd, short what, void *arg)
 {
-	char buf[16384] __attribute__((aligned(8)));
+	log_event("SEC", LOG_L_WARN, "LOGLOST",
+		  "%llu packets of lines with log were lost before they could be read",
+		  (unsigned long long)(k.n_lost - k.told));
+	k.told = k.n_lost;
+}
 
-	for (unsigned i = 0; i < TURN; i++) {
-		ssize_t n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
+static void take_event(const void *event)
+{
+	static const struct timeval second = { 1, 0 };
+	const struct logd_event *e = event;
+	uint32_t gap = e->seq - k.seq;
 
-		if (n <= 0)
-			return;
-		mnl_cb_run(buf, (size_t)n, 0, 0, message, NULL);
-	}
+	/* A number from behind is none of the kernel's. */
+	if (gap > INT32_MAX)
+		return;
+	k.seq = e->seq + 1;
+	k.n_lost += gap;
+	k.n_packets++;
+	if (gap && !evtimer_pending(k.ev_lost, NULL))
+		event_add(k.ev_lost, &second);
+	if (e->family == AF_INET || e->family == AF_INET6)
+		take_packet(e);
+	else
+		k.n_unreadable++;
+}
+
+static void talk(void)
+{
+	static const struct logd_req q = { .op = LOGD_SOCKET };
+
+	/* An empty queue has room for one. */
+	program_send_fd(&k.prog, &q, sizeof(q), mnl_socket_get_fd(k.nl));
+}
+
+static void forget(void)
+{
+}
+
+static void complain(void)
+{
+	log_event("SEC", LOG_L_WARN, "LOGD",
+		  "rtr-logd ended: lines with log are logged when it runs again");
+}
+
+static void first_packet(evutil_socket_t fd, short what, void *arg)
+{
+	program_start(&k.prog);
 }
 
 /* ---- the group ---- */
@@ -249,7 +231,7 @@ static struct nlmsghdr *config(char *buf)
 	return h;
 }
 
-static int talk(struct nlmsghdr *h)
+static int talk_kernel(struct nlmsghdr *h)
 {
 	char buf[4096] __attribute__((aligned(8)));
 	ssize_t n;
@@ -272,25 +254,44 @@ static int bind_group(void)
 	int r;
 
 	mnl_attr_put(h, NFULA_CFG_CMD, sizeof(cmd), &cmd);
-	r = talk(h);
+	r = talk_kernel(h);
 	if (r)
 		return r;
 	h = config(buf);
 	mnl_attr_put(h, NFULA_CFG_MODE, sizeof(mode), &mode);
 	/* At once: the lines are few. */
 	mnl_attr_put_u32(h, NFULA_CFG_QTHRESH, htonl(1));
-	return talk(h);
+	mnl_attr_put_u16(h, NFULA_CFG_FLAGS, htons(NFULNL_CFG_F_SEQ));
+	return talk_kernel(h);
+}
+
+static int open_group(void)
+{
+	int one = 1;
+
+	k.nl = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
+	if (!k.nl || mnl_socket_bind(k.nl, 0, MNL_SOCKET_AUTOPID) < 0)
+		return -errno;
+	/* What has no room the kernel counts: the numbers of the packets have a gap. */
+	if (mnl_socket_setsockopt(k.nl, NETLINK_NO_ENOBUFS, &one, sizeof(one)) < 0)
+		return -errno;
+	return bind_group();
 }
 
 void fw_log_init(struct event_base *base)
 {
-	int r = 0;
+	int r = open_group();
 
-	k.nl = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
-	if (!k.nl || mnl_socket_bind(k.nl, 0, MNL_SOCKET_AUTOPID) < 0)
-		r = -errno;
+	k.prog = (struct program){ .number = PARENT_PROG_LOGD,
+				   .restart_min_ms = RESTART_MIN_MS,
+				   .restart_max_ms = RESTART_MAX_MS,
+				   .event_size = sizeof(struct logd_event),
+				   .take_event = take_event,
+				   .talk = talk,
+				   .forget = forget,
+				   .complain = complain };
 	if (!r)
-		r = bind_group();
+		r = program_init(&k.prog);
 	if (r) {
 		log_event("SEC", LOG_L_WARN, "NOLOG",
 			  "Lines with log are not logged: the kernel gives no packets (%s)",
@@ -298,16 +299,58 @@ void fw_log_init(struct event_base *base)
 		fw_log_fini();
 		return;
 	}
-	k.ev = event_new(base, mnl_socket_get_fd(k.nl), EV_READ | EV_PERSIST, readable, NULL);
-	event_add(k.ev, NULL);
+	k.ev_lost = evtimer_new(base, tell_lost, NULL);
+	/* Once: from then on rtr-logd reads it. */
+	k.ev_first = event_new(base, mnl_socket_get_fd(k.nl), EV_READ, first_packet, NULL);
+	if (!k.ev_lost || !k.ev_first)
+		abort();
+	event_add(k.ev_first, NULL);
 }
 
 void fw_log_fini(void)
 {
-	if (k.ev)
-		event_free(k.ev);
+	if (k.prog.ev_start)
+		program_fini(&k.prog);
+	if (k.ev_first)
+		event_free(k.ev_first);
+	if (k.ev_lost)
+		event_free(k.ev_lost);
 	if (k.nl)
 		mnl_socket_close(k.nl);
-	k.ev = NULL;
+	k.ev_first = k.ev_lost = NULL;
 	k.nl = NULL;
+	k.seq = 0;
+	k.n_packets = k.n_unreadable = k.n_lost = k.told = 0;
+}
+
+/* ---- show firewall log ---- */
+
+json_t *fw_log_show(struct cmd_ctx *c)
+{
+	return json_pack("{s:s,s:i,s:I,s:I,s:I,s:I}", "state",
+			 !k.nl                   ? "no packets from the kernel"
+			 : program_runs(&k.prog) ? "running"
+			 : k.n_packets           ? "not running"
+						 : "no packet yet",
+			 "group", (int)fw_log_group(), "starts", (json_int_t)k.prog.n_starts,
+			 "packets", (json_int_t)k.n_packets, "unreadable",
+			 (json_int_t)k.n_unreadable, "lost", (json_int_t)k.n_lost);
+}
+
+void fw_log_print(struct cmd_ctx *c, const json_t *doc)
+{
+	static const struct {
+		const char *key, *text;
+	} rows[] = {
+		{ "packets", "Packets read" },
+		{ "unreadable", "  of no family, or too short" },
+		{ "lost", "Packets lost before they could be read" },
+	};
+
+	cmd_printf(c, "Lines with log: rtr-logd %s, group %lld\n",
+		   json_string_value(json_object_get(doc, "state")),
+		   (long long)json_integer_value(json_object_get(doc, "group")));
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		cmd_printf(c, "  %-40s %12lld\n", rows[i].text,
+			   (long long)json_integer_value(json_object_get(doc, rows[i].key)));
 }

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What: packets that lines with `log` decided, as the kernel sends them (NFLOG), become log
- * messages that name the line.
- * Looked at are fixed places of the headers only: addresses, protocol, ports, type of ICMP; all
- * else of a packet is left alone. The kernel limits each line; what comes in one turn of the loop
- * is limited here.
- * Owns: its socket. Threads: rtrd's loop only. Failure: without the socket nothing is logged, and
- * that is said once.
+ * What: packets that lines with `log` decided become log messages that name the line. The kernel
+ * gives them to a socket (NFLOG); rtr-logd reads it, from the first packet on, and hands records
+ * over (include/rtr/logd.h). The kernel limits each line; all together are limited here.
+ * Owns: the socket, which outlives rtr-logd. Threads: rtrd's loop only. Failure: without the socket
+ * nothing is logged, and that is said once; what the socket had no room for, or went down with
+ * rtr-logd, is counted by the kernel's numbers, and told.
  */
 #ifndef RTR_FW_LOG_H
 #define RTR_FW_LOG_H
@@ -14,6 +13,9 @@
 #include "firewall/policy.h"
 
 #include <event2/event.h>
+#include <jansson.h>
+
+struct cmd_ctx;
 
 void fw_log_init(struct event_base *base);
 void fw_log_fini(void);
@@ -23,7 +25,7 @@ void fw_log_fini(void);
 void fw_log_name(pol_id id, enum pol_action did, int ifindex, const struct pol_packet *p,
 		 const char *name);
 
-/* The fixed fields of a packet's headers; false when it is too short or of no family. For tests. */
-bool fw_log_packet(const uint8_t *b, size_t n, struct pol_packet *ret);
+json_t *fw_log_show(struct cmd_ctx *c);
+void fw_log_print(struct cmd_ctx *c, const json_t *doc);
 
 #endif

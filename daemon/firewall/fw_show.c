@@ -6,6 +6,7 @@
 #include "domain.h"
 #include "firewall/compile.h"
 #include "firewall/fw.h"
+#include "firewall/fw_log.h"
 #include "fastpath/fast_hits.h"
 #include "firewall/list_hits.h"
 #include "iface/iface.h"
@@ -740,6 +741,8 @@ const struct cmd fw_cmds[N_FW_CMDS] = {
 	  "Hits of the classes of zone pairs", .run = show_pair_classes, .interrupt = stop },
 	{ "show firewall drops", "What the firewall dropped without a line that says so",
 	  .run = show_drops, .interrupt = stop },
+	{ "show firewall log", "Packets of lines with log, and those that were lost",
+	  .data = fw_log_show, .text = fw_log_print },
 	{ "show object-group[ <name:WORD>]", "Object groups", .data = show_groups,
 	  .text = print_groups },
 	{ "show time-range[ <name:WORD>]", "Time ranges, and whether they are in force",

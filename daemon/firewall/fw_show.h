@@ -10,7 +10,7 @@
 #include "firewall/policy.h"
 #include "strbuf.h"
 
-#define N_FW_CMDS 11
+#define N_FW_CMDS 12
 extern const struct cmd fw_cmds[N_FW_CMDS];
 
 /* "OUTSIDE-IN 20", "IN-OUT class WEB", "vrrp": what an id of a label or log stands for. False when

@@ -90,6 +90,13 @@ static const struct metric drops[] = {
 	{ "rtr_firewall_drop_bytes_total", "bytes", "Dropped by the firewall, by reason", 0 },
 };
 
+static const struct metric firewall_log[] = {
+	{ "rtr_firewall_log_starts_total", "starts", "Starts of rtr-logd", 0 },
+	{ "rtr_firewall_log_packets_total", "packets", "Packets of lines with log, read", 0 },
+	{ "rtr_firewall_log_unreadable_total", "unreadable", "Of no family, or too short", 0 },
+	{ "rtr_firewall_log_lost_total", "lost", "Lost before they could be read", 0 },
+};
+
 static const struct metric hooks[] = {
 	{ "rtr_firewall_hook_packets_total", "packets", "Packets of a chain that counts", 0 },
 	{ "rtr_firewall_hook_bytes_total", "bytes", "Bytes of a chain that counts", 0 },
@@ -438,6 +445,7 @@ const struct metric_source metric_sources[] = {
 	SOURCE("show dataplane audit", "", "", fast_audit),
 	SOURCE("show dataplane audit", "unaccounted/[]", "interface=name", fast_unaccounted),
 	SOURCE("show firewall drops", "{}", "reason=@", drops),
+	SOURCE("show firewall log", "", "", firewall_log),
 	SOURCE("show firewall hooks", "hooks/[]", "table=table chain=chain hook=hook family=family",
 	       hooks),
 	SOURCE("show access-lists", "[]/rules/[]", "list=name kind=kind seq=seq", list_lines),

@@ -34,6 +34,7 @@ static const struct {
 				     CAP_IPC_LOCK },
 				   5 },
 	[PARENT_PROG_DROPD] = { "rtr-dropd", { CAP_BPF, CAP_PERFMON }, 2 },
+	[PARENT_PROG_LOGD] = { "rtr-logd", { 0 }, 0 },
 };
 
 /* Beside our own program, as in a build; else where the package puts it. */

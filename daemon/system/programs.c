@@ -8,6 +8,7 @@ static const char *const names[] = {
 	[PARENT_PROG_ARPD] = "rtr-arpd",         [PARENT_PROG_AUTOD] = "rtr-autod",
 	[PARENT_PROG_INSPECTD] = "rtr-inspectd", [PARENT_PROG_CAPTURED] = "rtr-captured",
 	[PARENT_PROG_FASTPATH] = "rtr-fastpath", [PARENT_PROG_DROPD] = "rtr-dropd",
+	[PARENT_PROG_LOGD] = "rtr-logd",
 };
 _Static_assert(ARRAY_LEN(names) == PARENT_PROG__MAX, "a name for each program");
 

@@ -92,3 +92,9 @@ tests_fuzz_fuzz_fastpol_SOURCES = tests/fuzz/fuzz_fastpol.c
 tests_fuzz_fuzz_fastpol_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fastpath
 tests_fuzz_fuzz_fastpol_LDADD = libfp.a librtr.a $(BPF_LIBS)
 tests_fuzz_fuzz_fastpol_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+fuzz_progs += tests/fuzz/fuzz_logd
+tests_fuzz_fuzz_logd_SOURCES = tests/fuzz/fuzz_logd.c daemon/firewall/logd_packet.c
+tests_fuzz_fuzz_logd_CPPFLAGS = $(DAEMON_CPPFLAGS)
+tests_fuzz_fuzz_logd_CFLAGS = $(AM_CFLAGS) $(MNL_CFLAGS)
+tests_fuzz_fuzz_logd_LDADD = librtr.a $(MNL_LIBS)
+tests_fuzz_fuzz_logd_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer

@@ -3,6 +3,7 @@
 through and once where it does not; zones, the box itself, hours, limits, logs, helpers."""
 import os
 import re
+import signal
 import socket
 import time
 
@@ -10,7 +11,7 @@ import pytest
 
 from clients import BOX_LAN, BOX_WAN, LAN, WAN, Server, make, silent, tcp, udp
 from router import RUN_DIR, CliError
-from topo import router_lines, wait_for
+from topo import router_lines, sh, wait_for
 
 
 @pytest.fixture
@@ -477,6 +478,50 @@ def test_log(net):
                        "zone-pair security X source INSIDE destination OUTSIDE", "service-policy type inspect P"])
     assert silent(lambda: tcp(lan, WAN[4], 80))
     logged(r1, r"list X class class-default denied tcp")
+
+
+def test_log_reader(net):
+    """Logged packets are read outside rtrd, by a program that may do nothing else; what it has no time for is
+    counted, and its end loses nothing that waits."""
+    r1, lan = net.r1, net.lan
+    set_list(r1, 4, ["10 deny udp any any eq 5000 log log-rate 100000", "20 deny udp any any log", "30 permit ip any any"])
+
+    def reader():
+        out = sh("pgrep", "-P", str(r1.proc.pid), "-x", "rtr-logd", check=False).stdout
+        return [int(p) for p in out.split()]
+
+    def deny(port, n=1):
+        lan.run("python3", "-c", "import socket,sys\ns=socket.socket(2,2)\n"
+                f"for i in range({n}): s.sendto(b'x', ('{WAN[4]}', {port}))")
+
+    def dropped():
+        """By the socket of the group, which is rtrd's."""
+        return any(int(f[8]) for f in map(str.split, r1.run("cat", "/proc/net/netlink").stdout.splitlines()[1:])
+                   if f[1] == "12")
+
+    deny(4001)
+    logged(r1, r"list T 20 denied udp .*\(4001\)")
+    pid, = reader()
+    status = open(f"/proc/{pid}/status").read()
+    assert re.search(r"CapPrm:\s0+$", status, re.M) and re.search(r"CapEff:\s0+$", status, re.M), status
+    if "asan" not in os.environ.get("RTR_BUILD_DIR", ""):
+        assert re.search(r"Seccomp:\s2$", status, re.M), status
+    os.kill(pid, signal.SIGSTOP)
+    wait_for(lambda: deny(5000, 20000) or dropped(), what="a full socket")  # more than the kernel logs at once
+    os.kill(pid, signal.SIGCONT)
+    # The number of the next that has room tells of them.
+    wait_for(lambda: deny(5000) or r1.json("show firewall log")["lost"], what="the lost packets")
+    logged(r1, r"%SEC-4-LOGLOST: \d+ packets of lines with log were lost before they could be read")
+    # One that dies takes nothing along: what comes meanwhile waits.
+    os.kill(pid, signal.SIGSTOP)
+    deny(4002)
+    os.kill(pid, signal.SIGKILL)
+    logged(r1, r"list T 20 denied udp .*\(4002\)")
+    assert reader() not in ([], [pid])
+    logged(r1, r"%SEC-4-LOGD: rtr-logd ended")
+    counts = r1.json("show firewall log")
+    assert counts["starts"] == 2 and counts["state"] == "running" and not counts["unreadable"], counts
+    assert re.search(rf"Packets lost before they could be read +{counts['lost']}\n", r1.cli("show firewall log"))
 
 
 def test_limits(net):

@@ -4,9 +4,13 @@
  * told, and no length or field makes anything else be read (a sanitizer watches the blocks, which
  * end where the packets do).
  */
-#include "firewall/fw_log.h"
+#include "firewall/logd_packet.h"
 #include "../lib/check_main.h"
 
+#include <arpa/inet.h>
+#include <libmnl/libmnl.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_log.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,35 +25,36 @@ static const uint8_t v6[] = { 0x60, 0,    0, 0,    0,    8,    IPPROTO_ICMPV6,
 			      0,    0,    0, 0,    0,    0 };
 
 /* From a block of its very size. */
-static bool parse(const uint8_t *b, size_t n, struct pol_packet *ret)
+static bool parse(const uint8_t *b, size_t n, struct logd_event *ret)
 {
 	uint8_t *copy = malloc(n ? n : 1);
 	bool ok;
 
+	*ret = (struct logd_event){ 0 };
 	if (n)
 		memcpy(copy, b, n);
-	ok = fw_log_packet(n ? copy : copy + 1, n, ret);
+	ok = logd_packet(n ? copy : copy + 1, n, ret);
 	free(copy);
 	return ok;
 }
 
 START_TEST(fields)
 {
-	struct pol_packet p;
-	char text[RTR_ADDR_STRLEN];
+	struct logd_event p;
+	char text[INET6_ADDRSTRLEN];
 
 	ck_assert(parse(v4, sizeof(v4), &p));
 	ck_assert_int_eq(p.family, AF_INET);
 	ck_assert_uint_eq(p.proto, IPPROTO_UDP);
-	ck_assert_uint_eq(p.sport, 12345);
-	ck_assert_uint_eq(p.dport, 53);
-	rtr_addr_str(&p.src, text);
+	ck_assert_uint_eq(ntohs(p.sport), 12345);
+	ck_assert_uint_eq(ntohs(p.dport), 53);
+	inet_ntop(AF_INET, p.src, text, sizeof(text));
 	ck_assert_str_eq(text, "10.0.0.1");
 	ck_assert(parse(v6, sizeof(v6), &p));
 	ck_assert_int_eq(p.family, AF_INET6);
 	ck_assert_uint_eq(p.icmp_type, 128);
 	ck_assert_uint_eq(p.icmp_code, 3);
-	rtr_addr_str(&p.dst, text);
+	inet_ntop(AF_INET6, p.dst, text, sizeof(text));
 	ck_assert_str_eq(text, "2001:db8::2");
 }
 END_TEST
@@ -57,18 +62,18 @@ END_TEST
 /* One byte of the packet is another one; it has ports then, or not. */
 static void with(size_t at, uint8_t value, bool ports)
 {
-	struct pol_packet p;
+	struct logd_event p;
 	uint8_t b[sizeof(v4)];
 
 	memcpy(b, v4, sizeof(b));
 	b[at] = value;
 	ck_assert(parse(b, sizeof(b), &p));
-	ck_assert_uint_eq(p.dport, ports ? 53 : 0);
+	ck_assert_uint_eq(ntohs(p.dport), ports ? 53 : 0);
 }
 
 START_TEST(lies)
 {
-	struct pol_packet p;
+	struct logd_event p;
 
 	with(6, 0x20, true);  /* the first fragment */
 	with(6, 0x01, false); /* later ones, whose data is no header */
@@ -79,7 +84,7 @@ START_TEST(lies)
 	with(9, IPPROTO_GRE, false);
 	for (size_t n = 0; n < sizeof(v4); n++) {
 		ck_assert_int_eq(parse(v4, n, &p), n >= 20);
-		ck_assert(n < 20 || (n >= 24 ? p.dport == 53 : !p.dport));
+		ck_assert(n < 20 || (n >= 24 ? ntohs(p.dport) == 53 : !p.dport));
 	}
 	for (size_t n = 0; n < sizeof(v6); n++)
 		ck_assert_int_eq(parse(v6, n, &p), n >= 40);
@@ -96,7 +101,7 @@ static unsigned below(unsigned n)
 
 START_TEST(noise)
 {
-	struct pol_packet p;
+	struct logd_event p;
 
 	state = test_seed;
 	for (int i = 0; i < 20000; i++) {
@@ -111,19 +116,60 @@ START_TEST(noise)
 			continue;
 		ck_assert_uint_ge(n, p.family == AF_INET ? 20 : 40);
 		ck_assert_uint_eq(p.proto, b[p.family == AF_INET ? 9 : 6]);
-		ck_assert_int_eq(p.src.family, p.family);
 	}
+}
+END_TEST
+
+static struct nlmsghdr *message_of(char *buf, const char *prefix, const uint8_t *b, size_t n)
+{
+	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+
+	h->nlmsg_type = NFNL_SUBSYS_ULOG << 8 | NFULNL_MSG_PACKET;
+	mnl_nlmsg_put_extra_header(h, sizeof(struct nfgenmsg));
+	mnl_attr_put_strz(h, NFULA_PREFIX, prefix);
+	mnl_attr_put_u32(h, NFULA_SEQ, htonl(7));
+	mnl_attr_put_u32(h, NFULA_IFINDEX_INDEV, htonl(3));
+	mnl_attr_put(h, NFULA_PAYLOAD, n, b);
+	return h;
+}
+
+START_TEST(messages)
+{
+	char buf[512] __attribute__((aligned(8)));
+	struct nlmsghdr *h = message_of(buf, "rtr 0123abcd", v4, sizeof(v4));
+	struct logd_event e;
+
+	ck_assert(logd_message(h, &e));
+	ck_assert_uint_eq(e.rule, 0x0123abcd);
+	ck_assert_uint_eq(e.seq, 7);
+	ck_assert_uint_eq(e.ifindex, 3);
+	ck_assert_int_eq(e.family, AF_INET);
+	ck_assert_uint_eq(ntohs(e.dport), 53);
+	/* Others' rules in our group; one that cannot be read, which has its number all the same.
+	 */
+	ck_assert(logd_message(message_of(buf, "someone else", v6, sizeof(v6)), &e));
+	ck_assert_uint_eq(e.rule, 0);
+	ck_assert(logd_message(message_of(buf, "rtr 1", v6, 39), &e));
+	ck_assert_int_eq(e.family, 0);
+	ck_assert_uint_eq(e.seq, 7);
+	/* Answers, and what is no whole message. */
+	h->nlmsg_type = NFNL_SUBSYS_ULOG << 8 | NFULNL_MSG_CONFIG;
+	ck_assert(!logd_message(h, &e));
+	h->nlmsg_type = NFNL_SUBSYS_ULOG << 8 | NFULNL_MSG_PACKET;
+	h->nlmsg_len = NLMSG_HDRLEN;
+	ck_assert(!logd_message(h, &e));
 }
 END_TEST
 
 static Suite *suite(void)
 {
-	Suite *s = suite_create("fw_log");
-	TCase *tc = tcase_create("fw_log");
+	Suite *s = suite_create("logd");
+	TCase *tc = tcase_create("logd");
 
 	tcase_add_test(tc, fields);
 	tcase_add_test(tc, lies);
 	tcase_add_test(tc, noise);
+	tcase_add_test(tc, messages);
 	suite_add_tcase(s, tc);
 	return s;
 }
