@@ -96,6 +96,15 @@ def spawn(node, instance, folder):
                                 start_new_session=True)
 
 
+def comm(pid):
+    """The name of a process; "" if it is gone."""
+    try:
+        with open(f"/proc/{pid}/comm") as f:
+            return f.read().strip()
+    except OSError:
+        return ""
+
+
 def tail(path, size=4000):
     try:
         with open(path, "rb") as f:
@@ -204,6 +213,24 @@ class Router(Node):
         if pid == self.proc.pid:
             self.proc.wait(10)
         wait_for(lambda: all(start_time(p) != started for p, started in pids.items()), 10, f"end of {pid}")
+
+    def fastpath_pid(self):
+        """rtr-fastpath, or None."""
+        try:
+            with open(f"/proc/{self.proc.pid}/task/{self.proc.pid}/children") as f:
+                pids = [int(pid) for pid in f.read().split()]
+        except (AttributeError, OSError):
+            return None
+        return next((pid for pid in pids if comm(pid) == "rtr-fastpath"), None)
+
+    def audit(self):
+        """Every frame that the fast plane took in became one thing, when nothing is on its way."""
+        def whole():
+            a = self.json("show dataplane audit")
+            return (all(not u["xdp_to_worker"] and not u["worker"] for u in a["unaccounted"])
+                    and not a["forwarded_not_sent"] and not a["buffers_wrong"])
+        if self.fastpath_pid():
+            wait_for(whole, what=f"{self.instance}: each frame accounted for")
 
     def stop(self):
         """Ends rtrd in order; AssertionError if it has to be killed."""

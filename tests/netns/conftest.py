@@ -131,7 +131,8 @@ def traversable(tmp_path_factory):
 def topology():
     """Makes topologies: topology("basic"), topology("chain", 4), topology(Spec(...)).
 
-    At the end rtrd is stopped everywhere and nothing may be left: no process, no namespace.
+    At the end the fast plane has accounted for every frame, rtrd is stopped everywhere and nothing may be
+    left: no process, no namespace.
     """
     made = []
 
@@ -147,10 +148,11 @@ def topology():
     for topo in made:
         routers = [n for n in topo.nodes.values() if isinstance(n, Router)]
         for router in routers:
-            try:
-                router.stop()
-            except AssertionError as e:
-                problems.append(str(e))
+            for step in (router.audit, router.stop):
+                try:
+                    step()
+                except AssertionError as e:
+                    problems.append(str(e))
         topo.stop_services()
         if leaked := topo.leaked():
             problems.append(f"processes left behind: {leaked}")

@@ -12,7 +12,7 @@ import pytest
 
 import test_firewall
 from clients import BOX_LAN, LAN, WAN, Server, make, silent, tcp, udp
-from test_fastplane import audit, fastpath_pid, flows, on_fast, total
+from test_fastplane import fastpath_pid, flows, on_fast, total
 from test_firewall import ZONES, alive, set_list
 from topo import router_lines, wait_for
 
@@ -45,7 +45,6 @@ def net(routers):
     topo.server = Server(topo.wan, [80, 81, 443, 5000])
     topo.box = Server(topo.r1, [22, 8080])
     yield topo
-    audit(topo.r1)
     topo.server.close()
     topo.box.close()
 

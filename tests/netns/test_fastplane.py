@@ -11,7 +11,8 @@ import time
 import pytest
 
 import clients
-from topo import sh, wait_for
+from router import Router
+from topo import wait_for
 
 LAN, INTERNET, INTERNET6 = "10.0.1.10", "203.0.113.10", "2001:db8:203::10"
 R1_LAN, R1_LAN6 = "10.0.1.1", "2001:db8:1::1"
@@ -32,7 +33,10 @@ def reason(r1, name="eth0"):
 
 
 def on_fast(r1):
-    wait_for(lambda: set(planes(r1).values()) == {"fast"}, timeout=20, what="both interfaces on the fast plane")
+    try:
+        wait_for(lambda: set(planes(r1).values()) == {"fast"}, timeout=20, what="both interfaces on the fast plane")
+    except AssertionError as e:
+        raise AssertionError(f"{e}\n{r1.cli('show dataplane interfaces')}\n{r1.cli('show logging')}") from None
 
 
 def counters(r1):
@@ -48,18 +52,7 @@ def flows(r1, **match):
             if all(f[k] == v for k, v in match.items())]
 
 
-def audit(r1):
-    """Every frame that XDP took in became one thing, when nothing is on its way."""
-    def whole():
-        a = r1.json("show dataplane audit")
-        return (all(not u["xdp_to_worker"] and not u["worker"] for u in a["unaccounted"])
-                and not a["forwarded_not_sent"] and not a["buffers_wrong"])
-    wait_for(whole, what="each frame accounted for")
-
-
-def fastpath_pid(r1):
-    out = sh("pgrep", "-P", str(r1.proc.pid), "-x", "rtr-fastpath", check=False).stdout
-    return int(out) if out.strip() else None
+fastpath_pid = Router.fastpath_pid
 
 
 @pytest.fixture
@@ -69,8 +62,7 @@ def fast(routers):
     addressed(topo.r1)
     on_fast(topo.r1)
     topo.r1.wait_addresses()
-    yield topo
-    audit(topo.r1)
+    return topo
 
 
 def ip_forwarded(r1, dest):
@@ -304,7 +296,6 @@ def test_route_moves(routers):
     a, b = first.numbers(), second.numbers()
     assert a == sorted(a) and b == sorted(b) and b
     assert len(a) + len(b) >= 995
-    audit(r1)
 
 
 def test_policy_comes_first(fast):
@@ -416,7 +407,7 @@ def test_lines(routers):
     r1.config(["interface eth1", "dataplane kernel"])
     wait_for(lambda: planes(r1) == {"eth0": "fast", "eth1": "kernel"}, what="eth1 on the kernel plane")
     topo.lan.ping(INTERNET)
-    audit(r1)
+    r1.audit()
     r1.config(["dataplane flows ipv4 2048", "dataplane memory 16"])
     wait_for(lambda: r1.json("show dataplane memory")["flows_ipv4_max"] == 2048, timeout=10, what="the other sizes")
     assert "Configured" in r1.cli("show dataplane interfaces")
@@ -501,4 +492,3 @@ def test_rule_by_port(routers):
     for port in (4002, 4003):
         udp_stream(lan, INTERNET, 50, 1000, port).wait()
     assert [len(s.numbers()) for s in sinks] == [50, 50]
-    audit(r1)

@@ -9,7 +9,7 @@ import random
 import socket
 import struct
 
-from test_fastplane import addressed, audit, on_fast, planes, total
+from test_fastplane import addressed, on_fast, planes, total
 from topo import wait_for
 
 SENDER = r"""
@@ -227,7 +227,7 @@ def test_same(routers, tmp_path):
     fast = through(topo, frames, tmp_path / "frames")
     assert planes(r1) == {"eth0": "fast", "eth1": "fast"}
     assert total(r1, "rx") > before + 100, "the worker had next to nothing of it"
-    audit(r1)
+    r1.audit()
     again = through(topo, frames, tmp_path / "frames")  # what the first made flows of
     r1.config(["interface eth0", "no dataplane", "interface eth1", "no dataplane"])
     wait_for(lambda: set(planes(r1).values()) == {"kernel"}, what="the kernel plane")

@@ -646,6 +646,7 @@ def test_handshakes(net):
             f"add rule inet syn in ip saddr {nobody[4]} counter; add rule inet syn in ip6 saddr {nobody[6]} counter")
     for v in (4, 6):
         lan.ip("addr", "add", f"{nobody[v]}/{32 if v == 4 else 128}", "dev", "lo")
+        wait_for(lambda: "tentative" not in lan.run("ip", "addr", "show", "dev", "lo").stdout, what="the address")
         s = make(lan, WAN[v], socket.SOCK_STREAM)
         s.bind((nobody[v], 0))
         s.setblocking(False)

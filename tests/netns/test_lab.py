@@ -156,6 +156,9 @@ def test_real_routers_carry_traffic(kind):
             dests = ["203.0.113.10"]
         else:
             dests = ["203.0.113.10", "2001:db8:203::10"]
+        # The remarks of the example are not the operator's edits.
+        p = lab(name, "cli", "r1", "-c", "write")
+        assert "[OK]" in p.stdout and "Warning" not in p.stdout + p.stderr
         for dest in dests:
             topo.wait_for(lambda d=dest: lab(name, "exec", "lan", "ping", "-c1", "-W1", d,
                                              check=False).returncode == 0, 10, f"an answer from {dest}")

@@ -226,9 +226,11 @@ def test_every_number_of_a_show_command_has_a_metric(topo):
     wait_for(lambda: r1.json("show track 7")[0]["state"] == "Up", what="the track")
     r1.cli(*(line.replace("eth0", "lo") for line in CAPTURE))
     # Packets that workers drop, and such as only the kernel can judge; an address of ours elsewhere.
-    datagrams(lan, "198.51.100.1", 2)
-    datagrams(lan, "198.51.100.1", 2, port=11)
-    wait_for(lambda: all(any(c[k] for c in r1.json("show dataplane")["counters"]) for k in ("drops", "punts")), what="their counters")
+    def counted():
+        datagrams(lan, "198.51.100.1", 2)
+        datagrams(lan, "198.51.100.1", 2, port=11)
+        return all(any(c[k] for c in r1.json("show dataplane")["counters"]) for k in ("drops", "punts"))
+    wait_for(counted, 20, "their counters")
     clash = ("sendp(Ether(src=mac, dst='ff:ff:ff:ff:ff:ff') / ARP(op=2, hwsrc=mac, psrc='10.0.1.1', pdst='10.0.1.1'),"
              " iface='eth0', verbose=False)\n")
     wait_for(lambda: scapy(lan, clash) or "conflicts" in str(r1.json("show ip interface eth0")), 20, "the conflict")

@@ -135,8 +135,9 @@ def test_errors_end_no_mapping(net):
             echo = Echo(topo.far, 9)
             addr, port = p.ask()
             assert int(port) in topo.ports
-            out = topo.r1.run("conntrack", "-L", "-f", "ipv6" if ":" in dest else "ipv4", "-p", "udp",
-                              "--orig-port-dst", "9").stdout
+            # What the fast plane looks after the kernel knows a moment later.
+            out = wait_for(lambda: topo.r1.run("conntrack", "-L", "-f", "ipv6" if ":" in dest else "ipv4", "-p", "udp",
+                                               "--orig-port-dst", "9").stdout, 10, "the connection")
             assert out.count("udp ") == 1 and f"dport={port}" in out
             echo.close()
             wait_for(lambda: topo.far.run("ss", "-Hlnu", "sport = :9").stdout == "", what="port 9 free")
@@ -145,9 +146,9 @@ def test_errors_end_no_mapping(net):
 def test_damaged_errors_are_dropped(net):
     """RFC 5508 REQ-3: an error whose checksum is wrong is not passed on."""
     topo = net(*OVERLOAD)
-    with Prober(topo.a, FAR4, 7, sport=50000) as p:
-        assert p.ask() == [PUBLIC[0], "50000"]
-        quoted = ipv4(PUBLIC[0], FAR4, 17, udp(50000, 7))
+    with Prober(topo.a, FAR4, 7, sport=topo.kept) as p:
+        assert p.ask() == [PUBLIC[0], str(topo.kept)]
+        quoted = ipv4(PUBLIC[0], FAR4, 17, udp(topo.kept, 7))
         good = icmp(3, 1, data=quoted, rest=b"\0" * 4)
         bad = good[:2] + struct.pack("!H", struct.unpack("!H", good[2:4])[0] ^ 1) + good[4:]
         with topo.a.tcpdump("eth0", "icmp") as seen:
@@ -176,14 +177,15 @@ def test_simultaneous_open(net):
     topo = net(*OVERLOAD)
     topo.far.run("nft", "add table ip t; add chain ip t o { type filter hook output priority 0; }; "
                  "add rule ip t o tcp flags rst drop")
-    with sock(topo.a, "tcp", "", 50000, socket.AF_INET) as s:
+    port = topo.kept
+    with sock(topo.a, "tcp", "", port, socket.AF_INET) as s:
         s.setblocking(False)
         with pytest.raises(BlockingIOError):
             s.connect((FAR4, 9999))
-        with topo.far.tcpdump("eth0", "tcp src port 50000 and tcp[13] == 18") as answers:
-            send_raw(topo.far, ipv4(FAR4, PUBLIC[0], 6, tcp(FAR4, PUBLIC[0], 9999, 50000, "S", seq=77)))
+        with topo.far.tcpdump("eth0", f"tcp src port {port} and tcp[13] == 18") as answers:
+            send_raw(topo.far, ipv4(FAR4, PUBLIC[0], 6, tcp(FAR4, PUBLIC[0], 9999, port, "S", seq=77)))
             topo.far.ping(PUBLIC[0], count=1)
-        assert sum("50000" in x for x in answers.packets) >= 1
+        assert sum(str(port) in x for x in answers.packets) >= 1
 
 
 def test_timers_of_a_nat(net):
@@ -211,7 +213,7 @@ def test_idle_tcp_is_kept(net):
         listener = sock(topo.far, "tcp", FAR4, 8000)
         listener.listen()
         s.connect((FAR4, 8000))
-        out = topo.r1.run("conntrack", "-L", "-p", "tcp", "--orig-port-dst", "8000").stdout
+        out = wait_for(lambda: topo.r1.run("conntrack", "-L", "-p", "tcp", "--orig-port-dst", "8000").stdout, 10, "the connection")
         assert int(out.split()[2]) >= 7440 and "ESTABLISHED" in out
         listener.close()
 

@@ -134,6 +134,8 @@ def test_killed_worker_is_back_within_a_second(rtrd):
 def test_worker_goes_with_its_parent_at_once(rtrd):
     """Even one that is busy, here stopped: it holds the lock, and the next rtrd must not wait for it."""
     rtrd.start()
+    # Before that it has not asked for the signal yet; stopped there, it never would.
+    assert echo(rtrd, "up")
     worker = rtrd.child()
     os.kill(worker, signal.SIGSTOP)
     rtrd.proc.kill()

@@ -21,7 +21,7 @@ from frames import MAGIC, RST, TCP, Seen, normal, packed, text, trimmed
 from policies import HOSTS, NETS, OUTSIDE, Policy, at
 from router import program
 from talk import ROUTER, Flow, Numbers, View, mac
-from test_fastplane import audit, total
+from test_fastplane import total
 from topo import NodeSpec, Port, Spec, wait_for
 
 LONG = bool(os.environ.get("RTR_TEST_LONG"))
@@ -264,7 +264,7 @@ def test_side_by_side(routers):
             del gone[-again - 1:]
             wrong.append(told(n, c, less, more))
     assert total(fast, "express") > sent / 10 and total(fast, "forwarded") > sent / 20, "the fast plane had little of it"
-    audit(fast)
+    fast.audit()
     side.close()
     assert len(gone) <= POLICIES // 20, f"seed {SEED}, {len(gone)} differences went away:\n" + "\n".join(gone[:5])
     assert not wrong, f"seed {SEED}, {len(wrong)} of {POLICIES} policies:\n" + "\n".join(wrong[:5])

@@ -126,6 +126,7 @@ TESTS += tests/unit/test_mirror
 tests_unit_test_mirror_SOURCES = tests/unit/test_mirror.c tests/lib/check_main.h tests/lib/ct_sock.h tests/lib/netns.h
 tests_unit_test_mirror_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir) -I$(top_srcdir)/fastpath
 tests_unit_test_mirror_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) -pthread
+tests_unit_test_mirror_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=mirror_count
 tests_unit_test_mirror_LDADD = libmirror.a libfp.a librtr.a $(BPF_LIBS) $(MNL_LIBS) $(URCU_LIBS) $(CHECK_LIBS) -lpthread
 check_PROGRAMS += tests/unit/test_worker
 TESTS += tests/unit/test_worker

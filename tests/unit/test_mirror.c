@@ -304,6 +304,52 @@ START_TEST(age)
 }
 END_TEST
 
+/* A kernel whose table holds no more than say_max; 0: what it holds. */
+static uint32_t say_max;
+
+int __real_mirror_count(struct fp_mirror *m, uint32_t *ret_n, uint32_t *ret_max);
+int __wrap_mirror_count(struct fp_mirror *m, uint32_t *ret_n, uint32_t *ret_max);
+int __wrap_mirror_count(struct fp_mirror *m, uint32_t *ret_n, uint32_t *ret_max)
+{
+	int err = __real_mirror_count(m, ret_n, ret_max);
+	uint32_t max = __atomic_load_n(&say_max, __ATOMIC_RELAXED);
+
+	if (max)
+		*ret_max = max;
+	return err;
+}
+
+/* Three quarters of the kernel's table and no more, whosoever the entries are; what found no room
+ * comes when there is some again. */
+START_TEST(a_quarter_stays)
+{
+	struct fp_mirror_flow own = make(N_FLOWS).entry;
+	unsigned freed = 0;
+
+	__atomic_store_n(&say_max, 200, __ATOMIC_RELAXED);
+	own.timeout_sec = 1000;
+	own.tcp_state = TCPT_S_ESTABLISHED;
+	ck_assert_int_eq(ct_say(fp_mirror_msg_new, &own), 0);
+	fill();
+	ck_assert(fp_mirror_port(mirror, SLOT_IN, false, 5000));
+	ck_assert_uint_eq(ct_list(list, ROOM), 150);
+	ck_assert_uint_eq(stats().written, 149);
+	ck_assert_uint_eq(stats().refused, 0);
+	UNTIL(stats().waiting == N_FLOWS - 149);
+	ck_assert(fp_mirror_port(mirror, SLOT_IN, false, 5000));
+	ck_assert_uint_eq(stats().written, 149);
+	for (uint32_t i = 0; i < N_FLOWS; i++)
+		if (flow_w0_flags(word0(&made[i], 0)) & FLOW_F_MIRRORED && i % 4 > 1)
+			freed += !fp_flow_free(fw, made[i].fam, made[i].ref);
+	ck_assert_uint_gt(freed, 50);
+	fp_flow_maintain(table, ROOM);
+	UNTIL(stats().written == 149 + freed);
+	ck_assert_uint_eq(ct_list(list, ROOM), 150);
+	__atomic_store_n(&say_max, 0, __ATOMIC_RELAXED);
+	UNTIL(stats().held == N_FLOWS - freed);
+}
+END_TEST
+
 START_TEST(ends_with_flow)
 {
 	fill();
@@ -499,6 +545,7 @@ static Suite *suite(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, written);
 	tcase_add_test(tc, age);
+	tcase_add_test(tc, a_quarter_stays);
 	tcase_add_test(tc, ends_with_flow);
 	tcase_add_test(tc, kernel_wins);
 	tcase_add_test(tc, given);

@@ -122,6 +122,43 @@ START_TEST(acl_line_again)
 }
 END_TEST
 
+/* The matcher follows all ways that a line may go on, each with the values it has taken so far: of
+ * those that end in nothing none is left in the one that counts. */
+START_TEST(options_in_any_order)
+{
+	static const char *const options[] = { "established", "log", "ttl 4" };
+
+	for (unsigned n = 0; n < 27; n++) {
+		unsigned a = n / 9, b = n / 3 % 3, c = n % 3;
+		char in[160];
+
+		if (a == b || a == c || b == c)
+			continue;
+		snprintf(in, sizeof(in),
+			 "ip access-list extended A\n7 permit tcp 10.0.0.0 0.0.0.255 host 10.0.0.1 "
+			 "%s %s %s",
+			 options[a], options[b], options[c]);
+		expect(in, "!\nip access-list extended A\n 7 permit tcp 10.0.0.0 0.0.0.255 "
+			   "host 10.0.0.1 established ttl 4 log\n!\nend\n");
+	}
+	expect("ip route 10.8.0.0/16 eth0 10.1.0.1 7 name x\nip route 10.8.0.0/16 10.1.0.1 name 7\n"
+	       "ip route 10.8.0.0/16 name",
+	       "ip route 10.8.0.0 255.255.0.0 10.1.0.1 name 7\n"
+	       "ip route 10.8.0.0 255.255.0.0 name\n"
+	       "ip route 10.8.0.0 255.255.0.0 eth0 10.1.0.1 7 name x\n!\nend\n");
+}
+END_TEST
+
+START_TEST(words_in_any_case)
+{
+	expect("Hostname R1\nINTERFACE eth0\nDESC Of The LAN\nNo Ip Redirects\nSHUT\n"
+	       "IP ACCESS-LIST Extended A\nPermit TCP Any HOST 10.0.0.1 Log TTL 4\nDENY ip aNY any",
+	       "hostname R1\n!\ninterface eth0\n description Of The LAN\n no ip redirects\n"
+	       " shutdown\n!\nip access-list extended A\n 10 permit tcp any host 10.0.0.1 ttl 4 log\n"
+	       " 20 deny ip any any\n!\nend\n");
+}
+END_TEST
+
 START_TEST(bgp_neighbours)
 {
 	expect("router bgp 65001\nneighbor 10.0.0.2 remote-as 65002\nneighbor 10.0.0.2 desc peer two\n"
@@ -510,6 +547,8 @@ static Suite *suite(void)
 	tcase_add_test(tc, a_new_primary_takes_the_old_ones_place);
 	tcase_add_test(tc, acl_order_and_auto_key);
 	tcase_add_test(tc, acl_line_again);
+	tcase_add_test(tc, options_in_any_order);
+	tcase_add_test(tc, words_in_any_case);
 	tcase_add_test(tc, bgp_neighbours);
 	tcase_add_test(tc, routes);
 	tcase_add_test(tc, defaults);
