@@ -125,6 +125,11 @@ unsigned fc_link_egress_reason(const struct fc_link *l)
 	return l->pub->l.slot == FIB_NO_SLOT ? ELIG_NO_PORT : ELIG_OK;
 }
 
+bool fc_link_is_aside(const struct fc_link *l)
+{
+	return l->pub && l->pub->l.slot == FIB_NO_SLOT;
+}
+
 static void fill(const struct fibctl *c, const struct fc_link *l, struct fib_link *f)
 {
 	const struct fc_link *m = l->master ? fc_link_find(c, l->master) : NULL;

@@ -198,6 +198,8 @@ void fc_links_fini(struct fibctl *c);
 /* Why frames cannot leave by it; ELIG_OK when they can. NULL link: unknown. */
 unsigned fc_link_egress_reason(const struct fc_link *l);
 bool fc_link_is_down(const struct fc_link *l);
+/* It is no port of ours, nor on top of one: nothing passes it unseen by the kernel. */
+bool fc_link_is_aside(const struct fc_link *l);
 
 /* fib_ctl_adj.c */
 int fc_adjs_init(struct fibctl *c);

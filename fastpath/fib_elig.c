@@ -2,8 +2,11 @@
 /*
  * What XDP would bypass: IPsec policies, chains of nftables that are not ours, legacy iptables,
  * filters and disciplines of tc, BPF programs at tcx. The kernel tells of the first, second and
- * fourth by events; everything is then the kernel's until it has been read and judged, within the
- * same turn. Of iptables and tcx it does not tell: they are looked at every second.
+ * fourth by events. What may be a new hook on our way closes everything at once, until it has been
+ * read and judged, within the same turn. What cannot be one - something that goes, tc on interfaces
+ * that are none of ours - and events that were lost (ENOBUFS) close nothing before what is read
+ * differs from what was known. Of iptables and tcx the kernel does not tell: they are looked at
+ * every second.
  *
  * What is read is short (chains, not rules; policies; disciplines), so this thread waits for it.
  */
@@ -48,6 +51,9 @@ struct fc_elig {
 	struct fib_xfrm *collect;
 	uint8_t *buf;
 };
+
+/* What an event asks for. */
+enum news { NEWS_NONE, NEWS_LOOK, NEWS_CLOSE };
 
 typedef void elig_fn(struct fibctl *c, struct fc_elig *e, const struct nlmsghdr *h);
 
@@ -160,19 +166,26 @@ static uint32_t be32_of(const struct nlattr *a, uint32_t dflt)
 
 /* --- IPsec --- */
 
+/* A policy for packets in passing. */
+static bool xfrm_info(const struct nlmsghdr *h, struct xfrm_userpolicy_info *ret)
+{
+	const struct nlattr *if_id = find(h, sizeof(*ret), XFRMA_IF_ID);
+
+	if ((h->nlmsg_type != XFRM_MSG_NEWPOLICY && h->nlmsg_type != XFRM_MSG_UPDPOLICY) ||
+	    mnl_nlmsg_get_payload_len(h) < sizeof(*ret))
+		return false;
+	memcpy(ret, mnl_nlmsg_get_payload(h), sizeof(*ret));
+	/* Packets for the box do not pass by; those of an xfrm interface go by that interface. */
+	return (ret->dir == XFRM_POLICY_OUT || ret->dir == XFRM_POLICY_FWD) &&
+	       !(if_id && mnl_attr_get_payload_len(if_id) == 4 && mnl_attr_get_u32(if_id));
+}
+
 static void xfrm_policy(struct fibctl *c, struct fc_elig *e, const struct nlmsghdr *h)
 {
 	struct xfrm_userpolicy_info p; /* of 8 byte numbers, in a message of 4 byte steps */
-	const struct nlattr *if_id = find(h, sizeof(p), XFRMA_IF_ID);
 	struct fib_xfrm_sel *s;
 
-	if (h->nlmsg_type != XFRM_MSG_NEWPOLICY || mnl_nlmsg_get_payload_len(h) < sizeof(p))
-		return;
-	memcpy(&p, mnl_nlmsg_get_payload(h), sizeof(p));
-	/* Packets for the box do not pass by; those of an xfrm interface go by that interface. */
-	if (p.dir != XFRM_POLICY_OUT && p.dir != XFRM_POLICY_FWD)
-		return;
-	if (if_id && mnl_attr_get_payload_len(if_id) == 4 && mnl_attr_get_u32(if_id))
+	if (!xfrm_info(h, &p))
 		return;
 	if (e->collect->n == MAX_XFRM) {
 		e->collect->all = 1;
@@ -192,14 +205,24 @@ static void xfrm_policy(struct fibctl *c, struct fc_elig *e, const struct nlmsgh
 	s->dport_mask = __builtin_bswap16(p.sel.dport_mask);
 }
 
-static void read_xfrm(struct fibctl *c)
+static bool same_xfrm(const struct fib_xfrm *a, const struct fib_xfrm *b)
+{
+	if (!a || !b)
+		return a == b;
+	return a->n == b->n && a->all == b->all &&
+	       !memcmp(a->sel, b->sel, a->n * sizeof(a->sel[0]));
+}
+
+/* Those that there are; what is published when these are the same, or nobody can tell. */
+static const struct fib_xfrm *read_xfrm(struct fibctl *c)
 {
 	const struct xfrm_userpolicy_id head = { 0 };
-	struct fib_xfrm *x = NULL, *old = (struct fib_xfrm *)c->f.xfrm;
+	const struct fib_xfrm *old = c->f.xfrm;
+	struct fib_xfrm *x = NULL;
 	int rc = -EAGAIN;
 
 	if (c->elig->fd[W_XFRM] < 0)
-		return;
+		return old;
 	for (unsigned i = 0; i < DUMP_TRIES && rc == -EAGAIN; i++) {
 		fc_pub_free(c, x);
 		x = fc_pub_alloc(c, sizeof(*x) + MAX_XFRM * sizeof(x->sel[0]));
@@ -210,7 +233,7 @@ static void read_xfrm(struct fibctl *c)
 	}
 	if (!x) {
 		fc_limit(c, "memory for IPsec policies");
-		return;
+		return old;
 	}
 	if (rc)
 		x->all = 1;
@@ -218,10 +241,21 @@ static void read_xfrm(struct fibctl *c)
 		fc_pub_free(c, x);
 		x = NULL;
 	}
+	if (!same_xfrm(x, old))
+		return x;
+	fc_pub_free(c, x);
+	return old;
+}
+
+static void publish_xfrm(struct fibctl *c, const struct fib_xfrm *x)
+{
+	const struct fib_xfrm *old = c->f.xfrm;
+
+	if (x == old)
+		return;
 	__atomic_store_n(&c->f.xfrm, x, __ATOMIC_RELEASE);
-	if (x || old)
-		fc_touch_all(c);
-	fc_pub_free(c, old);
+	fc_touch_all(c);
+	fc_pub_free(c, (void *)old);
 }
 
 /* --- nftables --- */
@@ -387,7 +421,8 @@ static bool has_tcx(uint32_t ifindex)
 
 /* --- together --- */
 
-static void judge(struct fibctl *c)
+/* Leaves in foreign_new what each interface is blamed for. */
+static void read_hooks(struct fibctl *c)
 {
 	struct fc_elig *e = c->elig;
 	const struct nfgenmsg any = { .nfgen_family = NFPROTO_UNSPEC };
@@ -416,6 +451,23 @@ static void judge(struct fibctl *c)
 				l->foreign_new = ELIG_BPF;
 			if (!l->foreign_new)
 				l->foreign_new = e->all ? e->all : e->iptables;
+		}
+}
+
+/* An interface that was not blamed is now. */
+static bool gets_worse(const struct fibctl *c)
+{
+	for (unsigned i = 0; i < FIB_LINK_BUCKETS; i++)
+		for (const struct fc_link *l = c->link[i]; l; l = l->next)
+			if (l->foreign_new && !l->foreign && !fc_link_is_aside(l))
+				return true;
+	return false;
+}
+
+static void publish_hooks(struct fibctl *c)
+{
+	for (unsigned i = 0; i < FIB_LINK_BUCKETS; i++)
+		for (struct fc_link *l = c->link[i]; l; l = l->next) {
 			if (l->foreign == l->foreign_new)
 				continue;
 			l->foreign = l->foreign_new;
@@ -423,26 +475,61 @@ static void judge(struct fibctl *c)
 		}
 }
 
-/* True when something foreign changed; our own tables change with every commit. A stranger in a
- * table of packet-tracer's name is found by the next tick. */
-static bool is_news(const struct fc_elig *e, enum watch w, const struct nlmsghdr *h)
+static enum news xfrm_news(const struct nlmsghdr *h)
 {
-	unsigned type = h->nlmsg_type & 0xff;
-	const char *table;
+	struct xfrm_userpolicy_info p;
 
-	if (w != W_NFT)
-		return true;
-	if (type != NFT_MSG_NEWTABLE && type != NFT_MSG_DELTABLE && type != NFT_MSG_NEWCHAIN &&
-	    type != NFT_MSG_DELCHAIN && type != NFT_MSG_NEWRULE && type != NFT_MSG_DELRULE)
-		return false;
-	/* In all of these attribute 1 is the table. */
-	table = text_of(find(h, sizeof(struct nfgenmsg), NFTA_TABLE_NAME));
-	return !is_own_chain(e, table, "") && (!*e->trace || strcmp(table, e->trace) != 0);
+	return xfrm_info(h, &p) ? NEWS_CLOSE : NEWS_LOOK;
 }
 
-static bool drain(struct fc_elig *e, enum watch w)
+/* Our own tables change with every commit. A stranger in a table of packet-tracer's name is found
+ * by the next tick. */
+static enum news nft_news(const struct fc_elig *e, const struct nlmsghdr *h)
 {
-	bool news = false;
+	/* In all of these attribute 1 is the table. */
+	const char *table = text_of(find(h, sizeof(struct nfgenmsg), NFTA_TABLE_NAME));
+	bool own = is_own_chain(e, table, "") || (*e->trace && !strcmp(table, e->trace));
+
+	switch (h->nlmsg_type & 0xff) {
+	case NFT_MSG_NEWTABLE:
+	case NFT_MSG_NEWCHAIN:
+	case NFT_MSG_NEWRULE:
+		return own ? NEWS_NONE : NEWS_CLOSE;
+	case NFT_MSG_DELTABLE:
+	case NFT_MSG_DELCHAIN:
+	case NFT_MSG_DELRULE:
+		return own ? NEWS_NONE : NEWS_LOOK;
+	default:
+		return NEWS_NONE;
+	}
+}
+
+static enum news tc_news(struct fibctl *c, const struct nlmsghdr *h)
+{
+	const struct tcmsg *t = mnl_nlmsg_get_payload(h);
+	const struct fc_link *l;
+
+	if (mnl_nlmsg_get_payload_len(h) < sizeof(*t))
+		return NEWS_LOOK;
+	/* A block that interfaces share is none's. */
+	l = fc_link_find(c, (uint32_t)t->tcm_ifindex);
+	if (l && fc_link_is_aside(l))
+		return NEWS_LOOK;
+	switch (h->nlmsg_type) {
+	case RTM_NEWTFILTER:
+		return NEWS_CLOSE;
+	case RTM_NEWQDISC:
+		return is_default_qdisc(text_of(find(h, sizeof(*t), TCA_KIND))) ? NEWS_LOOK
+										: NEWS_CLOSE;
+	default:
+		return NEWS_LOOK;
+	}
+}
+
+static enum news drain(struct fibctl *c, enum watch w)
+{
+	struct fc_elig *e = c->elig;
+	enum news most = NEWS_NONE;
 	ssize_t n;
 
 	while (e->fd[w] >= 0 && ((n = recv(e->fd[w], e->buf, ELIG_BYTES, MSG_DONTWAIT)) > 0 ||
@@ -450,15 +537,23 @@ static bool drain(struct fc_elig *e, enum watch w)
 		const struct nlmsghdr *h = (void *)e->buf;
 		size_t len = (size_t)MAX(n, (ssize_t)0);
 
-		news |= n < 0; /* events were lost: anything may have happened */
-		for (; !news && fib_msg_ok(h, len); h = fib_msg_next(h, &len))
-			news = is_news(e, w, h);
+		if (n < 0)
+			most = MAX(most, NEWS_LOOK);
+		for (; most < NEWS_CLOSE && fib_msg_ok(h, len); h = fib_msg_next(h, &len)) {
+			enum news news = w == W_XFRM  ? xfrm_news(h)
+					 : w == W_NFT ? nft_news(e, h)
+						      : tc_news(c, h);
+
+			most = MAX(most, news);
+		}
 	}
-	return news;
+	return most;
 }
 
 static void close_all(struct fibctl *c)
 {
+	if (c->classifying)
+		return;
 	c->classifying = true;
 	fc_reason_publish(c);
 	if (c->p.closing)
@@ -467,21 +562,30 @@ static void close_all(struct fibctl *c)
 
 void fc_elig_turn(struct fibctl *c)
 {
-	struct fc_elig *e = c->elig;
-	bool xfrm, hooks;
+	const struct fib_xfrm *x;
+	enum news xfrm, nft, tc;
 
-	if (!e)
+	if (!c->elig)
 		return;
-	xfrm = drain(e, W_XFRM);
-	hooks = drain(e, W_NFT);
-	hooks |= drain(e, W_TC);
-	if (!xfrm && !hooks)
+	xfrm = drain(c, W_XFRM);
+	nft = drain(c, W_NFT);
+	tc = drain(c, W_TC);
+	if (MAX(xfrm, MAX(nft, tc)) == NEWS_CLOSE)
+		close_all(c);
+	if (xfrm) {
+		x = read_xfrm(c);
+		if (x != c->f.xfrm)
+			close_all(c);
+		publish_xfrm(c, x);
+	}
+	if (nft || tc) {
+		read_hooks(c);
+		if (gets_worse(c))
+			close_all(c);
+		publish_hooks(c);
+	}
+	if (!c->classifying)
 		return;
-	close_all(c);
-	if (xfrm)
-		read_xfrm(c);
-	if (hooks)
-		judge(c);
 	c->classifying = false;
 	fc_reason_publish(c);
 }
@@ -497,7 +601,8 @@ void fc_elig_tick(struct fibctl *c)
 	e->iptables = xt_watch_look(&e->xt);
 	if (e->iptables == ELIG_IPTABLES_BLIND && was != ELIG_IPTABLES_BLIND)
 		fc_event(c, FIBCTL_EV_REFUSED, "iptables-legacy: its tables cannot be listed");
-	judge(c);
+	read_hooks(c);
+	publish_hooks(c);
 }
 
 int fc_elig_open(struct fibctl *c, int ep_fd)
@@ -525,7 +630,7 @@ int fc_elig_open(struct fibctl *c, int ep_fd)
 		if (e->fd[i] >= 0 && epoll_ctl(ep_fd, EPOLL_CTL_ADD, e->fd[i], &ev) < 0)
 			return -errno;
 	}
-	read_xfrm(c);
+	publish_xfrm(c, read_xfrm(c));
 	return 0;
 }
 

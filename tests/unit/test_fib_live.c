@@ -289,6 +289,7 @@ static void expect(struct world *w, const char *dst, unsigned reason)
 START_TEST(foreign_hooks)
 {
 	struct world w;
+	uint32_t b1;
 
 	setup(&w, 0);
 	ck_assert(sh("ip route add 30.0.0.0/8 via 10.0.0.2 dev a0"));
@@ -351,6 +352,18 @@ START_TEST(foreign_hooks)
 	expect(&w, "30.0.0.1", ELIG_NFT);
 	ck_assert(sh("nft delete table netdev d"));
 	expect(&w, "30.0.0.1", ELIG_OK);
+	/* What goes, and tc where nothing of ours passes, close nothing. */
+	ck_assert(sh("tc qdisc add dev b1 root tbf rate 1mbit burst 10k latency 10ms && "
+		     "nft add table ip f '{ flags dormant; }' && tc qdisc add dev a1 clsact"));
+	b1 = if_nametoindex("b1");
+	until(&w, w.n_closing && fib_link(fibctl_fib(w.c), b1)->reason == ELIG_TC);
+	w.n_closing = 0;
+	ck_assert(sh("nft delete table ip f && tc qdisc del dev a1 clsact && "
+		     "tc qdisc del dev b1 root"));
+	until(&w, !fib_link(fibctl_fib(w.c), b1)->reason);
+	ck_assert(sh("tc qdisc add dev b1 root tbf rate 1mbit burst 10k latency 10ms"));
+	until(&w, fib_link(fibctl_fib(w.c), b1)->reason == ELIG_TC);
+	ck_assert_uint_eq(w.n_closing, 0);
 	/* tc: a filter, a shaper. */
 	ck_assert(sh("tc qdisc add dev a0 clsact"));
 	expect(&w, "30.0.0.1", ELIG_OK);
@@ -393,6 +406,57 @@ static bool kernel_takes(const struct world *w, int oracle, const char *src)
 	oracle_ask(oracle, &k, &way);
 	return !way.err;
 }
+
+/* Messages that sockets of IPsec's events have lost. */
+static unsigned lost_xfrm(void)
+{
+	unsigned sum = 0, proto, drops;
+	FILE *f = fopen("/proc/net/netlink", "re");
+	char line[256];
+
+	ck_assert_ptr_nonnull(f);
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "%*s %u %*u %*x %*d %*d %*d %*d %u", &proto, &drops) == 2 &&
+		    proto == NETLINK_XFRM)
+			sum += drops;
+	fclose(f);
+	return sum;
+}
+
+/* 3,000 policies that do not concern us, and what else; nobody reads the events meanwhile. */
+static void overrun(const char *more)
+{
+	ck_assert(sh("(for i in 1 2 3 4 5 6 7 8 9 10; do for j in `seq 150`; do "
+		     "echo xfrm policy add src 40.$i.$j.0/24 dst 41.0.0.0/8 dir in action block; "
+		     "echo xfrm policy del src 40.$i.$j.0/24 dst 41.0.0.0/8 dir in; done; done; "
+		     "%s) | ip -batch -",
+		     more));
+	ck_assert_uint_gt(lost_xfrm(), 0);
+}
+
+/* Events that are lost may have told of anything; what there is decides. */
+START_TEST(lost_hooks)
+{
+	struct world w;
+
+	setup(&w, 0);
+	ck_assert(sh("ip route add 30.0.0.0/8 via 10.0.0.2 dev a0 && "
+		     "ip xfrm policy add src 10.0.0.0/8 dst 30.1.0.0/16 dir out action block"));
+	expect(&w, "30.1.0.1", ELIG_XFRM);
+	expect(&w, "30.2.0.1", ELIG_OK);
+	w.n_closing = 0;
+	overrun("");
+	/* Behind all of it. */
+	ck_assert(sh("ip route add 34.0.0.0/8 via 10.0.0.2 dev a0"));
+	expect(&w, "34.0.0.1", ELIG_OK);
+	expect(&w, "30.1.0.1", ELIG_XFRM);
+	ck_assert_uint_eq(w.n_closing, 0);
+	overrun("echo xfrm policy add src 10.0.0.0/8 dst 30.2.0.0/16 dir out action block");
+	expect(&w, "30.2.0.1", ELIG_XFRM);
+	ck_assert_uint_eq(w.n_closing, 1);
+	teardown(&w);
+}
+END_TEST
 
 START_TEST(reverse_path)
 {
@@ -492,6 +556,7 @@ static Suite *suite(void)
 	tcase_add_test(t, numbers_rest);
 	tcase_add_test(t, lost_events);
 	tcase_add_test(t, foreign_hooks);
+	tcase_add_test(t, lost_hooks);
 	tcase_add_test(t, reverse_path);
 	tcase_add_test(t, icmp_source);
 	suite_add_tcase(s, t);
