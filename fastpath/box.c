@@ -196,10 +196,9 @@ static enum fp_way ask_way(void *ctx, const struct fp_ask *ask, struct fp_answer
 	return fp_way_find(&((struct fp_box_worker *)ctx)->way, ask, ret);
 }
 
-static bool icmp_source(void *ctx, unsigned ifindex, uint8_t family, const uint8_t *to,
-			uint8_t ret[16])
+static bool error_way(void *ctx, const struct fp_ask *about, struct fp_error_way *ret)
 {
-	return fp_way_icmp_source(&((struct fp_box_worker *)ctx)->way, ifindex, family, to, ret);
+	return fp_way_error(&((struct fp_box_worker *)ctx)->way, about, ret);
 }
 
 static enum rtr_drop punt(void *ctx, unsigned ifindex, const uint8_t *frame, uint32_t len,
@@ -219,7 +218,7 @@ static int open_worker(struct fp_box *b, unsigned i)
 				       .adj = fp_xdp_adjs(b->xdp),
 				       .n_adj = FP_ADJ_MAX,
 				       .adj_gen = fp_xdp_adj_gen(b->xdp),
-				       .ops = { ask_way, punt, icmp_source, bw },
+				       .ops = { ask_way, punt, error_way, bw },
 				       .pol = &b->pol.now,
 				       .track = b->track };
 	int err;

@@ -100,7 +100,7 @@ static bool known(struct fp_box *b, const struct fastpath_packet *p, uint16_t zo
 /* ---- the first packet ---- */
 
 static bool route(const struct fp_box *b, const struct fastpath_packet *p, unsigned ifindex,
-		  const struct fp_pol_state *st, struct fastpath_traced *t)
+		  const struct fp_pol_state *st, bool tracked, struct fastpath_traced *t)
 {
 	static const char *const texts[] = {
 		[FP_WAY_KERNEL] = "local, or by an interface of the kernel's",
@@ -122,8 +122,8 @@ static bool route(const struct fp_box *b, const struct fastpath_packet *p, unsig
 		drop(t, answer.drop);
 		return false;
 	}
-	/* By a mapping it waits here: the kernel has none. */
-	if (way != FP_WAY_SEND && !(way == FP_WAY_NEIGH && t->mapped)) {
+	/* A connection waits for its neighbour here. */
+	if (way != FP_WAY_SEND && !(way == FP_WAY_NEIGH && tracked)) {
 		leave(t, texts[way]);
 		return false;
 	}
@@ -182,7 +182,7 @@ static void first(struct fp_box *b, const struct fastpath_packet *p, unsigned if
 	t->mapped = pol && fp_mapping_behind(b->flows, pol, &k);
 	if (pol && !permitted(t, fp_pol_in(pol, &k, &st), &st))
 		return;
-	if (!route(b, p, ifindex, &st, t))
+	if (!route(b, p, ifindex, &st, pol, t))
 		return;
 	if (pol && !permitted(t, fp_pol_out(pol, &k, (unsigned)t->out, &st), &st))
 		return;

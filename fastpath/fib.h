@@ -8,7 +8,7 @@
  *	fib_resolve         the next hop has no MAC address yet: have the kernel find it
  *	fib_adj_used        traffic flows to a next hop: keep it alive
  *	fib_rpf             is this where the source may come from
- *	fib_icmp_source     which address an ICMP error is sent from
+ *	fib_icmp_way        which way an ICMP error takes, and from which address
  *	fib_touched         has the way to a destination changed since (route sweep)
  *	fib_link            MAC, MTU, port, sysctls of an interface
  *
@@ -146,10 +146,11 @@ enum fib_rpf_verdict {
 enum fib_rpf_verdict fib_rpf(const struct fib *f, const struct fib_key *k, uint32_t oif,
 			     unsigned mode);
 
-/* The address that the kernel would send an ICMP error from, about a packet from `to` that came in
- * by iif. False: leave the error to the kernel. */
-bool fib_icmp_source(const struct fib *f, uint32_t iif, uint8_t family, const union fib_ip *to,
-		     union fib_ip *ret);
+/* The address and the way that the kernel would send an ICMP error by, about a packet as it came
+ * in: both are those of a packet of the box's own, to its sender. *ret is no FORWARD when the
+ * egress is the kernel's. False: it would send none, or it cannot be told what. */
+bool fib_icmp_way(const struct fib *f, const struct fib_key *about, union fib_ip *ret_src,
+		  struct fib_res *ret);
 
 /*
  * Route sweep. A pass over the flows begins with now = fib_seq(f); a flow whose destination is

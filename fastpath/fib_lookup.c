@@ -181,11 +181,15 @@ static void kernel_says(struct fib_res *r, unsigned reason)
 	*r = (struct fib_res){ .verdict = FIB_V_KERNEL, .reason = (uint8_t)reason };
 }
 
-static void take_hop(const struct fib *f, const struct fib_key *k, const struct fib_path *p,
-		     uint32_t nh, struct fib_res *r)
+const struct fib_hop *fib_hop_of(const struct fib_path *p, const struct fib_key *k)
 {
-	unsigned i = p->bucket ? p->bucket[bucket_of(k->hash)] : p->only;
-	const struct fib_hop *h = &p->hop[i];
+	return &p->hop[p->bucket ? p->bucket[bucket_of(k->hash)] : p->only];
+}
+
+void fib_take_hop(const struct fib *f, const struct fib_key *k, const struct fib_path *p,
+		  uint32_t nh, struct fib_res *r)
+{
+	const struct fib_hop *h = fib_hop_of(p, k);
 
 	if (unlikely(h->reason)) {
 		kernel_says(r, h->reason);
@@ -218,7 +222,7 @@ static void conclude(const struct fib *f, const struct fib_key *k, const struct 
 		     const struct found *x, uint8_t verdict, uint8_t reason, struct fib_res *r)
 {
 	if (x->p && x->p->verdict == FIB_V_FORWARD)
-		take_hop(f, k, x->p, x->nh, r);
+		fib_take_hop(f, k, x->p, x->nh, r);
 	else if (x->p)
 		*r = (struct fib_res){ .verdict = x->p->verdict, .reason = x->p->reason };
 	else
@@ -339,14 +343,14 @@ static void burst_rules(const struct fib *f, const struct fib_rules *rs, const s
 	}
 }
 
-/* Lines that take_hop will read. */
+/* Lines that fib_take_hop will read. */
 static void fetch_hop(const struct fib *f, const struct fib_key *k, const struct found *x)
 {
 	const struct fib_hop *h;
 
 	if (!x->p || x->p->verdict != FIB_V_FORWARD)
 		return;
-	h = &x->p->hop[x->p->bucket ? x->p->bucket[bucket_of(k->hash)] : x->p->only];
+	h = fib_hop_of(x->p, k);
 	if (h->nh_family)
 		__builtin_prefetch(&f->adj[h->adj]);
 	else

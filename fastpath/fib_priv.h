@@ -206,6 +206,10 @@ uint32_t fib_adj_bucket(const struct fib *f, uint32_t oif, uint8_t nh_family,
 uint32_t fib_adj_find(const struct fib *f, uint32_t oif, uint8_t nh_family, const union fib_ip *nh);
 const struct fib_path *fib_path_get(const struct fib *f, uint32_t nh);
 const struct fib_link_node *fib_link_node(const struct fib *f, uint32_t ifindex);
+/* The one of its hops that the packet takes; where that leads. */
+const struct fib_hop *fib_hop_of(const struct fib_path *p, const struct fib_key *k);
+void fib_take_hop(const struct fib *f, const struct fib_key *k, const struct fib_path *p,
+		  uint32_t nh, struct fib_res *ret);
 /* The path that the rules lead to, NULL with *ret_verdict set when they end otherwise. */
 const struct fib_path *fib_walk_rules(const struct fib *f, const struct fib_key *k,
 				      const struct fib_link *in, uint8_t *ret_verdict,

@@ -268,34 +268,72 @@ static bool has_other_label(const union fib_ip *ip)
 	       (ip->b[0] == 0x20 && ip->b[1] == 0x01 && !ip->b[2] && !ip->b[3]);
 }
 
-bool fib_icmp_source(const struct fib *f, uint32_t iif, uint8_t family, const union fib_ip *to,
-		     union fib_ip *ret)
-{
-	/* As for a packet of the box's own: by no interface, from no address yet. */
-	struct fib_key k = { .dst = *to,
-			     .iif = 1,
-			     .family = family,
-			     .proto = family == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6 };
-	const struct fib_link *in = fib_link(f, iif);
-	const struct fib_link_node *n;
-	const struct fib_path *p;
-	uint8_t verdict, reason;
-	uint32_t nh;
+#define TOS_CONTROL 0xc0 /* of an IPv4 error; the type of service is that of the packet */
+#define TOS_KEPT    0x1e
 
-	if (!in || in->vrf_table || !__atomic_load_n(&f->ready, __ATOMIC_ACQUIRE))
-		return false;
-	p = fib_walk_rules(f, &k, fib_link(f, 1), &verdict, &reason, &nh);
-	/* With several next hops the kernel's own hash picks the one whose address it takes. */
-	if (!p || p->verdict != FIB_V_FORWARD || p->bucket)
-		return false;
+/* IPv4 takes the address of the route's egress, IPv6 that of the interface by which the packet came
+ * (icmp6_send), both the route's own first. */
+static bool error_source(const struct fib *f, const struct fib_key *about, const struct fib_path *p,
+			 const struct fib_hop *h, union fib_ip *ret)
+{
+	const union fib_ip none = { .q = { 0 } }, *to = &about->src;
+	bool v4 = about->family == AF_INET;
+	const struct fib_link_node *n = fib_link_node(f, v4 ? h->oif : about->iif);
+
 	if (p->prefsrc.q[0] | p->prefsrc.q[1]) {
 		*ret = p->prefsrc;
 		return true;
 	}
-	n = fib_link_node(f, p->hop[p->only].oif);
 	if (!n)
 		return false;
-	if (family == AF_INET)
-		return source4(n, &p->hop[p->only].nh, p->scope, ret);
+	if (v4)
+		return source4(n, h->nh_family == AF_INET ? &h->nh : &none, p->scope, ret);
 	return is_global6(to) && !has_other_label(to) && source6(n, to, ret);
+}
+
+static const struct fib_path *own_path(const struct fib *f, const struct fib_key *k,
+				       uint32_t *ret_nh)
+{
+	uint8_t verdict, reason;
+	const struct fib_path *p = fib_walk_rules(f, k, fib_link(f, k->iif), &verdict, &reason,
+						  ret_nh);
+
+	return p && p->verdict == FIB_V_FORWARD ? p : NULL;
+}
+
+bool fib_icmp_way(const struct fib *f, const struct fib_key *about, union fib_ip *ret_src,
+		  struct fib_res *ret)
+{
+	bool v4 = about->family == AF_INET;
+	/* As for a packet of the box's own: by no interface, from no address yet. Of several next
+	 * hops it takes the one that the packet's hash says. */
+	struct fib_key k = { .dst = about->src,
+			     .iif = 1,
+			     .hash = about->hash,
+			     .tos = v4 ? (about->tos & TOS_KEPT) | TOS_CONTROL : 0,
+			     .family = about->family,
+			     .proto = v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6 };
+	const struct fib_link *in = fib_link(f, about->iif);
+	const struct fib_path *p;
+	union fib_ip src;
+	uint32_t nh = 0;
+
+	if (!in || in->vrf_table || !__atomic_load_n(&f->ready, __ATOMIC_ACQUIRE))
+		return false;
+	p = own_path(f, &k, &nh);
+	if (!p || !error_source(f, about, p, fib_hop_of(p, &k), &src))
+		return false;
+	if (!v4) {
+		/* IPv6 asks once more, with the address. */
+		k.src = src;
+		p = own_path(f, &k, &nh);
+	}
+	if (!p)
+		return false;
+	k.src = src;
+	if (fib_xfrm(f, &k))
+		return false;
+	fib_take_hop(f, &k, p, nh, ret);
+	*ret_src = src;
+	return true;
 }

@@ -124,9 +124,12 @@ uint32_t fp_icmp_err_build(uint8_t *out, uint32_t cap, const uint8_t *frame, con
 {
 	bool v4 = p->family == AF_INET;
 	uint32_t headers = (v4 ? FP_IP4_LEN : FP_IP6_LEN) + FP_ICMP_LEN;
-	uint32_t quote = MIN((uint32_t)(p->end - p->l3_off),
-			     (v4 ? FP_ICMP4_MAX : FP_ICMP6_MAX) - headers);
+	uint32_t max = v4 ? FP_ICMP4_MAX : FP_ICMP6_MAX, quote;
 
+	if (req->mtu)
+		max = MIN(max, (uint32_t)req->mtu);
+	/* An IPv4 link may be as small as 68 bytes: more than the headers in any case. */
+	quote = MIN((uint32_t)(p->end - p->l3_off), max - MIN(max, headers));
 	if (cap < headers + quote)
 		return 0;
 	return v4 ? build4(out, frame + p->l3_off, quote, p, req)

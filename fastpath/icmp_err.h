@@ -34,6 +34,7 @@ struct fp_icmp_req {
 	uint32_t arg;
 	const uint8_t *src; /* 4 or 16 bytes: an address of the router, not the translated one */
 	uint16_t id;        /* IPv4 identification, any counter */
+	uint16_t mtu;       /* of its way: it is cut to that; 0: not known */
 };
 
 /* The most that an error may be: RFC 1812 4.3.2.3, RFC 4443 2.4(c). */

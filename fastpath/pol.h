@@ -75,7 +75,6 @@ struct fp_pol_state {
 	uint16_t dport_be;
 	struct fp_pol_xlate dnat, snat;
 	uint32_t id[3]; /* pol_id of `in`, pair or class, `out`; 0: none (labels of conntrack) */
-	uint16_t mss;   /* the kernel's `adjust-mss` of the way: 0 none, 1 auto */
 	uint8_t drop;   /* enum rtr_drop, of FP_POL_DROP */
 	uint16_t len;   /* of the packet */
 	uint8_t n_hits;
@@ -128,6 +127,12 @@ enum fp_pol_act fp_pol_source(const struct fp_pol *p, const struct fp_pol_key *k
 /* Would the kernel drop the packet, which leaves as it is, because its source is one that is
  * translated from inside to outside? */
 bool fp_pol_leaks(const struct fp_pol *p, const struct fp_pol_key *k, unsigned oif);
+/* `adjust-mss` of a SYN's two interfaces, each of which may have one: all of it holds. */
+struct fp_pol_mss {
+	uint16_t max; /* 0: none */
+	bool path;    /* no more than fits both ways of the connection */
+};
+struct fp_pol_mss fp_pol_mss(const struct fp_pol *p, uint8_t family, unsigned iif, unsigned oif);
 /* One more connection of these lines, or one more packet that they drop: told to rtrd as theirs.
  * Not of a packet that is the kernel's: it counts there. */
 void fp_pol_count(struct fp_pol *p, unsigned worker, const struct fp_pol_state *st,

@@ -305,19 +305,6 @@ bool fp_pol_mapped(const struct fp_pol *p, const struct fp_pol_key *k)
 	return pol_nat_mapped(&at, pol_iface(p, k->ifindex));
 }
 
-static enum fp_pol_act clamp(const struct pol_at *at, const struct fastpol_iface *in,
-			     const struct fastpol_iface *out, struct fp_pol_state *st)
-{
-	unsigned fam = pol_fam(at->k->family);
-	uint16_t a = in ? in->mss[fam] : 0, b = out ? out->mss[fam] : 0;
-
-	/* One by the path's MTU, the other to a number: both hold. */
-	if (a && b && (a == 1) != (b == 1) && at->k->proto == IPPROTO_TCP && !at->k->past)
-		return FP_POL_KERNEL;
-	st->mss = a && b ? MIN(a, b) : a ? a : b;
-	return FP_POL_PERMIT;
-}
-
 enum fp_pol_act fp_pol_out(const struct fp_pol *p, const struct fp_pol_key *k, unsigned oif,
 			   struct fp_pol_state *st)
 {
@@ -329,9 +316,7 @@ enum fp_pol_act fp_pol_out(const struct fp_pol *p, const struct fp_pol_key *k, u
 	at.ttl--;
 	if (is_kernels(&at, out) || is_syn_proxy(&at))
 		return FP_POL_KERNEL;
-	act = clamp(&at, in, out, st);
-	if (act == FP_POL_PERMIT)
-		act = zone_stage(&at, in ? in->zone : 0, out ? out->zone : 0, st);
+	act = zone_stage(&at, in ? in->zone : 0, out ? out->zone : 0, st);
 	if (act == FP_POL_PERMIT && out)
 		act = list_stage(&at, out->out[pol_fam(k->family)], 2, st);
 	return act == FP_POL_PERMIT ? pol_snat(&at, in, out, st) : act;
@@ -362,4 +347,20 @@ bool fp_pol_leaks(const struct fp_pol *p, const struct fp_pol_key *k, unsigned o
 		return false;
 	at = at_of(p, k, NULL);
 	return pol_snat(&at, in, out, &st) != FP_POL_PERMIT || st.snat.kind != FP_XL_NONE;
+}
+
+struct fp_pol_mss fp_pol_mss(const struct fp_pol *p, uint8_t family, unsigned iif, unsigned oif)
+{
+	const struct fastpol_iface *f[] = { pol_iface(p, iif), pol_iface(p, oif) };
+	struct fp_pol_mss ret = { 0 };
+
+	for (unsigned i = 0; i < ARRAY_LEN(f); i++) {
+		uint16_t mss = f[i] ? f[i]->mss[pol_fam(family)] : 0;
+
+		if (mss == FASTPOL_MSS_PATH)
+			ret.path = true;
+		else if (mss && (!ret.max || mss < ret.max))
+			ret.max = mss;
+	}
+	return ret;
 }

@@ -15,7 +15,6 @@
 struct tcb {
 	uint32_t lock;
 	uint16_t gen; /* of the flow that t is about */
-	uint16_t mss;
 	bool derived; /* from the lines, not from its first packet on */
 	struct tcp_track t;
 };
@@ -247,7 +246,6 @@ static bool refresh(struct tcb *b, const struct fp_track_flow *f)
 {
 	if (b->gen != flow_w0_gen(f->word0)) {
 		b->gen = flow_w0_gen(f->word0);
-		b->mss = 0;
 		b->derived = true;
 		derive(&b->t, f);
 	} else if (b->t.state == TCPT_S_ESTABLISHED) {
@@ -295,7 +293,7 @@ bool fp_track_open(const struct fp_track *t, const uint8_t *frame, const struct 
 }
 
 void fp_track_born(struct fp_track *t, enum flow_family fam, uint64_t ref,
-		   const struct tcp_track *born, uint16_t mss)
+		   const struct tcp_track *born)
 {
 	struct tcb *b = tcb_of(t, fam, ref);
 
@@ -307,7 +305,6 @@ void fp_track_born(struct fp_track *t, enum flow_family fam, uint64_t ref,
 		b->derived = false;
 		b->t = *born;
 	}
-	b->mss = mss;
 	unlock(b);
 }
 
@@ -460,11 +457,4 @@ bool fp_track_noted(struct fp_track *t, const struct fp_track_flow *f, uint32_t 
 		*ret_timeout = fp_track_units(fp_track_now(t)->tcp.timeout_sec[b->t.state]);
 	unlock(b);
 	return noted;
-}
-
-uint16_t fp_track_mss(const struct fp_track *t, const struct fp_track_flow *f)
-{
-	const struct tcb *b = tcb_of(t, f->fam, f->ref);
-
-	return b->gen == flow_w0_gen(f->word0) ? b->mss : 0;
 }

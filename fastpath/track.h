@@ -88,7 +88,7 @@ static inline uint32_t fp_track_units(uint32_t sec)
 bool fp_track_open(const struct fp_track *t, const uint8_t *frame, const struct fp_pkt *p,
 		   uint64_t now_ns, struct fp_flow_new *f, struct tcp_track *ret);
 void fp_track_born(struct fp_track *t, enum flow_family fam, uint64_t ref,
-		   const struct tcp_track *born, uint16_t mss);
+		   const struct tcp_track *born);
 
 /* What admitted a flow: pol_id of `in`, pair or class, `out`. Of a process before: 0, not known. */
 void fp_track_admit(struct fp_track *t, enum flow_family fam, uint64_t ref, const uint32_t id[3]);
@@ -110,8 +110,5 @@ void fp_track_piece(struct fp_track *t, struct fp_flow_worker *fw, const struct 
 /* XDP forwarded segments that the tracker should have seen, for want of a worker (FLOW_F_FIN, RST,
  * WINDOW): the state and the timeout that follow from that. True: ret_timeout is the new one. */
 bool fp_track_noted(struct fp_track *t, const struct fp_track_flow *f, uint32_t *ret_timeout);
-
-/* The limit of segments of the connection, as given to fp_track_born; 0: none. */
-uint16_t fp_track_mss(const struct fp_track *t, const struct fp_track_flow *f);
 
 #endif

@@ -75,14 +75,26 @@ enum fp_way fp_way_find(const struct fp_way_conf *c, const struct fp_ask *ask,
 					    : FP_WAY_ANSWER;
 }
 
-bool fp_way_icmp_source(const struct fp_way_conf *c, unsigned ifindex, uint8_t family,
-			const uint8_t *to, uint8_t ret[16])
+bool fp_way_error(const struct fp_way_conf *c, const struct fp_ask *about, struct fp_error_way *ret)
 {
-	union fib_ip a = { .q = { 0 } }, source;
+	struct fib_key k = key_of(about);
+	const struct fib_link *out;
+	struct fib_res res;
+	union fib_ip src;
 
-	memcpy(a.b, to, family == AF_INET6 ? 16 : 4);
-	if (!fib_icmp_source(c->fib, ifindex, family, &a, &source))
+	if (!fib_icmp_way(c->fib, &k, &src, &res))
 		return false;
-	memcpy(ret, source.b, 16);
+	memcpy(ret->src, src.b, 16);
+	ret->adj = 0;
+	ret->mtu = 0;
+	if (res.verdict != FIB_V_FORWARD)
+		return true;
+	out = fib_link(c->fib, res.oif);
+	if (out)
+		ret->mtu = k.family == AF_INET ? out->mtu : out->mtu6;
+	if (res.adj && fib_adj_ready(res.adj_state))
+		ret->adj = c->adj_base + res.adj;
+	else
+		fib_resolve(c->fib, res.oif, res.nh_family, &res.nh);
 	return true;
 }

@@ -20,11 +20,11 @@ struct fp_way_conf {
 	uint32_t adj_base; /* index of the mirror's adjacency 0 in the array */
 };
 
-/* The source of an ICMP error about a packet from `to` that came in by ifindex. */
-bool fp_way_icmp_source(const struct fp_way_conf *c, unsigned ifindex, uint8_t family,
-			const uint8_t *to, uint8_t ret[16]);
-
 enum fp_way fp_way_find(const struct fp_way_conf *c, const struct fp_ask *ask,
 			struct fp_answer *ret);
+
+/* Of an ICMP error about the packet: struct fp_worker_ops. */
+bool fp_way_error(const struct fp_way_conf *c, const struct fp_ask *about,
+		  struct fp_error_way *ret);
 
 #endif

@@ -9,6 +9,8 @@
 /* Flows looked at for their age at a time, and how often: 64,000 a second. */
 #define AGE_BUDGET 64
 #define AGE_NS     NSEC_PER_MSEC
+/* What waits for neighbours is looked at so often when none changes: ways change, too. */
+#define LOOK_NS (20 * NSEC_PER_MSEC)
 /* Frames that wait for the first piece of their datagram, and how long. The kernel's pieces come
  * here, too, when their first one went past us: they are late by that, and not lost. */
 #define VFR_HELD 256
@@ -349,9 +351,14 @@ static void take_policy(struct fp_worker *w)
 
 static void look_at_waiting(struct fp_worker *w)
 {
+	uint32_t gen = adj_gen(w);
+
 	fp_worker_fragments_age(w);
-	if (w->park.head == w->park.tail)
+	if (w->park.head == w->park.tail ||
+	    (w->conf.adj_gen && gen == w->park.gen && w->now_ns - w->park.looked_ns < LOOK_NS))
 		return;
+	w->park.gen = gen;
+	w->park.looked_ns = w->now_ns;
 	fp_worker_unpark(w);
 	for (unsigned k = 0; k < w->n_active; k++)
 		fp_worker_flush(w, &w->port[w->active[k]]);

@@ -70,15 +70,22 @@ struct fp_answer {
 	uint8_t drop;
 };
 
+/* Of an ICMP error of the box. */
+struct fp_error_way {
+	uint8_t src[16];
+	uint32_t adj; /* 0: none that is ready */
+	uint32_t mtu; /* 0: not known */
+};
+
 struct fp_worker_ops {
 	/* Route and source address: the way that the kernel would choose. */
 	enum fp_way (*route)(void *ctx, const struct fp_ask *ask, struct fp_answer *ret);
 	/* 0, or a drop reason. */
 	enum rtr_drop (*punt)(void *ctx, unsigned ifindex, const uint8_t *frame, uint32_t len,
 			      uint64_t now_ns);
-	/* The address of the box that an ICMP error to `to` comes from; false: none is sent. */
-	bool (*icmp_source)(void *ctx, unsigned ifindex, uint8_t family, const uint8_t *to,
-			    uint8_t ret[16]);
+	/* The way of an ICMP error to the sender of the packet that is asked about, as it came in;
+	 * false: none is sent. */
+	bool (*error_way)(void *ctx, const struct fp_ask *about, struct fp_error_way *ret);
 	void *ctx;
 };
 

@@ -11,45 +11,62 @@
 
 /* --- ours --- */
 
-static uint32_t build(struct fp_worker *w, const uint8_t *frame, const struct fp_pkt *p,
-		      const struct fp_icmp_req *req, uint8_t *out)
+/* Where it leaves. Where no neighbour of the fast plane is known on its way: back to the station
+ * that the packet came from, which knows one to the sender as a rule. */
+static void error_link(struct fp_worker *w, unsigned s, const uint8_t *frame, uint32_t adj,
+		       struct fp_adj *ret)
 {
-	uint32_t len = fp_icmp_err_build(out + FP_ETH_LEN, FP_FRAME_DATA_MAX - FP_ETH_LEN, frame, p,
-					 req);
+	if (fp_worker_adj(w, adj, ret) && fp_worker_out(w, ret->port) && !ret->shaped)
+		return;
+	*ret = (struct fp_adj){ .len = FP_ETH_LEN, .port = w->port[s].slot };
+	memcpy(ret->hdr, frame + 6, 6);
+	memcpy(ret->hdr + 6, frame, 6);
+}
+
+static uint32_t build(const uint8_t *frame, const struct fp_pkt *p, const struct fp_icmp_req *req,
+		      const struct fp_adj *a, uint8_t *out)
+{
+	uint32_t len = fp_icmp_err_build(out + a->len, FP_FRAME_DATA_MAX - a->len, frame, p, req);
 
 	if (!len)
 		return 0;
-	/* Back to the station that the packet came from: it knows the way to the sender. */
-	memcpy(out, frame + 6, 6);
-	memcpy(out + 6, frame, 6);
-	fp_st16(out + 12, p->family == AF_INET ? FP_ETH_IP4 : FP_ETH_IP6);
-	return len + FP_ETH_LEN;
+	memcpy(out, a->hdr, a->len - 2u);
+	fp_st16(out + a->len - 2, p->family == AF_INET ? FP_ETH_IP4 : FP_ETH_IP6);
+	return len + a->len;
 }
 
 void fp_worker_error(struct fp_worker *w, unsigned s, unsigned i, const struct fp_pkt *p,
-		     enum fp_icmp_kind kind, uint32_t arg)
+		     enum fp_icmp_kind kind, uint32_t arg, bool translated)
 {
 	const uint8_t *frame = w->burst.data[i];
-	const uint8_t *from = frame + p->l3_off + (p->family == AF_INET ? 12 : 8);
-	struct fp_icmp_req req = { .kind = kind, .arg = arg, .id = w->ip_id++ };
-	uint8_t src[16], *out;
+	struct fp_error_way way = { 0 };
+	struct fp_icmp_req req = { .kind = kind, .arg = arg, .id = w->ip_id++, .src = way.src };
+	struct fp_ask ask;
+	struct fp_adj a;
 	uint64_t addr;
+	uint8_t *out;
 	uint32_t len;
 
-	if (!fp_icmp_err_allowed(frame, p, kind) || !w->conf.ops.icmp_source ||
-	    !w->conf.ops.icmp_source(w->conf.ops.ctx, w->port[s].ifindex, p->family, from, src) ||
-	    !fp_icmp_rl_take(&w->errors, kind, frame, p, w->now_ns))
+	fp_worker_ask(w, s, frame, p, &ask);
+	/* The limit first: a flood shall not cost a look at rules and routes a packet. */
+	if (!fp_icmp_err_allowed(frame, p, kind) || !w->conf.ops.error_way ||
+	    !fp_icmp_rl_take(&w->errors, kind, frame, p, w->now_ns) ||
+	    !w->conf.ops.error_way(w->conf.ops.ctx, &ask, &way))
 		return;
-	req.src = src;
+	/* The sender knows of no other box than the address that it has sent to. */
+	if (translated)
+		req.src = ask.dst;
+	error_link(w, s, frame, way.adj, &a);
+	req.mtu = a.mtu;
 	addr = fp_worker_make(w, &out);
 	if (addr == FP_NO_FRAME) {
 		w->stats.errors_lost++;
 		return;
 	}
-	len = build(w, frame, p, &req, out);
+	len = build(frame, p, &req, &a, out);
 	if (!len)
 		fp_umem_give(&w->umem, addr, FP_FRAME_WORK);
-	else if (!fp_worker_emit(w, w->port[s].slot, addr, len))
+	else if (!fp_worker_emit(w, a.port, addr, len))
 		w->stats.errors_lost++;
 }
 

@@ -31,7 +31,8 @@ struct fp_counted {
 
 /* A packet that waits for its neighbour. It is counted in flight for as long: what comes behind it
  * follows it. */
-#define FP_PARKED 128
+#define FP_PARKED       128
+#define FP_PARKED_FIRST (FP_PARKED / 2) /* beyond it connections begin in the kernel */
 struct fp_parked {
 	uint64_t addr, since_ns;
 	uint8_t *data;
@@ -63,8 +64,10 @@ struct fp_worker {
 	struct {
 		struct fp_parked frame[FP_PARKED];
 		uint32_t head, tail;
-		uint32_t again; /* while they are looked at: the first that waits once more */
-		uint64_t since; /* of the one that is looked at again; 0: none is */
+		uint32_t gen;       /* of the adjacencies when they were looked at last */
+		uint64_t looked_ns; /* ... and when that was */
+		uint32_t again;     /* while they are looked at: the first that waits once more */
+		uint64_t since;     /* of the one that is looked at again; 0: none is */
 	} park;
 	unsigned n_active;
 	uint8_t active[FP_SOCKS_MAX];
@@ -176,8 +179,14 @@ bool fp_worker_known(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt 
 /* Flows that have ended; the callback of fp_flow_age. */
 void fp_worker_flow_ended(void *ctx, enum flow_family fam, uint64_t ref);
 
+/* The flow gives the packet, which is as it came, another destination. */
+bool fp_worker_dst_moves(const uint8_t *frame, const struct fp_pkt *p, const struct fp_known *k);
+
 /* worker_park.c */
-void fp_worker_park(struct fp_worker *w, unsigned s, unsigned i, const struct fp_known *k);
+void fp_worker_park(struct fp_worker *w, unsigned s, unsigned i, const struct fp_pkt *p,
+		    const struct fp_known *k);
+/* For the first packet of a connection, too? What goes on has more of it. */
+bool fp_worker_park_room(const struct fp_worker *w);
 /* Does a packet of this direction wait, in front of the one that is looked at? */
 bool fp_worker_parked(const struct fp_worker *w, const uint64_t *word0);
 /* Looks at all of them again; the burst stays as it is. */
@@ -186,9 +195,10 @@ void fp_worker_unpark(struct fp_worker *w);
 void fp_worker_unpark_before(struct fp_worker *w);
 
 /* worker_icmp.c */
-/* An error of ours about the packet, which has not been changed, to its sender. */
+/* An error of ours about the packet, which has not been changed, to its sender. translated: its
+ * destination is an address of ours that stands for another, and the error comes from there. */
 void fp_worker_error(struct fp_worker *w, unsigned s, unsigned i, const struct fp_pkt *p,
-		     enum fp_icmp_kind kind, uint32_t arg);
+		     enum fp_icmp_kind kind, uint32_t arg, bool translated);
 /* An error of others that quotes a packet of a flow of ours; false: it does not. */
 bool fp_worker_quoted(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt *p);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Packets of known flows whose neighbour is being asked for: the kernel, which would hold them,
- * does not know the flow. They wait here as they came, and are looked at again every millisecond,
- * and before a packet of their flow leaves. Whatever of it comes meanwhile waits behind them.
+ * Packets of flows whose neighbour is being asked for: the kernel, which would hold them, does not
+ * know the flow. They wait here as they came, and are looked at again when an adjacency changes,
+ * now and then, and before a packet of their flow leaves. Whatever of it comes meanwhile waits
+ * behind them.
  */
 #include "worker_impl.h"
 
@@ -14,12 +15,20 @@ static struct fp_parked *at(struct fp_worker *w, uint32_t i)
 	return &w->park.frame[i % FP_PARKED];
 }
 
-void fp_worker_park(struct fp_worker *w, unsigned s, unsigned i, const struct fp_known *k)
+bool fp_worker_park_room(const struct fp_worker *w)
+{
+	return w->park.head - w->park.tail < FP_PARKED_FIRST;
+}
+
+void fp_worker_park(struct fp_worker *w, unsigned s, unsigned i, const struct fp_pkt *pkt,
+		    const struct fp_known *k)
 {
 	uint64_t since = w->park.since ?: w->now_ns;
 	struct fp_parked *p = at(w, w->park.head);
 
 	if (w->now_ns - since > PARK_NS) {
+		fp_worker_error(w, s, i, pkt, FP_ICMP_K_HOST, 0,
+				fp_worker_dst_moves(w->burst.data[i], pkt, k));
 		fp_worker_drop(w, s, i, RTR_DROP_NEIGH_FAILED);
 		return;
 	}

@@ -13,8 +13,6 @@
 
 #include <errno.h>
 
-#define MSS_AUTO 1 /* of struct fp_pol_state */
-
 /* --- lookup --- */
 
 #define HALF(line)                                                                                 \
@@ -151,6 +149,16 @@ static bool translated(const struct fp_known *k)
 	return flow_w0_flags(k->f.word0) & FLOW_F_REWRITE;
 }
 
+bool fp_worker_dst_moves(const uint8_t *frame, const struct fp_pkt *p, const struct fp_known *k)
+{
+	const uint8_t *ip = frame + p->l3_off;
+
+	if (!translated(k))
+		return false;
+	return k->f.fam == FLOW_4 ? k->rw4.daddr != fp_ld32_be(ip + 16)
+				  : memcmp(k->rw6.daddr, ip + 24, 16) != 0;
+}
+
 /* The packet as it leaves, but for its TTL. */
 static enum rtr_drop rewrite(uint8_t *frame, struct fp_pkt *p, const struct fp_known *k)
 {
@@ -243,7 +251,7 @@ static bool way_of(struct fp_worker *w, unsigned s, unsigned i, const struct fp_
 		fp_worker_drop(w, s, i, answer.drop);
 		return false;
 	case FP_WAY_NEIGH:
-		fp_worker_park(w, s, i, k);
+		fp_worker_park(w, s, i, p, k);
 		return false;
 	case FP_WAY_ANSWER:
 	case FP_WAY_KERNEL:
@@ -312,21 +320,38 @@ static void promote(struct fp_worker *w, unsigned s, const struct fp_known *k,
 	fp_worker_flow_express(w, k->f.fam, k->f.ref, s, (unsigned)(out - w->port));
 }
 
-/* Segments of a connection shall fit both ways of it. */
-static void clamp(const struct fp_worker *w, uint8_t *frame, const struct fp_pkt *p, uint16_t mss,
-		  const struct fp_adj *there, uint32_t back)
+/* What fits the way of the packet and the way back to its sender. */
+static uint16_t mss_of_path(const struct fp_worker *w, unsigned s, const uint8_t *frame,
+			    const struct fp_pkt *p, const struct fp_adj *there, uint32_t back)
 {
+	struct fp_error_way way = { 0 };
 	uint32_t mtu = there->mtu;
+	struct fp_ask ask;
 	struct fp_adj a;
 
-	if (p->proto != IPPROTO_TCP || !(p->tcp_flags & FP_TCP_SYN) || !mss)
+	fp_worker_ask(w, s, frame, p, &ask);
+	if (fp_worker_adj(w, back & FLOW_EGRESS_ADJ_MASK, &a))
+		mtu = MIN(mtu, (uint32_t)a.mtu);
+	else if (w->conf.ops.error_way && w->conf.ops.error_way(w->conf.ops.ctx, &ask, &way) &&
+		 way.mtu)
+		mtu = MIN(mtu, way.mtu);
+	return fp_mss_of_mtu(p->family, mtu);
+}
+
+/* By the interfaces of this SYN: the one that answers it may pass by others. The packet is as it
+ * came in. */
+static void clamp(struct fp_worker *w, unsigned s, uint8_t *frame, const struct fp_pkt *p,
+		  const struct fp_adj *there, uint32_t back)
+{
+	struct fp_pol_mss mss;
+
+	if (p->proto != IPPROTO_TCP || !(p->tcp_flags & FP_TCP_SYN) || !w->pol)
 		return;
-	if (mss == MSS_AUTO) {
-		if (fp_worker_adj(w, back & FLOW_EGRESS_ADJ_MASK, &a))
-			mtu = MIN(mtu, (uint32_t)a.mtu);
-		mss = fp_mss_of_mtu(p->family, mtu);
-	}
-	fp_mss_clamp(frame, p, mss);
+	mss = fp_pol_mss(w->pol, p->family, w->port[s].ifindex,
+			 fp_worker_out(w, there->port)->ifindex);
+	fp_mss_clamp(frame, p, mss.max);
+	if (mss.path)
+		fp_mss_clamp(frame, p, mss_of_path(w, s, frame, p, there, back));
 }
 
 /* May it leave, and as what? False: it is gone. What the sender has to know is told here, because
@@ -335,22 +360,22 @@ static bool leaves(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt *p
 		   const struct fp_known *k, const struct fp_adj *a)
 {
 	bool big = p->end - p->l3_off > a->mtu, v4 = p->family == AF_INET;
+	bool moved = fp_worker_dst_moves(w->burst.data[i], p, k);
 	enum rtr_drop why = RTR_DROP_NONE;
 
 	if (p->ttl <= 1) {
-		fp_worker_error(w, s, i, p, FP_ICMP_K_TTL, 0);
+		fp_worker_error(w, s, i, p, FP_ICMP_K_TTL, 0, moved);
 		why = RTR_DROP_TTL_EXPIRED;
 	} else if (big && (!v4 || p->flags & FP_F_DF)) {
-		fp_worker_error(w, s, i, p, FP_ICMP_K_TOO_BIG, a->mtu);
+		fp_worker_error(w, s, i, p, FP_ICMP_K_TOO_BIG, a->mtu, moved);
 		why = v4 ? RTR_DROP_MTU_DF : RTR_DROP_MTU_IP6;
 	} else {
+		clamp(w, s, w->burst.data[i], p, a,
+		      __atomic_load_n(k->f.half[1].egress, __ATOMIC_RELAXED));
 		why = rewrite(w->burst.data[i], p, k);
 	}
 	if (why)
 		fp_worker_drop(w, s, i, why);
-	else if (p->proto == IPPROTO_TCP && p->tcp_flags & FP_TCP_SYN)
-		clamp(w, w->burst.data[i], p, fp_track_mss(w->conf.track, &k->f), a,
-		      __atomic_load_n(k->f.half[1].egress, __ATOMIC_RELAXED));
 	return !why;
 }
 
@@ -387,7 +412,7 @@ bool fp_worker_known(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt 
 		return true;
 	}
 	if (unlikely(fp_worker_parked(w, k->f.half[0].word0))) {
-		fp_worker_park(w, s, i, k);
+		fp_worker_park(w, s, i, p, k);
 		return true;
 	}
 	/* The way first: a packet that waits for its neighbour is untouched, also by the tracker.
@@ -440,8 +465,9 @@ struct first {
 	uint32_t adj;
 	struct fp_adj a;
 	struct fp_wport *out;
-	/* Not at once: it waits for its neighbour, or is answered. The kernel would do either, but
-	 * knows no mappings, so the flow begins and the packet goes by it. */
+	/* Not at once: it waits for its neighbour, or is answered. The flow begins and the packet
+	 * goes by it: with the kernel, which would do either, all of the connection would stay,
+	 * and it knows no mappings. */
 	bool known;
 };
 
@@ -490,7 +516,8 @@ static bool first_way(struct fp_worker *w, unsigned s, unsigned i, const struct 
 			why = FP_TK__MAX;
 		break;
 	}
-	ret->known = mapped && (why == FP_TK_NEIGH || why == FP_TK_MTU);
+	ret->known = (why == FP_TK_NEIGH && (mapped || fp_worker_park_room(w))) ||
+		     (why == FP_TK_MTU && mapped);
 	ret->out = why == FP_TK_NEIGH ? port_of(w, answer.oif) : fp_worker_out(w, ret->a.port);
 	if (why == FP_TK_NEIGH)
 		ret->adj = 0;
@@ -586,7 +613,7 @@ static int insert(struct fp_worker *w, unsigned s, const uint8_t *frame, const s
 		ret->rw6 = f.dir[0].rw6;
 	fp_track_admit(w->conf.track, fam, ref, st->id);
 	if (p->proto == IPPROTO_TCP)
-		fp_track_born(w->conf.track, fam, ref, &born, st->mss);
+		fp_track_born(w->conf.track, fam, ref, &born);
 	else
 		fp_worker_flow_express(w, fam, ref, s, (unsigned)(way->out - w->port));
 	return 0;
@@ -635,12 +662,12 @@ static bool begin(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt *p)
 		fp_worker_punt(w, s, i, FP_TK_FULL);
 		return true;
 	}
+	clamp(w, s, w->burst.data[i], p, &way.a, back);
 	why = rewrite(w->burst.data[i], p, &born);
 	if (why) {
 		fp_worker_drop(w, s, i, why);
 		return true;
 	}
-	clamp(w, w->burst.data[i], p, st.mss, &way.a, back);
 	fp_worker_transmit(w, s, i, p, &way.a);
 	return true;
 }
@@ -665,7 +692,7 @@ static bool expires(struct fp_worker *w, unsigned s, unsigned i, const struct fp
 	if (!fp_mapping_behind(w->conf.flows, w->pol, &k))
 		return false;
 	if (permitted(w, s, i, fp_pol_in(w->pol, &k, &st), &st)) {
-		fp_worker_error(w, s, i, p, FP_ICMP_K_TTL, 0);
+		fp_worker_error(w, s, i, p, FP_ICMP_K_TTL, 0, true);
 		fp_worker_drop(w, s, i, RTR_DROP_TTL_EXPIRED);
 	}
 	return true;

@@ -340,6 +340,7 @@ static void put_iface(struct fp_compile *c, const char *name)
 		to.zone = i->zone;
 		to.urpf[0] = i->urpf4 != POL_URPF_OFF;
 		to.urpf[1] = i->urpf6 != POL_URPF_OFF;
+		_Static_assert(FASTPOL_MSS_PATH == POL_MSS_AUTO, "as it is");
 		to.mss[0] = i->mss4;
 		to.mss[1] = i->mss6;
 		to.in[0] = fp_list(c, i->in4);

@@ -35,11 +35,14 @@ extern void bpf_ct_release(struct nf_conn *ct) __ksym __weak;
 /*
  * Would the kernel forward the packet to another interface of ours? Its own table says so, with all
  * that it knows: addresses of the box, forwarding, rules, neighbours, MTU. 150 ns, for misses only.
+ * whole: with ports. A connection that begins so waits for its neighbour at the worker, or all of
+ * it would be the kernel's.
  */
-static __always_inline bool forwards(const struct lane *l, uint8_t family)
+static __always_inline bool forwards(const struct lane *l, uint8_t family, bool whole)
 {
 	struct bpf_fib_lookup f = { .family = family, .ifindex = l->ctx->ingress_ifindex };
 	uint32_t out;
+	long ret;
 
 	if (family == FAMILY_4) {
 		const struct iphdr *ip = l->data + ETH_HLEN;
@@ -62,8 +65,11 @@ static __always_inline bool forwards(const struct lane *l, uint8_t family)
 		__builtin_memcpy(f.ipv6_src, &ip->saddr, sizeof(f.ipv6_src));
 		__builtin_memcpy(f.ipv6_dst, &ip->daddr, sizeof(f.ipv6_dst));
 	}
-	if (bpf_fib_lookup(l->ctx, &f, sizeof(f), 0) != BPF_FIB_LKUP_RET_SUCCESS)
+	ret = bpf_fib_lookup(l->ctx, &f, sizeof(f), 0);
+	if (ret != BPF_FIB_LKUP_RET_SUCCESS &&
+	    !(ret == BPF_FIB_LKUP_RET_NO_NEIGH && whole && LOAD(l->ctl->stateful)))
 		return false;
+	/* Kernels before 5.14 do not say which one when there is no neighbour. */
 	out = f.ifindex;
 	return out != l->ctx->ingress_ifindex && bpf_map_lookup_elem(&express_index, &out);
 }
@@ -240,7 +246,8 @@ static __always_inline int miss4(const struct lane *l, const struct flow_key4 *k
 	frag = ip->frag_off & bpf_htons(0x3fff);
 	if ((key && !frag && tracked4(l, key)) || is_other4(l, ip, frag))
 		return pass(l, EXPRESS_V_KERNEL_CT);
-	if (port.flags & EXPRESS_PF_ASK && !forwards(l, FAMILY_4) && !is_nat4(l, key, frag))
+	if (port.flags & EXPRESS_PF_ASK && !forwards(l, FAMILY_4, key && !frag) &&
+	    !is_nat4(l, key, frag))
 		return pass(l, EXPRESS_V_KERNEL_ROUTE);
 	return to_kernel_or_worker(l);
 }
@@ -249,7 +256,7 @@ static __always_inline int miss6(const struct lane *l, const struct flow_key6 *k
 {
 	if ((key && tracked6(l, key)) || is_other6(l))
 		return pass(l, EXPRESS_V_KERNEL_CT);
-	if (port.flags & EXPRESS_PF_ASK && !forwards(l, FAMILY_6) && !is_nat6(l, key))
+	if (port.flags & EXPRESS_PF_ASK && !forwards(l, FAMILY_6, key) && !is_nat6(l, key))
 		return pass(l, EXPRESS_V_KERNEL_ROUTE);
 	return to_kernel_or_worker(l);
 }

@@ -58,7 +58,8 @@ enum express_port_flag {
 	 * is the sum of the pseudo-header needs a worker. */
 	EXPRESS_PF_PARTIAL = 1 << 0,
 	/* A packet without a flow goes to the worker only when the kernel would forward it now, by
-	 * an interface of the fast plane and to a neighbour that it knows. */
+	 * an interface of the fast plane and to a neighbour that it knows or, a connection, asks
+	 * for. */
 	EXPRESS_PF_ASK = 1 << 1,
 	/* Frames from the loopback interface are workers' (struct express_inject). */
 	EXPRESS_PF_INJECT = 1 << 2,

@@ -18,6 +18,7 @@
 /* 200,000 lines are 40 MB; rtr-fastpath takes no more than this. */
 #define FASTPOL_SIZE_MAX (256u << 20)
 #define FASTPOL_NONE     UINT32_MAX /* no list, pool ... */
+#define FASTPOL_MSS_PATH 1          /* no number: what the path takes */
 
 #define FASTPOL_SECTIONS(X)                                                                        \
 	X(IFACES, ifaces, struct fastpol_iface) /* by ifindex */                                   \
@@ -143,7 +144,7 @@ struct fastpol_iface {
 	uint16_t zone; /* POL_ZONE_NONE: 0 */
 	uint8_t urpf[2];
 	uint32_t in[2], out[2]; /* lists; FASTPOL_NONE */
-	uint16_t mss[2];        /* 0: none, 1: path MTU */
+	uint16_t mss[2];        /* 0: none, or FASTPOL_MSS_PATH */
 	uint8_t side[2];        /* enum fastpol_side */
 	uint8_t npt, zero;      /* IPv6 prefixes are translated here, by the kernel alone */
 };

@@ -24,7 +24,8 @@ static void look(const struct fibctl *c, const uint8_t *p, size_t n)
 	if (r.verdict >= FIB_V__MAX || r.reason >= ELIG__MAX)
 		abort();
 	fib_rpf(fibctl_fib(c), &k, r.oif, FIB_RPF_STRICT);
-	fib_icmp_source(fibctl_fib(c), k.iif, k.family, &k.dst, &k.src);
+	k.src = k.dst;
+	fib_icmp_way(fibctl_fib(c), &k, &k.src, &r);
 	memcpy(k.dst.b, p, n < 16 ? n : 16);
 	k.family = AF_INET6;
 	fib_lookup_burst(fibctl_fib(c), &k, &r, 1);

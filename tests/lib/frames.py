@@ -164,13 +164,12 @@ def trimmed(frame):
     return d[:size] if 20 <= size <= len(d) else d
 
 
-def normal(frame, ports, public=(), own=None):
+def normal(frame, ports):
     """A frame as it is compared: addresses of the link, then the packet with the hosts' own ports.
 
     The checksum of an ICMP error is replaced by whether it was right: it covers the quoted ports. What the
     router made itself has the hop limit 64, which nothing else has behind it: its number and flow label
-    are what the kernel likes. The kernel cuts IPv6 packets anew, with another number. It tells its own
-    errors about a translated packet from the public address; then public holds that, and it becomes own.
+    are what the kernel likes. The kernel cuts IPv6 packets anew, with another number.
     """
     p = Seen(trimmed(frame))
     d = p.data
@@ -184,8 +183,6 @@ def normal(frame, ports, public=(), own=None):
         right = total(bytes(d[:(d[0] & 15) * 4])) == 0xffff
         struct.pack_into("!H", d, 4, 0)
         struct.pack_into("!H", d, 10, right)
-    if p.error() and p.src in public and d[8 if p.v == 4 else 7] == 64:
-        d[12 if p.v == 4 else 8:16 if p.v == 4 else 24] = own[p.v]
     p.ports_known(ports)
     return frame[:12] + bytes(p.data)
 

@@ -20,7 +20,9 @@ static struct fp_nat *nat;
 static uint16_t generation;
 static enum fp_pol_act say_in, say_out, say_source;
 static struct fp_pol_xlate say_dnat, say_snat;
-static uint16_t say_mss;
+static struct fp_pol_mss say_mss;
+static unsigned mss_iif, mss_oif;
+static uint32_t error_mtu;
 static bool say_expects, say_leaks, say_mapped;
 static unsigned judged, counted, out_if;
 static struct fp_pol_key asked_key, asked_source, leak_key;
@@ -72,7 +74,6 @@ enum fp_pol_act fp_pol_out(const struct fp_pol *p, const struct fp_pol_key *k, u
 	out_if = oif;
 	st->drop = RTR_DROP_ZONE_DENY;
 	st->snat = say_snat;
-	st->mss = say_mss;
 	return say_out;
 }
 
@@ -91,6 +92,13 @@ bool fp_pol_leaks(const struct fp_pol *p, const struct fp_pol_key *k, unsigned o
 	return say_leaks;
 }
 
+struct fp_pol_mss fp_pol_mss(const struct fp_pol *p, uint8_t family, unsigned iif, unsigned oif)
+{
+	mss_iif = iif;
+	mss_oif = oif;
+	return say_mss;
+}
+
 void fp_pol_count(struct fp_pol *p, unsigned worker, const struct fp_pol_state *st, uint64_t at)
 {
 	counted++;
@@ -100,11 +108,16 @@ void fp_pol_count(struct fp_pol *p, unsigned worker, const struct fp_pol_state *
 static const uint8_t box6[16] = { 0xfd, [15] = 0xff };
 static const uint8_t box4[16] = { 10, 0, 0, 254 };
 static bool has_source;
+static unsigned error_ways; /* asked for */
+static uint32_t error_adj;  /* by which errors leave; 0: none is ready */
 
-static inline bool icmp_source(void *ctx, unsigned ifindex, uint8_t family, const uint8_t *to,
-			       uint8_t ret[16])
+static inline bool error_way(void *ctx, const struct fp_ask *about, struct fp_error_way *ret)
 {
-	memcpy(ret, family == AF_INET6 ? box6 : box4, 16);
+	error_ways++;
+	memcpy(ret->src, about->family == AF_INET6 ? box6 : box4,
+	       about->family == AF_INET6 ? 16 : 4);
+	ret->adj = error_adj;
+	ret->mtu = error_mtu;
 	return has_source;
 }
 
@@ -115,7 +128,7 @@ static inline void with_policy(struct fp_worker_conf *conf)
 	in_force = (struct fp_pol *)(void *)&some;
 	conf->pol = &in_force;
 	conf->track = track;
-	conf->ops.icmp_source = icmp_source;
+	conf->ops.error_way = error_way;
 }
 
 static inline void begin(void)
@@ -123,9 +136,11 @@ static inline void begin(void)
 	track = fp_track_new((const uint32_t[]){ 128, 128 });
 	generation = 7;
 	say_in = say_out = say_source = FP_POL_PERMIT;
-	judged = counted = out_if = say_mss = 0;
+	judged = counted = out_if = error_mtu = 0;
+	say_mss = (struct fp_pol_mss){ 0 };
 	say_dnat = say_snat = (struct fp_pol_xlate){ 0 };
 	has_source = true;
+	error_adj = 0;
 	say_expects = say_leaks = say_mapped = false;
 	box_conf = with_policy;
 	ck_assert_int_eq(fp_nat_new(NULL, 0, &nat), 0);

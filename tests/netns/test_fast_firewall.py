@@ -97,6 +97,45 @@ def test_connections_are_followed(zoned):
     assert {f["state"] for f in flows(r1) if f["protocol"] == "udp"} == {"assured"}
 
 
+NOBODY = {4: "198.51.100.77", 6: "2001:db8:100::77"}
+
+
+def test_first_packets(zoned):
+    """What begins while its neighbour is not known waits for it, in order, and is the fast plane's from its first packet
+    on; where nobody answers, the sender is told."""
+    r1, lan, server = zoned.r1, zoned.lan, zoned.server
+    vain = {v: make(lan, LAN[v], socket.SOCK_DGRAM) for v in (4, 6)}
+    for v, s in vain.items():
+        s.setsockopt(*((socket.IPPROTO_IP, 11) if v == 4 else (socket.IPPROTO_IPV6, 25)), 1)  # RECVERR
+        s.connect((NOBODY[v], 81))
+        s.send(b"x")
+        s.settimeout(10)
+    for v in (4, 6):
+        s, got = make(lan, LAN[v], socket.SOCK_DGRAM), []
+        s.connect((WAN[v], 81))
+        s.setblocking(False)
+        r1.ip("neigh", "flush", "dev", "eth1")
+        for n in range(20):
+            s.send(b"%d" % n)
+
+        def all_back():
+            server.echo()
+            try:
+                while True:
+                    got.append(int(s.recv(100)))
+            except BlockingIOError:
+                return len(got) >= 20
+        wait_for(all_back, what="all answers")
+        assert got == list(range(20))
+        mine = [f for f in flows(r1) if s.getsockname()[1] in (f["source_port"], f["destination_port"])]
+        assert len(mine) == 2 and {f["path"] for f in mine} <= {"worker", "express"}, mine
+        s.close()
+    for s in vain.values():
+        with pytest.raises(OSError, match="No route to host"):
+            s.recv(100)
+        s.close()
+
+
 def test_outlives(zoned):
     """Open connections outlive an unrelated commit, rtr-fastpath and rtrd killed, and end by the
     commit that denies them."""

@@ -421,6 +421,18 @@ START_TEST(asks_kernel)
 				ck_assert_int_eq(ask_verdict(cases[i].dst6, ttl), want);
 			}
 		}
+		/* A connection waits for its neighbour at a worker. */
+		if (!fp_xdp_sees_ct(xdp))
+			continue;
+		ck_assert_int_eq(fp_xdp_stateful(xdp, true), 0);
+		for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+			int want = on && i < 2 ? EXPRESS_V_WORKER_NEW : EXPRESS_V_KERNEL_ROUTE;
+
+			ck_assert_int_eq(ask_verdict(cases[i].dst, 64), want);
+			ck_assert_int_eq(ask_verdict(cases[i].dst6, 64), want);
+		}
+		ck_assert_int_eq(ask_verdict(cases[1].dst, 1), EXPRESS_V_KERNEL_ROUTE);
+		ck_assert_int_eq(fp_xdp_stateful(xdp, false), 0);
 	}
 	port_in.flags = 0;
 }

@@ -664,6 +664,38 @@ START_TEST(hairpin_keeps_the_pool)
 }
 END_TEST
 
+/* Each interface's size holds, whether a packet comes or goes by it. */
+START_TEST(segment_sizes)
+{
+	static const struct {
+		const char *in, *out;
+		uint16_t max[2];
+		bool path[2];
+	} want[] = {
+		{ "e0", "e1", { 1200, 0 }, { true, false } },
+		{ "e1", "e0", { 1200, 0 }, { true, false } },
+		{ "e1", "e2", { 1100, 1300 }, { true, false } },
+		{ "e0", "e2", { 1100, 1300 }, { false, false } },
+		{ "e0", "e0", { 1200, 0 }, { false, false } },
+		{ "e1", "e1", { 0, 0 }, { true, false } },
+	};
+
+	ck_assert(configure(MAPPING "interface e0\n ip tcp adjust-mss 1200\n"
+				    "interface e1\n ip tcp adjust-mss auto\n"
+				    "interface e2\n ip tcp adjust-mss 1100\n"
+				    " ipv6 tcp adjust-mss 1300\n"));
+	for (unsigned i = 0; i < ARRAY_LEN(want); i++)
+		for (unsigned v6 = 0; v6 < 2; v6++) {
+			struct fp_pol_mss m = fp_pol_mss(k.fp, v6 ? AF_INET6 : AF_INET,
+							 (unsigned)ifindex_of(NULL, want[i].in),
+							 (unsigned)ifindex_of(NULL, want[i].out));
+
+			ck_assert_uint_eq(m.max, want[i].max[v6]);
+			ck_assert_int_eq(m.path, want[i].path[v6]);
+		}
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("fastpol");
@@ -675,6 +707,7 @@ static Suite *suite(void)
 	tcase_add_test(t, workers_translate_as_the_daemon);
 	tcase_add_test(t, mappings);
 	tcase_add_test(t, hairpin_keeps_the_pool);
+	tcase_add_test(t, segment_sizes);
 	suite_add_tcase(s, t);
 	return s;
 }

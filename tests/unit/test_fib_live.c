@@ -505,42 +505,71 @@ START_TEST(reverse_path)
 }
 END_TEST
 
-static void expect_source(const struct world *w, const char *to, const char *src)
+/* An error about a packet from there that came in by a0. */
+static bool error_to(const struct world *w, const char *to, uint32_t hash, union fib_ip *ret_src,
+		     struct fib_res *ret)
 {
-	uint8_t family = strchr(to, ':') ? AF_INET6 : AF_INET;
-	union fib_ip ip = { 0 }, want = { 0 }, got = { 0 };
+	struct fib_key k = { .iif = w->a0, .proto = 17, .hash = hash };
 
-	inet_pton(family, to, ip.b);
-	inet_pton(family, src, want.b);
-	ck_assert(fib_icmp_source(fibctl_fib(w->c), w->a0, family, &ip, &got));
-	ck_assert_mem_eq(&got, &want, sizeof(got));
-	/* The kernel's word for it. */
-	ck_assert_msg(sh("ip route get %s | grep -qw 'src %s'", to, src), "%s", to);
+	k.family = strchr(to, ':') ? AF_INET6 : AF_INET;
+	inet_pton(k.family, to, k.src.b);
+	return fib_icmp_way(fibctl_fib(w->c), &k, ret_src, ret);
 }
 
-START_TEST(icmp_source)
+static void expect_error(const struct world *w, const char *to, const char *src)
 {
-	union fib_ip any = { .b = { 50 } }, got;
+	uint8_t family = strchr(to, ':') ? AF_INET6 : AF_INET;
+	union fib_ip want = { 0 }, got = { 0 };
+	struct fib_res r;
+
+	inet_pton(family, src, want.b);
+	ck_assert(error_to(w, to, 0, &got, &r));
+	ck_assert_mem_eq(&got, &want, sizeof(got));
+	ck_assert_uint_eq(r.verdict, FIB_V_FORWARD);
+	ck_assert_uint_eq(r.oif, w->a1);
+	/* The kernel's word for it, but that IPv6 looks for the address where the packet came. */
+	if (family == AF_INET)
+		ck_assert_msg(sh("ip route get %s | grep -qw 'src %s'", to, src), "%s", to);
+}
+
+START_TEST(icmp_way)
+{
+	unsigned by[2] = { 0 };
+	struct fib_res r;
+	union fib_ip got;
 	struct world w;
 
 	setup(&w, 0);
-	ck_assert(
-		sh("ip addr add 20.0.0.1/24 dev a1 && ip addr add 10.0.1.3/24 dev a1 && "
-		   "ip addr add fd00:1::3/64 dev a1 nodad && ip addr add 2002:5::1/64 dev a1 nodad "
-		   "preferred_lft 0 && ip addr add 3001::1/64 dev a1 nodad && "
-		   "ip route add 30.0.0.0/8 via 20.0.0.2 dev a1 && "
-		   "ip route add 31.0.0.0/8 via 10.0.1.2 dev a1 && "
-		   "ip route add 32.0.0.0/8 via 10.0.1.2 dev a1 src 10.0.0.1 && "
-		   "ip -6 route add 2400::/16 via fd00:1::2 dev a1 && "
-		   "ip -6 route add fd77::/16 via fd00:1::2 dev a1"));
+	ck_assert(sh(
+		"ip addr add 20.0.0.1/24 dev a1 && ip addr add 10.0.1.3/24 dev a1 && "
+		"ip addr add fd00:1::3/64 dev a0 nodad && ip addr add 2002:5::1/64 dev a0 nodad "
+		"preferred_lft 0 && ip addr add 3001::1/64 dev a0 nodad && "
+		"ip route add 30.0.0.0/8 via 20.0.0.2 dev a1 && "
+		"ip route add 31.0.0.0/8 via 10.0.1.2 dev a1 && "
+		"ip route add 32.0.0.0/8 via 10.0.1.2 dev a1 src 10.0.0.1 && "
+		"ip route add 33.0.0.0/8 nexthop via 10.0.0.2 dev a0 nexthop via 10.0.1.2 dev a1 "
+		"&& ip route add unreachable 34.0.0.0/8 && "
+		"ip -6 route add 2400::/16 via fd00:1::2 dev a1 && "
+		"ip -6 route add 2401::/16 via fd00:1::2 dev a1 src fd00:1::1 && "
+		"ip -6 route add fd77::/16 via fd00:1::2 dev a1"));
 	until(&w, look(&w, "fd77::1").verdict == FIB_V_FORWARD);
-	expect_source(&w, "10.0.1.9", "10.0.1.1");
-	expect_source(&w, "30.0.0.1", "20.0.0.1");
-	expect_source(&w, "31.0.0.1", "10.0.1.1");
-	expect_source(&w, "32.0.0.1", "10.0.0.1");
-	expect_source(&w, "2400::1", "3001::1");
-	expect_source(&w, "fd77::1", "fd00:1::3");
-	ck_assert(!fib_icmp_source(fibctl_fib(w.c), w.a0, AF_INET, &any, &got));
+	expect_error(&w, "10.0.1.9", "10.0.1.1");
+	expect_error(&w, "30.0.0.1", "20.0.0.1");
+	expect_error(&w, "31.0.0.1", "10.0.1.1");
+	expect_error(&w, "32.0.0.1", "10.0.0.1");
+	expect_error(&w, "2400::1", "3001::1");
+	expect_error(&w, "2401::1", "fd00:1::1");
+	expect_error(&w, "fd77::1", "fd00:1::3");
+	/* Each of several ways has its address. */
+	for (unsigned i = 0; i < 64; i++) {
+		ck_assert(error_to(&w, "33.0.0.1", i, &got, &r));
+		by[r.oif == w.a1]++;
+		ck_assert_uint_eq(got.b[2], r.oif == w.a1);
+	}
+	ck_assert_uint_gt(by[0], 16);
+	ck_assert_uint_gt(by[1], 16);
+	ck_assert(!error_to(&w, "50.0.0.1", 0, &got, &r));
+	ck_assert(!error_to(&w, "34.0.0.1", 0, &got, &r));
 	teardown(&w);
 }
 END_TEST
@@ -558,7 +587,7 @@ static Suite *suite(void)
 	tcase_add_test(t, foreign_hooks);
 	tcase_add_test(t, lost_hooks);
 	tcase_add_test(t, reverse_path);
-	tcase_add_test(t, icmp_source);
+	tcase_add_test(t, icmp_way);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -109,6 +109,11 @@ bool fp_pol_leaks(const struct fp_pol *p, const struct fp_pol_key *k, unsigned o
 	return false;
 }
 
+struct fp_pol_mss fp_pol_mss(const struct fp_pol *p, uint8_t family, unsigned iif, unsigned oif)
+{
+	return (struct fp_pol_mss){ 0 };
+}
+
 void fp_pol_count(struct fp_pol *p, unsigned worker, const struct fp_pol_state *st, uint64_t at)
 {
 }

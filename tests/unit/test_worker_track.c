@@ -378,7 +378,8 @@ END_TEST
 
 /* --- errors of ours --- */
 
-static const uint8_t *error_from(unsigned from, const struct tp *t, uint8_t type, uint8_t code)
+static const uint8_t *error_from(unsigned from, const struct tp *t, uint8_t type, uint8_t code,
+				 const uint8_t *src)
 {
 	const uint8_t *out;
 	uint32_t len;
@@ -391,7 +392,7 @@ static const uint8_t *error_from(unsigned from, const struct tp *t, uint8_t type
 	if (!out)
 		return NULL;
 	ck_assert(!memcmp(out, t->b + 6, 6) && !memcmp(out + 6, mac[from], 6));
-	ck_assert(!memcmp(out + (six ? 22 : 26), six ? box6 : box4, six ? 16 : 4));
+	ck_assert(!memcmp(out + (six ? 22 : 26), src, six ? 16 : 4));
 	ck_assert_uint_eq(out[l4], type);
 	ck_assert_uint_eq(out[l4 + 1], code);
 	ck_assert(!memcmp(out + l4 + 8, t->b + 14, MIN(len - l4 - 8, t->len - 14)));
@@ -400,7 +401,7 @@ static const uint8_t *error_from(unsigned from, const struct tp *t, uint8_t type
 
 static const uint8_t *error_about(const struct tp *t, uint8_t type, uint8_t code)
 {
-	return error_from(LAN, t, type, code);
+	return error_from(LAN, t, type, code, six ? box6 : box4);
 }
 
 START_TEST(owes_errors)
@@ -428,174 +429,91 @@ START_TEST(owes_errors)
 	ck_assert_uint_eq(tp_r16(out + (six ? 60 : 40)), six ? 1280 : 68);
 	ck_assert_uint_eq(drops(LAN, six ? RTR_DROP_MTU_IP6 : RTR_DROP_MTU_DF), 1);
 	ck_assert_uint_eq(n_punted, 0);
-	/* Not too many, and none from nowhere. */
+	/* Not too many, of which the others cost no look at a route; and none from nowhere. */
+	error_ways = 0;
 	for (int k = 0; k < 200; k++)
 		sent += error_about(&t, six ? 2 : 3, six ? 0 : 4) != NULL;
 	ck_assert_uint_gt(sent, 10);
 	ck_assert_uint_lt(sent, 190);
+	ck_assert_uint_eq(error_ways, sent);
 	now += NSEC_PER_SEC;
 	has_source = false;
 	ck_assert_ptr_null(error_about(&t, 0, 0));
 }
 END_TEST
 
-/* --- pieces --- */
-
-static unsigned leaves_wan(void)
-{
-	unsigned n = 0;
-	uint32_t len;
-
-	while (leave(WAN, &len))
-		n++;
-	return n;
-}
-
-START_TEST(pieces_follow)
-{
-	struct tp first, second, t;
-
-	six = _i;
-	udp(&t, LAN);
-	ck_assert(passes(LAN, &t));
-	piece(&first, LAN, 7, 0, true);
-	piece(&second, LAN, 7, 64, false);
-	arrive(LAN, &first);
-	arrive(LAN, &second);
-	turn();
-	ck_assert_uint_eq(leaves_wan(), 2);
-	/* The other way round: the second waits. */
-	piece(&first, LAN, 8, 0, true);
-	piece(&second, LAN, 8, 64, false);
-	arrive(LAN, &second);
-	turn();
-	ck_assert_uint_eq(leaves_wan(), 0);
-	arrive(LAN, &first);
-	turn();
-	ck_assert_uint_eq(leaves_wan(), 2);
-	ck_assert_uint_eq(n_punted, 0);
-	/* Of no flow of ours: the kernel's, also without its first piece, after a while. */
-	piece(&first, WAN, 9, 0, true);
-	tp_w16(first.b + first.l4, 4242);
-	arrive(WAN, &first);
-	turn();
-	ck_assert_uint_eq(n_punted, 1);
-	piece(&second, LAN, 10, 64, false);
-	arrive(LAN, &second);
-	turn();
-	ck_assert_uint_eq(n_punted, 1);
-	now += NSEC_PER_SEC;
-	turn();
-	ck_assert_uint_eq(n_punted, 2);
-	ck_assert(!memcmp(punted, second.b, second.len));
-}
-END_TEST
-
-/* An IPv4 packet that may be cut is cut. */
-/* What the pieces of a segment hold is sent: its acknowledgement belongs to the connection. */
-START_TEST(segment_in_pieces)
-{
-	struct tp first, second;
-
-	six = _i;
-	handshake();
-	ip(&first, LAN, IPPROTO_TCP, 64);
-	if (six)
-		tp_frag6(&first, 11, 0, true);
-	else
-		tp_frag4(&first, 0, true);
-	tp_tcp(&first, CPORT, SPORT, ACK, NULL, 0, 44);
-	tp_w32(first.b + first.l4 + 4, seq[LAN]);
-	tp_w32(first.b + first.l4 + 8, seq[WAN]);
-	tp_w16(first.b + first.l4 + 14, window);
-	tp_done(&first);
-	ip(&second, LAN, IPPROTO_TCP, 64);
-	if (six)
-		tp_frag6(&second, 11, 64, false);
-	else
-		tp_frag4(&second, 64, false);
-	tp_payload(&second, 64);
-	tp_done(&second);
-	if (!six) {
-		tp_w16(first.b + first.l3 + 4, 11);
-		tp_w16(second.b + second.l3 + 4, 11);
-		tp_fix_ip4(&first);
-		tp_fix_ip4(&second);
-	}
-	arrive(LAN, &first);
-	arrive(LAN, &second);
-	turn();
-	ck_assert_uint_eq(leaves_wan(), 2);
-	seq[LAN] += 44 + 64;
-	ck_assert(send_tcp(WAN, ACK, 10));
-	ck_assert(send_tcp(LAN, ACK, 10));
-}
-END_TEST
-
-START_TEST(cuts)
+/* Their way is that to the sender, which need not be where the packet came from. */
+START_TEST(errors_are_routed)
 {
 	const uint8_t *out;
+	uint32_t len;
 	struct tp t;
-	uint32_t len, sum = 0;
-	struct fp_ring *r = &port[WAN].x->tx;
 
-	six = false;
+	six = _i;
 	udp(&t, LAN);
 	ck_assert(passes(LAN, &t));
-	adjs[ADJ_WAN].mtu = 44;
+	adj_make(3, WAN);
+	adjs[3].len = 18;
+	memcpy(adjs[3].hdr + 12, "\x81\x00\x00\x07", 4);
+	error_adj = 3;
+	t.b[t.l3 + (six ? 7 : 8)] = 1;
+	tp_fix_ip4(&t);
 	arrive(LAN, &t);
 	turn();
-	for (unsigned k = 0; (out = leave(WAN, &len)); k++) {
-		ck_assert_uint_eq(len, 60);
-		ck_assert(!memcmp(out, peer[WAN], 6) && tp_r16(out + 12) == 0x0800);
-		ck_assert_uint_eq(out[22], 63);
-		ck_assert_uint_eq((tp_r16(out + 20) & 0x1fff) * 8, sum);
-		ck_assert_uint_eq(tp_r16(out + 24), tp_ip4_csum(out + 14));
-		sum += tp_r16(out + 16) - 20;
-	}
-	ck_assert_uint_eq(sum, 38);
+	ck_assert_ptr_null(leave(LAN, &len));
+	out = leave(WAN, &len);
+	ck_assert_ptr_nonnull(out);
+	ck_assert(!memcmp(out, adjs[3].hdr, 16));
+	ck_assert_uint_eq(tp_r16(out + 16), six ? 0x86dd : 0x0800);
+	ck_assert(!memcmp(out + (six ? 58 + 8 : 38 + 8), t.b + 14, t.len - 14));
 	ck_assert_uint_eq(count(WAN)->made, 1);
-	/* There is room for its first piece only. */
-	*r->consumer = r->other = r->own - RING + 1;
-	arrive(LAN, &t);
-	turn();
-	ck_assert_uint_eq(drops(LAN, RTR_DROP_TX_RING), 1);
-	ck_assert_uint_eq(count(WAN)->made, 2);
-}
-END_TEST
-
-START_TEST(clamps_segments)
-{
-	const uint8_t *out;
-	uint32_t len;
-	struct tp t;
-
-	six = _i;
-	seq[0] = seq[1] = 5;
-	say_mss = 1200;
-	for (unsigned from = 0; from < 2; from++) {
-		tcp(&t, from, from ? SYN | ACK : SYN, 0);
-		arrive(from, &t);
-		turn();
-		out = leave(!from, &len);
-		ck_assert_ptr_nonnull(out);
-		ck_assert_uint_eq(tp_r16(out + t.l4 + 22), 1200);
-		memcpy(t.b, out, len);
-		ck_assert_uint_eq(tp_r16(out + t.l4 + 16), tp_l4_csum(&t));
-	}
-	/* Auto: both ways count. */
-	ck_assert(send_tcp(WAN, RST | ACK, 0));
-	seq[0] += 100;
-	say_mss = 1;
-	adjs[ADJ_LAN].mtu = 1400;
-	tcp(&t, LAN, SYN, 0);
-	t.b[t.l4 + 1]++;
-	tp_done(&t);
+	ck_assert_uint_eq(count(LAN)->made, 0);
+	/* No more of the packet than fits. */
+	adjs[3].mtu = 70;
 	arrive(LAN, &t);
 	turn();
 	out = leave(WAN, &len);
 	ck_assert_ptr_nonnull(out);
-	ck_assert_uint_eq(tp_r16(out + t.l4 + 22), six ? 1340 : 1360);
+	ck_assert_uint_eq(len, 18 + 70);
+	/* A neighbour that is lost, or an egress of the kernel's. */
+	adjs[3].len = 0;
+	ck_assert_ptr_nonnull(error_about(&t, six ? 3 : 11, 0));
+	adjs[3].len = 14;
+	adjs[3].port = 7;
+	ck_assert_ptr_nonnull(error_about(&t, six ? 3 : 11, 0));
+}
+END_TEST
+
+/* Who asks for an address of ours gets no other one to see; who has asked for another one's. */
+START_TEST(errors_keep_the_name)
+{
+	uint8_t kind = _i & 1 ? 3 : 11, client[16], server[16];
+	struct tp t, want;
+
+	six = _i & 1;
+	translated_flow(17);
+	host(0, client);
+	host(1, server);
+	udp(&t, LAN);
+	readdress(&t, client, CPORT, pub(1), PUB_SPORT);
+	t.b[t.l3 + (six ? 7 : 8)] = 1;
+	tp_fix_ip4(&t);
+	ck_assert_ptr_nonnull(error_from(LAN, &t, kind, 0, pub(1)));
+	udp(&t, WAN);
+	readdress(&t, server, SPORT, pub(0), PUB_CPORT);
+	t.b[t.l3 + (six ? 7 : 8)] = 1;
+	tp_fix_ip4(&t);
+	ck_assert_ptr_nonnull(error_from(WAN, &t, kind, 0, pub(0)));
+	say_dnat = (struct fp_pol_xlate){ 0 };
+	say_snat = exact(pub(0), PUB_CPORT + 1);
+	udp(&t, LAN);
+	readdress(&t, client, CPORT + 1, server, SPORT);
+	want = t;
+	readdress(&want, pub(0), PUB_CPORT + 1, server, SPORT);
+	becomes(LAN, &t, &want);
+	t.b[t.l3 + (six ? 7 : 8)] = 1;
+	tp_fix_ip4(&t);
+	ck_assert_ptr_nonnull(error_from(LAN, &t, kind, 0, six ? box6 : box4));
 }
 END_TEST
 
@@ -634,6 +552,68 @@ START_TEST(neighbour_is_asked)
 	}
 	ck_assert_uint_eq(drops(WAN, RTR_DROP_NEIGH_FAILED), FP_PARKED);
 	ck_assert_uint_eq(n_punted, 0);
+}
+END_TEST
+
+/* A connection that begins so is not the kernel's. */
+START_TEST(first_waits_for_neighbour)
+{
+	unsigned l4 = (_i & 1 ? 40 : 20) + 14, n = 0;
+	const uint8_t *out;
+	struct tp t[3];
+	uint32_t len;
+
+	six = _i & 1;
+	seq[0] = 5;
+	adjs[ADJ_WAN].len = 0;
+	answer = FP_WAY_NEIGH;
+	for (int k = 0; k < 3; k++) {
+		if (_i & 2)
+			tcp_at(&t[k], LAN, SYN, 5, 0);
+		else
+			udp(&t[k], LAN);
+		t[k].b[t[k].len - 1] = (uint8_t)k;
+		tp_done(&t[k]);
+		ck_assert(!passes(LAN, &t[k]));
+	}
+	ck_assert_uint_eq(fp_worker_stats(w)->inserted, 1);
+	answer = FP_WAY_SEND;
+	adj_make(ADJ_WAN, WAN);
+	now += NSEC_PER_SEC;
+	turn();
+	for (int k = 0; k < 3; k++) {
+		out = leave(WAN, &len);
+		ck_assert_ptr_nonnull(out);
+		ck_assert(!memcmp(out + l4, t[k].b + l4, t[k].len - l4));
+	}
+	ck_assert_ptr_null(leave(WAN, &len));
+	ck_assert_uint_eq(n_punted, 0);
+	ck_assert_uint_eq(counted, 1);
+	/* More of them begin in the kernel. */
+	adjs[ADJ_WAN].len = 0;
+	answer = FP_WAY_NEIGH;
+	for (unsigned k = 0; k < FP_PARKED_FIRST; k++) {
+		arrive(LAN, &t[0]);
+		turn();
+	}
+	ck_assert_uint_eq(n_punted, 0);
+	t[1].b[l4 + 1]++;
+	tp_done(&t[1]);
+	ck_assert(!passes(LAN, &t[1]));
+	ck_assert_uint_eq(n_punted, 1);
+	ck_assert_uint_eq(count(LAN)->punt[FP_TK_NEIGH], 1);
+	ck_assert_uint_eq(fp_worker_stats(w)->inserted, 1);
+	/* Who waits in vain is told. */
+	now += 4 * NSEC_PER_SEC;
+	turn();
+	ck_assert_uint_eq(drops(LAN, RTR_DROP_NEIGH_FAILED), FP_PARKED_FIRST);
+	while ((out = leave(LAN, &len))) {
+		ck_assert_uint_eq(out[l4], six ? 1 : 3);
+		ck_assert_uint_eq(out[l4 + 1], six ? 3 : 1);
+		n++;
+	}
+	ck_assert_uint_gt(n, 5);
+	ck_assert(!fp_worker_waits(w));
 }
 END_TEST
 
@@ -764,16 +744,16 @@ START_TEST(mapping_owes_errors)
 		t.b[t.l3 + 6] = 0x40;
 	t.b[t.l3 + (six ? 7 : 8)] = 1;
 	tp_fix_ip4(&t);
-	ck_assert_ptr_nonnull(error_from(WAN, &t, six ? 3 : 11, 0));
+	ck_assert_ptr_nonnull(error_from(WAN, &t, six ? 3 : 11, 0, pub(0)));
 	ck_assert_uint_eq(drops(WAN, RTR_DROP_TTL_EXPIRED), 1);
 	say_in = FP_POL_DROP;
-	ck_assert_ptr_null(error_from(WAN, &t, 0, 0));
+	ck_assert_ptr_null(error_from(WAN, &t, 0, 0, NULL));
 	say_in = FP_POL_PERMIT;
 	ck_assert_uint_eq(fp_worker_stats(w)->inserted, 0);
 	t.b[t.l3 + (six ? 7 : 8)] = 64;
 	tp_fix_ip4(&t);
 	adjs[ADJ_LAN].mtu = 50;
-	ck_assert_ptr_nonnull(error_from(WAN, &t, six ? 2 : 3, six ? 0 : 4));
+	ck_assert_ptr_nonnull(error_from(WAN, &t, six ? 2 : 3, six ? 0 : 4, pub(0)));
 	ck_assert_uint_eq(drops(WAN, six ? RTR_DROP_MTU_IP6 : RTR_DROP_MTU_DF), 1);
 	ck_assert_uint_eq(n_punted, 0);
 	/* Nobody's port: the kernel's. */
@@ -782,7 +762,7 @@ START_TEST(mapping_owes_errors)
 	readdress(&t, pub(1), SPORT, pub(0), PUB_CPORT);
 	t.b[t.l3 + (six ? 7 : 8)] = 1;
 	tp_fix_ip4(&t);
-	ck_assert_ptr_null(error_from(WAN, &t, 0, 0));
+	ck_assert_ptr_null(error_from(WAN, &t, 0, 0, NULL));
 	ck_assert_uint_eq(count(WAN)->punt[FP_TK_TTL], 1);
 }
 END_TEST
@@ -902,11 +882,10 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, translates, 0, 4);
 	tcase_add_loop_test(t, translates_errors, 0, 2);
 	tcase_add_loop_test(t, owes_errors, 0, 2);
-	tcase_add_loop_test(t, pieces_follow, 0, 2);
-	tcase_add_loop_test(t, segment_in_pieces, 0, 2);
-	tcase_add_test(t, cuts);
-	tcase_add_loop_test(t, clamps_segments, 0, 2);
+	tcase_add_loop_test(t, errors_are_routed, 0, 2);
+	tcase_add_loop_test(t, errors_keep_the_name, 0, 2);
 	tcase_add_loop_test(t, neighbour_is_asked, 0, 2);
+	tcase_add_loop_test(t, first_waits_for_neighbour, 0, 4);
 	tcase_add_loop_test(t, refused_refreshes_nothing, 0, 2);
 	tcase_add_loop_test(t, mapping_waits_for_neighbour, 0, 4);
 	tcase_add_loop_test(t, mapping_owes_errors, 0, 2);
