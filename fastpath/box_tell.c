@@ -122,6 +122,7 @@ void fp_box_tell_table(struct fp_box *b, struct fastpath_event *ret)
 	fibctl_stats(b->fib, &f);
 	t->inserted = fp_flow_stat(b->flows, FP_FLOW_STAT_INSERTED);
 	t->freed = fp_flow_stat(b->flows, FP_FLOW_STAT_FREED);
+	t->evicted = fp_flow_stat(b->flows, FP_FLOW_STAT_EVICTED);
 	t->no_pair = fp_flow_stat(b->flows, FP_FLOW_STAT_NO_PAIR);
 	t->no_slot = fp_flow_stat(b->flows, FP_FLOW_STAT_NO_SLOT);
 	t->busy = fp_flow_stat(b->flows, FP_FLOW_STAT_BUSY);

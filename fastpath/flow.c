@@ -305,7 +305,7 @@ static inline int insert(struct fp_flow_worker *w, enum flow_family fam,
 	if (err) {
 		flow_unpublish(w->t, fam, w->lock, b.place[1], b.gen);
 		pair_kill(b.line, w->t->hdr, b.gen);
-		flow_chain_push(ft, &w->freed[fam], b.pair);
+		flow_give_up(w, fam, b.pair);
 		refused(w, err, FP_FLOW_STAT_EXISTS_FWD);
 		return err;
 	}
@@ -440,10 +440,12 @@ static void end_flow(struct fp_flow_worker *w, enum flow_family fam, uint32_t pa
 	for (int d = 0; d < 2; d++)
 		flow_unpublish(w->t, fam, w->lock, place[d], gen);
 	pair_kill(line, w->t->hdr, gen);
+	if (ft->cold[pair].flags & FLOW_COLD_COUNTED)
+		fp_flow_quota_give(w->t, fam, (const uint8_t *)(line[0] + 1));
 	/* Before the pair is given up: it may be another worker's at once. */
 	if (unlikely(w->adopting))
 		ft->filed[pair] = 0;
-	flow_chain_push(ft, &w->freed[fam], pair);
+	flow_give_up(w, fam, pair);
 	flow_stat_add(w, FP_FLOW_STAT_FREED);
 }
 

@@ -17,6 +17,7 @@
  * with all pairs in use 73 % of hits then end in the first bucket, and 13 inserts of 100,000 find
  * both full (docs/design/flowtable.md). That is -ENOSPC like a table without free pairs: a clean
  * error, counted, never a wait.
+ * Before pairs run out fp_flow_evict() ends flows that nobody has answered.
  *
  * A bucket's lock serialises inserts of one key: all who insert it take the lock of its first
  * bucket. A lock holder may be descheduled, so the wait is bounded (-EBUSY, counted).
@@ -91,6 +92,7 @@ struct fp_flow_new {
 #define FP_FLOW_STATS(X)                                                                           \
 	X(INSERTED, "flows inserted")                                                              \
 	X(FREED, "flows freed")                                                                    \
+	X(EVICTED, "flows freed before their time, for room")                                      \
 	X(NO_PAIR, "inserts refused: no free pair")                                                \
 	X(NO_SLOT, "inserts refused: both buckets full")                                           \
 	X(EXISTS_REV, "inserts refused: reverse tuple in use")                                     \
@@ -204,6 +206,20 @@ struct flow_cold *fp_flow_cold(const struct fp_flow *t, enum flow_family fam, ui
  */
 unsigned fp_flow_age(struct fp_flow_worker *w, uint32_t now, unsigned budget,
 		     void (*end)(void *ctx, enum flow_family fam, uint64_t ref), void *ctx);
+/*
+ * Flows with FLOW_COLD_COUNTED count for their source, an IPv4 address or an IPv6 /64 (the first
+ * bytes of addr): take before insert, false when the source has max; the end of the flow gives it
+ * back, or who took it when the insert fails. Any thread.
+ */
+bool fp_flow_quota_take(const struct fp_flow *t, enum flow_family fam, const uint8_t *addr,
+			uint32_t max);
+void fp_flow_quota_give(const struct fp_flow *t, enum flow_family fam, const uint8_t *addr);
+/*
+ * While pairs are short, looks at up to budget of each family and frees connections of this worker
+ * that nobody has answered yet (UDP, half-open TCP) or that are closed (TCP: TIME_WAIT, CLOSE);
+ * returns how many. Never one that is established, a cached route, or the kernel's.
+ */
+unsigned fp_flow_evict(struct fp_flow_worker *w, unsigned budget);
 /* A new idle limit, counted from the last packet; takes effect at once. retime, and another worker
  * than the owner: with the owner's next fp_flow_age. */
 void fp_flow_retime(const struct fp_flow *t, enum flow_family fam, uint64_t ref, uint32_t timeout);

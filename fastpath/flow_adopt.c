@@ -151,8 +151,9 @@ int fp_flow_open(const struct fp_flow_mem *mem, const struct fp_flow_conf *conf,
 	t->adoption.done = blank;
 	for (int f = 0; f < FLOW__FAMILIES; f++)
 		table_init(t, f, mem, blank);
+	t->quota = flow_quota_new(mem->n_pairs[FLOW_4] + mem->n_pairs[FLOW_6]);
 	t->worker = aligned_alloc(RTR_CACHELINE, t->n_workers * sizeof(*t->worker));
-	if (!t->worker) {
+	if (!t->worker || !t->quota) {
 		fp_flow_close(t);
 		return -ENOMEM;
 	}
@@ -178,6 +179,7 @@ struct fp_flow *fp_flow_close(struct fp_flow *t)
 		free(t->fam[f].link);
 		free(t->fam[f].filed);
 	}
+	flow_quota_free(t->quota);
 	free(t->worker);
 	if (t->lease_fd >= 0)
 		close(t->lease_fd);
@@ -235,6 +237,7 @@ static void reuse(struct fp_flow *t, enum flow_family fam, uint32_t pair)
 		for (int d = 0; d < 2; d++)
 			line_free(ft, fam, place[d]);
 		pool_add(t, fam, pair);
+		ft->n_reused++;
 		pair = next;
 	}
 }
@@ -388,6 +391,11 @@ static void adopt_pair(struct fp_flow *t, enum flow_family fam, uint32_t pair)
 
 	if (pair_lives(t, fam, pair, place)) {
 		t->adoption.living++;
+		/* Whatever the limit is now. */
+		if (ft->cold[pair].flags & FLOW_COLD_COUNTED)
+			fp_flow_quota_take(t, fam,
+					   (const uint8_t *)(flow_line(ft, fam, place[0]) + 1),
+					   UINT32_MAX);
 		/* Who would have promoted it is dead. */
 		for (uint32_t d = 0; d < 2; d++)
 			if (flow_w0_path(FLOW_LD(flow_line(ft, fam, place[d]))) == FLOW_P_WORKER)
@@ -458,18 +466,22 @@ static void adopt_step(struct fp_flow *t, enum flow_family fam, unsigned budget)
 
 bool fp_flow_maintain(struct fp_flow *t, unsigned budget)
 {
-	bool more = false;
+	bool scanning = false, freed, want = false;
 
 	for (int f = 0; f < FLOW__FAMILIES; f++)
 		if (t->fam[f].scanning)
 			adopt_step(t, f, budget);
 	fp_flow_refill(t);
-	if (grace_step(t))
+	freed = grace_step(t);
+	if (freed)
 		fp_flow_refill(t);
-	for (int f = 0; f < FLOW__FAMILIES; f++)
-		more |= t->fam[f].scanning;
-	__atomic_store_n(&t->adoption.done, !more, __ATOMIC_RELEASE);
-	return more;
+	for (int f = 0; f < FLOW__FAMILIES; f++) {
+		scanning |= t->fam[f].scanning;
+		want |= flow_evict_want(t, f);
+	}
+	__atomic_store_n(&t->adoption.done, !scanning, __ATOMIC_RELEASE);
+	/* In a table that overflows what is freed waits for the next grace period. */
+	return scanning || (want && freed);
 }
 
 void fp_flow_adoption(const struct fp_flow *t, struct fp_flow_adoption *ret)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What: the process's half of the flow table, shared by flow.c (writers), flow_find.c (readers)
- * and flow_adopt.c (lease, grace, adoption). Nothing here is needed to understand the memory.
+ * What: the process's half of the flow table, shared by flow.c (writers), flow_find.c
+ * (readers), flow_evict.c (room), flow_quota.c (sources) and flow_adopt.c (lease, grace, adoption).
+ * Nothing here is needed to understand the memory.
  */
 #ifndef FP_FLOW_PRIV_H
 #define FP_FLOW_PRIV_H
@@ -27,6 +28,9 @@ struct fp_flow_worker {
 	uint32_t peek[FLOW__FAMILIES];      /* wk:own how far the ring's pairs are fetched ahead */
 	struct wheel wheel[FLOW__FAMILIES]; /* wk:own */
 	uint64_t stat[FP_FLOW_STAT__MAX];   /* wk:w any:r */
+	uint32_t n_freed[FLOW__FAMILIES];   /* wk:w maintenance:r pairs it has given up so far */
+	uint32_t hand[FLOW__FAMILIES];      /* wk:own flow_evict.c: the next pair to look at */
+	uint32_t in_vain[FLOW__FAMILIES];   /* wk:own pairs looked at since one was evicted */
 	struct flow_ring ring[FLOW__FAMILIES];
 	/* Chains through flow_cold.next; one pushes, the other takes all. */
 	uint32_t freed[FLOW__FAMILIES] RTR_CACHE_ALIGNED;   /* wk:push maintenance:take */
@@ -44,7 +48,9 @@ struct flow_table {
 	uint32_t *link; /* by pair: 0 = on no list of workers' look, 1 = the last, else pair + 2 */
 	uint8_t *filed; /* wk:own by pair, while adopting: this process has put it on a wheel */
 	uint32_t n_pairs, seg_pairs, bucket_mask;
+	int32_t want; /* maintenance:w wk:rw pairs that workers shall make free */
 	/* maintenance thread: */
+	uint32_t n_reused;                         /* of what workers gave up */
 	uint32_t *pool, n_pool;                    /* free pairs not yet given to a worker */
 	uint32_t *waiting, n_waiting, max_waiting; /* lines: no slot, odd, for the grace period */
 	uint64_t scan; /* adoption: pairs of the spare segment, all lines, all other pairs */
@@ -63,6 +69,7 @@ struct fp_flow {
 	struct fp_flow_adoption adoption; /* maintenance:w any:r */
 	uint64_t lock;                    /* of the maintenance thread, as a worker's */
 	struct flow_table fam[FLOW__FAMILIES];
+	struct flow_quota *quota; /* words: any:rw */
 	struct fp_flow_worker *worker;
 };
 
@@ -147,6 +154,13 @@ void flow_unpublish(const struct fp_flow *t, enum flow_family fam, uint64_t lock
 /* Frees bucket i of a dead holder's lock and makes its counters right. */
 void flow_bucket_sweep(const struct fp_flow *t, enum flow_family fam, uint32_t i);
 
+/* flow_quota.c; n_pairs of all families. NULL: no memory. */
+struct flow_quota *flow_quota_new(uint32_t n_pairs);
+struct flow_quota *flow_quota_free(struct flow_quota *q);
+
+/* flow_evict.c, the maintenance thread: how many pairs are short; true when any are. */
+bool flow_evict_want(struct fp_flow *t, enum flow_family fam);
+
 static inline uint64_t flow_lock_make(const struct flow_hdr *hdr, unsigned owner)
 {
 	return (hdr->epoch & 0xffff) << FLOW_LOCK_EPOCH_SHIFT | (owner + 1);
@@ -166,6 +180,13 @@ static inline void flow_chain_push(struct flow_table *ft, uint32_t *head, uint32
 		ft->cold[pair].next = old;
 	while (!__atomic_compare_exchange_n(head, &old, pair, true, __ATOMIC_RELEASE,
 					    __ATOMIC_RELAXED));
+}
+
+/* The worker has no use for the pair any more. */
+static inline void flow_give_up(struct fp_flow_worker *w, enum flow_family fam, uint32_t pair)
+{
+	flow_chain_push(&w->t->fam[fam], &w->freed[fam], pair);
+	__atomic_store_n(&w->n_freed[fam], w->n_freed[fam] + 1, __ATOMIC_RELAXED);
 }
 
 static inline void flow_stat_add(struct fp_flow_worker *w, enum fp_flow_stat which)

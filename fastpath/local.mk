@@ -31,7 +31,7 @@ libfp_a_SOURCES += fastpath/lpm4.c fastpath/lpm4.h fastpath/lpm6.c fastpath/lpm6
 	fastpath/lpm_table.h
 libfp_a_SOURCES += \
 	fastpath/flow.c fastpath/flow.h fastpath/flow_priv.h \
-	fastpath/flow_adopt.c fastpath/flow_bucket.c \
+	fastpath/flow_adopt.c fastpath/flow_bucket.c fastpath/flow_evict.c fastpath/flow_quota.c \
 	fastpath/flow_find.c fastpath/xdp/flow_lookup.h \
 	fastpath/flow_mem.c fastpath/flow_mem.h \
 	fastpath/wheel.c fastpath/wheel.h

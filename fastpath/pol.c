@@ -202,6 +202,11 @@ bool fp_pol_expects(const struct fp_pol *p)
 	return pol_has(&p->b, FASTPOL_F_HELPER);
 }
 
+uint32_t fp_pol_host_max(const struct fp_pol *p)
+{
+	return p->b.h->host_max;
+}
+
 bool fp_pol_stateful(const struct fp_pol *p)
 {
 	return pol_has(&p->b, FASTPOL_F_STATEFUL);

@@ -110,6 +110,8 @@ bool fp_pol_stateful(const struct fp_pol *p);
 
 /* The kernel may expect connections that the policy would not let in: those of helpers. */
 bool fp_pol_expects(const struct fp_pol *p);
+/* Connections that a source may have here; 0: any number. */
+uint32_t fp_pol_host_max(const struct fp_pol *p);
 
 enum fp_pol_act fp_pol_in(const struct fp_pol *p, const struct fp_pol_key *k,
 			  struct fp_pol_state *ret);

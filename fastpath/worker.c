@@ -11,6 +11,9 @@
 #define AGE_NS     NSEC_PER_MSEC
 /* What waits for neighbours is looked at so often when none changes: ways change, too. */
 #define LOOK_NS (20 * NSEC_PER_MSEC)
+/* Flows looked at for room at such a time, in a table that overflows: as many as a worker can
+ * begin meanwhile. */
+#define EVICT_BUDGET 512
 /* Frames that wait for the first piece of their datagram, and how long. The kernel's pieces come
  * here, too, when their first one went past us: they are late by that, and not lost. */
 #define VFR_HELD 256
@@ -384,6 +387,7 @@ unsigned fp_worker_round(struct fp_worker *w, uint64_t now_ns)
 	if (now_ns - w->age_ns >= AGE_NS) {
 		w->age_ns = now_ns;
 		fp_flow_age(w->conf.fw, fp_flow_now(), AGE_BUDGET, fp_worker_flow_ended, w);
+		fp_flow_evict(w->conf.fw, EVICT_BUDGET);
 		if (w->vfr)
 			look_at_waiting(w);
 	}

@@ -582,6 +582,7 @@ static int insert(struct fp_worker *w, unsigned s, const uint8_t *frame, const s
 				  .fam = fam,
 				  .st = st,
 				  .zone_back = way->out->zone };
+	uint32_t max = fp_pol_host_max(w->pol);
 	struct tcp_track born = { 0 };
 	uint64_t ref;
 	int err;
@@ -598,8 +599,13 @@ static int insert(struct fp_worker *w, unsigned s, const uint8_t *frame, const s
 	if (!fp_track_open(w->conf.track, frame, p, w->now_ns, &f, &born))
 		return -EINVAL;
 	f.flags |= k->mapped ? FLOW_COLD_MAPPED : 0;
+	if (max && !fp_flow_quota_take(w->conf.flows, fam, k->src, max))
+		return -EDQUOT;
+	f.flags |= max ? FLOW_COLD_COUNTED : 0;
 	err = fp_nat_insert(fp_pol_nat(w->pol), &ask, &f, &ref);
 	if (err) {
+		if (max)
+			fp_flow_quota_give(w->conf.flows, fam, k->src);
 		w->stats.refused++;
 		return err;
 	}
@@ -651,6 +657,9 @@ static bool begin(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt *p)
 		return false;
 	case -EADDRINUSE:
 		fp_worker_drop(w, s, i, RTR_DROP_NAT_PORTS);
+		return true;
+	case -EDQUOT:
+		fp_worker_drop(w, s, i, RTR_DROP_CT_HOST_LIMIT);
 		return true;
 	case -EINVAL:
 		fp_worker_punt(w, s, i, FP_TK_NO_FLOW);

@@ -31,6 +31,7 @@ static const struct {
 	{ FW_CNT_IN_END, RTR_DROP_ACL_DEFAULT, "end of a list in" },
 	{ FW_CNT_OUT_END, RTR_DROP_ACL_DEFAULT, "end of a list out" },
 	{ FW_CNT_LIMIT, RTR_DROP_CT_RATE, "limit of a line" },
+	{ FW_CNT_HOST, RTR_DROP_CT_HOST_LIMIT, "host-sessions" },
 	{ FW_CNT_NAME, RTR_DROP_INSPECT, "server name" },
 };
 

@@ -28,9 +28,10 @@ static char reason[FASTPATH_TEXT];
 static bool is_modelled(const struct nft_chain *c)
 {
 	static const char *const names[] = {
-		"fw-raw",  "fw-notrack",    "fw-in",         "fw-mss",     "fw-forward",
-		"fw-out",  "fw-syn",        "fw-syn6",       "fw-inspect", "fw-inspect-new",
-		"nat_pre", "nat_guard_pre", "nat_guard_fwd", "nat_post",   "nat_guard_post",
+		"fw-raw",        "fw-notrack",     "fw-in",          "fw-mss",
+		"fw-forward",    "fw-out",         "fw-syn",         "fw-syn6",
+		"fw-inspect",    "fw-inspect-new", "nat_pre",        "nat_guard_pre",
+		"nat_guard_fwd", "nat_post",       "nat_guard_post", "fw-quota",
 	};
 	char npt[2][64];
 

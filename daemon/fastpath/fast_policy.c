@@ -457,8 +457,6 @@ static bool any_stateless(const struct policy *p)
 
 const char *fast_policy_refuses(const struct policy *p)
 {
-	if (p->host_sessions)
-		return "policy: connections of a host are limited";
 	if (any_stateless(p))
 		return "policy: reverse path or segment sizes, without connections";
 	return NULL;
@@ -468,12 +466,13 @@ bool fast_policy_compile(const struct policy *p, const struct fast_policy_conf *
 			 struct fast_blob *ret)
 {
 	struct fp_seen seen = { 0 };
-	struct fp_compile c = {
-		.p = p,
-		.conf = conf,
-		.seen = &seen,
-		.hdr = { .magic = FASTPOL_MAGIC, .version = FASTPOL_VERSION, .flags = flags_of(p) }
-	};
+	struct fp_compile c = { .p = p,
+				.conf = conf,
+				.seen = &seen,
+				.hdr = { .magic = FASTPOL_MAGIC,
+					 .version = FASTPOL_VERSION,
+					 .flags = flags_of(p),
+					 .host_max = p->host_sessions } };
 	bool ok;
 
 	put_ifaces(&c);

@@ -205,6 +205,7 @@ static json_t *memory_doc(void)
 	put(o, "flows_ipv6_max", t->max_flows[1]);
 	put(o, "flows_inserted", t->inserted);
 	put(o, "flows_freed", t->freed);
+	put(o, "flows_evicted", t->evicted);
 	put(o, "flows_refused", t->no_pair + t->no_slot + t->busy);
 	put(o, "flows_adopted", t->adopted);
 	put(o, "routes_ipv4", t->n_routes[0]);
@@ -285,12 +286,27 @@ static const char *state_text(void)
 			    : "not running";
 }
 
+static json_t *flows_doc(void)
+{
+	const struct fastpath_table *t = &fast_seen()->table;
+	json_t *o = json_object();
+
+	put(o, "ipv4", t->n_flows[0]);
+	put(o, "ipv4_max", t->max_flows[0]);
+	put(o, "ipv6", t->n_flows[1]);
+	put(o, "ipv6_max", t->max_flows[1]);
+	put(o, "evicted", t->evicted);
+	put(o, "refused", t->no_pair + t->no_slot + t->busy);
+	return o;
+}
+
 static json_t *summary_doc(void)
 {
-	return json_pack("{s:s,s:I,s:s,s:o,s:o}", "state", state_text(), "starts",
+	return json_pack("{s:s,s:I,s:s,s:o,s:o,s:o}", "state", state_text(), "starts",
 			 (json_int_t)fast_seen()->starts, "gate",
 			 fast_seen()->needed ? fast_gate() : "none asks for the fast plane",
-			 "interfaces", ifaces_doc(), "counters", counts_doc());
+			 "flows", flows_doc(), "interfaces", ifaces_doc(), "counters",
+			 counts_doc());
 }
 
 /* ---- text ---- */
@@ -341,11 +357,19 @@ static void print_counts(struct cmd_ctx *c, const json_t *list)
 
 static void print_summary(struct cmd_ctx *c, const json_t *doc)
 {
+	const json_t *flows = json_object_get(doc, "flows");
+
 	cmd_printf(c, "Fast plane: rtr-fastpath %s, started %lld times\n", fast_text(doc, "state"),
 		   fast_int(doc, "starts"));
 	if (*fast_text(doc, "gate"))
 		cmd_printf(c, "All interfaces are on the kernel plane: %s\n",
 			   fast_text(doc, "gate"));
+	cmd_printf(
+		c,
+		"Flows: %lld of %lld IPv4, %lld of %lld IPv6; %lld evicted for others, %lld refused\n",
+		fast_int(flows, "ipv4"), fast_int(flows, "ipv4_max"), fast_int(flows, "ipv6"),
+		fast_int(flows, "ipv6_max"), fast_int(flows, "evicted"),
+		fast_int(flows, "refused"));
 	cmd_puts(c, "\n");
 	print_ifaces(c, json_object_get(doc, "interfaces"));
 	if (json_array_size(json_object_get(doc, "counters")))

@@ -41,6 +41,7 @@ enum fw_counter {
 	FW_CNT_IN_END,  /* end of an access list in, out */
 	FW_CNT_OUT_END,
 	FW_CNT_LIMIT,
+	FW_CNT_HOST, /* above host-sessions */
 	FW_CNT_NAME, /* connections whose server name was denied */
 	FW_CNT__MAX
 };

@@ -220,8 +220,10 @@ static void build_syn(struct fwc *f)
 
 static void quota(struct fwc *f, struct nft_chain *c, bool v6)
 {
+	static const uint8_t net64[16] = { 255, 255, 255, 255, 255, 255, 255, 255 };
+	static const uint8_t none[16];
 	const char *name = v6 ? "quota6" : "quota4";
-	struct nft_rule *r = nft_rule_new(FW_CNT_ID(FW_CNT_LIMIT), NULL, "above host-sessions");
+	struct nft_rule *r = nft_rule_new(FW_CNT_ID(FW_CNT_HOST), NULL, "above host-sessions");
 
 	nft_table_add_set(f->t, nft_set_new(&(struct nft_set_spec){ .name = name,
 								    .flags = NFT_SET_EVAL,
@@ -233,6 +235,8 @@ static void quota(struct fwc *f, struct nft_chain *c, bool v6)
 	nft_ct_unconfirmed(r);
 	nft_family_is(r, v6 ? NFPROTO_IPV6 : NFPROTO_IPV4);
 	nft_payload(r, NFT_PAYLOAD_NETWORK_HEADER, v6 ? 8 : 12, v6 ? 16 : 4, NFT_REG_1);
+	if (v6)
+		nft_bitwise(r, NFT_REG_1, NFT_REG_1, 16, net64, none);
 	nft_dynset(r, name, NFT_DYNSET_OP_ADD, NFT_REG_1, 0, 0,
 		   &(struct nft_stateful){
 			   .kind = NFT_S_CONNLIMIT, .value = f->p->host_sessions, .over = true },

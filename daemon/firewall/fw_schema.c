@@ -112,7 +112,7 @@ static const struct sch_row rows[] = {
 		 .help = "Drop packets with addresses that cannot be a sender's or a receiver's"),
 
 	SCH_LEAF("firewall host-sessions <host_sessions:U32(1,10000000)>", global,
-		 .help = "Live connections of one source address at most"),
+		 .help = "Live connections of one source (IPv6: /64) at most"),
 	SCH_LIST("firewall syn-protection <addr:ADDR> port <port:U16(1,65535)>"
 		 "[ mss <mss:U16(88,65495)>]",
 		 syn_conf, .key = "addr port", .name = "syn_protection",

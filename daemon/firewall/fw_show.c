@@ -551,6 +551,7 @@ static const struct {
 	{ FW_CNT_IN_END, "access_list_in", "end of an access list in" },
 	{ FW_CNT_OUT_END, "access_list_out", "end of an access list out" },
 	{ FW_CNT_LIMIT, "limit", "above the limit of a line" },
+	{ FW_CNT_HOST, "host_sessions", "above host-sessions" },
 	{ FW_CNT_NAME, "server_name", "server name of the connection" },
 };
 

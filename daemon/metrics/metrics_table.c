@@ -331,6 +331,7 @@ static const struct metric fast_memory[] = {
 	{ "rtr_fastpath_flows_ipv6_limit", "flows_ipv6_max", "IPv6 flows at most", 0 },
 	{ "rtr_fastpath_flows_inserted_total", "flows_inserted", "Flows begun", 0 },
 	{ "rtr_fastpath_flows_freed_total", "flows_freed", "Flows ended", 0 },
+	{ "rtr_fastpath_flows_evicted_total", "flows_evicted", "Flows ended for room", 0 },
 	{ "rtr_fastpath_flows_refused_total", "flows_refused", "Flows without room", 0 },
 	{ "rtr_fastpath_flows_adopted_total", "flows_adopted", "Flows found at a start", 0 },
 	{ "rtr_fastpath_routes_ipv4", "routes_ipv4", "IPv4 routes", 0 },

@@ -147,7 +147,7 @@ struct fastpath_worker {
 };
 
 struct fastpath_table {
-	uint64_t inserted, freed, no_pair, no_slot, busy;
+	uint64_t inserted, freed, evicted, no_pair, no_slot, busy;
 	uint64_t adopted, repaired;
 	uint64_t flow_bytes, frame_bytes, fib_bytes;
 	uint64_t sweeps, sweep_flows, sweep_changed, sweep_ns;

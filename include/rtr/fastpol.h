@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #define FASTPOL_MAGIC   0x72747270u /* "rtrp" */
-#define FASTPOL_VERSION 1
+#define FASTPOL_VERSION 2
 /* 200,000 lines are 40 MB; rtr-fastpath takes no more than this. */
 #define FASTPOL_SIZE_MAX (256u << 20)
 #define FASTPOL_NONE     UINT32_MAX /* no list, pool ... */
@@ -69,6 +69,8 @@ struct fastpol_hdr {
 	uint32_t flags;             /* enum fastpol_flag */
 	uint16_t fast_lo, fast_hi;  /* the fast plane's ports of a shared address ... */
 	struct fastpol_span carved; /* ... less these, in PORTS: ascending */
+	uint32_t host_max;          /* connections of a source; 0: any number */
+	uint32_t zero;
 	struct {
 		uint64_t off; /* from the start; a multiple of 8 */
 		uint64_t n;

@@ -288,7 +288,8 @@ enum flow_cold_flag {
 	/* The opener's direction would be XDP's if its interfaces allowed it; twice that: the
 	 * answers'. Set and cleared by atomics. */
 	FLOW_COLD_HELD = 1 << 2,
-	FLOW_COLD_GIVEN = 1 << 4, /* the kernel has it: workers hand its packets on (mirror.h) */
+	FLOW_COLD_GIVEN = 1 << 4,   /* the kernel has it: workers hand its packets on (mirror.h) */
+	FLOW_COLD_COUNTED = 1 << 5, /* among the flows that its source may have */
 };
 
 /* One a pair, for workers and the maintenance step; XDP has no map of it. */

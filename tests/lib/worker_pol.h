@@ -22,7 +22,7 @@ static enum fp_pol_act say_in, say_out, say_source;
 static struct fp_pol_xlate say_dnat, say_snat;
 static struct fp_pol_mss say_mss;
 static unsigned mss_iif, mss_oif;
-static uint32_t error_mtu;
+static uint32_t error_mtu, say_host_max;
 static bool say_expects, say_leaks, say_mapped;
 static unsigned judged, counted, out_if;
 static struct fp_pol_key asked_key, asked_source, leak_key;
@@ -41,6 +41,11 @@ bool fp_pol_stateful(const struct fp_pol *p)
 bool fp_pol_expects(const struct fp_pol *p)
 {
 	return say_expects;
+}
+
+uint32_t fp_pol_host_max(const struct fp_pol *p)
+{
+	return say_host_max;
 }
 
 struct fp_nat *fp_pol_nat(const struct fp_pol *p)
@@ -136,7 +141,7 @@ static inline void begin(void)
 	track = fp_track_new((const uint32_t[]){ 128, 128 });
 	generation = 7;
 	say_in = say_out = say_source = FP_POL_PERMIT;
-	judged = counted = out_if = error_mtu = 0;
+	judged = counted = out_if = error_mtu = say_host_max = 0;
 	say_mss = (struct fp_pol_mss){ 0 };
 	say_dnat = say_snat = (struct fp_pol_xlate){ 0 };
 	has_source = true;

@@ -223,12 +223,12 @@ def test_gate_closes(fast):
     streams = Streams(fast, 5000)
     streams.held()
     before = streams.entries()
-    r1.config(["firewall host-sessions 1000"])
+    r1.config(["ip firewall timeout service udp 1003 9"])
     assert set(planes(r1).values()) == {"kernel"}
     wait_for(lambda: all(c["path"] == "kernel" for c in streams.entries()), what="the kernel's connections")
     assert [c["reply"] for c in streams.entries()] == [c["reply"] for c in before]
     streams.arrive()
-    r1.config(["no firewall host-sessions"])
+    r1.config(["no ip firewall timeout service udp 1003"])
     on_fast(r1)
 
 

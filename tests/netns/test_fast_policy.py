@@ -113,11 +113,11 @@ def test_another_process(fast):
 def test_gate(fast):
     """A policy that workers cannot take is the kernel's alone."""
     r1, lan = fast.r1, fast.lan
-    r1.config(["firewall host-sessions 1000"])
+    r1.config(["ip firewall timeout service udp 1003 9"])
     assert set(planes(r1).values()) == {"kernel"}
-    assert "connections of a host" in reason(r1)
+    assert "judges packets in passing" in reason(r1)
     lan.ping(INTERNET)
-    r1.config(["no firewall host-sessions"])
+    r1.config(["no ip firewall timeout service udp 1003"])
     on_fast(r1)
     lan.ping(INTERNET)
 

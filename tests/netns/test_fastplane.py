@@ -317,10 +317,10 @@ def test_policy_comes_first(fast):
     os.kill(fastpath_pid(r1), signal.SIGCONT)
     assert lan.ping(INTERNET, count=3, timeout=1, check=False) == 0
     on_fast(r1)
-    r1.config(["firewall host-sessions 100"])
+    r1.config(["ip firewall timeout service udp 1003 9"])
     wait_for(lambda: set(planes(r1).values()) == {"kernel"}, what="the kernel plane")
-    assert "policy: connections of a host are limited" in reason(r1)
-    r1.config(["no firewall host-sessions", "interface eth1", "no ip access-group NO out"])
+    assert "judges packets in passing" in reason(r1)
+    r1.config(["no ip firewall timeout service udp 1003", "interface eth1", "no ip access-group NO out"])
     on_fast(r1)
     lan.ping(INTERNET)
     r1.config(["ip access-list extended INSIDE", "permit ip any any", "exit",

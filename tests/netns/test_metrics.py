@@ -167,6 +167,7 @@ VIEWS = ((INTERFACES, r"\[\]/addresses/", "show ip interface", "[]/addresses/"),
          (r"show vrrp( brief| detail)?", "", "show vrrp statistics", ""),
          (r"show logging", r"hosts/", "show logging hosts", ""),
          (r"show dataplane", r"interfaces/", "show dataplane interfaces", ""),
+         (r"show dataplane", r"flows/", "show dataplane memory", "flows_"),
          (r"show dataplane eligibility", "", "show dataplane interfaces", ""))
 # What needs no metric: command, what the path ends in, why.
 NO_METRIC = (

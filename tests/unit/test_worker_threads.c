@@ -75,6 +75,11 @@ bool fp_pol_expects(const struct fp_pol *p)
 	return false;
 }
 
+uint32_t fp_pol_host_max(const struct fp_pol *p)
+{
+	return 0;
+}
+
 struct fp_nat *fp_pol_nat(const struct fp_pol *p)
 {
 	return nat;

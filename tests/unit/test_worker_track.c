@@ -326,6 +326,71 @@ START_TEST(translates)
 }
 END_TEST
 
+/* The first packet of a connection of host number n of the client's network, by port. */
+static void first(struct tp *t, unsigned n, unsigned sport)
+{
+	uint8_t client[16], server[16];
+
+	host(0, client);
+	host(1, server);
+	client[six ? 15 : 3] += (uint8_t)n;
+	client[6] = (uint8_t)(n >> 8); /* another /64 */
+	udp(t, LAN);
+	readdress(t, client, sport, server, SPORT);
+}
+
+static bool begins(unsigned n, unsigned sport)
+{
+	struct tp t;
+
+	first(&t, n, sport);
+	return passes(LAN, &t);
+}
+
+/* A source has so many flows and no more, until one ends; an IPv6 source is a /64. */
+START_TEST(host_limit)
+{
+	const struct flow_cold *c = NULL;
+	struct tp t;
+	uint64_t w0;
+	uint32_t len;
+
+	six = _i;
+	say_host_max = 2;
+	ck_assert(begins(0, CPORT));
+	ck_assert(begins(0, 1001));
+	ck_assert(!begins(0, 1002));
+	ck_assert_uint_eq(drops(LAN, RTR_DROP_CT_HOST_LIMIT), 1);
+	ck_assert(begins(0, CPORT)); /* one that is there */
+	ck_assert_int_eq(begins(1, 1000), !six);
+	if (six)
+		ck_assert(begins(0x100, 1000) && begins(0x101, 1000) && !begins(0x102, 1000));
+	w0 = word0(LAN, 17, &c);
+	fp_flow_end(table, six,
+		    flow_ref(flow_w0_gen(w0), (uint32_t)(c - fp_flow_cold(table, six, 0)) * 2));
+	now += NSEC_PER_SEC;
+	turn();
+	ck_assert(begins(0, 1003));
+	ck_assert(!begins(0, 1004));
+	/* Who had to have another source and could not is not counted. */
+	say_host_max = 10;
+	say_snat = exact(pub(0), PUB_CPORT);
+	for (unsigned k = 0; k < 2; k++) {
+		first(&t, 0, 1005 + k);
+		arrive(LAN, &t);
+		turn();
+		ck_assert_int_eq(!!leave(WAN, &len), !k);
+	}
+	ck_assert_uint_eq(drops(LAN, RTR_DROP_NAT_PORTS), 1);
+	say_snat = (struct fp_pol_xlate){ 0 };
+	say_host_max = 4;
+	ck_assert(begins(0, 1007));
+	ck_assert(!begins(0, 1008));
+	say_host_max = 0;
+	ck_assert(begins(0, 1008));
+}
+END_TEST
+
 /* ICMP errors of others: about what the client sent, as the server's side saw it. */
 START_TEST(translates_errors)
 {
@@ -888,6 +953,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, first_waits_for_neighbour, 0, 4);
 	tcase_add_loop_test(t, refused_refreshes_nothing, 0, 2);
 	tcase_add_loop_test(t, mapping_waits_for_neighbour, 0, 4);
+	tcase_add_loop_test(t, host_limit, 0, 2);
 	tcase_add_loop_test(t, mapping_owes_errors, 0, 2);
 	tcase_add_loop_test(t, other_interface, 0, 2);
 	tcase_add_loop_test(t, moves_untranslated, 0, 2);
