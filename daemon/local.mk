@@ -101,6 +101,7 @@ librtrd_a_SOURCES += daemon/firewall/policy_zone.c daemon/firewall/policy_build.
 librtrd_a_SOURCES += daemon/firewall/policy_eval.c
 librtrd_a_SOURCES += daemon/system/parent_prog.c daemon/system/parent_prog.h
 librtrd_a_SOURCES += daemon/system/parent_xt.c daemon/system/parent_xt.h
+librtrd_a_SOURCES += daemon/system/parent_types.c daemon/system/parent_types.h
 librtrd_a_SOURCES += daemon/neigh/dad.c daemon/neigh/dad.h include/rtr/arpd.h
 
 # Announcements and duplicate detection, outside rtrd: it reads what hosts send.

@@ -85,6 +85,7 @@ static int open_tables(struct fp_box *b)
 {
 	struct fp_xdp_conf xc = { .mem = &b->mem,
 				  .pin_dir = pin_dir(b),
+				  .ct_types = b->conf.ct_types,
 				  .n_ports = FP_PORTS_MAX,
 				  .n_adj = FP_ADJ_MAX,
 				  .n_xsks = FP_PORTS_MAX * FP_QUEUES_MAX,

@@ -40,6 +40,7 @@ struct fp_box_conf {
 	const char *instance;        /* whose tables of nft are not foreign */
 	char pin_dir[FASTPATH_PATH]; /* "": nothing outlives the process */
 	int xt_names;                /* fibctl_params */
+	int ct_types;                /* fp_xdp_conf */
 	uint32_t n_workers, n_frames, n_flows[FLOW__FAMILIES];
 	void (*note)(void *ctx, const char *text); /* for the log */
 	/* An interface's state changed. */

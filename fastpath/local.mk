@@ -55,6 +55,7 @@ libfp_a_SOURCES += fastpath/bpf_map.c fastpath/bpf_map.h
 # The loader of the express lane: a library of its own, for it brings the BPF objects along.
 noinst_LIBRARIES += libfpxdp.a
 libfpxdp_a_SOURCES = fastpath/xdp_load.c fastpath/xdp_load.h fastpath/xdp_nat.c fastpath/xdp_nat.h
+libfpxdp_a_SOURCES += fastpath/xdp_kfunc.c fastpath/xdp_kfunc.h
 libfpxdp_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(builddir)/fastpath/xdp
 fastpath/libfpxdp_a-xdp_load.$(OBJEXT): fastpath/xdp/express.skel.h fastpath/xdp/express_clock.skel.h
 noinst_HEADERS += fastpath/xdp/express.bpf.c fastpath/xdp/express_clock.bpf.c

@@ -2,7 +2,8 @@
 /*
  * rtr-fastpath: the packet plane. Started by rtrd's root parent in the namespace of the interfaces,
  * with one socket to rtrd (include/rtr/fastpath.h) as descriptor 3, and one to the parent itself
- * (include/rtr/xt_names.h) as descriptor 4.
+ * (include/rtr/xt_names.h) as descriptor 4; perhaps types of the kernel's (include/rtr/ct_types.h)
+ * as descriptor 5.
  *
  * Without rtrd it goes on with what it was told: the kernel tells it of routes and neighbours. When
  * it is killed, XDP goes on with the flows that are known and gives the rest to the kernel.
@@ -15,9 +16,11 @@
  */
 #include "box.h"
 #include "filter.h"
+#include "rtr/ct_types.h"
 #include "rtr/xt_names.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/magic.h>
 #include <poll.h>
 #include <signal.h>
@@ -44,7 +47,8 @@ static struct {
 	struct fp_box box;
 	const char *instance;
 	bool open, end;
-	int rtrd; /* -1: it is gone */
+	int rtrd;     /* -1: it is gone */
+	int ct_types; /* 0: not there */
 	/* The answer that is being given, and how far. */
 	enum answer answer;
 	uint32_t seq, left;
@@ -249,6 +253,7 @@ static void do_open(const struct fastpath_req *q)
 {
 	struct fp_box_conf conf = { .instance = d.instance,
 				    .xt_names = XT_NAMES_FD,
+				    .ct_types = d.ct_types,
 				    .n_workers = q->u.open.n_workers,
 				    .n_frames = q->u.open.n_frames,
 				    .n_flows = { q->u.open.n_flows[0], q->u.open.n_flows[1] },
@@ -425,9 +430,12 @@ static void loop(int signal_fd)
 
 int main(int argc, char **argv)
 {
+	/* Before that number is another file's. */
+	bool types = fcntl(CT_TYPES_FD, F_GETFD) >= 0;
 	int signal_fd = signals(), sndbuf = SNDBUF;
 
 	d.instance = argc > 1 ? argv[1] : "main";
+	d.ct_types = types ? CT_TYPES_FD : 0;
 
 	if (signal_fd < 0 || fp_filter_control()) {
 		fprintf(stderr, "rtr-fastpath: cannot start: %s\n", strerror(errno));

@@ -4,10 +4,10 @@
 #include "express.skel.h"
 #include "express_clock.skel.h"
 #include "util.h"
+#include "xdp_kfunc.h"
 #include "xdp_nat.h"
 
 #include <bpf/bpf.h>
-#include <bpf/btf.h>
 #include <errno.h>
 #include <limits.h>
 #include <linux/if_link.h>
@@ -72,6 +72,7 @@ struct fp_xdp {
 	uint32_t adj_gen;
 	bool paused;
 	bool sees_ct;
+	struct fp_kfuncs kfuncs;
 };
 
 static int map_setup(struct fp_xdp *x, enum map m)
@@ -118,17 +119,6 @@ static int clock_setup(struct fp_xdp *x)
 	return fp_xdp_clock(x);
 }
 
-/* Both functions in the types of the kernel itself, where libbpf looks for them. */
-static bool find_ct(void)
-{
-	struct btf *b = btf__load_vmlinux_btf();
-	bool found = b && btf__find_by_name_kind(b, "bpf_xdp_ct_lookup", BTF_KIND_FUNC) > 0 &&
-		     btf__find_by_name_kind(b, "bpf_ct_release", BTF_KIND_FUNC) > 0;
-
-	btf__free(b);
-	return found;
-}
-
 /* --- the object --- */
 
 int fp_xdp_new(const struct fp_xdp_conf *conf, struct fp_xdp **ret)
@@ -155,7 +145,7 @@ int fp_xdp_new(const struct fp_xdp_conf *conf, struct fp_xdp **ret)
 		goto out;
 	}
 	ctl->version = EXPRESS_VERSION;
-	x->sees_ct = find_ct();
+	x->sees_ct = fp_kfuncs_find(conf->ct_types, &x->kfuncs);
 	err = clock_setup(x);
 out:
 	if (err)
@@ -257,6 +247,8 @@ static int skel_load(struct fp_xdp *x, const struct express_port *port, struct e
 	      bpf_map__reuse_fd(s->maps.express_claims, x->fd[M_CLAIMS]) ?:
 	      bpf_map__reuse_fd(s->maps.express_inject, x->fd[M_INJECT]) ?:
 	      bpf_map__reuse_fd(s->maps.express_frames, x->fd[M_FRAMES]);
+	if (!err && x->sees_ct)
+		err = fp_kfuncs_set(s->obj, &x->kfuncs);
 	if (!err)
 		err = express_bpf__load(s);
 	if (err) {

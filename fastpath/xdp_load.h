@@ -30,6 +30,7 @@ struct fp_xdp;
 struct fp_xdp_conf {
 	const struct fp_flow_mem *mem; /* of fp_flow_mem_bpf */
 	const char *pin_dir;           /* NULL: nothing is pinned */
+	int ct_types; /* descriptor of the types of a module (rtr/ct_types.h); 0: none */
 	uint32_t n_ports, n_adj, n_xsks;
 	uint32_t n_workers, n_frames; /* packet buffers of each, which XDP can read; 0: none */
 };
@@ -43,8 +44,8 @@ struct express_ctl *fp_xdp_ctl(struct fp_xdp *x);
 uint64_t *fp_xdp_beat(struct fp_xdp *x, uint32_t xsk);
 
 /* A policy that tracks connections: misses ask the kernel's table. -EOPNOTSUPP: this kernel has no
- * bpf_xdp_ct_lookup (before 5.18, or as a module whose types this process may not read): such a
- * policy cannot be served then. */
+ * bpf_xdp_ct_lookup (before 5.18, or as a module whose types nobody opened for us): such a policy
+ * cannot be served then. */
 int fp_xdp_stateful(struct fp_xdp *x, bool stateful);
 bool fp_xdp_sees_ct(const struct fp_xdp *x);
 

@@ -6,3 +6,4 @@ noinst_HEADERS += include/rtr/adj.h include/rtr/express.h include/rtr/flow.h inc
 noinst_HEADERS += include/rtr/vrrp.h
 noinst_HEADERS += include/rtr/fastpath.h include/rtr/ctnl.h
 noinst_HEADERS += include/rtr/xt_names.h
+noinst_HEADERS += include/rtr/ct_types.h

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "parent_prog.h"
 
+#include "parent_types.h"
 #include "parent_xt.h"
+#include "rtr/ct_types.h"
 #include "rtr/xt_names.h"
 
 #include <errno.h>
@@ -53,19 +55,34 @@ static void find(const char *file, char path[PATH_MAX])
 	snprintf(path, PATH_MAX, "%s/%s", RTR_LIBEXECDIR, file);
 }
 
-/* Under the numbers that the program knows them by. Neither may lie where the other one goes. */
-static bool place(int fd, int xt_fd)
+/* What a program is started with: its socket, and what rtr-fastpath has beside it; -1: not there.
+ */
+struct given {
+	int sock, xt, types;
+};
+
+/* Under the number that the program knows it by. */
+static bool place_one(int fd, int as)
 {
-	fd = fcntl(fd, F_DUPFD_CLOEXEC, XT_NAMES_FD + 1);
-	if (xt_fd >= 0)
-		xt_fd = fcntl(xt_fd, F_DUPFD_CLOEXEC, XT_NAMES_FD + 1);
-	return fd >= 0 && dup2(fd, PARENT_PROG_FD) >= 0 &&
-	       (xt_fd < 0 || dup2(xt_fd, XT_NAMES_FD) >= 0);
+	return fd < 0 || dup2(fd, as) >= 0;
+}
+
+static bool place(const struct given *g)
+{
+	struct given high = { fcntl(g->sock, F_DUPFD_CLOEXEC, CT_TYPES_FD + 1), -1, -1 };
+
+	/* None may lie where another one goes. */
+	if (g->xt >= 0)
+		high.xt = fcntl(g->xt, F_DUPFD_CLOEXEC, CT_TYPES_FD + 1);
+	if (g->types >= 0)
+		high.types = fcntl(g->types, F_DUPFD_CLOEXEC, CT_TYPES_FD + 1);
+	return high.sock >= 0 && place_one(high.sock, PARENT_PROG_FD) &&
+	       place_one(high.xt, XT_NAMES_FD) && place_one(high.types, CT_TYPES_FD);
 }
 
 /* In the child. Everything else that is open is close-on-exec. */
-static void run(enum parent_prog prog, const char *path, const char *instance, int fd, int xt_fd,
-		const struct parent_user *u, pid_t parent_pid)
+static void run(enum parent_prog prog, const char *path, const char *instance,
+		const struct given *g, const struct parent_user *u, pid_t parent_pid)
 {
 	char *const argv[] = { (char *)(uintptr_t)progs[prog].file, (char *)(uintptr_t)instance,
 			       NULL };
@@ -77,7 +94,7 @@ static void run(enum parent_prog prog, const char *path, const char *instance, i
 	r = parent_drop_to(u, progs[prog].caps, progs[prog].n_caps);
 	/* After the change of user, which clears it. */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if (r || getppid() != parent_pid || !place(fd, xt_fd))
+	if (r || getppid() != parent_pid || !place(g))
 		_exit(126);
 	execv(path, argv);
 	_exit(127);
@@ -130,7 +147,7 @@ void parent_prog_start(struct parent_progs *ps, uint32_t prog, const char *insta
 {
 	char path[PATH_MAX];
 	pid_t self = getpid(), pid;
-	int xt_fd = -1;
+	struct given g = { fd, -1, -1 };
 
 	if (prog >= PARENT_PROG__MAX || !progs[prog].file)
 		return;
@@ -139,14 +156,17 @@ void parent_prog_start(struct parent_progs *ps, uint32_t prog, const char *insta
 	find(progs[prog].file, path);
 	if (prog == PARENT_PROG_FASTPATH) {
 		parent_prog_forget(ps);
-		ps->xt_fd = parent_xt_open(&xt_fd);
+		ps->xt_fd = parent_xt_open(&g.xt);
+		g.types = parent_types_open();
 	}
 	fflush(NULL);
 	pid = fork();
 	if (pid == 0)
-		run((enum parent_prog)prog, path, instance, fd, xt_fd, u, self);
-	if (xt_fd >= 0)
-		close(xt_fd);
+		run((enum parent_prog)prog, path, instance, &g, u, self);
+	if (g.xt >= 0)
+		close(g.xt);
+	if (g.types >= 0)
+		close(g.types);
 	if (pid < 0)
 		fprintf(stderr, "rtrd: fork: %s\n", strerror(errno));
 	else

@@ -3,7 +3,8 @@
  * What: the programs that the root parent starts when the worker asks: a fixed list, each with its
  * own few capabilities as user `rtr`, each with one socket to the worker as descriptor
  * PARENT_PROG_FD. No string comes from the worker.
- * rtr-fastpath has another socket, to us: parent_xt.h.
+ * rtr-fastpath has another socket, to us: parent_xt.h; and the types of connection tracking:
+ * parent_types.h.
  * Owns: their process ids, our end of that socket. Threads: none. Failure: a program that cannot be
  * started or dies shows to the worker as the end of file of its socket; it asks again.
  */

@@ -409,6 +409,8 @@ static __always_inline int inject(struct xdp_md *ctx)
 	f = bpf_map_lookup_elem(&express_frames, &frame);
 	if (!f || off > EXPRESS_INJECT_OFF || len < ETH_HLEN || len > EXPRESS_INJECT_LEN)
 		return XDP_DROP;
+	/* Kernel 6.1 knows the bounds of a register, not of another copy of its value. */
+	asm volatile("" : "+r"(off), "+r"(len));
 	if (len != size && bpf_xdp_adjust_tail(ctx, (int32_t)(len - size)))
 		return XDP_DROP;
 	if (bpf_xdp_store_bytes(ctx, 0, (void *)(f->bytes + off), len) ||

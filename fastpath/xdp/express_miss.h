@@ -19,14 +19,11 @@ struct ct_opts {
 	int32_t error;
 	uint8_t l4proto, dir, zero[2];
 };
-/* libbpf compares kinds of types: only declared, it would not be the kernel's. */
-struct nf_conn {
-	uint64_t status;
-};
-extern struct nf_conn *bpf_xdp_ct_lookup(struct xdp_md *ctx, struct bpf_sock_tuple *tuple,
-					 uint32_t tuple_size, struct ct_opts *opts,
-					 uint32_t opts_size) __ksym __weak;
-extern void bpf_ct_release(struct nf_conn *ct) __ksym __weak;
+struct nf_conn;
+static struct nf_conn *(*const bpf_xdp_ct_lookup)(
+	struct xdp_md *ctx, struct bpf_sock_tuple *tuple, uint32_t tuple_size, struct ct_opts *opts,
+	uint32_t opts_size) = (void *)EXPRESS_CALL_CT_LOOKUP;
+static void (*const bpf_ct_release)(struct nf_conn *ct) = (void *)EXPRESS_CALL_CT_RELEASE;
 
 /* AF_INET, AF_INET6 */
 #define FAMILY_4 2

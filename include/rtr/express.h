@@ -140,6 +140,11 @@ struct express_count {
 	uint64_t drop[RTR_DROP__MAX];
 };
 
+/* Calls that the loader makes those of the kernel's bpf_xdp_ct_lookup and bpf_ct_release
+ * (fastpath/xdp_kfunc.h); no helper has such numbers. */
+#define EXPRESS_CALL_CT_LOOKUP  0x72740001
+#define EXPRESS_CALL_CT_RELEASE 0x72740002
+
 /* Slots of the flow table that one CPU has used lately, by hash; both families'. */
 #define EXPRESS_RECENT 16384
 struct express_recent {
