@@ -229,11 +229,11 @@ unsigned fp_pol_claims(const struct fp_pol *p, const struct fp_pol_claim **ret)
 	return p->n_claims;
 }
 
-/* --- counters: lines, then classes --- */
+/* --- counters --- */
 
 unsigned fp_pol_n_counters(const struct fp_pol *p)
 {
-	return p->b.n_rules + p->b.n_classes + p->b.n_dynamics;
+	return pol_c_outside(&p->b, false) + p->b.n_out_global;
 }
 
 static void add(struct fp_pol_hits *c, uint16_t len, uint64_t now_ns)
@@ -253,10 +253,21 @@ void fp_pol_count(struct fp_pol *p, unsigned worker, const struct fp_pol_state *
 
 static uint64_t counter_id(const struct fp_pol *p, uint32_t i)
 {
-	if (i < p->b.n_rules)
-		return p->b.rules[i].id;
-	i -= p->b.n_rules;
-	return i < p->b.n_classes ? p->b.classes[i].id : p->b.dynamics[i - p->b.n_classes].line;
+	const struct pol_blob *b = &p->b;
+
+	if (i < b->n_rules)
+		return b->rules[i].id;
+	if (i < pol_c_dynamic(b))
+		return b->classes[i - b->n_rules].id;
+	if (i < pol_c_static(b, false))
+		return b->dynamics[i - pol_c_dynamic(b)].line;
+	if (i < pol_c_static(b, true))
+		return b->globals[i - pol_c_static(b, false)].line;
+	if (i < pol_c_outside(b, true))
+		return b->locals[i - pol_c_static(b, true)].line;
+	if (i < pol_c_outside(b, false))
+		return b->out_local[i - pol_c_outside(b, true)].line;
+	return b->out_global[i - pol_c_outside(b, false)].line;
 }
 
 uint64_t fp_pol_counter(const struct fp_pol *p, unsigned i, struct fp_pol_hits *ret)

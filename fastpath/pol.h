@@ -139,7 +139,7 @@ struct fp_pol_mss fp_pol_mss(const struct fp_pol *p, uint8_t family, unsigned ii
  * Not of a packet that is the kernel's: it counts there. */
 void fp_pol_count(struct fp_pol *p, unsigned worker, const struct fp_pol_state *st,
 		  uint64_t now_ns);
-/* What counter i has; returns the pol_id of the line or class. */
+/* What counter i has; returns the id of its line or class. */
 unsigned fp_pol_n_counters(const struct fp_pol *p);
 struct fp_pol_hits {
 	uint64_t n, bytes, last_ns;

@@ -83,23 +83,32 @@ static bool covers_port(const struct fastpol_static *s, const struct key *k, boo
 	return of_addr(s, k, local) && k->port >= first && k->port - first < s->n_ports;
 }
 
+/* The counter of a line. Who looks for one that translates gets it, or FASTPOL_NONE. */
+static uint32_t counter_of(const struct pol_at *at, const struct fastpol_static *s, bool local)
+{
+	const struct pol_blob *b = &at->p->b;
+
+	return pol_c_static(b, local) + (uint32_t)(s - (local ? b->locals : b->globals));
+}
+
 /* A host, else a network: the whole address is another. */
-static bool whole(const struct pol_at *at, const uint8_t *a, bool local, struct fp_pol_xlate *ret)
+static uint32_t whole(const struct pol_at *at, const uint8_t *a, bool local,
+		      struct fp_pol_xlate *ret)
 {
 	struct key k = { .family = at->k->family, .kind = FASTPOL_HOST, .addr = a };
 	const struct fastpol_static *s = floor_of(&at->p->b, &k, local);
 
 	if (s && of_addr(s, &k, local)) {
 		exact(ret, local ? s->global : s->local, 0);
-		return true;
+		return counter_of(at, s, local);
 	}
 	k.kind = FASTPOL_NETWORK;
 	s = floor_of(&at->p->b, &k, local);
 	if (!s || s->family != k.family || s->kind != FASTPOL_NETWORK ||
 	    !in_net(local ? s->local : s->global, s->len, a))
-		return false;
+		return FASTPOL_NONE;
 	moved(ret, local ? s->global : s->local, s->len, a);
-	return true;
+	return counter_of(at, s, local);
 }
 
 static uint8_t port_kind(const struct pol_at *at)
@@ -107,21 +116,21 @@ static uint8_t port_kind(const struct pol_at *at)
 	return at->k->proto == IPPROTO_TCP ? FASTPOL_TCP : FASTPOL_UDP;
 }
 
-static bool forward_in(const struct pol_at *at, struct fp_pol_xlate *ret)
+static uint32_t forward_in(const struct pol_at *at, struct fp_pol_xlate *ret)
 {
 	struct key k = { at->k->family, port_kind(at), at->dst, at->dport };
 	const struct fastpol_static *s = floor_of(&at->p->b, &k, false);
 
 	if (!s || !covers_port(s, &k, false))
-		return false;
+		return FASTPOL_NONE;
 	exact(ret, s->local, (uint16_t)(s->lport + (k.port - s->gport)));
-	return true;
+	return counter_of(at, s, false);
 }
 
 /* Of several lines for one local port (two uplinks), the one of the interface it leaves by, else
  * the first of those of no interface. Ranges of one local address may overlap: all that begin
  * before the port are asked. */
-static bool forward_out(const struct pol_at *at, unsigned oif, struct fp_pol_xlate *ret)
+static uint32_t forward_out(const struct pol_at *at, unsigned oif, struct fp_pol_xlate *ret)
 {
 	struct key k = { at->k->family, port_kind(at), at->src, at->sport };
 	const struct fastpol_static *v = at->p->b.locals, *s = floor_of(&at->p->b, &k, true);
@@ -138,15 +147,15 @@ static bool forward_out(const struct pol_at *at, unsigned oif, struct fp_pol_xla
 	}
 	s = bound ? bound : any;
 	if (!s)
-		return false;
+		return FASTPOL_NONE;
 	exact(ret, s->global, (uint16_t)(s->gport + (k.port - s->lport)));
-	return true;
+	return counter_of(at, s, true);
 }
 
 /* --- outside lines --- */
 
-static bool outside(const struct pol_at *at, const uint8_t *a, bool by_local,
-		    struct fp_pol_xlate *ret)
+static uint32_t outside(const struct pol_at *at, const uint8_t *a, bool by_local,
+			struct fp_pol_xlate *ret)
 {
 	const struct pol_blob *b = &at->p->b;
 	const struct fastpol_outside *v = by_local ? b->out_local : b->out_global;
@@ -166,9 +175,9 @@ static bool outside(const struct pol_at *at, const uint8_t *a, bool by_local,
 	}
 	if (lo == b->n_out_local || v[lo].family != at->k->family ||
 	    memcmp(by_local ? v[lo].local : v[lo].global, a, 16) != 0)
-		return false;
+		return FASTPOL_NONE;
 	exact(ret, by_local ? v[lo].global : v[lo].local, 0);
-	return true;
+	return pol_c_outside(b, by_local) + lo;
 }
 
 /* --- destinations --- */
@@ -229,10 +238,27 @@ bool pol_nat_mapped(const struct pol_at *at, const struct fastpol_iface *in)
 				  (side == FASTPOL_OUTSIDE && pol_has(&at->p->b, FASTPOL_F_EIF)));
 }
 
+/* The static line that the destination is of. */
+static uint32_t fixed_in(const struct pol_at *at, unsigned side, struct fp_pol_xlate *x)
+{
+	uint32_t hit = side == FASTPOL_INSIDE ? outside(at, at->dst, true, x) : FASTPOL_NONE;
+
+	if (hit == FASTPOL_NONE)
+		hit = forward_in(at, x);
+	return hit == FASTPOL_NONE ? whole(at, at->dst, false, x) : hit;
+}
+
+/* A static line has translated; the kernel counts where there is no room to note it. */
+static enum fp_pol_act fixed(struct fp_pol_state *st, uint32_t hit)
+{
+	return hit == FASTPOL_NONE || pol_hit(st, hit) ? FP_POL_PERMIT : FP_POL_KERNEL;
+}
+
 enum fp_pol_act pol_dnat(struct pol_at *at, const struct fastpol_iface *in, struct fp_pol_state *st)
 {
 	unsigned side = in ? in->side[pol_fam(at->k->family)] : FASTPOL_NO_SIDE;
 	struct fp_pol_xlate *x = &st->dnat;
+	uint32_t hit = FASTPOL_NONE;
 
 	if (!pol_has(&at->p->b, FASTPOL_F_NAT))
 		return FP_POL_PERMIT;
@@ -242,14 +268,15 @@ enum fp_pol_act pol_dnat(struct pol_at *at, const struct fastpol_iface *in, stru
 		return FP_POL_PERMIT;
 	if (at->k->mapped)
 		exact(x, at->k->inside, be16toh(at->k->inside_port_be));
-	else if (!(side == FASTPOL_INSIDE && outside(at, at->dst, true, x)) && !forward_in(at, x) &&
-		 !whole(at, at->dst, false, x))
+	else
+		hit = fixed_in(at, side, x);
+	if (x->kind == FP_XL_NONE)
 		return rotary(at) ? FP_POL_KERNEL : FP_POL_PERMIT;
 	memcpy(at->dst, x->addr, 16);
 	if (x->port_be)
 		at->dport = be16toh(x->port_be);
 	pol_at_key(at);
-	return FP_POL_PERMIT;
+	return fixed(st, hit);
 }
 
 /* --- sources --- */
@@ -321,7 +348,7 @@ static enum fp_pol_act dynamic(const struct pol_at *at, unsigned oif, struct fp_
 			to_pool(x, d->pool);
 		else if (!map_find(at, d->map, x))
 			continue;
-		return pol_hit(st, b->n_rules + b->n_classes + i) ? FP_POL_PERMIT : FP_POL_KERNEL;
+		return pol_hit(st, pol_c_dynamic(b) + i) ? FP_POL_PERMIT : FP_POL_KERNEL;
 	}
 	return FP_POL_PERMIT;
 }
@@ -378,14 +405,15 @@ static bool own(const struct pol_at *at, const uint8_t *asked, struct fp_pol_xla
 
 /* Who asks for a public address from inside is seen with one: his own if he has, else the one that
  * he asked for, or another of its pool. */
-static enum fp_pol_act hairpin(const struct pol_at *at, struct fp_pol_xlate *x)
+static enum fp_pol_act hairpin(const struct pol_at *at, struct fp_pol_state *st)
 {
+	struct fp_pol_xlate *x = &st->snat;
+	uint32_t pool, hit = whole(at, at->src, true, x);
 	uint8_t asked[16] = { 0 };
-	uint32_t pool;
 
 	memcpy(asked, at->k->dst, pol_size(at->k->family));
-	if (whole(at, at->src, true, x) || (at->k->mapped && own(at, asked, x)))
-		return FP_POL_PERMIT;
+	if (hit != FASTPOL_NONE || (at->k->mapped && own(at, asked, x)))
+		return fixed(st, hit);
 	pool = pool_of(at->p, at->k->family, asked);
 	if (pool == FASTPOL_NONE)
 		return FP_POL_KERNEL;
@@ -399,21 +427,25 @@ enum fp_pol_act pol_snat(struct pol_at *at, const struct fastpol_iface *in,
 	unsigned fam = pol_fam(at->k->family);
 	unsigned from = in ? in->side[fam] : FASTPOL_NO_SIDE;
 	unsigned to = out ? out->side[fam] : FASTPOL_NO_SIDE;
+	uint32_t hit;
 
 	if (!pol_has(&at->p->b, FASTPOL_F_NAT) || from == FASTPOL_NO_SIDE || to == FASTPOL_NO_SIDE)
 		return FP_POL_PERMIT;
 	if (from == FASTPOL_INSIDE && to == FASTPOL_INSIDE)
-		return st->dnat.kind != FP_XL_NONE ? hairpin(at, &st->snat) : FP_POL_PERMIT;
+		return st->dnat.kind != FP_XL_NONE ? hairpin(at, st) : FP_POL_PERMIT;
 	if (from == FASTPOL_OUTSIDE && to == FASTPOL_INSIDE) {
-		outside(at, at->src, false, &st->snat);
+		hit = outside(at, at->src, false, &st->snat);
 		/* The kernel looks whether an answer would tell an inside address. */
 		if (st->dnat.kind == FP_XL_NONE && st->snat.kind == FP_XL_NONE)
 			return FP_POL_KERNEL;
+		return fixed(st, hit);
 	}
-	if (from != FASTPOL_INSIDE || to != FASTPOL_OUTSIDE || exempt(at) ||
-	    forward_out(at, out->ifindex, &st->snat) || whole(at, at->src, true, &st->snat))
+	if (from != FASTPOL_INSIDE || to != FASTPOL_OUTSIDE || exempt(at))
 		return FP_POL_PERMIT;
-	return dynamic(at, out->ifindex, st);
+	hit = forward_out(at, out->ifindex, &st->snat);
+	if (hit == FASTPOL_NONE)
+		hit = whole(at, at->src, true, &st->snat);
+	return hit == FASTPOL_NONE ? dynamic(at, out->ifindex, st) : fixed(st, hit);
 }
 
 /* --- what comes to us to be translated --- */

@@ -60,6 +60,23 @@ struct fp_pol {
 	uint16_t generation;
 };
 
+/* Counters: of lines, classes, NAT lines with lists, static lines by both their orders, outside
+ * ones by both of theirs. */
+static inline uint32_t pol_c_dynamic(const struct pol_blob *b)
+{
+	return b->n_rules + b->n_classes;
+}
+
+static inline uint32_t pol_c_static(const struct pol_blob *b, bool local)
+{
+	return pol_c_dynamic(b) + b->n_dynamics + (local ? b->n_globals : 0);
+}
+
+static inline uint32_t pol_c_outside(const struct pol_blob *b, bool by_local)
+{
+	return pol_c_static(b, true) + b->n_locals + (by_local ? 0 : b->n_out_local);
+}
+
 static inline unsigned pol_fam(uint8_t family)
 {
 	return family == AF_INET6;

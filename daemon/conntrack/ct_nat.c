@@ -237,11 +237,16 @@ static void print_names(struct cmd_ctx *c, const char *title, const json_t *list
 	cmd_puts(c, "\n");
 }
 
-static void print_mappings(struct cmd_ctx *c, const json_t *list)
+static void print_mappings(struct cmd_ctx *c, const json_t *fixed, const json_t *list)
 {
 	const json_t *m, *line;
 	size_t i, k;
 
+	if (json_array_size(fixed))
+		cmd_puts(c, "Static mappings:\n");
+	json_array_foreach(fixed, i, m)
+		cmd_printf(c, "%s refcount %lld\n", ct_json_text(m, "line"),
+			   (long long)ct_json_num(m, "connections"));
 	if (json_array_size(list))
 		cmd_puts(c, "Dynamic mappings:\n");
 	json_array_foreach(list, i, m) {
@@ -264,7 +269,7 @@ static void print_statistics(struct cmd_ctx *c, const json_t *o)
 			   (long long)MAX(ct_json_num(o, "misses"), 0));
 	if (json_object_get(o, "expired"))
 		cmd_printf(c, "Expired translations: %lld\n", (long long)ct_json_num(o, "expired"));
-	print_mappings(c, json_object_get(o, "mappings"));
+	print_mappings(c, json_object_get(o, "static_mappings"), json_object_get(o, "mappings"));
 }
 
 static void finish_numbers(struct listing *l)

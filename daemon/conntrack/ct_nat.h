@@ -36,6 +36,7 @@ struct ct_nat_source {
 	/*
 	 * Adds to the document of `show ip nat statistics` (family AF_INET or AF_INET6):
 	 * "outside_interfaces", "inside_interfaces": [name]; "hits", "misses", "expired": numbers;
+	 * "static_mappings": [{"line": "ip nat inside ...", "connections": number}];
 	 * "mappings": [{"text": "access-list 1 pool P", "lines": ["..."], ...}] printed as given.
 	 */
 	void (*statistics)(uint8_t family, json_t *doc);

@@ -33,6 +33,7 @@ static void put_static(struct fp_compile *c, enum fastpol_section s, uint8_t fam
 				       .len = l->len,
 				       .bound = *l->ifname != '\0',
 				       .ifindex = fp_ifindex(c, l->ifname),
+				       .line = nat_line_id(l->rec),
 				       .lport = l->lport,
 				       .gport = l->gport,
 				       .n_ports = l->n_ports };
@@ -55,6 +56,7 @@ static void put_outside(struct fp_compile *c, enum fastpol_section s, uint8_t fa
 	struct fastpol_outside *to = fp_add(c, s);
 
 	to->family = family;
+	to->line = nat_line_id(o->rec);
 	fp_addr(to->local, &o->local);
 	fp_addr(to->global, &o->global);
 }

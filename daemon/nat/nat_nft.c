@@ -82,8 +82,49 @@ bool nat_has_set(const struct nat_build *b, const char *name)
 	return false;
 }
 
+/* ---- counters of static lines ---- */
+
+struct line_counter {
+	uint64_t id;
+	struct nft_obj *obj;
+	char name[32];
+};
+
+struct nft_set *nat_hits_map(const struct nft_set_spec *of, const char *name)
+{
+	struct nft_set_spec spec = *of;
+
+	spec.name = name;
+	spec.data_type = spec.data_size = 0;
+	spec.obj_type = NFT_OBJECT_COUNTER;
+	return nft_set_new(&spec);
+}
+
+struct nft_data nat_hits_of(struct nat_build *b, const struct rec *rec)
+{
+	struct id_table *t = &b->kept->counters;
+	uint64_t id = nat_line_id(rec);
+	struct line_counter *c;
+
+	t->size = sizeof(*c);
+	c = id_table_take(t, id);
+	if (!c->obj) {
+		snprintf(c->name, sizeof(c->name), "nat_line.%08x", (uint32_t)id);
+		c->obj = nft_obj_counter(c->name, id);
+	}
+	return (struct nft_data){ .obj = c->name };
+}
+
+static struct line_counter *next_counter(const struct nat_kept *k, const struct line_counter *c)
+{
+	return id_table_next(&k->counters, c);
+}
+
 static void kept_fini(struct nat_kept *k)
 {
+	for (struct line_counter *c = next_counter(k, NULL); c; c = next_counter(k, c))
+		nft_obj_unref(c->obj);
+	id_table_fini(&k->counters);
 	for (size_t i = 0; i < k->n_chains; i++)
 		nft_chain_unref(k->chains[i]);
 	for (size_t i = 0; i < k->n_sets; i++) {
@@ -98,6 +139,8 @@ static void kept_fini(struct nat_kept *k)
 
 static void kept_add(const struct nat_kept *k, struct nft_table *t)
 {
+	for (struct line_counter *c = next_counter(k, NULL); c; c = next_counter(k, c))
+		nft_table_add_obj(t, nft_obj_ref(c->obj));
 	for (size_t i = 0; i < k->n_sets; i++)
 		nft_table_add_set(t, nft_set_ref(k->sets[i]));
 	for (size_t i = 0; i < k->n_chains; i++)

@@ -11,6 +11,7 @@
 #ifndef RTR_NAT_NFT_H
 #define RTR_NAT_NFT_H
 
+#include "id_table.h"
 #include "nat/nat.h"
 #include "nft/nft.h"
 #include "nft/nft_expr.h"
@@ -21,7 +22,8 @@
 struct nat_kept {
 	struct nft_chain **chains;
 	struct nft_set **sets;
-	char **names; /* of the sets */
+	char **names;             /* of the sets */
+	struct id_table counters; /* of static lines, by nat_line_id */
 	size_t n_chains, n_sets;
 };
 
@@ -42,6 +44,10 @@ struct nft_chain *nat_chain(struct nat_build *b, const char *name);
 struct nft_chain *nat_base_chain(struct nat_build *b, const struct nft_chain_spec *spec);
 void nat_put_set(struct nat_build *b, const char *name, struct nft_set *s);
 bool nat_has_set(const struct nat_build *b, const char *name);
+/* A map of the keys of another one, whose elements lead to the counters of their lines. */
+struct nft_set *nat_hits_map(const struct nft_set_spec *of, const char *name);
+/* For an element of such a map: its line's counter, which is made when it is first asked for. */
+struct nft_data nat_hits_of(struct nat_build *b, const struct rec *rec);
 /* "nat_<what>4" into buf; returns it. */
 #define NAT_NAME_MAX 240
 char *nat_name(const struct nat_build *b, char buf[NAT_NAME_MAX], const char *what);

@@ -5,6 +5,8 @@
  *	nat_drange  protocol, address, port range  -> address         (ports kept)
  *	nat_dhost, nat_dnet, and for sources nat_sport, nat_srange, nat_shost, nat_snet; those of
  *	sources whose line names an interface have it in front of the key (nat_sportif ...).
+ * Beside each one stands another of the same keys (nat_hits_dport ...) that leads to the counter of
+ * the line: a rule that has found its translation counts there.
  */
 #include "firewall/compile.h"
 #include "nat/nat_nft.h"
@@ -48,11 +50,70 @@ static size_t key_of(const struct nat_build *b, const struct kind *k, const stru
 	return n + 8 + b->size;
 }
 
-static struct nft_set *port_map(const struct nat_build *b, const struct kind *k, const char *name)
+/* A map of translations and that of its counters. */
+struct maps {
+	struct nft_set *to, *hits;
+};
+
+static char *hits_name(const struct nat_build *b, char buf[NAT_NAME_MAX], const char *what)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "hits_%s", what);
+	return nat_name(b, buf, name);
+}
+
+static struct maps maps_new(const struct nat_build *b, struct nft_set_spec *spec, const char *what)
+{
+	char name[NAT_NAME_MAX];
+	struct maps m;
+
+	spec->name = nat_name(b, name, what);
+	m.to = nft_set_new(spec);
+	m.hits = nat_hits_map(spec, hits_name(b, name, what));
+	return m;
+}
+
+static void maps_put(struct nat_build *b, const struct maps *m, const char *what)
+{
+	char name[NAT_NAME_MAX];
+
+	if (!m->to)
+		return;
+	nat_put_set(b, nat_name(b, name, what), m->to);
+	nat_put_set(b, hits_name(b, name, what), m->hits);
+}
+
+/* hi NULL: one key. */
+static void maps_add(const struct maps *m, const void *lo, const void *hi, const void *to,
+		     const struct nft_data *hits)
+{
+	struct nft_data data = { .bytes = to };
+
+	if (hi) {
+		nft_set_add_range(m->to, lo, hi, &data);
+		nft_set_add_range(m->hits, lo, hi, hits);
+	} else {
+		nft_set_add(m->to, lo, &data);
+		nft_set_add(m->hits, lo, hits);
+	}
+}
+
+/* In a rule: the translation of the key at W(0), counted. */
+static void maps_find(const struct nat_build *b, struct nft_rule *r, const char *what, uint32_t to,
+		      bool counted)
+{
+	char name[NAT_NAME_MAX];
+
+	nft_map(r, nat_name(b, name, what), W(0), to);
+	if (counted)
+		nft_obj_map(r, hits_name(b, name, what), W(0));
+}
+
+static struct maps port_maps(const struct nat_build *b, const struct kind *k)
 {
 	uint32_t addr = b->fam ? NFT_T_IP6ADDR : NFT_T_IPADDR;
-	struct nft_set_spec spec = { .name = name,
-				     .flags = k->range ? NFT_SET_INTERVAL : 0,
+	struct nft_set_spec spec = { .flags = k->range ? NFT_SET_INTERVAL : 0,
 				     .key_type = NFT_T3(NFT_T_INET_PROTO, addr, NFT_T_INET_SERVICE),
 				     .key_size = (uint8_t)(b->size + 8),
 				     .n_fields = 3,
@@ -68,7 +129,7 @@ static struct nft_set *port_map(const struct nat_build *b, const struct kind *k,
 		memmove(spec.field_size + 1, spec.field_size, 3);
 		spec.field_size[0] = IFNAMSIZ;
 	}
-	return nft_set_new(&spec);
+	return maps_new(b, &spec, k->name);
 }
 
 /* Of lines with the same local port the first in order stays: as nat_snat has it. */
@@ -90,18 +151,19 @@ static bool hidden(const struct nat_family *f, size_t at, const struct kind *k, 
 	return false;
 }
 
-static void add_ports(struct nat_build *b, struct nft_set *set, const struct kind *k, size_t at)
+static void add_ports(struct nat_build *b, const struct maps *m, const struct kind *k, size_t at)
 {
 	const struct nat_static *s = k->source ? &b->f->by_local[at] : &b->f->statics[at];
 	uint16_t from = k->source ? s->lport : s->gport, to = k->source ? s->gport : s->lport;
 	uint8_t lo[NFT_KEY_MAX], hi[NFT_KEY_MAX], data[24] = { 0 };
+	struct nft_data hits = nat_hits_of(b, s->rec);
 
 	memcpy(data, k->source ? s->global.b : s->local.b, b->size);
 	if (k->range) {
 		key_of(b, k, s, from, lo);
 		key_of(b, k, s, (uint16_t)(from + s->n_ports - 1), hi);
 		if (!hidden(b->f, at, k, from))
-			nft_set_add_range(set, lo, hi, &(struct nft_data){ .bytes = data });
+			maps_add(m, lo, hi, data, &hits);
 		return;
 	}
 	for (uint16_t i = 0; i < s->n_ports; i++) {
@@ -111,7 +173,7 @@ static void add_ports(struct nat_build *b, struct nft_set *set, const struct kin
 			continue;
 		memcpy(data + b->size, &be, 2);
 		key_of(b, k, s, (uint16_t)(from + i), lo);
-		nft_set_add(set, lo, &(struct nft_data){ .bytes = data });
+		maps_add(m, lo, NULL, data, &hits);
 	}
 }
 
@@ -126,79 +188,82 @@ static const struct kind kinds[] = {
 
 static void forward_maps(struct nat_build *b)
 {
-	char name[NAT_NAME_MAX];
-
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-		struct nft_set *set = NULL;
+		struct maps m = { 0 };
 
 		for (size_t k = 0; k < b->f->n_statics; k++) {
 			if (!wants(kinds[i].source ? &b->f->by_local[k] : &b->f->statics[k],
 				   &kinds[i]))
 				continue;
-			if (!set)
-				set = port_map(b, &kinds[i], nat_name(b, name, kinds[i].name));
-			add_ports(b, set, &kinds[i], k);
+			if (!m.to)
+				m = port_maps(b, &kinds[i]);
+			add_ports(b, &m, &kinds[i], k);
 		}
-		if (set)
-			nat_put_set(b, name, set);
+		maps_put(b, &m, kinds[i].name);
 	}
+}
+
+/* Of an address to another one. */
+static struct maps addr_maps(const struct nat_build *b, const char *what)
+{
+	uint32_t addr = b->fam ? NFT_T_IP6ADDR : NFT_T_IPADDR;
+	struct nft_set_spec spec = { .key_type = addr,
+				     .key_size = (uint8_t)b->size,
+				     .data_type = addr,
+				     .data_size = (uint8_t)b->size };
+
+	return maps_new(b, &spec, what);
 }
 
 static void host_map(struct nat_build *b, bool source)
 {
-	uint32_t addr = b->fam ? NFT_T_IP6ADDR : NFT_T_IPADDR;
-	struct nft_set *set = NULL;
-	char name[NAT_NAME_MAX];
+	const char *what = source ? "shost" : "dhost";
+	struct maps m = { 0 };
 
 	for (size_t i = 0; i < b->f->n_statics; i++) {
 		const struct nat_static *s = &b->f->statics[i];
+		struct nft_data hits;
 
 		if (s->kind != NAT_HOST)
 			continue;
-		if (!set)
-			set = nft_set_new(&(struct nft_set_spec){
-				.name = nat_name(b, name, source ? "shost" : "dhost"),
-				.key_type = addr,
-				.key_size = (uint8_t)b->size,
-				.data_type = addr,
-				.data_size = (uint8_t)b->size });
-		nft_set_add(set, source ? s->local.b : s->global.b,
-			    &(struct nft_data){ .bytes = source ? s->global.b : s->local.b });
+		if (!m.to)
+			m = addr_maps(b, what);
+		hits = nat_hits_of(b, s->rec);
+		maps_add(&m, source ? s->local.b : s->global.b, NULL,
+			 source ? s->global.b : s->local.b, &hits);
 	}
-	if (set)
-		nat_put_set(b, name, set);
+	maps_put(b, &m, what);
 }
 
 static void net_map(struct nat_build *b, bool source)
 {
 	uint32_t addr = b->fam ? NFT_T_IP6ADDR : NFT_T_IPADDR;
-	struct nft_set *set = NULL;
-	char name[NAT_NAME_MAX];
+	struct nft_set_spec spec = { .flags = NFT_SET_INTERVAL,
+				     .key_type = addr,
+				     .key_size = (uint8_t)b->size,
+				     .data_type = addr,
+				     .data_size = (uint8_t)(2 * b->size) };
+	const char *what = source ? "snet" : "dnet";
+	struct maps m = { 0 };
 
 	for (size_t i = 0; i < b->f->n_statics; i++) {
 		const struct nat_static *s = &b->f->statics[i];
 		struct rtr_prefix from = { .addr = source ? s->local : s->global, .len = s->len };
 		struct rtr_prefix to = { .addr = source ? s->global : s->local, .len = s->len };
 		struct rtr_addr from_last = nat_prefix_last(&from), to_last = nat_prefix_last(&to);
+		struct nft_data hits;
 		uint8_t data[32];
 
 		if (s->kind != NAT_NETWORK)
 			continue;
-		if (!set)
-			set = nft_set_new(&(struct nft_set_spec){
-				.name = nat_name(b, name, source ? "snet" : "dnet"),
-				.flags = NFT_SET_INTERVAL,
-				.key_type = addr,
-				.key_size = (uint8_t)b->size,
-				.data_type = addr,
-				.data_size = (uint8_t)(2 * b->size) });
+		if (!m.to)
+			m = maps_new(b, &spec, what);
 		memcpy(data, to.addr.b, b->size);
 		memcpy(data + b->size, to_last.b, b->size);
-		nft_set_add_range(set, from.addr.b, from_last.b,
-				  &(struct nft_data){ .bytes = data });
+		hits = nat_hits_of(b, s->rec);
+		maps_add(&m, from.addr.b, from_last.b, data, &hits);
 	}
-	if (set)
-		nat_put_set(b, name, set);
+	maps_put(b, &m, what);
 }
 
 void nat_static_sets(struct nat_build *b)
@@ -252,7 +317,7 @@ static void forward_rule(const struct nat_build *b, struct nft_chain *c, const s
 	r = nft_rule_new(0, NULL, NULL);
 	load_key(b, r, k);
 	/* IPv6 with an interface in the key fills W(0) to W(9). */
-	nft_map(r, name, W(0), REG_DATA);
+	maps_find(b, r, k->name, REG_DATA, !guard);
 	if (guard)
 		nft_goto(r, guard);
 	else
@@ -263,17 +328,18 @@ static void forward_rule(const struct nat_build *b, struct nft_chain *c, const s
 static void host_rule(const struct nat_build *b, struct nft_chain *c, bool source,
 		      const char *guard)
 {
+	const char *what = source ? "shost" : "dhost";
 	char name[NAT_NAME_MAX];
 	struct nft_rule *r;
 
-	if (!nat_has_set(b, nat_name(b, name, source ? "shost" : "dhost")))
+	if (!nat_has_set(b, nat_name(b, name, what)))
 		return;
 	r = nft_rule_new(0, NULL, NULL);
 	if (source)
 		nat_load_src(b, r, W(0));
 	else
 		nat_load_dst(b, r, W(0));
-	nft_map(r, name, W(0), REG_DATA);
+	maps_find(b, r, what, REG_DATA, !guard);
 	if (guard)
 		nft_goto(r, guard);
 	else
@@ -283,17 +349,18 @@ static void host_rule(const struct nat_build *b, struct nft_chain *c, bool sourc
 
 static void net_rule(const struct nat_build *b, struct nft_chain *c, bool source, const char *guard)
 {
+	const char *what = source ? "snet" : "dnet";
 	char name[NAT_NAME_MAX];
 	struct nft_rule *r;
 
-	if (!nat_has_set(b, nat_name(b, name, source ? "snet" : "dnet")))
+	if (!nat_has_set(b, nat_name(b, name, what)))
 		return;
 	r = nft_rule_new(0, NULL, NULL);
 	if (source)
 		nat_load_src(b, r, W(0));
 	else
 		nat_load_dst(b, r, W(0));
-	nft_map(r, name, W(0), REG_PAIR);
+	maps_find(b, r, what, REG_PAIR, !guard);
 	if (guard)
 		nft_goto(r, guard);
 	else
@@ -370,35 +437,31 @@ void nat_src_static_guard(struct nat_build *b, struct nft_chain *c, const char *
 
 /* ---- outside hosts under an inside name ---- */
 
-static struct nft_set *outside_map(const struct nat_build *b, const char *name, bool source)
+static void outside_map(struct nat_build *b, const char *what, bool source)
 {
-	uint32_t addr = b->fam ? NFT_T_IP6ADDR : NFT_T_IPADDR;
-	struct nft_set *s = nft_set_new(&(struct nft_set_spec){ .name = name,
-								.key_type = addr,
-								.key_size = (uint8_t)b->size,
-								.data_type = addr,
-								.data_size = (uint8_t)b->size });
+	struct maps m = addr_maps(b, what);
 
 	for (size_t i = 0; i < b->f->n_outsides; i++) {
 		const struct nat_outside *o = &b->f->outsides[i];
+		struct nft_data hits = nat_hits_of(b, o->rec);
 
-		nft_set_add(s, source ? o->global.b : o->local.b,
-			    &(struct nft_data){ .bytes = source ? o->local.b : o->global.b });
+		maps_add(&m, source ? o->global.b : o->local.b, NULL,
+			 source ? o->local.b : o->global.b, &hits);
 	}
-	return s;
+	maps_put(b, &m, what);
 }
 
 void nat_outside_rules(struct nat_build *b, struct nft_chain *dst, struct nft_chain *src)
 {
-	char name[NAT_NAME_MAX], in[NAT_NAME_MAX], out[NAT_NAME_MAX];
+	char in[NAT_NAME_MAX], out[NAT_NAME_MAX];
 
 	nat_name(b, in, "in");
 	nat_name(b, out, "out");
 	for (int source = 0; b->f->n_outsides && source < 2; source++) {
 		struct nft_rule *r = nft_rule_new(0, NULL, NULL);
+		const char *what = source ? "sout" : "dout";
 
-		nat_name(b, name, source ? "sout" : "dout");
-		nat_put_set(b, name, outside_map(b, name, source));
+		outside_map(b, what, source);
 		nft_family_is(r, b->nfproto);
 		nat_ifname_in(r, NFT_META_IIFNAME, source ? out : in);
 		if (source) {
@@ -407,7 +470,7 @@ void nat_outside_rules(struct nat_build *b, struct nft_chain *dst, struct nft_ch
 		} else {
 			nat_load_dst(b, r, W(0));
 		}
-		nft_map(r, name, W(0), REG_DATA);
+		maps_find(b, r, what, REG_DATA, true);
 		nat_to(b, r, source, REG_DATA, 0);
 		nft_chain_add(source ? src : dst, r);
 	}

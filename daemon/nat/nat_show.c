@@ -70,7 +70,9 @@ static void add_rule(json_t *list, enum stage st, const struct rec *rec, bool co
 	strbuf_fini(&b);
 }
 
-static void add_statics(json_t *list, const struct nat_family *f)
+/* Static lines in the order of evaluation. */
+static void each_static(const struct nat_family *f,
+			void (*fn)(void *arg, enum stage st, const struct rec *rec), void *arg)
 {
 	static const struct {
 		uint8_t first, last;
@@ -79,6 +81,8 @@ static void add_statics(json_t *list, const struct nat_family *f)
 		      { NAT_HOST, NAT_HOST, ST_HOST },
 		      { NAT_NETWORK, NAT_NETWORK, ST_NETWORK } };
 
+	for (size_t i = 0; i < f->n_outsides; i++)
+		fn(arg, ST_OUTSIDE, f->outsides[i].rec);
 	for (size_t k = 0; k < ARRAY_LEN(order); k++) {
 		const struct rec *before = NULL;
 
@@ -88,10 +92,15 @@ static void add_statics(json_t *list, const struct nat_family *f)
 			/* A line of an interface stands once for each of its addresses. */
 			if (s->kind >= order[k].first && s->kind <= order[k].last &&
 			    s->rec != before)
-				add_rule(list, order[k].st, s->rec, false);
+				fn(arg, order[k].st, s->rec);
 			before = s->rec;
 		}
 	}
+}
+
+static void add_static(void *list, enum stage st, const struct rec *rec)
+{
+	add_rule(list, st, rec, true);
 }
 
 static json_t *rules(const struct nat_policy *p, unsigned fam)
@@ -99,9 +108,7 @@ static json_t *rules(const struct nat_policy *p, unsigned fam)
 	const struct nat_family *f = &p->f[fam];
 	json_t *list = json_array();
 
-	for (size_t i = 0; i < f->n_outsides; i++)
-		add_rule(list, ST_OUTSIDE, f->outsides[i].rec, false);
-	add_statics(list, f);
+	each_static(f, add_static, list);
 	for (size_t i = 0; i < f->n_rotaries; i++)
 		add_rule(list, ST_ROTARY, f->rotaries[i].rec, true);
 	for (size_t i = 0; i < f->n_dynamics; i++) {
@@ -542,6 +549,18 @@ static void told(void *arg, bool ok)
 {
 }
 
+static json_t *static_mappings(const struct nat_policy *p, unsigned fam, json_int_t *hits)
+{
+	json_t *list = json_array(), *o;
+	size_t i;
+
+	if (p)
+		each_static(&p->f[fam], add_static, list);
+	json_array_foreach(list, i, o)
+		*hits += json_integer_value(json_object_get(o, "connections"));
+	return list;
+}
+
 static void statistics(uint8_t family, json_t *doc)
 {
 	const struct nat_policy *p = running();
@@ -552,6 +571,7 @@ static void statistics(uint8_t family, json_t *doc)
 	/* The next one is fresher; this one shows what was read last, at most 10 s ago. */
 	nft_count_read(counted, counting);
 	fast_ask(false, 0, NULL, told, NULL);
+	json_object_set_new(doc, "static_mappings", static_mappings(p, fam, &hits));
 	add_names(doc, "outside_interfaces", p, fam, NAT_OUTSIDE);
 	add_names(doc, "inside_interfaces", p, fam, NAT_INSIDE);
 	for (size_t i = 0; p && i < p->f[fam].n_dynamics; i++) {
@@ -592,11 +612,17 @@ static void statistics(uint8_t family, json_t *doc)
 	json_object_set_new(doc, "mappings", maps);
 }
 
+static void clear_static(void *arg, enum stage st, const struct rec *rec)
+{
+	clear_line(rec);
+}
+
 static void clear_statistics(void)
 {
 	const struct nat_policy *p = running();
 
 	for (unsigned f = 0; p && f < 2; f++) {
+		each_static(&p->f[f], clear_static, NULL);
 		for (size_t i = 0; i < p->f[f].n_dynamics; i++)
 			clear_line(p->f[f].dynamics[i].rec);
 		for (size_t i = 0; i < p->f[f].n_rotaries; i++)

@@ -170,13 +170,14 @@ struct fastpol_static {
 	uint8_t family, kind, len; /* len: of a network */
 	uint8_t bound;             /* its address is that of an interface */
 	uint32_t ifindex;          /* 0: it is not there now */
+	uint64_t line;             /* what it is counted as */
 	uint16_t lport, gport, n_ports, zero;
-	uint32_t zero2;
 	uint8_t local[16], global[16];
 };
 
 struct fastpol_outside {
 	uint8_t family, zero[7];
+	uint64_t line;
 	uint8_t local[16], global[16];
 };
 
@@ -220,7 +221,7 @@ struct fastpol_shared {
 FASTPOL_ASSERT("rule", sizeof(struct fastpol_rule) == 48);
 FASTPOL_ASSERT("service", sizeof(struct fastpol_service) == 28);
 FASTPOL_ASSERT("iface", sizeof(struct fastpol_iface) == 32);
-FASTPOL_ASSERT("static", sizeof(struct fastpol_static) == 52);
+FASTPOL_ASSERT("static", sizeof(struct fastpol_static) == 56);
 FASTPOL_ASSERT("dynamic", sizeof(struct fastpol_dynamic) == 32);
 
 #endif

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Address translation on both planes with real clients, IPv4 and IPv6: what each line does, and
 what it does not. docs/design/nat.md names the RFC requirements that these tests prove."""
+import re
 import socket
 
 import pytest
@@ -377,18 +378,72 @@ def test_removed_it_leaves_nothing(net):
 
 def test_restart_adopts(net):
     topo = net(*OVERLOAD, *FORWARD, serve=("far", "a"))
+
+    def bare():
+        return re.sub(r"packets \d+ bytes \d+", "", topo.r1.run("nft", "-a", "list", "ruleset").stdout)
+
     topo.r1.cli("write memory")
     with sock(topo.a, "tcp", fam=socket.AF_INET) as s:
         s.connect((FAR4, 7))
-        before = topo.r1.run("nft", "-a", "list", "ruleset").stdout.split("packets")[0]
+        before = bare()
         topo.r1.kill9(topo.r1.daemon_pid())
         wait_for(lambda: topo.r1.cli("show version", check=False).strip(), what="the new rtrd")
-        assert topo.r1.run("nft", "-a", "list", "ruleset").stdout.split("packets")[0] == before
+        assert bare() == before
     assert FAST  # ranges as documented
     assert ask(topo.a, "tcp", FAR4, 7)[0] == PUBLIC[0]
 
 
 # ---- show ----
+
+def test_hits_of_static_lines(net):
+    """Each kind of line counts the connections that it translates, whoever opens them; a commit that leaves it alone
+    does not begin anew."""
+    host = ("ip nat inside source static 10.0.1.20 198.51.100.60", "ipv6 nat inside source static 2001:db8:1::20 2001:db8:100::60")
+    topo = net(*FORWARD, *OVERLOAD, *host, "ip nat inside source static network 10.0.2.0 198.51.100.64 /27",
+               "ip nat inside source static udp 10.0.1.10 7000-7100 interface eth1 7000-7100",
+               "ip nat outside source static 203.0.113.10 10.77.0.10",
+               "ipv6 nat inside source static network 2001:db8:2:: 2001:db8:bad:: /64",
+               serve=("far", "a", "b"))
+    topo.isp.ip("-6", "route", "add", "2001:db8:bad::/64", "via", "2001:db8:100::2")
+    ranged = Echo(topo.a, 7050)
+
+    def count(family):
+        return {r["line"]: r["connections"] for r in topo.r1.json(f"show {family} nat rules")["rules"]}
+
+    assert set(count("ip").values()) == set(count("ipv6").values()) == {0}
+    for _ in range(2):
+        assert ask(topo.isp, "tcp", PUBLIC[0], 8080)[0] == "198.51.100.1"
+        assert ask(topo.far, "udp", PUBLIC[1], 8080)[0] == FAR6
+    assert ask(topo.isp, "udp", PUBLIC[0], 7050)[0] == "198.51.100.1"
+    assert ask(topo.isp, "tcp", host[0].split()[-1], 7)[0] == "198.51.100.1"
+    assert ask(topo.b, "udp", "10.77.0.10", 7)[0] == host[0].split()[-1]
+    assert ask(topo.b, "tcp", FAR6, 7)[0] == host[1].split()[-1]
+    assert ask(topo.c, "tcp", FAR4, 7)[0] == "198.51.100.74"
+    assert ask(topo.c, "tcp", FAR6, 7)[0] == "2001:db8:bad::10"
+    # What was read less than 200 ms ago is shown again.
+    seen4 = {FORWARD[0]: 2, "ip nat inside source static udp 10.0.1.10 7000-7100 interface eth1 7000-7100": 1, host[0]: 2,
+             "ip nat inside source static network 10.0.2.0 198.51.100.64 /27": 1,
+             "ip nat outside source static 203.0.113.10 10.77.0.10": 1}
+    seen6 = {FORWARD[3]: 2, host[1]: 1, "ipv6 nat inside source static network 2001:db8:2:: 2001:db8:bad:: /64": 1}
+    for f, want in (("ip", seen4), ("ipv6", seen6)):
+        wait_for(lambda f=f, want=want: {k: n for k, n in count(f).items() if n} == want, what=f"hits of {want}")
+    # Others come and go.
+    topo.r1.config([f"no {FORWARD[1]}", "ip nat inside source static tcp 10.0.1.10 9 interface eth1 9",
+                    f"no {OVERLOAD[1]}"])
+    assert ask(topo.isp, "tcp", PUBLIC[0], 8080)[0] == "198.51.100.1"
+    wait_for(lambda: count("ip")[FORWARD[0]] == 3, what="one more hit")
+    then = count("ip")
+    assert then[host[0]] == 2 and count("ipv6")[FORWARD[3]] == 2
+    stat = topo.r1.json("show ip nat statistics")
+    del then[OVERLOAD[0]]
+    assert {m["line"]: m["connections"] for m in stat["static_mappings"]} == then
+    assert stat["hits"] == sum(then.values())
+    assert "Static mappings:\n" in topo.r1.cli("show ip nat statistics")
+    assert f"{FORWARD[0]} refcount 3\n" in topo.r1.cli("show ip nat statistics")
+    topo.r1.cli("clear ip nat statistics")
+    assert set(count("ip").values()) == {0}
+    ranged.close()
+
 
 def test_show(net):
     topo = net(*OVERLOAD, "ip nat inside source static tcp 10.0.1.10 80 interface eth1 8080",
@@ -400,7 +455,7 @@ def test_show(net):
     ask(topo.b, "tcp", FAR4, 7)
     rules = topo.r1.json("show ip nat rules")
     assert [(r["kind"], r.get("connections")) for r in rules["rules"]] == \
-        [("port forward", None), ("policy", 3), ("interface", 1)]
+        [("port forward", 0), ("policy", 3), ("interface", 1)]
     assert rules["ports"]["kernel"] == ["40960-57343"]
     pools = topo.r1.json("show ip nat pools")
     assert [(p["name"], p["total"], p["allocated"], p["connections"]) for p in pools] == [("P", 8, 1, 3)]
