@@ -128,6 +128,8 @@ bool fp_box_tell_flow(struct fp_box *b, uint64_t *at, struct fastpath_event *ret
 
 /* box_conn.c: connections as rtrd gets them. Some from *at on; false: there are no more. */
 bool fp_box_tell_conns(struct fp_box *b, uint64_t *at, uint32_t max, struct fastpath_event *ret);
+/* Blocks of ports from place *at on; false: there is none behind it. */
+bool fp_box_tell_blocks(const struct fp_box *b, uint64_t *at, struct fastpath_event *ret);
 void fp_box_tell_conn(struct fp_box *b, const struct fp_flow_view *v, struct fastpath_conn *ret);
 /* box_trace.c: what would become of a packet. */
 void fp_box_trace(struct fp_box *b, const struct fastpath_req *q, struct fastpath_event *ret);

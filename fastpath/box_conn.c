@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Connections of the fast plane as rtrd gets them, and their end when it asks for it. */
 #include "box.h"
+#include "nat_mapping.h"
+#include "nat_way.h"
+
+#include <arpa/inet.h>
 
 /* A ref has the generation in bits 32 to 47, the name below. */
 #define REF_V6 (1ull << 63)
@@ -88,6 +92,53 @@ bool fp_box_tell_conns(struct fp_box *b, uint64_t *at, uint32_t max, struct fast
 		if (fp_flow_cold(b->flows, fam, 2 * pair)->flags & FLOW_COLD_TRACKED &&
 		    fp_flow_view(b->flows, fam, pair, &v) && ours(&v))
 			fp_box_tell_conn(b, &v, &ret->u.conns.conn[(*got)++]);
+	}
+	return *got;
+}
+
+/* --- blocks of ports --- */
+
+/* False: it is of a pool that is cut otherwise now, and about to end. */
+static bool fill_block(const struct fp_box *b, const struct fp_flow_view *v,
+		       struct fastpath_block *to)
+{
+	bool v4 = v->fam == FLOW_4;
+	const struct flow_key4 *a4 = &v->dir[0].key.v4, *b4 = &v->dir[1].key.v4;
+	const struct flow_key6 *a6 = &v->dir[0].key.v6, *b6 = &v->dir[1].key.v6;
+	const struct fp_pol *pol = b->pol.now;
+	uint16_t size;
+	uint32_t pool;
+
+	memcpy(&pool, v4 ? (const void *)&a4->daddr : a6->daddr, sizeof(pool));
+	size = pol ? fp_nat_block_size(fp_pol_nat(pol), pool) : 0;
+	*to = (struct fastpath_block){ .family = v4 ? 4 : 6,
+				       .lo = ntohs(v4 ? b4->dport : b6->dport) };
+	to->hi = (uint16_t)(to->lo + size - 1);
+	memcpy(to->host, v4 ? (const void *)&a4->saddr : a6->saddr, v4 ? 4 : 16);
+	memcpy(to->addr, v4 ? (const void *)&b4->daddr : b6->daddr, v4 ? 4 : 16);
+	return size;
+}
+
+static bool is_block(const struct fp_flow_view *v)
+{
+	return (v->fam == FLOW_4 ? v->dir[0].key.v4.proto : v->dir[0].key.v6.proto) == 0 &&
+	       fp_flow_view_zone(v, 0) == FP_ZONE_MAPPING;
+}
+
+bool fp_box_tell_blocks(const struct fp_box *b, uint64_t *at, struct fastpath_event *ret)
+{
+	uint64_t n4 = fp_flow_n_pairs(b->flows, FLOW_4), n = n4 + fp_flow_n_pairs(b->flows, FLOW_6);
+	uint32_t *got = &ret->u.blocks.n;
+	struct fp_flow_view v;
+
+	*ret = (struct fastpath_event){ .kind = FASTPATH_BLOCK };
+	for (; *at < n && *got < FASTPATH_BLOCKS_MAX; ++*at) {
+		enum flow_family fam = *at < n4 ? FLOW_4 : FLOW_6;
+		uint32_t pair = (uint32_t)(*at < n4 ? *at : *at - n4);
+
+		if (fp_flow_cold(b->flows, fam, 2 * pair)->flags & FLOW_COLD_BLOCK &&
+		    fp_flow_view(b->flows, fam, pair, &v) && is_block(&v))
+			*got += fill_block(b, &v, &ret->u.blocks.block[*got]);
 	}
 	return *got;
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "judge.h"
 
+#include "nat_way.h"
+
 #include <arpa/inet.h>
 #include <string.h>
 
@@ -17,15 +19,21 @@ static bool in_ranges(uint16_t port, const struct nat_ports *r, unsigned n)
 	return false;
 }
 
-static bool of_pool(const struct fp_pol *pol, const struct fp_judge_flow *f, uint32_t pool)
+static bool of_pool(const struct fp_pol *pol, const struct fp_judge_flow *f,
+		    const struct fp_pol_xlate *x)
 {
 	size_t size = f->family == AF_INET6 ? 16 : 4;
 	const struct fp_pol_pool *all, *p;
 	uint16_t port = ntohs(f->to_sport_be);
+	struct nat_ports share;
+	uint8_t addr[16];
 
-	if (pool >= fp_pol_pools(pol, &all))
+	if (x->pool >= fp_pol_pools(pol, &all))
 		return false;
-	p = &all[pool];
+	p = &all[x->pool];
+	if (p->share && !p->blocks)
+		return !fp_nat_share(fp_pol_nat(pol), x->pool, x->host, addr, &share) &&
+		       !memcmp(addr, f->to_src, size) && in_ranges(port, &share, 1);
 	return p->family == f->family && between(f->to_src, p->lo, p->hi, size) &&
 	       in_ranges(port, p->fast, p->n_fast) && !in_ranges(port, p->carve, p->n_carve);
 }
@@ -45,7 +53,7 @@ static bool same_translation(const struct fp_pol *pol, const struct fp_judge_flo
 		return !memcmp(st->snat.addr, f->to_src, size) &&
 		       (st->snat.port_be ?: f->sport_be) == f->to_sport_be;
 	default:
-		return of_pool(pol, f, st->snat.pool);
+		return of_pool(pol, f, &st->snat);
 	}
 }
 

@@ -3,7 +3,9 @@
 
 #include "judge.h"
 #include "nat_mapping.h"
+#include "nat_way.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -34,6 +36,7 @@ struct fp_keeper {
 	uint16_t generation;
 	bool stateful;
 	uint64_t now_ns, start_ns; /* of the sweep; of the thread */
+	uint64_t sec, since_sec;   /* of the sweep; since the one before */
 };
 
 /* One direction of a flow, of either family. */
@@ -179,6 +182,21 @@ static struct half twin_of(const struct fp_keeper *k, enum flow_family fam, cons
 			       (2 * k->conf.mem->n_pairs[fam]));
 }
 
+/* Both ends of a flow may be behind ports of a block: of the one that opened it, and of the one
+ * that is reached by his mapping. */
+static bool block_holds(const struct fp_keeper *k, enum flow_family fam,
+			const struct fp_judge_flow *f)
+{
+	const struct fp_nat *nat = fp_pol_nat(k->pol);
+	size_t size = fam == FLOW_4 ? 4 : 16;
+
+	return (!memcmp(f->src, f->to_src, size) ||
+		fp_nat_block_holds(nat, k->conf.flows, fam, f->src, f->to_src,
+				   ntohs(f->to_sport_be))) &&
+	       (!f->mapped || !memcmp(f->dst, f->to_dst, size) ||
+		fp_nat_block_holds(nat, k->conf.flows, fam, f->to_dst, f->dst, ntohs(f->dport_be)));
+}
+
 static enum fp_judge judge_again(struct fp_keeper *k, enum flow_family fam, const struct half *h,
 				 uint64_t ref)
 {
@@ -208,6 +226,8 @@ static enum fp_judge judge_again(struct fp_keeper *k, enum flow_family fam, cons
 	k->stats.judged++;
 	/* It may go at any time, but not before this thread is quiescent. */
 	past = __atomic_load_n(k->conf.past, __ATOMIC_ACQUIRE);
+	if (!block_holds(k, fam, &f))
+		return FP_JUDGE_END;
 	return fp_judge_again(k->pol, f.id[0] | f.id[1] | f.id[2] ? past : NULL, &f, &ops);
 }
 
@@ -330,18 +350,49 @@ static bool judge_moved(struct fp_keeper *k, enum flow_family fam, const struct 
 	return true;
 }
 
-/* The mapping of a flow lives as long as the flow. A look-up is not for every second. */
+/* The mapping of a flow lives as long as the flow, the block of ports that either has a port of as
+ * long as both. A look-up is not for every second: each line has its own, and has it in time when
+ * sweeps take long. */
 static void keep_mapping(struct fp_keeper *k, enum flow_family fam, const struct half *h,
 			 uint32_t line, uint64_t w0)
 {
 	struct fp_mapping m = { .fam = fam, .proto = h->ask.proto, .out.port_be = h->dport_be };
 	struct flow_cold *cold = fp_flow_cold(k->conf.flows, fam, (uint32_t)ref_of(h, w0));
 
-	if (!(cold->flags & FLOW_COLD_MAPPED) ||
-	    (line + k->stats.begun) % (FP_MAPPING_KEEP_SEC / 2) != 0)
+	if (!(cold->flags & (FLOW_COLD_MAPPED | FLOW_COLD_BLOCK)) ||
+	    (line + k->sec) % (FP_MAPPING_KEEP_SEC / 2) >= k->since_sec)
 		return;
 	memcpy(m.out.addr, h->dst, fam == FLOW_4 ? 4 : 16);
-	fp_mapping_find_out(k->conf.flows, &m, fp_flow_now());
+	if (cold->flags & FLOW_COLD_MAPPED && h->zone != FP_ZONE_MAPPING)
+		fp_mapping_find_out(k->conf.flows, &m, fp_flow_now());
+	if (cold->flags & FLOW_COLD_BLOCK && k->pol)
+		fp_nat_block_keep(fp_pol_nat(k->pol), k->conf.flows, fam, h->dst,
+				  ntohs(h->dport_be), fp_flow_now());
+}
+
+/* A block of a pool that is cut otherwise now is nobody's. It ends by the sweep after the one that
+ * ends its flows: nobody else gets its ports while they have them. */
+static void end_orphan(struct fp_keeper *k, enum flow_family fam, const struct half *h, uint64_t w0)
+{
+	if (flow_w0_policy(w0) == k->generation)
+		fp_flow_end(k->conf.flows, fam, ref_of(h, w0));
+	else
+		set_policy(h->words.word0, flow_w0_gen(w0), k->generation);
+}
+
+/* No packet looks there: it ends by its timer. */
+static void sweep_mapping(struct fp_keeper *k, enum flow_family fam, const struct half *h,
+			  uint32_t line, uint64_t w0)
+{
+	uint32_t pool;
+
+	if (h->ask.proto) {
+		keep_mapping(k, fam, h, line, w0);
+		return;
+	}
+	memcpy(&pool, h->dst, sizeof(pool));
+	if (k->pol && !(ref_of(h, w0) & 1) && !fp_nat_block_size(fp_pol_nat(k->pol), pool))
+		end_orphan(k, fam, h, w0);
 }
 
 /* The worker that has its next packet promotes it again when it may. */
@@ -389,9 +440,10 @@ static bool sweep_half(struct fp_keeper *k, enum flow_family fam, uint32_t line)
 
 	if (flow_w0_gen(w0) & 1 || path < FLOW_P_WORKER)
 		return false;
-	/* No packet looks there: it ends by its timer. */
-	if (h.zone == FP_ZONE_MAPPING)
+	if (h.zone == FP_ZONE_MAPPING) {
+		sweep_mapping(k, fam, &h, line, w0);
 		return false;
+	}
 	/* The kernel judges it, and its port is its own until it ends there. */
 	if (path == FLOW_P_KERNEL) {
 		keep_mapping(k, fam, &h, line, w0);
@@ -452,6 +504,8 @@ static void sweep(struct fp_keeper *k)
 	__atomic_store_n(&k->stats.begun, k->stats.begun + 1, __ATOMIC_SEQ_CST);
 	pass = fibctl_pass_begin(k->conf.fib);
 	k->now_ns = rtr_now_ns();
+	k->since_sec = k->now_ns / NSEC_PER_SEC - k->sec;
+	k->sec += k->since_sec;
 	k->pol = __atomic_load_n(k->conf.pol, __ATOMIC_SEQ_CST);
 	k->generation = k->pol ? fp_pol_generation(k->pol) : 0;
 	k->stateful = k->pol && fp_pol_stateful(k->pol);

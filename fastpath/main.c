@@ -41,7 +41,7 @@
 /* Answers to TELL of 64 interfaces. */
 #define SNDBUF (1 << 20)
 
-enum answer { A_NONE, A_TELL, A_FLOWS, A_WAY, A_CONNS, A_TRACE, A_END };
+enum answer { A_NONE, A_TELL, A_FLOWS, A_WAY, A_CONNS, A_BLOCKS, A_TRACE, A_END };
 
 static struct {
 	struct fp_box box;
@@ -80,6 +80,8 @@ static size_t size_of(const struct fastpath_event *e)
 		return u + sizeof(e->u.policy);
 	case FASTPATH_HITS:
 		return u + sizeof(e->u.hits);
+	case FASTPATH_BLOCK:
+		return u + sizeof(e->u.blocks);
 	case FASTPATH_TRACED:
 		return u + sizeof(e->u.traced);
 	case FASTPATH_CONN:
@@ -169,6 +171,8 @@ static bool item(struct fastpath_event *e)
 		return true;
 	case A_CONNS:
 		return d.left && fp_box_tell_conns(&d.box, &d.at, d.left, e);
+	case A_BLOCKS:
+		return fp_box_tell_blocks(&d.box, &d.at, e);
 	case A_TRACE:
 		if (d.at++)
 			return false;
@@ -316,6 +320,9 @@ static void take(const struct fastpath_req *q, int fd)
 		answer(A_CONNS, q);
 		d.left = q->u.conns.n;
 		d.at = q->u.conns.at;
+		break;
+	case FASTPATH_BLOCKS:
+		answer(A_BLOCKS, q);
 		break;
 	case FASTPATH_TRACE:
 		answer(A_TRACE, q);

@@ -133,9 +133,10 @@ int fp_mapping_take(const struct fp_flow *t, struct fp_flow_worker *fw, const st
 		    uint32_t now, uint16_t policy)
 {
 	const struct fp_endpoint none = { .port_be = 0 };
+	uint64_t sec = m->proto ? FP_MAPPING_SEC : FP_BLOCK_SEC;
 	struct fp_flow_new f = { .time = now,
-				 .timeout = (uint32_t)((uint64_t)FP_MAPPING_SEC * NSEC_PER_SEC >>
-						       FLOW_TIME_SHIFT),
+				 .timeout = (uint32_t)(sec * NSEC_PER_SEC >> FLOW_TIME_SHIFT),
+				 .flags = m->cold,
 				 .policy = policy };
 	struct fp_endpoint other;
 	uint64_t ref;

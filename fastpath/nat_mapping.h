@@ -10,6 +10,10 @@
  * in a zone of its own, where no packet looks. It lives while it is asked for or one of its flows
  * lives: who sweeps the table keeps it for them (fp_mapping_keep).
  *
+ * A block of ports (RFC 6888 REQ-14) is an entry of the same kind, of protocol 0: inside are the
+ * host and the number of the block among his, outside the address and the first port. It lives
+ * while one of its mappings or flows does, and some time longer (fp_block_keep).
+ *
  * Owns: nothing. Threads: find, keep: any; take: the worker. Failure: -errno, nothing is changed.
  */
 #ifndef FP_NAT_MAPPING_H
@@ -22,7 +26,9 @@
 #define FP_ZONE_MAPPING 0x4000
 /* RFC 4787 REQ-5: at least 2 minutes, 5 recommended. */
 #define FP_MAPPING_SEC 300
-/* A flow keeps its mapping at least so often. */
+/* Of a block, since its last flow: RFC 6888 REQ-8, nobody else has its ports before. */
+#define FP_BLOCK_SEC 180
+/* A flow keeps its mapping and block at least so often. */
 #define FP_MAPPING_KEEP_SEC 120
 
 /* Addresses as in the packet; IPv4 in the first four bytes, zeros behind. */
@@ -35,10 +41,11 @@ struct fp_mapping {
 	enum flow_family fam;
 	uint8_t proto;
 	uint32_t pool; /* tells pools apart; not 0 */
+	uint16_t cold; /* of a new one: enum flow_cold_flag */
 	struct fp_endpoint in, out;
 };
 
-/* Fills out of the mapping of m->in, and keeps it. */
+/* Fills out of the mapping of m->in, and keeps it (now 0: only looks). */
 bool fp_mapping_find(const struct fp_flow *t, struct fp_mapping *m, uint32_t now);
 /* Fills in of the mapping to m->out, and keeps it (now 0: only looks); m->pool is not asked for. */
 bool fp_mapping_find_out(const struct fp_flow *t, struct fp_mapping *m, uint32_t now);

@@ -14,6 +14,8 @@
 #define LOW_PORT 1024 /* those below stay below: RFC 4787 REQ-3a */
 /* Attempts among ports of the wanted class and parity, before any of the class is taken. */
 #define TRIES_PARITY (FP_NAT_TRIES / 2)
+/* No port is free in a place; -ENOSPC says that the table has no room, wherever it were. */
+#define NO_PORT (-EADDRNOTAVAIL)
 
 /* The ports of the fast plane at an address: by class and parity, then in order. Most pools have
  * the same. */
@@ -31,6 +33,10 @@ struct pool {
 	bool eim;
 	uint8_t lo[16], hi[16];
 	const struct ports *ports;
+	/* With shares: ports of one, and the first of each; at an address n_shares of them. */
+	uint16_t share, blocks;
+	uint32_t n_shares;
+	uint16_t *share_lo;
 	uint64_t *zones; /* wk:rw bits of the zones that flows of the pool have their answers by */
 };
 
@@ -126,6 +132,49 @@ static uint16_t candidate(const struct ports *s, uint64_t hash, uint16_t want, u
 	return 0;
 }
 
+/* Number i of the attempts among n ports from first on. */
+static uint16_t candidate_of_share(uint16_t first, uint16_t n, uint64_t hash, uint16_t want,
+				   unsigned i)
+{
+	unsigned odd = (want ^ first) & 1; /* places that have the parity wanted */
+
+	if (want >= first && want - first < n) {
+		if (!i--)
+			return want;
+	}
+	for (unsigned k = 0; k < 2; k++, odd ^= 1) {
+		uint32_t half = (n + 1u - odd) / 2;
+		uint32_t tries = k ? half : MIN(half, (uint32_t)TRIES_PARITY);
+
+		if (i < tries)
+			return (uint16_t)(first + odd +
+					  2 * ((uint32_t)(((hash & 0xffffffff) * half >> 32) + i) %
+					       half));
+		i -= tries;
+	}
+	return 0;
+}
+
+/* The blocks that the ports make: none has a hole. */
+static int cut_shares(struct pool *p, uint16_t size, uint16_t blocks)
+{
+	uint32_t run = 0;
+
+	p->share = size;
+	p->blocks = blocks;
+	p->share_lo = calloc(N_PORTS / size, sizeof(*p->share_lo));
+	if (!p->share_lo)
+		return -ENOMEM;
+	for (uint32_t port = 1; port < N_PORTS; port++) {
+		run = p->ports->usable[port / 64] >> port % 64 & 1 ? run + 1 : 0;
+		if (run == size) {
+			p->share_lo[p->n_shares++] = (uint16_t)(port + 1 - size);
+			run = 0;
+		}
+	}
+	return p->n_shares ? 0 : -EINVAL;
+}
+
 /* --- pools --- */
 
 static bool pool_ok(const struct fp_pol_pool *p)
@@ -161,6 +210,12 @@ int fp_nat_new(const struct fp_pol_pool *pools, unsigned n, struct fp_nat **ret)
 				     .zones = &nat->zones[nat->n_pools] };
 		if (!to->ports)
 			goto out;
+		err = p->share ? cut_shares(to, p->share, p->blocks) : 0;
+		if (err) {
+			nat->n_pools++;
+			goto out;
+		}
+		err = -EINVAL;
 		memcpy(to->lo, p->lo, sizeof(to->lo));
 		memcpy(to->hi, p->hi, sizeof(to->hi));
 	}
@@ -197,6 +252,8 @@ struct fp_nat *fp_nat_free(struct fp_nat *n)
 		return NULL;
 	for (unsigned i = 0; i < n->n_sets; i++)
 		free(n->sets[i]);
+	for (unsigned i = 0; i < n->n_pools; i++)
+		free(n->pools[i].share_lo);
 	free(n->sets);
 	free(n->pools);
 	free(n->zones);
@@ -264,6 +321,62 @@ static void pool_addr(const struct pool *p, const uint8_t src[16], uint8_t ret[1
 		full |= out[i] != hi[i];
 	}
 	memcpy(ret, out, sizeof(out));
+}
+
+static int share_of(const struct pool *p, uint32_t host, uint8_t ret_addr[16],
+		    struct nat_ports *ret)
+{
+	unsigned size = p->family == AF_INET ? 4 : 16;
+	uint64_t carry = host / p->n_shares;
+	uint8_t addr[16];
+
+	memcpy(addr, p->lo, sizeof(addr));
+	for (unsigned b = size; b--; carry >>= 8) {
+		carry += addr[b];
+		addr[b] = (uint8_t)carry;
+	}
+	if (carry || memcmp(addr, p->hi, size) > 0)
+		return -ENOENT;
+	memcpy(ret_addr, addr, sizeof(addr));
+	ret->lo = p->share_lo[host % p->n_shares];
+	ret->hi = (uint16_t)(ret->lo + p->share - 1);
+	return 0;
+}
+
+int fp_nat_share(const struct fp_nat *n, uint32_t pool, uint32_t host, uint8_t ret_addr[16],
+		 struct nat_ports *ret_ports)
+{
+	const struct pool *p = &n->pools[pool];
+
+	return p->share && !p->blocks ? share_of(p, host, ret_addr, ret_ports) : -ENOENT;
+}
+
+/* What mappings and blocks know it by. */
+static uint32_t pool_name(const struct pool *p)
+{
+	return (uint32_t)p->identity | 1;
+}
+
+/* Where an inside address may be translated to. */
+struct place {
+	const struct pool *p;
+	uint8_t addr[16];
+	struct nat_ports share; /* hi 0: all of the pool's */
+};
+
+static int place_of(const struct pool *p, uint32_t host, const uint8_t src[16], struct place *ret)
+{
+	*ret = (struct place){ .p = p };
+	if (p->share)
+		return share_of(p, host, ret->addr, &ret->share);
+	pool_addr(p, src, ret->addr);
+	return 0;
+}
+
+static uint16_t candidate_at(const struct place *l, uint64_t hash, uint16_t want, unsigned i)
+{
+	return l->share.hi ? candidate_of_share(l->share.lo, l->p->share, hash, want, i)
+			   : candidate(l->p->ports, hash, want, i);
 }
 
 /* --- tuples and halves --- */
@@ -448,16 +561,16 @@ static uint64_t order_of(const struct fp_nat_ask *a, const struct tuple *t, uint
 }
 
 /* The mapping of the inside endpoint, or a new one. */
-static int find_mapping(const struct pool *p, const struct fp_nat_ask *a,
+static int find_mapping(const struct place *l, const struct fp_nat_ask *a,
 			const struct fp_flow_new *f, uint64_t hash, struct fp_mapping *m)
 {
 	unsigned i;
 
 	if (fp_mapping_find(a->flows, m, f->time))
 		return 0;
-	pool_addr(p, m->in.addr, m->out.addr);
+	memcpy(m->out.addr, l->addr, sizeof(m->out.addr));
 	for (i = 0; i < FP_NAT_TRIES; i++) {
-		uint16_t port = candidate(p->ports, hash, ntohs(m->in.port_be), i);
+		uint16_t port = candidate_at(l, hash, ntohs(m->in.port_be), i);
 		int err;
 
 		if (!port)
@@ -471,20 +584,21 @@ static int find_mapping(const struct pool *p, const struct fp_nat_ask *a,
 		a->self->tries++;
 	}
 	a->self->exhausted++;
-	return -ENOSPC;
+	return NO_PORT;
 }
 
-static int insert_mapped(const struct pool *p, const struct fp_nat_ask *a, struct fp_flow_new *f,
+static int insert_mapped(const struct place *l, const struct fp_nat_ask *a, struct fp_flow_new *f,
 			 const struct tuple *from, struct tuple *to, uint64_t *ret_ref)
 {
 	struct fp_mapping m = { .fam = a->fam,
 				.proto = proto_of(a->fam, f),
-				.pool = (uint32_t)p->identity | 1,
+				.pool = pool_name(l->p),
+				.cold = f->flags & FLOW_COLD_BLOCK,
 				.in.port_be = from->sport_be };
 	int err;
 
 	memcpy(m.in.addr, from->src, sizeof(m.in.addr));
-	err = find_mapping(p, a, f, order_of(a, from, m.proto), &m);
+	err = find_mapping(l, a, f, order_of(a, from, m.proto), &m);
 	if (err)
 		return err;
 	memcpy(to->src, m.out.addr, sizeof(to->src));
@@ -499,20 +613,20 @@ static int insert_mapped(const struct pool *p, const struct fp_nat_ask *a, struc
 	return err == -EADDRINUSE ? -ENOSPC : err;
 }
 
-static int insert_pool(const struct pool *p, const struct fp_nat_ask *a, struct fp_flow_new *f,
+static int insert_free(const struct place *l, const struct fp_nat_ask *a, struct fp_flow_new *f,
 		       const struct tuple *from, struct tuple *to, uint64_t *ret_ref)
 {
 	uint64_t own = a->zone_back < 64 ? 1ull << a->zone_back : 0;
-	uint64_t zones = __atomic_load_n(p->zones, __ATOMIC_RELAXED);
+	uint64_t zones = __atomic_load_n(l->p->zones, __ATOMIC_RELAXED);
 	uint64_t hash = order_of(a, from, proto_of(a->fam, f));
 	uint16_t want = ntohs(from->sport_be);
 	int err;
 
 	if (!(zones & own))
-		zones = __atomic_or_fetch(p->zones, own, __ATOMIC_RELAXED);
-	pool_addr(p, from->src, to->src);
+		zones = __atomic_or_fetch(l->p->zones, own, __ATOMIC_RELAXED);
+	memcpy(to->src, l->addr, sizeof(to->src));
 	for (unsigned i = 0; i < FP_NAT_TRIES; i++) {
-		uint16_t port = candidate(p->ports, hash, want, i);
+		uint16_t port = candidate_at(l, hash, want, i);
 
 		if (!port)
 			break;
@@ -536,7 +650,109 @@ static int insert_pool(const struct pool *p, const struct fp_nat_ask *a, struct 
 	if (has(a, &f->dir[0]))
 		return -EEXIST;
 	a->self->exhausted++;
-	return -ENOSPC;
+	return NO_PORT;
+}
+
+static int insert_at(const struct place *l, const struct fp_nat_ask *a, struct fp_flow_new *f,
+		     const struct tuple *from, struct tuple *to, uint64_t *ret_ref)
+{
+	return l->p->eim ? insert_mapped(l, a, f, from, to, ret_ref)
+			 : insert_free(l, a, f, from, to, ret_ref);
+}
+
+/* Block number `at` of the host, which may not have it. */
+static struct fp_mapping block_of(const struct pool *p, const struct fp_nat_ask *a,
+				  const struct tuple *from, unsigned at)
+{
+	struct fp_mapping b = { .fam = a->fam,
+				.pool = pool_name(p),
+				.cold = FLOW_COLD_BLOCK,
+				.in.port_be = htons((uint16_t)at) };
+
+	memcpy(b.in.addr, from->src, sizeof(b.in.addr));
+	return b;
+}
+
+static struct place place_in(const struct pool *p, const struct fp_mapping *b)
+{
+	struct place l = { .p = p };
+
+	memcpy(l.addr, b->out.addr, sizeof(l.addr));
+	l.share.lo = ntohs(b->out.port_be);
+	l.share.hi = (uint16_t)(l.share.lo + p->share - 1);
+	return l;
+}
+
+/* One more for the host, at his address: from a secret place on, so that nobody can tell where his
+ * next one will be (RFC 6888 REQ-15). */
+static int take_block(const struct pool *p, const struct fp_nat_ask *a, const struct fp_flow_new *f,
+		      const struct tuple *from, struct fp_mapping *b)
+{
+	uint64_t hash = order_of(a, from, 0);
+	uint32_t n = MIN(p->n_shares, (uint32_t)FP_NAT_TRIES);
+
+	pool_addr(p, from->src, b->out.addr);
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t at = (uint32_t)(((hash & 0xffffffff) * p->n_shares >> 32) + i) %
+			      p->n_shares;
+		int err;
+
+		b->out.port_be = htons(p->share_lo[at]);
+		err = fp_mapping_take(a->flows, a->fw, b, f->time, f->policy);
+		if (err == -EEXIST) /* another worker was quicker */
+			return fp_mapping_find(a->flows, b, f->time) ? 0 : -EBUSY;
+		if (err != -EADDRINUSE) {
+			a->self->blocks += !err;
+			return err;
+		}
+	}
+	return -ENOBUFS;
+}
+
+/* In the host's blocks, in their order, and one more when these are full. */
+static int insert_block(const struct pool *p, const struct fp_nat_ask *a, struct fp_flow_new *f,
+			const struct tuple *from, struct tuple *to, uint64_t *ret_ref)
+{
+	unsigned missing = p->blocks;
+	struct fp_mapping b;
+	struct place l;
+	int err;
+
+	f->flags |= FLOW_COLD_BLOCK;
+	for (unsigned i = 0; i < p->blocks; i++) {
+		b = block_of(p, a, from, i);
+		if (!fp_mapping_find(a->flows, &b, f->time)) {
+			missing = MIN(missing, i);
+			continue;
+		}
+		l = place_in(p, &b);
+		err = insert_at(&l, a, f, from, to, ret_ref);
+		if (err != NO_PORT)
+			return err;
+	}
+	if (missing == p->blocks)
+		return -EUSERS;
+	b = block_of(p, a, from, missing);
+	err = take_block(p, a, f, from, &b);
+	if (err)
+		return err;
+	l = place_in(p, &b);
+	err = insert_at(&l, a, f, from, to, ret_ref);
+	return err == NO_PORT ? -ENOBUFS : err;
+}
+
+static int insert_pool(const struct pool *p, const struct fp_nat_ask *a, struct fp_flow_new *f,
+		       const struct tuple *from, struct tuple *to, uint64_t *ret_ref)
+{
+	struct place l;
+	int err;
+
+	if (p->blocks)
+		return insert_block(p, a, f, from, to, ret_ref);
+	if (place_of(p, a->st->snat.host, from->src, &l))
+		return -ENOSPC;
+	err = insert_at(&l, a, f, from, to, ret_ref);
+	return err == NO_PORT ? -ENOSPC : err;
 }
 
 int fp_nat_insert(const struct fp_nat *n, const struct fp_nat_ask *a, struct fp_flow_new *f,
@@ -549,9 +765,7 @@ int fp_nat_insert(const struct fp_nat *n, const struct fp_nat_ask *a, struct fp_
 	to.dport_be = a->st->dport_be;
 	switch (x->kind) {
 	case FP_XL_POOL:
-		return n->pools[x->pool].eim
-			       ? insert_mapped(&n->pools[x->pool], a, f, &from, &to, ret_ref)
-			       : insert_pool(&n->pools[x->pool], a, f, &from, &to, ret_ref);
+		return insert_pool(&n->pools[x->pool], a, f, &from, &to, ret_ref);
 	case FP_XL_EXACT:
 		memcpy(to.src, x->addr, sizeof(to.src));
 		if (x->port_be)
@@ -561,4 +775,107 @@ int fp_nat_insert(const struct fp_nat *n, const struct fp_nat_ask *a, struct fp_
 		break;
 	}
 	return insert_exact(a, f, &from, &to, ret_ref);
+}
+
+/* --- blocks --- */
+
+static bool has_blocks_at(const struct pool *p, enum flow_family fam, const uint8_t *addr)
+{
+	size_t size = fam == FLOW_4 ? 4 : 16;
+
+	return p->blocks && p->family == (fam == FLOW_4 ? AF_INET : AF_INET6) &&
+	       memcmp(addr, p->lo, size) >= 0 && memcmp(addr, p->hi, size) <= 0;
+}
+
+static const struct pool *block_pool(const struct fp_nat *n, enum flow_family fam,
+				     const uint8_t *addr)
+{
+	for (unsigned i = 0; i < n->n_pools; i++)
+		if (has_blocks_at(&n->pools[i], fam, addr))
+			return &n->pools[i];
+	return NULL;
+}
+
+static bool block_at(const struct pool *p, uint16_t port, struct nat_ports *ret)
+{
+	uint32_t lo = 0, hi = p->n_shares;
+
+	/* The last that does not begin above it. */
+	while (lo < hi) {
+		uint32_t mid = (lo + hi) / 2;
+
+		if (p->share_lo[mid] <= port)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (!lo || port - p->share_lo[lo - 1] >= p->share)
+		return false;
+	ret->lo = p->share_lo[lo - 1];
+	ret->hi = (uint16_t)(ret->lo + p->share - 1);
+	return true;
+}
+
+bool fp_nat_block(const struct fp_nat *n, enum flow_family fam, const uint8_t *addr, uint16_t port,
+		  struct nat_ports *ret)
+{
+	const struct pool *p = block_pool(n, fam, addr);
+
+	return p && block_at(p, port, ret);
+}
+
+uint16_t fp_nat_block_size(const struct fp_nat *n, uint32_t name)
+{
+	for (unsigned i = 0; i < n->n_pools; i++)
+		if (n->pools[i].blocks && pool_name(&n->pools[i]) == name)
+			return n->pools[i].share;
+	return 0;
+}
+
+static bool find_holder(const struct fp_flow *flows, enum flow_family fam, const uint8_t *addr,
+			uint16_t first, uint32_t now, struct fp_mapping *ret)
+{
+	*ret = (struct fp_mapping){ .fam = fam, .out.port_be = htons(first) };
+	memcpy(ret->out.addr, addr, fam == FLOW_4 ? 4 : 16);
+	return fp_mapping_find_out(flows, ret, now);
+}
+
+/* The block is one of those that the host may have of the pool as it is cut now: one of another cut
+ * may begin at the same port. */
+static bool is_of(const struct fp_flow *flows, const struct pool *p, const struct fp_mapping *b)
+{
+	struct fp_mapping own = { .fam = b->fam, .pool = pool_name(p), .in = b->in };
+
+	return ntohs(b->in.port_be) < p->blocks && fp_mapping_find(flows, &own, 0) &&
+	       own.out.port_be == b->out.port_be &&
+	       !memcmp(own.out.addr, b->out.addr, sizeof(own.out.addr));
+}
+
+void fp_nat_block_keep(const struct fp_nat *n, const struct fp_flow *flows, enum flow_family fam,
+		       const uint8_t *addr, uint16_t port, uint32_t now)
+{
+	struct nat_ports block;
+	struct fp_mapping b;
+
+	if (fp_nat_block(n, fam, addr, port, &block))
+		find_holder(flows, fam, addr, block.lo, now, &b);
+}
+
+bool fp_nat_block_holds(const struct fp_nat *n, const struct fp_flow *flows, enum flow_family fam,
+			const uint8_t *host, const uint8_t *addr, uint16_t port)
+{
+	const struct pool *p = block_pool(n, fam, addr);
+	struct nat_ports block;
+	struct fp_mapping b;
+
+	/* Forwards have ports that are nobody's. */
+	if (!p || !(p->ports->usable[port / 64] >> port % 64 & 1))
+		return true;
+	if (!block_at(p, port, &block) || !find_holder(flows, fam, addr, block.lo, 0, &b) ||
+	    memcmp(b.in.addr, host, fam == FLOW_4 ? 4 : 16))
+		return false;
+	for (unsigned i = 0; i < n->n_pools; i++)
+		if (has_blocks_at(&n->pools[i], fam, addr) && is_of(flows, &n->pools[i], &b))
+			return true;
+	return false;
 }

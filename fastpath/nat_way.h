@@ -16,7 +16,8 @@
  * destinations until another one is in its way (REQ-1), also after a restart. FP_NAT_TRIES in all,
  * about as many as the kernel makes: a range that is nearly full for one remote endpoint is full.
  * The address of a pool is the one that the kernel's `persistent` gives to the inside address
- * (REQ-2), so that it is the same on both planes.
+ * (REQ-2), so that it is the same on both planes. In a pool with shares the inside address alone
+ * says the address and a block of ports (RFC 7422); of these the order is the same.
  *
  * Owns: fp_nat is immutable, made from the pools of one policy, and lives as long as that.
  * Threads: new, free: control; fp_nat_insert: the worker that owns the flow, under QSBR.
@@ -37,6 +38,7 @@ struct fp_nat_self {
 	uint64_t kept, changed; /* flows of pools, by whether the port was kept */
 	uint64_t tries;         /* attempts beyond the first */
 	uint64_t exhausted;     /* no port in the fast range for that remote endpoint */
+	uint64_t blocks;        /* taken by hosts */
 	uint64_t clash;         /* an exact translation whose answers are another flow's */
 };
 
@@ -47,6 +49,23 @@ struct fp_nat *fp_nat_free(struct fp_nat *n);
  * before, and once more when nobody uses that any more; NULL: flows of an earlier process may have
  * them by any of zones, a bit each. */
 void fp_nat_follow(struct fp_nat *n, const struct fp_nat *prev, uint64_t zones);
+
+/* What a host has of a deterministic pool. -ENOENT: it is none, or too small. */
+int fp_nat_share(const struct fp_nat *n, uint32_t pool, uint32_t host, uint8_t ret_addr[16],
+		 struct nat_ports *ret_ports);
+
+/* The ports of the block that a port of an address is of; false: of no pool with blocks, or of no
+ * block. */
+bool fp_nat_block(const struct fp_nat *n, enum flow_family fam, const uint8_t *addr, uint16_t port,
+		  struct nat_ports *ret);
+/* Ports of a block of the pool that mappings know by the name; 0: there is none. */
+uint16_t fp_nat_block_size(const struct fp_nat *n, uint32_t name);
+/* A flow lives that has the port: its block lives on. */
+void fp_nat_block_keep(const struct fp_nat *n, const struct fp_flow *flows, enum flow_family fam,
+		       const uint8_t *addr, uint16_t port, uint32_t now);
+/* May a flow of the host go on with the port, where pools have blocks? */
+bool fp_nat_block_holds(const struct fp_nat *n, const struct fp_flow *flows, enum flow_family fam,
+			const uint8_t *host, const uint8_t *addr, uint16_t port);
 
 struct fp_nat_ask {
 	const struct fp_flow *flows;
@@ -65,9 +84,12 @@ struct fp_nat_ask {
  *	0            inserted; f->dir[0].rw is what the packet becomes
  *	-EEXIST      the flow is known already: look again
  *	-EADDRINUSE  its answers could not be told from another flow's: RTR_DROP_NAT_PORTS
- *	-ENOSPC      no port left in the fast range, or the table is full: the flow is the kernel's,
- *	             which has a range of its own
+ *	-ENOSPC      no port left in the fast range (without blocks), its mapping's port is another
+ *	             flow's, or the table is full: the flow is the kernel's, which has a range of
+ *	             its own
  *	-EBUSY       as fp_flow_insert
+ *	-EUSERS      its host has as many blocks of ports as it may: RTR_DROP_NAT_QUOTA
+ *	-ENOBUFS     no block is left for its host: RTR_DROP_NAT_PORTS
  *	-EPROTO      neither TCP nor UDP and ports would change: the kernel's
  */
 int fp_nat_insert(const struct fp_nat *n, const struct fp_nat_ask *a, struct fp_flow_new *f,

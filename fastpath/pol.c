@@ -87,12 +87,22 @@ static int build_asks(struct fp_pol *p)
 	return 0;
 }
 
+/* What carries over commits is known by it, so of what is carved out only that which cuts the fast
+ * plane's ports counts: most forwards are of ports below. */
 static uint64_t identity(const struct fp_pol *p, const struct fastpol_pool *l)
 {
 	uint64_t h = hash_bytes(l, sizeof(*l), 0);
 
 	h = hash_bytes(&p->fast, sizeof(p->fast), h);
-	return hash_bytes(p->carve, p->b.h->carved.n * sizeof(*p->carve), h);
+	h = hash_bytes(&p->b.h->block, sizeof(p->b.h->block), h);
+	for (uint32_t i = 0; i < p->b.h->carved.n; i++) {
+		struct nat_ports cut = { MAX(p->carve[i].lo, p->fast.lo),
+					 MIN(p->carve[i].hi, p->fast.hi) };
+
+		if (cut.lo <= cut.hi)
+			h = hash_bytes(&cut, sizeof(cut), h);
+	}
+	return h;
 }
 
 static int build_nat(struct fp_pol *p)
@@ -117,6 +127,8 @@ static int build_nat(struct fp_pol *p)
 						    .n_carve = carved.n,
 						    .fast = &p->fast,
 						    .carve = p->carve,
+						    .share = l->share ?: p->b.h->block,
+						    .blocks = l->share ? 0 : p->b.h->blocks,
 						    .eim = pol_has(&p->b, FASTPOL_F_EIM) };
 		memcpy(p->pools[i].lo, l->lo, 16);
 		memcpy(p->pools[i].hi, l->hi, 16);

@@ -64,6 +64,7 @@ struct fp_pol_xlate {
 	uint8_t kind; /* enum fp_pol_xlate_kind */
 	uint16_t port_be;
 	uint32_t pool;
+	uint32_t host; /* of a pool with shares: its number */
 	uint8_t addr[16];
 };
 
@@ -87,11 +88,15 @@ struct nat_ports {
 
 /* Addresses that many share, with the ports that are the fast plane's there. */
 struct fp_pol_pool {
-	uint64_t identity; /* hash of all that follows: equal over commits while nothing changed */
+	/* Hash of the addresses, ports and shares: equal over commits while these are. */
+	uint64_t identity;
 	uint8_t family;
 	uint8_t lo[16], hi[16]; /* inclusive, as on the wire */
 	unsigned n_fast, n_carve;
 	const struct nat_ports *fast, *carve;
+	/* Each host has blocks of so many ports for itself (0: all have all): one that its number
+	 * says, or as many as `blocks` in turn. */
+	uint16_t share, blocks;
 	bool eim; /* an inside endpoint has one external one, for all destinations */
 };
 

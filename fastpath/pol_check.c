@@ -229,6 +229,21 @@ static bool check_statics(const struct chk *c)
 	return true;
 }
 
+/* Hosts of a line: ascending. */
+static bool check_hosts(const struct pol_blob *b, struct fastpol_span s, uint8_t family)
+{
+	if (!in(s, b->n_hosts))
+		return false;
+	for (uint32_t i = s.first; i < s.first + s.n; i++) {
+		const struct fastpol_hosts *h = &b->hosts[i];
+
+		if (!range(family, h->lo, h->hi) ||
+		    (i > s.first && memcmp(h[-1].hi, h->lo, 16) >= 0))
+			return false;
+	}
+	return true;
+}
+
 /* Of maps each belongs to one line, those before `at` to lines before. */
 static bool check_dynamic(const struct pol_blob *b, const struct fastpol_dynamic *d, uint32_t *at)
 {
@@ -237,9 +252,11 @@ static bool check_dynamic(const struct pol_blob *b, const struct fastpol_dynamic
 	if (d->kind >= FASTPOL_D__MAX || d->list >= b->n_lists)
 		return false;
 	family = b->lists[d->list].family;
-	if (d->kind == FASTPOL_D_POOL &&
+	if ((d->kind == FASTPOL_D_POOL || d->kind == FASTPOL_D_SHARE) &&
 	    (d->pool >= b->n_pools || b->pools[d->pool].family != family))
 		return false;
+	if (d->kind == FASTPOL_D_SHARE)
+		return b->pools[d->pool].share && check_hosts(b, d->map, family);
 	if (d->kind != FASTPOL_D_MAP)
 		return true;
 	if (!in(d->map, b->n_maps) || d->map.first != *at)
@@ -261,6 +278,8 @@ static bool check_nat(const struct chk *c)
 
 	if (b->h->fast_lo > b->h->fast_hi || !ports(b, carved.first, carved.n))
 		return bad(c, "the ports of the fast plane");
+	if (!b->h->block != !b->h->blocks)
+		return bad(c, "the blocks of ports");
 	for (uint32_t i = 0; i < b->n_rotaries; i++) {
 		if (b->rotaries[i].list >= b->n_lists)
 			return bad(c, "a rotary line");

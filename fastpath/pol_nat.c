@@ -302,6 +302,17 @@ static void to_pool(struct fp_pol_xlate *x, uint32_t pool)
 	*x = (struct fp_pol_xlate){ .kind = FP_XL_POOL, .pool = pool };
 }
 
+/* a - lo, which is less than 2^32. */
+static uint32_t behind(const uint8_t *a, const uint8_t *lo, uint8_t family)
+{
+	unsigned last = pol_size(family) - 4;
+	uint32_t x, y;
+
+	memcpy(&x, a + last, sizeof(x));
+	memcpy(&y, lo + last, sizeof(y));
+	return be32toh(x) - be32toh(y);
+}
+
 /* dst + (src - lo); false: the source is not of the range. */
 static bool map_one(const struct pol_at *at, const struct fastpol_map *m, struct fp_pol_xlate *x)
 {
@@ -331,6 +342,28 @@ static bool map_find(const struct pol_at *at, struct fastpol_span map, struct fp
 	return false;
 }
 
+/* Number of the source among hosts first + ... */
+static bool share_find(const struct pol_at *at, const struct fastpol_dynamic *d,
+		       struct fp_pol_xlate *x)
+{
+	const struct fastpol_hosts *v = at->p->b.hosts + d->map.first;
+
+	for (uint32_t lo = 0, hi = d->map.n; lo < hi;) {
+		uint32_t mid = (lo + hi) / 2;
+
+		if (memcmp(at->src, v[mid].lo, 16) < 0) {
+			hi = mid;
+		} else if (memcmp(at->src, v[mid].hi, 16) > 0) {
+			lo = mid + 1;
+		} else {
+			to_pool(x, d->pool);
+			x->host = v[mid].first + behind(at->src, v[mid].lo, at->k->family);
+			return true;
+		}
+	}
+	return false;
+}
+
 static enum fp_pol_act dynamic(const struct pol_at *at, unsigned oif, struct fp_pol_state *st)
 {
 	const struct pol_blob *b = &at->p->b;
@@ -346,7 +379,8 @@ static enum fp_pol_act dynamic(const struct pol_at *at, unsigned oif, struct fp_
 			return FP_POL_KERNEL;
 		if (d->kind == FASTPOL_D_POOL)
 			to_pool(x, d->pool);
-		else if (!map_find(at, d->map, x))
+		else if (!(d->kind == FASTPOL_D_SHARE ? share_find(at, d, x)
+						      : map_find(at, d->map, x)))
 			continue;
 		return pol_hit(st, pol_c_dynamic(b) + i) ? FP_POL_PERMIT : FP_POL_KERNEL;
 	}
@@ -388,11 +422,12 @@ static bool own(const struct pol_at *at, const uint8_t *asked, struct fp_pol_xla
 
 		if (d->kind == FASTPOL_D_EXEMPT || b->lists[d->list].family != at->k->family ||
 		    !pol_acl_permits(&out, d->list) ||
-		    (d->kind == FASTPOL_D_MAP && !map_find(&out, d->map, &y)))
+		    (d->kind == FASTPOL_D_MAP && !map_find(&out, d->map, &y)) ||
+		    (d->kind == FASTPOL_D_SHARE && !share_find(&out, d, &y)))
 			continue;
 		if (d->kind == FASTPOL_D_POOL)
 			to_pool(&y, d->pool);
-		his = d->kind == FASTPOL_D_POOL && has_addr(at->p, d->pool, at->k->family, asked);
+		his = y.kind == FP_XL_POOL && has_addr(at->p, d->pool, at->k->family, asked);
 		if (y.kind != FP_XL_NONE && (his || !found)) {
 			*x = y;
 			found = true;
@@ -415,7 +450,8 @@ static enum fp_pol_act hairpin(const struct pol_at *at, struct fp_pol_state *st)
 	if (hit != FASTPOL_NONE || (at->k->mapped && own(at, asked, x)))
 		return fixed(st, hit);
 	pool = pool_of(at->p, at->k->family, asked);
-	if (pool == FASTPOL_NONE)
+	/* Of an address that is shared out nobody has more than his share. */
+	if (pool == FASTPOL_NONE || at->p->b.pools[pool].share)
 		return FP_POL_KERNEL;
 	to_pool(x, pool);
 	return FP_POL_PERMIT;

@@ -661,6 +661,11 @@ static bool begin(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt *p)
 	case -EDQUOT:
 		fp_worker_drop(w, s, i, RTR_DROP_CT_HOST_LIMIT);
 		return true;
+	case -EUSERS: /* RFC 6888 REQ-11 */
+	case -ENOBUFS:
+		fp_worker_error(w, s, i, p, FP_ICMP_K_HOST, 0, st.dnat.kind != FP_XL_NONE);
+		fp_worker_drop(w, s, i, err == -EUSERS ? RTR_DROP_NAT_QUOTA : RTR_DROP_NAT_PORTS);
+		return true;
 	case -EINVAL:
 		fp_worker_punt(w, s, i, FP_TK_NO_FLOW);
 		return true;

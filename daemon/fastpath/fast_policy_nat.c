@@ -2,6 +2,7 @@
 /* Translations for the fast plane. */
 #include "fastpath/fast_policy.h"
 
+#include "hash.h"
 #include "nat/nat.h"
 
 #include <stdlib.h>
@@ -84,11 +85,13 @@ static void put_fixed(struct fp_compile *c, unsigned fam)
 
 /* The pool of just these addresses. Ports of an address are handed out by one pool only: what
  * overlaps with another one has none. */
-static uint32_t pool_of(struct fp_compile *c, const struct rtr_addr *lo, const struct rtr_addr *hi)
+static uint32_t pool_with(struct fp_compile *c, struct fastpol_pool p, const struct rtr_addr *lo,
+			  const struct rtr_addr *hi)
 {
 	const struct fp_vec *v = &c->sec[FASTPOL_S_POOLS];
-	struct fastpol_pool p = { .family = lo->family }, *to;
+	struct fastpol_pool *to;
 
+	p.family = lo->family;
 	fp_addr(p.lo, lo);
 	fp_addr(p.hi, hi);
 	for (uint32_t i = 0; i < v->n; i++) {
@@ -107,7 +110,40 @@ static uint32_t pool_of(struct fp_compile *c, const struct rtr_addr *lo, const s
 	return v->n - 1;
 }
 
+static uint32_t pool_of(struct fp_compile *c, const struct rtr_addr *lo, const struct rtr_addr *hi)
+{
+	return pool_with(c, (struct fastpol_pool){ 0 }, lo, hi);
+}
+
+/* Mappings of before are not those of hosts that have other shares now. */
+static uint32_t share_pool(struct fp_compile *c, const struct nat_dynamic *d)
+{
+	struct fastpol_pool p = { .share = d->pool->det_ports };
+
+	for (size_t i = 0; i < d->det->n; i++) {
+		const struct nat_det_range *r = &d->det->r[i];
+		uint64_t h = hash_bytes(r->lo.b, sizeof(r->lo.b), r->first);
+
+		p.shares = (uint32_t)hash_bytes(r->hi.b, sizeof(r->hi.b), h ^ p.shares);
+	}
+	return pool_with(c, p, &d->pool->lo, &d->pool->hi);
+}
+
 /* ---- lists ---- */
+
+static struct fastpol_span put_hosts(struct fp_compile *c, const struct nat_det *t)
+{
+	struct fastpol_span s = { c->sec[FASTPOL_S_HOSTS].n, (uint32_t)t->n };
+
+	for (size_t i = 0; i < t->n; i++) {
+		struct fastpol_hosts *h = fp_add(c, FASTPOL_S_HOSTS);
+
+		fp_addr(h->lo, &t->r[i].lo);
+		fp_addr(h->hi, &t->r[i].hi);
+		h->first = t->r[i].first;
+	}
+	return s;
+}
 
 static struct fastpol_span put_map(struct fp_compile *c, const struct nat_dynamic *d)
 {
@@ -147,6 +183,10 @@ static void put_dynamic(struct fp_compile *c, unsigned fam, const struct nat_dyn
 	if (!d->exempt && d->pool && !d->overload) {
 		to.kind = FASTPOL_D_MAP;
 		to.map = put_map(c, d);
+	} else if (d->det) {
+		to.map = put_hosts(c, d->det);
+		to.pool = share_pool(c, d);
+		to.kind = to.pool == FASTPOL_NONE ? FASTPOL_D_KERNEL : FASTPOL_D_SHARE;
 	} else if (!d->exempt) {
 		to.pool = dynamic_pool(c, fam, d);
 		to.kind = to.pool == FASTPOL_NONE ? FASTPOL_D_KERNEL : FASTPOL_D_POOL;
@@ -240,6 +280,8 @@ void fp_compile_nat(struct fp_compile *c)
 	const struct nat_policy *nat = c->p->nat;
 	const struct pol_ports *carved = nat->carved;
 
+	c->hdr.block = nat->block;
+	c->hdr.blocks = nat->blocks;
 	c->hdr.fast_lo = nat->range[NAT_PORTS_FAST].lo;
 	c->hdr.fast_hi = nat->range[NAT_PORTS_FAST].hi;
 	c->hdr.carved = (struct fastpol_span){ c->sec[FASTPOL_S_PORTS].n, (uint32_t)carved->n };

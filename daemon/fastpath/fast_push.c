@@ -140,6 +140,11 @@ bool fast_push_awaited(void)
 	return !*k.refused && !k.serving;
 }
 
+bool fast_push_serving(void)
+{
+	return k.serving;
+}
+
 /* ---- sending ---- */
 
 static int memfd_of(const struct fast_blob *b)

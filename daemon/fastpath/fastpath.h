@@ -56,6 +56,8 @@ void fast_push_gone(void);
 const char *fast_push_against(void);
 /* Nobody has taken a policy yet, of this process, and none was refused. */
 bool fast_push_awaited(void);
+/* rtr-fastpath has a policy of this process in force, maybe not the last one. */
+bool fast_push_serving(void);
 /* All flows have been judged by the running policy. */
 bool fast_push_swept(void);
 /* After a commit: as txn_after_fn. */

@@ -342,6 +342,8 @@ struct pol_xlate {
 	bool on;
 	struct rtr_addr lo, hi;    /* addresses; lo == hi: one */
 	uint16_t port_lo, port_hi; /* 0, 0: port kept */
+	/* Of a deterministic pool: the source's ports on the fast plane; 0, 0: all of its range. */
+	struct pol_port_range fast;
 	bool prefix; /* whole network moved: lo is its first address, host bits kept */
 	uint8_t prefix_len;
 	bool npt;              /* NPTv6: checksum neutral (RFC 6296) */

@@ -130,6 +130,26 @@ static const struct metric nat_lines[] = {
 	{ "rtr_nat_line_connections_total", "connections", "Connections of a line", 0 },
 };
 
+static const struct metric nat_blocks[] = {
+	{ "rtr_nat_blocks", "blocks_held", "Blocks of ports that hosts have", 0 },
+	{ "rtr_nat_block_ports_used", "ports_used", "Ports of these in use", 0 },
+	{ "rtr_nat_blocks_allocated_total", "allocated", "Blocks that hosts got", 0 },
+	{ "rtr_nat_blocks_released_total", "released", "Blocks that are nobody's again", 0 },
+	{ "rtr_nat_block_ports", "size", "Ports of a block", 0 },
+	{ "rtr_nat_block_limit", "limit", "Blocks that a host may have", 0 },
+};
+
+static const struct metric nat_shares[] = {
+	{ "rtr_nat_deterministic_hosts", "hosts", "Hosts that share a deterministic pool", 0 },
+	{ "rtr_nat_deterministic_room", "room", "Hosts that there is room for", 0 },
+	{ "rtr_nat_deterministic_hosts_per_address", "hosts_per_address", "Of these an address has",
+	  0 },
+	{ "rtr_nat_deterministic_fast_ports", "fast_ports", "Ports of a host on the fast plane",
+	  0 },
+	{ "rtr_nat_deterministic_kernel_ports", "kernel_ports", "Ports of a host in the kernel",
+	  0 },
+};
+
 static const struct metric nat_pools[] = {
 	{ "rtr_nat_pool_addresses", "total", "Addresses of a pool", 0 },
 	{ "rtr_nat_pool_allocated", "allocated", "Addresses in use", 0 },
@@ -461,11 +481,15 @@ const struct metric_source metric_sources[] = {
 	SOURCE("show ip nat rules", "", "family:ipv4", hairpins),
 	SOURCE("show ip nat rules", "rules/[]", "family:ipv4 line=line", nat_lines),
 	SOURCE("show ip nat pools", "[]", "family:ipv4 pool=name", nat_pools),
+	SOURCE("show ip nat blocks", "", "family:ipv4", nat_blocks),
+	SOURCE("show ip nat deterministic", "[]", "family:ipv4 pool=pool", nat_shares),
 	SOURCE("show ipv6 nat statistics", "", "family:ipv6", nat),
 	SOURCE("show ipv6 nat rules", "dropped/{}", "family:ipv6 reason=@", nat_drops),
 	SOURCE("show ipv6 nat rules", "", "family:ipv6", hairpins),
 	SOURCE("show ipv6 nat rules", "rules/[]", "family:ipv6 line=line", nat_lines),
 	SOURCE("show ipv6 nat pools", "[]", "family:ipv6 pool=name", nat_pools),
+	SOURCE("show ipv6 nat blocks", "", "family:ipv6", nat_blocks),
+	SOURCE("show ipv6 nat deterministic", "[]", "family:ipv6 pool=pool", nat_shares),
 	SOURCE("show track", "[]", "track=id", tracks),
 	SOURCE("show ip sla statistics", "[]", "sla=id destination=destination", slas),
 	SOURCE("show vrrp statistics", "[]", "interface=interface group=group family=family",

@@ -2,10 +2,10 @@
 /*
  * What: the records of the NAT lines, and what the files of this folder ask of each other. What
  * other domains need is in nat_policy.h; docs/nat.md explains the lines to their users.
- * Files: nat_types.c (values), nat_schema.c (lines), nat_policy.c, nat_ports.c and nat_map.c (the
- * policy), nat_check.c, nat_eval.c (the judge); nat_nft*.c (nftables), nat_kernel.c (addresses,
- * ports), nat_flows.c (live connections), nat_show.c.
- * Owns: records belong to their model. Threads: rtrd's loop only. Failure: none here.
+ * Files: nat_types.c (values), nat_schema.c (lines), nat_policy.c, nat_ports.c, nat_map.c and
+ * nat_det.c (the policy), nat_check.c, nat_eval.c (the judge); nat_nft*.c (nftables), nat_kernel.c
+ * (addresses, ports), nat_flows.c (live connections), nat_show*.c. Owns: records belong to their
+ * model. Threads: rtrd's loop only. Failure: none here.
  */
 #ifndef RTR_NAT_H
 #define RTR_NAT_H
@@ -37,10 +37,11 @@ struct nat_pool_conf_line { /* ip nat pool */
 	uint8_t mask_kind; /* 0: netmask, 1: prefix-length */
 	struct rtr_addr mask;
 	uint8_t len;
-	uint8_t type; /* enum nat_pool_word */
+	uint8_t type;   /* enum nat_pool_word */
+	uint16_t ports; /* of a host; type deterministic */
 	bool no_alias;
 };
-enum nat_pool_word { NAT_POOL_ROTARY, NAT_POOL_MATCH_HOST };
+enum nat_pool_word { NAT_POOL_ROTARY, NAT_POOL_MATCH_HOST, NAT_POOL_DETERMINISTIC };
 
 struct nat_source_conf { /* ip nat inside source list */
 	struct rec rec;
@@ -96,8 +97,13 @@ struct nat_filtering_conf { /* ip nat settings filtering */
 	uint8_t filtering; /* enum nat_mapping_word */
 };
 
+struct nat_block_conf { /* ip nat settings port-block */
+	struct rec rec;
+	uint16_t size, limit;
+};
+
 /* [0] IPv4, [1] IPv6 */
-extern struct sch_type nat_npt_type;
+extern struct sch_type nat_npt_type, nat_block_type;
 extern struct sch_type nat_range_type, nat_reserve_type, nat_mapping_type, nat_filtering_type;
 extern struct sch_type *const nat_pool_types[2],
 	*const nat_source_types[2], *const nat_static_types[2],
@@ -116,7 +122,7 @@ struct rtr_addr nat_prefix_last(const struct rtr_prefix *p);
 
 /* ---- the port ranges (nat_ports.c) ---- */
 
-/* Fills ranges and the carve-outs of a policy whose forwards are complete. */
+/* Fills ranges and the carve-outs. */
 void nat_ports_build(struct nat_policy *p, const struct rec *model, struct check *c);
 void nat_ports_fini(struct nat_policy *p);
 
@@ -133,6 +139,13 @@ bool nat_map_find(const struct nat_dynamic *d, const struct rtr_addr *src, struc
 typedef bool (*nat_block_fn)(void *arg, const struct rtr_addr *src, const struct rtr_addr *dst,
 			     unsigned bits);
 bool nat_map_blocks(const struct nat_map_range *m, nat_block_fn fn, void *arg);
+
+/* ---- deterministic pools (nat_det.c) ---- */
+
+/* Fills nat_dynamic.det of a policy whose ports are there. */
+void nat_det_build(struct nat_policy *p, struct check *c);
+/* Blocks of that size in what is left of a range, none with a hole. */
+uint32_t nat_ports_blocks(const struct nat_policy *p, enum nat_port_user who, uint32_t size);
 
 /* First match of a list permits (nat_eval.c). */
 bool nat_list_permits(const struct pol_list *l, const struct pol_packet *pkt);
@@ -165,9 +178,25 @@ int nat_flows_init(void);
 void nat_flows_fini(void);
 void nat_flows_observed(unsigned change);
 
+/* ---- blocks of ports (nat_blocks.c) ---- */
+
+int nat_blocks_init(void);
+void nat_blocks_fini(void);
+void nat_show_blocks4(struct cmd_ctx *c);
+void nat_show_blocks6(struct cmd_ctx *c);
+void nat_stop_blocks(struct cmd_ctx *c);
+
 /* ---- show commands (nat_show.c) ---- */
 
-#define NAT_N_CMDS 4
+/* Of deterministic pools (nat_show_det.c): all, one host by either end. */
+json_t *nat_show_det4(struct cmd_ctx *c);
+json_t *nat_show_det6(struct cmd_ctx *c);
+void nat_print_det(struct cmd_ctx *c, const json_t *list);
+json_t *nat_show_det_inside(struct cmd_ctx *c);
+json_t *nat_show_det_outside(struct cmd_ctx *c);
+void nat_print_share(struct cmd_ctx *c, const json_t *o);
+
+#define NAT_N_CMDS 12
 extern const struct cmd nat_cmds[NAT_N_CMDS];
 void nat_show_init(void);
 void nat_show_fini(void);

@@ -127,6 +127,34 @@ static void check_list(struct check *c, const struct pol_list *l, const struct r
 	}
 }
 
+/* Shares are of one list, and of nobody else. */
+static void check_det(struct ctx *x, const struct nat_dynamic *d, unsigned fam)
+{
+	const struct nat_family *f = &x->p->f[fam];
+	const char *own;
+
+	if (!d->pool || !d->pool->det_ports)
+		return;
+	if (!d->overload)
+		check_error(x->c, d->rec,
+			    "hosts share the addresses of deterministic pool %s: say "
+			    "overload",
+			    d->pool->name);
+	own = own_iface(x->model, &d->pool->lo, &d->pool->hi);
+	if (own)
+		check_error(x->c, d->rec,
+			    "deterministic pool %s holds the address of %s, whose ports the box "
+			    "itself needs",
+			    d->pool->name, own);
+	for (size_t i = 0; &f->dynamics[i] != d; i++) {
+		if (f->dynamics[i].pool == d->pool && f->dynamics[i].list != d->list)
+			check_error(x->c, d->rec,
+				    "deterministic pool %s is shared by the hosts of list %s "
+				    "already",
+				    d->pool->name, f->dynamics[i].list->name);
+	}
+}
+
 static void check_dynamic(struct ctx *x, const struct nat_dynamic *d, unsigned fam)
 {
 	const struct nat_source_conf *s = (const void *)d->rec;
@@ -139,6 +167,7 @@ static void check_dynamic(struct ctx *x, const struct nat_dynamic *d, unsigned f
 		check_error(c, d->rec, "a rotary pool is for ip nat inside destination");
 	if (d->pool && d->pool->match_host && d->overload)
 		check_error(c, d->rec, "match-host gives each host its own address: no overload");
+	check_det(x, d, fam);
 	if (d->pool && !d->overload && !d->pool->rotary) {
 		const char *own = own_iface(x->model, &d->pool->lo, &d->pool->hi);
 
@@ -339,12 +368,22 @@ static void check_kernel(struct check *c, const struct nat_family *f)
 	}
 }
 
+static bool any_fast(const struct rec *model)
+{
+	const struct iface *i;
+
+	recvec_foreach(rec_kids(model, &iface_type), i) {
+		if (fast_wish(i) != DATAPLANE_KERNEL)
+			return true;
+	}
+	return false;
+}
+
 /* The kernel keeps a port only while nobody else wants it. */
 static void check_mapping(const struct nat_policy *p, const struct rec *model, struct check *c)
 {
 	const struct nat_filtering_conf *f;
 	const struct nat_mapping_conf *m;
-	const struct iface *i;
 
 	recvec_foreach(rec_kids(model, &nat_filtering_type), f) {
 		if (p->eif && !p->eim)
@@ -352,16 +391,33 @@ static void check_mapping(const struct nat_policy *p, const struct rec *model, s
 				    "an inside port has no outside port of its own without ip nat "
 				    "settings mapping endpoint-independent");
 	}
-	if (!p->eim)
+	if (!p->eim || any_fast(model))
 		return;
-	recvec_foreach(rec_kids(model, &iface_type), i) {
-		if (fast_wish(i) != DATAPLANE_KERNEL)
-			return;
-	}
-	recvec_foreach(rec_kids(model, &nat_mapping_type), m)
+	recvec_foreach(rec_kids(model, &nat_mapping_type), m) {
 		check_error(c, &m->rec,
 			    "only the fast plane maps so, and no interface has dataplane auto or "
 			    "dataplane fast");
+	}
+}
+
+static void check_blocks(const struct nat_policy *p, const struct rec *model, struct check *c)
+{
+	const struct nat_block_conf *b;
+
+	recvec_foreach(rec_kids(model, &nat_block_type), b) {
+		if (!any_fast(model))
+			check_error(c, &b->rec,
+				    "only the fast plane has blocks of ports, and no interface has "
+				    "dataplane auto or dataplane fast");
+		if (p->ports[NAT_PORTS_FAST]->n && !nat_ports_blocks(p, NAT_PORTS_FAST, b->size))
+			check_error(
+				c, &b->rec, "no piece of the fast plane's range %u-%u has %u ports",
+				p->range[NAT_PORTS_FAST].lo, p->range[NAT_PORTS_FAST].hi, b->size);
+		if (is_new(c, &b->rec))
+			check_warn(c, &b->rec,
+				   "connections of the fast plane whose ports are of no such block "
+				   "end");
+	}
 }
 
 void nat_check_policy(const struct nat_policy *p, const struct rec *model, struct check *c)
@@ -370,6 +426,7 @@ void nat_check_policy(const struct nat_policy *p, const struct rec *model, struc
 
 	check_sides(c, model);
 	check_mapping(p, model, c);
+	check_blocks(p, model, c);
 	for (unsigned fam = 0; fam < 2; fam++) {
 		const struct nat_family *f = &p->f[fam];
 

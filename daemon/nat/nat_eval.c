@@ -196,11 +196,17 @@ struct pol_xlate nat_dnat(const struct nat_policy *p, const struct pol_packet *p
 
 /* ---- sources ---- */
 
+/* Identifiers of ICMP count as ports. */
+static bool uses_ports(uint8_t proto)
+{
+	return has_ports(proto) || proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6;
+}
+
 static void with_kernel_ports(const struct nat_policy *p, uint8_t proto, struct pol_xlate *x)
 {
 	const struct pol_ports *v = p->ports[NAT_PORTS_KERNEL];
 
-	if (!has_ports(proto) && proto != IPPROTO_ICMP && proto != IPPROTO_ICMPV6)
+	if (!uses_ports(proto))
 		return;
 	x->port_lo = v->r[0].lo;
 	x->port_hi = v->r[v->n - 1].hi;
@@ -244,6 +250,22 @@ static void snat_hairpin(const struct nat_policy *p, const struct nat_family *f,
 	with_kernel_ports(p, pkt->proto, x);
 }
 
+static bool to_share(const struct nat_policy *p, const struct nat_dynamic *d,
+		     const struct pol_packet *pkt, struct pol_xlate *x)
+{
+	struct nat_share s;
+
+	if (!nat_det_find(p, d, &pkt->src, &s))
+		return false;
+	to_one(x, &s.addr, d->rec);
+	if (uses_ports(pkt->proto)) {
+		x->port_lo = s.kernel.lo;
+		x->port_hi = s.kernel.hi;
+	}
+	x->fast = s.fast;
+	return true;
+}
+
 static bool snat_dynamic(const struct nat_policy *p, const struct nat_dynamic *d,
 			 const struct pol_packet *pkt, const char *oif, struct pol_xlate *x)
 {
@@ -258,6 +280,8 @@ static bool snat_dynamic(const struct nat_policy *p, const struct nat_dynamic *d
 		to_one(x, &a, d->rec);
 		return true;
 	}
+	if (d->pool && d->pool->det_ports)
+		return to_share(p, d, pkt, x);
 	if (d->pool) {
 		to_one(x, &d->pool->lo, d->rec);
 		x->hi = d->pool->hi;

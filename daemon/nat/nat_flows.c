@@ -191,7 +191,8 @@ static bool snat_is_right(const struct pol_xlate *made, const struct ct_entry *e
 	struct pol_xlate any = *made, *x = &any;
 
 	/* It began on the fast plane, which chose the port, and was handed over. */
-	if (any.port_lo != any.port_hi && nat_port_in(p, NAT_PORTS_FAST, e->reply.dport))
+	if (any.port_lo != any.port_hi && nat_port_in(p, NAT_PORTS_FAST, e->reply.dport) &&
+	    (!any.fast.hi || (e->reply.dport >= any.fast.lo && e->reply.dport <= any.fast.hi)))
 		any.port_lo = any.port_hi = 0;
 
 	if (!x->on)

@@ -455,6 +455,13 @@ static void line_key(const struct nat_build *b, const struct nat_dynamic *d, con
 		 fwc_part(d->list->name, part), (unsigned long long)to);
 }
 
+static void put_port(uint8_t *to, uint16_t port)
+{
+	uint16_t be = htons(port);
+
+	memcpy(to, &be, sizeof(be));
+}
+
 struct map_ctx {
 	const struct nat_build *b;
 	struct nft_set *set;
@@ -504,6 +511,50 @@ static void map_rules(struct nat_build *b, struct nft_chain *c, const struct nat
 	nft_chain_add(c, r);
 }
 
+/* Each source its share of an address: one look-up gives address and ports. */
+static void share_rules(struct nat_build *b, struct nft_chain *c, const struct nat_dynamic *d)
+{
+	uint32_t addr = b->fam ? NFT_T_IP6ADDR : NFT_T_IPADDR;
+	const struct nat_det *t = d->det;
+	char name[NAT_NAME_MAX];
+	struct nft_rule *r = nft_rule_new(0, d->rec, NULL);
+	struct nft_set *s;
+
+	line_key(b, d, "det", name);
+	s = nft_set_new(&(struct nft_set_spec){
+		.name = name,
+		.key_type = addr,
+		.key_size = (uint8_t)b->size,
+		.data_type = NFT_T3(addr, NFT_T_INET_SERVICE, NFT_T_INET_SERVICE),
+		.data_size = (uint8_t)(b->size + 8),
+		.rec = d->rec });
+	for (size_t i = 0; t && i < t->n; i++) {
+		struct rtr_addr src = t->r[i].lo;
+		uint32_t host = t->r[i].first;
+
+		do {
+			uint8_t data[16 + 8] = { 0 };
+			struct nat_share share;
+
+			nat_det_share(b->p, d, host++, &share);
+			memcpy(data, share.addr.b, b->size);
+			put_port(data + b->size, share.kernel.lo);
+			put_port(data + b->size + 4, share.kernel.hi);
+			nft_set_add(s, src.b, &(struct nft_data){ .bytes = data });
+		} while (rtr_addr_cmp(&src, &t->r[i].hi) && nat_addr_add(&src, 1));
+	}
+	nat_put_set(b, name, s);
+	nat_load_src(b, r, W(0));
+	nft_map(r, name, W(0), W(4));
+	nft_nat(r, &(struct nft_nat){ .type = NFT_NAT_SNAT,
+				      .family = b->nfproto,
+				      .addr_lo = W(4),
+				      .addr_hi = W(4),
+				      .proto_lo = W(4) + b->words,
+				      .proto_hi = W(4) + b->words + 1 });
+	nft_chain_add(c, r);
+}
+
 /* False: the loopback has no address, nothing to translate to. */
 static bool target_of(const struct nat_build *b, const struct nat_dynamic *d, struct nat_target *t)
 {
@@ -534,7 +585,9 @@ static void action_chain(struct nat_build *b, const struct nat_dynamic *d, const
 
 	nft_counter(r);
 	nft_chain_add(c, r);
-	if (d->pool && !d->overload)
+	if (d->pool && d->pool->det_ports)
+		share_rules(b, c, d);
+	else if (d->pool && !d->overload)
 		map_rules(b, c, d);
 	else if (target_of(b, d, &t))
 		nat_snat_rules(b, c, &t, d->rec);

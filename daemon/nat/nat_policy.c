@@ -145,6 +145,8 @@ static void build_pools(struct nat_family *f, const struct recvec *v)
 						       l->type == NAT_POOL_MATCH_HOST,
 					 .alias = !l->no_alias,
 					 .rec = &l->rec };
+		if (SCH_HAS(l, type) && l->type == NAT_POOL_DETERMINISTIC)
+			a->det_ports = l->ports;
 		if (l->mask.family && rtr_mask_to_len(&l->mask, &a->len))
 			a->len = 0; /* told by nat_check_policy */
 	}
@@ -201,7 +203,7 @@ static void build_dynamics(struct nat_family *f, uint8_t family, const struct re
 			memcpy(d.loopback, d.ifname, sizeof(d.loopback));
 			d.ifname[0] = '\0';
 		}
-		if (d.pool && !d.overload)
+		if (d.pool && !d.overload && !d.pool->det_ports)
 			nat_map_build(&d, c);
 		*ADD(f->dynamics, f->n_dynamics) = d;
 	}
@@ -393,7 +395,7 @@ static bool same_policy(const struct nat_policy *a, const struct nat_policy *b)
 	}
 	return same_ifaces(a, b) && pol_aliases_same(a->aliases, b->aliases) &&
 	       SAME(a, b, npts, n_npts) && same_ports(a->carved, b->carved) && a->eim == b->eim &&
-	       a->eif == b->eif;
+	       a->eif == b->eif && a->block == b->block && a->blocks == b->blocks;
 }
 
 static bool same_lists(const struct nat_family *f, uint8_t family, const struct nat_lookup *look)
@@ -423,6 +425,7 @@ static bool unchanged(const struct rec *model, const struct nat_policy *old,
 	    rec_kids(model, &nat_range_type) != rec_kids(was, &nat_range_type) ||
 	    rec_kids(model, &nat_mapping_type) != rec_kids(was, &nat_mapping_type) ||
 	    rec_kids(model, &nat_filtering_type) != rec_kids(was, &nat_filtering_type) ||
+	    rec_kids(model, &nat_block_type) != rec_kids(was, &nat_block_type) ||
 	    rec_kids(model, &nat_reserve_type) != rec_kids(was, &nat_reserve_type))
 		return false;
 	for (unsigned f = 0; f < 2; f++) {
@@ -460,6 +463,16 @@ static bool filters_endpoints(const struct rec *model)
 	return false;
 }
 
+static void set_blocks(struct nat_policy *p, const struct rec *model)
+{
+	const struct nat_block_conf *b;
+
+	recvec_foreach(rec_kids(model, &nat_block_type), b) {
+		p->block = b->size;
+		p->blocks = b->limit;
+	}
+}
+
 const struct nat_policy *nat_policy_build(const struct rec *model, const struct nat_policy *old,
 					  const struct nat_lookup *look, struct check *c)
 {
@@ -485,8 +498,10 @@ const struct nat_policy *nat_policy_build(const struct rec *model, const struct 
 		build_statics(p, &p->f[f], family, rec_kids(model, nat_static_types[f]));
 	}
 	nat_ports_build(p, model, c);
+	nat_det_build(p, c);
 	p->eim = maps_endpoints(model);
 	p->eif = filters_endpoints(model);
+	set_blocks(p, model);
 	if (c)
 		nat_check_policy(p, model, c);
 	if (c && c->n_errors != errors)
@@ -529,8 +544,10 @@ const struct nat_policy *nat_policy_unref(const struct nat_policy *cp)
 	if (!p || --p->refs)
 		return NULL;
 	for (unsigned f = 0; f < 2; f++) {
-		for (size_t i = 0; i < p->f[f].n_dynamics; i++)
+		for (size_t i = 0; i < p->f[f].n_dynamics; i++) {
 			free(p->f[f].dynamics[i].map);
+			free(p->f[f].dynamics[i].det);
+		}
 		free(p->f[f].pools);
 		free(p->f[f].dynamics);
 		free(p->f[f].rotaries);

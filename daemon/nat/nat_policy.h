@@ -60,6 +60,7 @@ struct nat_addrs {
 	struct rtr_addr lo, hi;
 	uint8_t len; /* of the network that they are in */
 	bool rotary, match_host, alias;
+	uint16_t det_ports; /* deterministic: of the fast plane, for each host; else 0 */
 	const struct rec *rec;
 };
 
@@ -86,6 +87,19 @@ struct nat_map_range {
 	struct rtr_addr lo, hi, dst;
 };
 
+enum nat_port_user { NAT_PORTS_LOCAL, NAT_PORTS_KERNEL, NAT_PORTS_FAST, NAT_PORTS__MAX };
+
+/* Who has which share of a deterministic pool (nat_det.c). */
+struct nat_det {
+	uint32_t n_hosts, per_addr;    /* hosts in all, of each address */
+	uint32_t size[NAT_PORTS__MAX]; /* ports of a host */
+	size_t n;
+	struct nat_det_range {
+		struct rtr_addr lo, hi; /* hosts ... */
+		uint32_t first;         /* ... of this number and the following */
+	} r[];
+};
+
 struct nat_dynamic {
 	const struct pol_list *list;
 	const struct nat_addrs *pool; /* NULL: the interface's address, or exempt */
@@ -96,6 +110,7 @@ struct nat_dynamic {
 	/* A pool without overload: who gets which address. */
 	size_t n_map;
 	struct nat_map_range *map;
+	struct nat_det *det; /* of a deterministic pool */
 	const struct rec *rec;
 };
 
@@ -121,8 +136,6 @@ struct nat_family {
 	struct nat_outside *outsides; /* by local address */
 };
 
-enum nat_port_user { NAT_PORTS_LOCAL, NAT_PORTS_KERNEL, NAT_PORTS_FAST, NAT_PORTS__MAX };
-
 struct nat_policy {
 	unsigned refs;
 	struct nat_family f[2]; /* [0] IPv4, [1] IPv6 */
@@ -131,6 +144,9 @@ struct nat_policy {
 	struct nat_npt *npts;
 	bool eim; /* an inside endpoint has one external one, on the fast plane */
 	bool eif; /* by which anybody outside may reach it */
+	/* On the fast plane a host has ports by blocks of `block`, at most `blocks` of them; 0: no.
+	 */
+	uint16_t block, blocks;
 	/* The range as configured, and what is left of it after carving out. */
 	struct pol_port_range range[NAT_PORTS__MAX];
 	struct pol_ports *ports[NAT_PORTS__MAX];
@@ -185,6 +201,22 @@ enum nat_side nat_side_of(const struct nat_policy *p, uint8_t family, const char
 const struct nat_iface *nat_iface_find(const struct nat_policy *p, const char *ifname);
 /* The pool that holds an address; NULL: none. For figures of show ip nat statistics. */
 const struct nat_addrs *nat_pool_of(const struct nat_policy *p, const struct rtr_addr *a);
+/* What a host has of a deterministic pool. */
+struct nat_share {
+	struct rtr_addr addr;
+	struct pol_port_range kernel, fast;
+};
+/* False: d has no such pool, or src no share of it. */
+bool nat_det_find(const struct nat_policy *p, const struct nat_dynamic *d,
+		  const struct rtr_addr *src, struct nat_share *ret);
+/* Hosts that its pool has room for, UINT64_MAX when that is too small to tell. */
+uint64_t nat_det_room(const struct nat_dynamic *d, const struct nat_det *t);
+/* Of the host of that number, which there is. */
+void nat_det_share(const struct nat_policy *p, const struct nat_dynamic *d, uint32_t host,
+		   struct nat_share *ret);
+/* The host that has the port of the address; false: nobody. */
+bool nat_det_behind(const struct nat_policy *p, const struct nat_dynamic *d,
+		    const struct rtr_addr *addr, uint16_t port, struct rtr_addr *ret);
 /* Number of its addresses, UINT64_MAX when that is too small to tell. */
 uint64_t nat_addrs_size(const struct nat_addrs *a);
 /* Are the ports of the address shared: of overload, or with forwards? */

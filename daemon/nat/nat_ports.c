@@ -115,22 +115,23 @@ static struct pol_ports *ports_without(struct pol_port_range range, const struct
 	return p;
 }
 
-/* Ports that forwards answer on, and reserved ones. */
-static struct pol_ports *carved(const struct nat_policy *p, const struct rec *model)
+/* Ports that forwards answer on, and reserved ones. By the lines, whatever address an interface has
+ * or lacks now: blocks of deterministic pools must not move with it. */
+static struct pol_ports *carved(const struct rec *model)
 {
 	const struct recvec *reserved = rec_kids(model, &nat_reserve_type);
+	size_t room = reserved->len + rec_kids(model, nat_static_types[0])->len +
+		      rec_kids(model, nat_static_types[1])->len;
 	const struct nat_reserve_conf *res;
-	struct pol_ports *out = ports_new(p->f[0].n_statics + p->f[1].n_statics + reserved->len);
+	struct pol_ports *out = ports_new(room);
 
 	for (unsigned f = 0; f < 2; f++) {
-		for (size_t i = 0; i < p->f[f].n_statics; i++) {
-			const struct nat_static *s = &p->f[f].statics[i];
+		const struct nat_static_conf *s;
 
-			if (s->kind < NAT_TCP)
-				continue;
-			out->r[out->n++] = (struct pol_port_range){
-				s->gport, (uint16_t)(s->gport + s->n_ports - 1)
-			};
+		recvec_foreach(rec_kids(model, nat_static_types[f]), s) {
+			if (s->kind >= NAT_TCP)
+				out->r[out->n++] = (struct pol_port_range){ s->gports.lo,
+									    s->gports.hi };
 		}
 	}
 	recvec_foreach(reserved, res) {
@@ -175,7 +176,7 @@ void nat_ports_build(struct nat_policy *p, const struct rec *model, struct check
 		p->range[r->who] = (struct pol_port_range){ r->lo, r->hi };
 		rec[r->who] = &r->rec;
 	}
-	p->carved = carved(p, model);
+	p->carved = carved(model);
 	for (unsigned i = 0; i < NAT_PORTS__MAX; i++)
 		p->ports[i] = ports_without(p->range[i], p->carved);
 	if (c)

@@ -21,7 +21,7 @@
 #define STATIC(f) SCH_F(nat_static_conf, f)
 
 BOTH(ip_nat_pool, ipv6_nat_pool, nat_pool_conf_line, POOL(name), POOL(lo), POOL(hi),
-     POOL(mask_kind), POOL(mask), POOL(len), POOL(type), POOL(no_alias));
+     POOL(mask_kind), POOL(mask), POOL(len), POOL(type), POOL(ports), POOL(no_alias));
 BOTH(ip_nat_source, ipv6_nat_source, nat_source_conf, SOURCE(seq), SOURCE(acl), SOURCE(to),
      SOURCE(pool), SOURCE(ifname), SOURCE(overload));
 BOTH(ip_nat_static, ipv6_nat_static, nat_static_conf, STATIC(kind), STATIC(local), STATIC(global),
@@ -72,6 +72,13 @@ struct sch_type nat_filtering_type = { .name = "ip_nat_filtering",
 				       .fields = nat_filtering_fields,
 				       .n_fields = ARRAY_LEN(nat_filtering_fields) };
 
+static struct sch_field nat_block_fields[] = { SCH_F(nat_block_conf, size),
+					       SCH_F(nat_block_conf, limit) };
+struct sch_type nat_block_type = { .name = "ip_nat_port_block",
+				   .size = sizeof(struct nat_block_conf),
+				   .fields = nat_block_fields,
+				   .n_fields = ARRAY_LEN(nat_block_fields) };
+
 /* One line holds: the one typed last. Of an interface's side, too. */
 static bool the_last(const struct rec *typed, const struct rec *old)
 {
@@ -92,6 +99,7 @@ static int source_order(const struct rec *ra, const struct rec *rb)
 	{                                                                                          \
 		.kind = SCH_K_LIST, .line = row, .type = &id##_type, .key = k, __VA_ARGS__         \
 	}
+#define POOL_TYPE "{type:rotary|match-host|deterministic ports <ports:U16(16,16384)>}"
 #define STATIC_ROW(ip, addr)                                                                       \
 	ip " nat inside source static {kind:<local:" addr "> <global:" addr                        \
 	   ">|network <local:" addr "> <global:" addr "> <len:MASKLEN>|tcp <local:" addr           \
@@ -127,8 +135,11 @@ static const struct sch_row rows[] = {
 	     nat_filtering, "filtering", .displaces = the_last,
 	     .help = "Who outside may send to an outside port: whom its inside port has sent to, "
 		     "or anybody"),
+	LIST("ip nat settings port-block size <size:U16(16,16384)> limit <limit:U16(1,64)>",
+	     nat_block, "size limit", .displaces = the_last,
+	     .help = "Hosts get outside ports by blocks: their size, and how many a host may have"),
 	LIST("ip nat pool <name:WORD> <lo:ADDR4> <hi:ADDR4> {mask_kind:netmask <mask:ADDR4>|"
-	     "prefix-length <len:U8(1,32)>}[ type {type:rotary|match-host}][ no-alias]",
+	     "prefix-length <len:U8(1,32)>}[ type " POOL_TYPE "][ no-alias]",
 	     ip_nat_pool, "name", .help = "Addresses to translate to"),
 	LIST(SOURCE_ROW("ip"), ip_nat_source, "seq acl pool ifname", .cmp = source_order,
 	     .help = "Translate the sources that a list permits"),
@@ -139,7 +150,7 @@ static const struct sch_row rows[] = {
 	LIST("ip nat inside destination list <acl:WORD> pool <pool:WORD>", ip_nat_destination,
 	     "acl", .help = "Spread connections over a pool of inside hosts"),
 	LIST("ipv6 nat pool <name:WORD> <lo:ADDR6> <hi:ADDR6> prefix-length <len:U8(1,128)>"
-	     "[ type {type:rotary|match-host}][ no-alias]",
+	     "[ type " POOL_TYPE "][ no-alias]",
 	     ipv6_nat_pool, "name", .help = "Addresses to translate to"),
 	LIST(SOURCE_ROW("ipv6"), ipv6_nat_source, "seq acl pool ifname", .cmp = source_order,
 	     .help = "Translate the sources that a list permits"),
@@ -154,12 +165,14 @@ static const struct sch_row rows[] = {
 static const struct sch_word words[] = {
 	{ "connection-dependent", "By connection: as the kernel does it" },
 	{ "destination", "Destinations of packets" },
+	{ "deterministic", "Address and ports follow from the inside address (RFC 7422)" },
 	{ "endpoint-independent", "One outside port toward all, or for all; on the fast plane" },
 	{ "exempt", "No translation" },
 	{ "fast", "NAT in the fast plane" },
 	{ "filtering", "Who outside may send to an outside port" },
 	{ "inside", "The inside of address translation" },
 	{ "kernel", "NAT in the kernel" },
+	{ "limit", "Blocks that a host may have at once" },
 	{ "list", "Access list" },
 	{ "local", "Sockets of the box itself" },
 	{ "mapping", "Which outside port an inside port has" },
@@ -173,13 +186,16 @@ static const struct sch_word words[] = {
 	{ "overload", "Many sources share an address by their ports" },
 	{ "policy", "Line with a number, asked before lines without" },
 	{ "pool", "Pool of addresses" },
+	{ "port-block", "Blocks of outside ports, each of one inside host" },
 	{ "port-range", "Ports of a shared address by who uses them" },
+	{ "ports", "Ports of the fast plane that each host has" },
 	{ "prefix", "Prefix of the inside and of the outside" },
 	{ "prefix-length", "Length of the network of the addresses" },
 	{ "pools", "Pools and how much of them is in use" },
 	{ "rotary", "Each connection takes the next address" },
 	{ "rules", "Lines in the order of evaluation" },
 	{ "settings", "How translation works" },
+	{ "size", "Ports of a block" },
 	{ "source", "Sources of packets" },
 	{ "static", "Fixed translation" },
 	{ "tcp", "A TCP port" },
@@ -191,12 +207,13 @@ static const struct sch_word words[] = {
 static int init(void)
 {
 	nat_show_init();
-	return nat_flows_init();
+	return nat_blocks_init() ?: nat_flows_init();
 }
 
 static void fini(void)
 {
 	nat_flows_fini();
+	nat_blocks_fini();
 	nat_show_fini();
 	nat_nft_forget();
 }

@@ -354,6 +354,7 @@ static json_t *pools_json(const struct census *s)
 					rtr_addr_str(&a->hi, hi), "prefix_length", a->len, "type",
 					a->rotary       ? "rotary"
 					: a->match_host ? "match-host"
+					: a->det_ports  ? "deterministic"
 							: "generic",
 					"total", (json_int_t)MIN(total, INT64_MAX), "allocated",
 					(json_int_t)n, "percent", (int)(n * 100 / total),
@@ -370,7 +371,7 @@ static void print_pools(struct cmd_ctx *c, const json_t *list)
 
 	json_array_foreach(list, i, p)
 		width = MAX(width, (int)json_string_length(json_object_get(p, "end")));
-	cmd_printf(c, "%-16s %-*s %-*s %-10s %10s %16s %12s\n", "Pool", width, "Start", width,
+	cmd_printf(c, "%-16s %-*s %-*s %-13s %10s %16s %12s\n", "Pool", width, "Start", width,
 		   "End", "Type", "Addresses", "Allocated", "Connections");
 	json_array_foreach(list, i, p) {
 		char alloc[32];
@@ -378,7 +379,7 @@ static void print_pools(struct cmd_ctx *c, const json_t *list)
 		snprintf(alloc, sizeof(alloc), "%lld (%lld%%)",
 			 (long long)json_integer_value(json_object_get(p, "allocated")),
 			 (long long)json_integer_value(json_object_get(p, "percent")));
-		cmd_printf(c, "%-16s %-*s %-*s %-10s %10lld %16s %12lld\n",
+		cmd_printf(c, "%-16s %-*s %-*s %-13s %10lld %16s %12lld\n",
 			   json_string_value(json_object_get(p, "name")), width,
 			   json_string_value(json_object_get(p, "start")), width,
 			   json_string_value(json_object_get(p, "end")),
@@ -485,6 +486,25 @@ const struct cmd nat_cmds[NAT_N_CMDS] = {
 	  .interrupt = stop_pools },
 	{ "show ipv6 nat pools", "Pools and how much of them is in use", .run = run_pools6,
 	  .interrupt = stop_pools },
+	{ "show ip nat blocks", "Blocks of ports that inside hosts have", .run = nat_show_blocks4,
+	  .interrupt = nat_stop_blocks },
+	{ "show ipv6 nat blocks", "Blocks of ports that inside hosts have", .run = nat_show_blocks6,
+	  .interrupt = nat_stop_blocks },
+	{ "show ip nat deterministic", "Deterministic pools and the room in them",
+	  .data = nat_show_det4, .text = nat_print_det },
+	{ "show ip nat deterministic inside <inside:ADDR4>", "Address and ports of an inside host",
+	  .data = nat_show_det_inside, .text = nat_print_share },
+	{ "show ip nat deterministic outside <outside:ADDR4> <port:U16(1,65535)>",
+	  "The inside host that has a port", .data = nat_show_det_outside,
+	  .text = nat_print_share },
+	{ "show ipv6 nat deterministic", "Deterministic pools and the room in them",
+	  .data = nat_show_det6, .text = nat_print_det },
+	{ "show ipv6 nat deterministic inside <inside:ADDR6>",
+	  "Address and ports of an inside host", .data = nat_show_det_inside,
+	  .text = nat_print_share },
+	{ "show ipv6 nat deterministic outside <outside:ADDR6> <port:U16(1,65535)>",
+	  "The inside host that has a port", .data = nat_show_det_outside,
+	  .text = nat_print_share },
 };
 
 /* ---- for show ip nat statistics and translations ---- */

@@ -395,7 +395,7 @@ static void ports_text(const struct run *r, const struct pol_xlate *x, bool sour
 		       struct strbuf *b)
 {
 	const struct pol_ports *fast = r->p->nat->ports[NAT_PORTS_FAST];
-	uint16_t sport = r->ask->pkt.sport;
+	uint16_t sport = r->ask->pkt.sport, lo, hi;
 
 	if (x->port_lo == x->port_hi) {
 		strbuf_addf(b, " port %u", x->port_lo);
@@ -403,9 +403,11 @@ static void ports_text(const struct run *r, const struct pol_xlate *x, bool sour
 		strbuf_addf(b, " port of %u to %u", x->port_lo, x->port_hi);
 	} else {
 		strbuf_adds(b, " port");
-		if (nat_port_in(r->p->nat, NAT_PORTS_FAST, sport))
+		lo = x->fast.hi ? x->fast.lo : fast->r[0].lo;
+		hi = x->fast.hi ? x->fast.hi : fast->r[fast->n - 1].hi;
+		if (sport >= lo && sport <= hi && nat_port_in(r->p->nat, NAT_PORTS_FAST, sport))
 			strbuf_addf(b, " %u, or if that is taken", sport);
-		strbuf_addf(b, " of %u to %u", fast->r[0].lo, fast->r[fast->n - 1].hi);
+		strbuf_addf(b, " of %u to %u", lo, hi);
 	}
 }
 

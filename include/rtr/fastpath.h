@@ -54,6 +54,7 @@ enum fastpath_op {
 	FASTPATH_WAY,       /* which way to a destination, then FASTPATH_END */
 	FASTPATH_CONNS,     /* connections, a piece, then FASTPATH_END with where to go on */
 	FASTPATH_TRACE,     /* what would become of a packet, then FASTPATH_END */
+	FASTPATH_BLOCKS,    /* blocks of ports that hosts have, then FASTPATH_END */
 	FASTPATH_END_CONNS, /* ends some, then FASTPATH_END with how many */
 	FASTPATH_BYE,       /* orderly end: everything to the kernel */
 };
@@ -115,6 +116,7 @@ enum fastpath_event_kind {
 	FASTPATH_JUDGED, /* of a policy: each of enum fastpath_judged once, in order */
 	FASTPATH_HITS,   /* of the policy's lines, for TELL */
 	FASTPATH_CONN,
+	FASTPATH_BLOCK,
 	FASTPATH_TRACED,
 	FASTPATH_END,
 	FASTPATH_NOTE, /* for the log */
@@ -192,6 +194,14 @@ struct fastpath_conn {
 
 enum fastpath_verdict { FASTPATH_FORWARDS, FASTPATH_DROPS, FASTPATH_LEAVES };
 
+/* Ports of an address that a host has. */
+struct fastpath_block {
+	uint8_t family, zero; /* 4, 6 */
+	uint16_t lo, hi;      /* host order */
+	uint8_t host[16], addr[16];
+};
+#define FASTPATH_BLOCKS_MAX 20 /* in an event */
+
 /* What becomes of a packet; conn of a connection that is there. */
 struct fastpath_traced {
 	uint8_t verdict; /* enum fastpath_verdict */
@@ -256,6 +266,10 @@ struct fastpath_event {
 			uint32_t n;
 			struct fastpath_conn conn[FASTPATH_CONNS_MAX];
 		} conns;
+		struct {
+			uint32_t n;
+			struct fastpath_block block[FASTPATH_BLOCKS_MAX];
+		} blocks;
 		struct fastpath_traced traced;
 		uint64_t next; /* END of CONNS: 0 = no more; of END_CONNS: how many ended */
 		char text[FASTPATH_TEXT];

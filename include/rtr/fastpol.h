@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #define FASTPOL_MAGIC   0x72747270u /* "rtrp" */
-#define FASTPOL_VERSION 2
+#define FASTPOL_VERSION 3
 /* 200,000 lines are 40 MB; rtr-fastpath takes no more than this. */
 #define FASTPOL_SIZE_MAX (256u << 20)
 #define FASTPOL_NONE     UINT32_MAX /* no list, pool ... */
@@ -38,6 +38,7 @@
 	X(ROTARIES, rotaries, struct fastpol_rotary)                                               \
 	X(DYNAMICS, dynamics, struct fastpol_dynamic) /* in order of evaluation */                 \
 	X(MAPS, maps, struct fastpol_map)                                                          \
+	X(HOSTS, hosts, struct fastpol_hosts)                                                      \
 	X(POOLS, pools, struct fastpol_pool)                                                       \
 	X(SHARED, shared, struct fastpol_shared) /* by family, address; disjoint */
 
@@ -67,10 +68,10 @@ struct fastpol_hdr {
 	uint32_t magic, version;
 	uint64_t size;              /* of all */
 	uint32_t flags;             /* enum fastpol_flag */
+	uint16_t block, blocks;     /* pools: ports of a host's block, and most of these; 0, 0 */
 	uint16_t fast_lo, fast_hi;  /* the fast plane's ports of a shared address ... */
 	struct fastpol_span carved; /* ... less these, in PORTS: ascending */
 	uint32_t host_max;          /* connections of a source; 0: any number */
-	uint32_t zero;
 	struct {
 		uint64_t off; /* from the start; a multiple of 8 */
 		uint64_t n;
@@ -189,6 +190,7 @@ enum fastpol_dynamic_kind {
 	FASTPOL_D_EXEMPT,
 	FASTPOL_D_MAP,    /* one to one */
 	FASTPOL_D_POOL,   /* of many */
+	FASTPOL_D_SHARE,  /* of a deterministic pool, to each host its ports */
 	FASTPOL_D_KERNEL, /* its flows are the kernel's */
 	FASTPOL_D__MAX
 };
@@ -197,17 +199,25 @@ struct fastpol_dynamic {
 	uint8_t kind, bound, zero[2]; /* bound: of what leaves by the interface only */
 	uint32_t ifindex;
 	uint32_t list;
-	uint32_t pool;           /* FASTPOL_D_POOL */
+	uint32_t pool;           /* FASTPOL_D_POOL, SHARE */
 	uint64_t line;           /* nat_line_id: its connections are counted */
-	struct fastpol_span map; /* FASTPOL_D_MAP */
+	struct fastpol_span map; /* FASTPOL_D_MAP: of MAPS; FASTPOL_D_SHARE: of HOSTS, ascending */
 };
 
 struct fastpol_map {
 	uint8_t lo[16], hi[16], dst[16];
 };
 
+/* Hosts lo to hi have the shares of this number and the following. */
+struct fastpol_hosts {
+	uint8_t lo[16], hi[16];
+	uint32_t first, zero;
+};
+
 struct fastpol_pool {
-	uint8_t family, zero[7];
+	uint8_t family, zero;
+	uint16_t share;  /* deterministic: ports of a host; else 0 */
+	uint32_t shares; /* a hash of who has them */
 	uint8_t lo[16], hi[16];
 };
 

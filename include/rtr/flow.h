@@ -290,6 +290,8 @@ enum flow_cold_flag {
 	FLOW_COLD_HELD = 1 << 2,
 	FLOW_COLD_GIVEN = 1 << 4,   /* the kernel has it: workers hand its packets on (mirror.h) */
 	FLOW_COLD_COUNTED = 1 << 5, /* among the flows that its source may have */
+	/* Its external port is of a block of its host; it is such a block (nat_mapping.h). */
+	FLOW_COLD_BLOCK = 1 << 6,
 };
 
 /* One a pair, for workers and the maintenance step; XDP has no map of it. */

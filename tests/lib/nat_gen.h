@@ -75,6 +75,10 @@ static void nat_pools(struct strbuf *b, unsigned f)
 		    nat_at(f, 2, 100 + below(4)), nat_fams[f].len);
 	strbuf_addf(b, "%s nat pool M %s %s prefix-length %s\n", nat_fams[f].ip, nat_at(f, 2, 128),
 		    nat_at(f, 2, f ? 0xffff : 200), nat_fams[f].len);
+	/* L3 has few hosts: now and then there is no room for all. */
+	strbuf_addf(b, "%s nat pool D %s %s prefix-length %s type deterministic ports %s\n",
+		    nat_fams[f].ip, nat_at(f, 2, 110), nat_at(f, 2, 110 + below(3)),
+		    nat_fams[f].len, PICK("16", "1000", "7777", "15000"));
 	strbuf_addf(b, "%s nat pool R %s %s prefix-length %s type rotary\n", nat_fams[f].ip,
 		    nat_at(f, 1, 2), nat_at(f, 1, 2 + below(4)), nat_fams[f].len);
 }
@@ -88,7 +92,7 @@ static void nat_sources(struct strbuf *b, unsigned f)
 			snprintf(policy, sizeof(policy), "policy %u ", 1 + below(9));
 		strbuf_addf(b, "%s nat inside source %slist L%u %s\n", nat_fams[f].ip, policy, i,
 			    i == 3 && below(2)
-				    ? "pool M"
+				    ? PICK("pool M", "pool D overload")
 				    : PICK("interface e2 overload", "interface e3 overload",
 					   "pool A overload", "pool A via e2 overload", "exempt"));
 	}
@@ -116,7 +120,7 @@ static void nat_statics(struct strbuf *b, unsigned f)
 			if (below(2))
 				strbuf_addf(b, "interface e%u", 2 + below(2));
 			else
-				strbuf_adds(b, nat_at(f, 2, global));
+				strbuf_adds(b, nat_at(f, 2, below(4) ? global : 110));
 			port = 80 + 3 * i + (below(2) ? 0 : 500);
 			strbuf_addf(b, " %u-%u\n", port, port + n);
 		}
@@ -158,8 +162,9 @@ static char *nat_configuration(void)
 		strbuf_addf(&b,
 			    "ip nat settings port-range kernel 41000 45000\n"
 			    "ip nat settings port-reserve 42000-42010\n"
+			    "ip nat settings port-reserve %u\n"
 			    "ip nat settings port-reserve %u\n",
-			    43000 + below(1000));
+			    43000 + below(1000), 15000 + below(9000));
 	return strbuf_steal(&b);
 }
 
@@ -173,7 +178,9 @@ static struct rtr_addr nat_host(unsigned f, unsigned net, unsigned h)
 
 static struct rtr_addr nat_destination(unsigned f, unsigned in)
 {
-	static const uint8_t shared[] = { 1, 20, 21, 22, 23, 24, 25, 28, 40, 64, 66, 100, 130 };
+	static const uint8_t shared[] = {
+		1, 20, 21, 22, 23, 24, 25, 28, 40, 64, 66, 100, 110, 130
+	};
 
 	switch (below(8)) {
 	case 0:

@@ -12,6 +12,7 @@
 #include "fastpath/fast_policy.h"
 #include "firewall/fw.h"
 #include "nat/nat_policy.h"
+#include "nat_way.h"
 #include "pol.h"
 #include "rtr/drop.h"
 #include "rtr/fastpath.h"
@@ -55,7 +56,7 @@ static struct {
 	const struct policy *pol, *old;
 	struct fp_pol *fp, *old_fp;
 	uint32_t n_past_kept, n_past_ended;
-	uint32_t n_packets, n_permit, n_drop, n_exact, n_pool, n_kernel[WHY__MAX];
+	uint32_t n_packets, n_permit, n_drop, n_exact, n_pool, n_share, n_kernel[WHY__MAX];
 } k;
 
 static void set_up(void)
@@ -276,7 +277,7 @@ static int find_pool(const struct pol_xlate *x)
 	unsigned n = fp_pol_pools(k.fp, &v), size = rtr_family_size(x->lo.family);
 
 	for (unsigned i = 0; i < n; i++) {
-		if (v[i].family == x->lo.family && !memcmp(v[i].lo, x->lo.b, size) &&
+		if (!v[i].share && v[i].family == x->lo.family && !memcmp(v[i].lo, x->lo.b, size) &&
 		    !memcmp(v[i].hi, x->hi.b, size))
 			return (int)i;
 	}
@@ -318,12 +319,26 @@ static enum why why_kernel(const struct pol_packet *p, const struct pol_verdict 
 		return w;
 	if (is_inward(p, v))
 		return WHY_INWARD;
-	return is_range(&v->snat) && find_pool(&v->snat) < 0 ? WHY_POOL : NOT_KERNEL;
+	return is_range(&v->snat) && !v->snat.fast.hi && find_pool(&v->snat) < 0 ? WHY_POOL
+										 : NOT_KERNEL;
 }
 
 static uint32_t id_of(const struct pol_step *s)
 {
 	return s->cls ? s->cls->id : s->rule ? s->rule->id : 0;
+}
+
+/* Both planes cut shares alike: their own ports, of one address. */
+static bool same_share(const struct fp_pol_xlate *got, const struct pol_xlate *want)
+{
+	struct nat_ports ports;
+	uint8_t addr[16];
+
+	k.n_share++;
+	return got->kind == FP_XL_POOL &&
+	       !fp_nat_share(fp_pol_nat(k.fp), got->pool, got->host, addr, &ports) &&
+	       !memcmp(addr, want->lo.b, rtr_family_size(want->lo.family)) &&
+	       ports.lo == want->fast.lo && ports.hi == want->fast.hi;
 }
 
 /* a: what is translated. */
@@ -332,6 +347,8 @@ static bool same_xlate(const struct fp_pol_xlate *got, const struct pol_xlate *w
 {
 	if (!want->on)
 		return got->kind == FP_XL_NONE;
+	if (want->fast.hi)
+		return same_share(got, want);
 	if (is_range(want)) {
 		k.n_pool++;
 		return got->kind == FP_XL_POOL && (int)got->pool == find_pool(want);
@@ -452,9 +469,9 @@ static const char *const why_texts[] = { "",
 
 static void report(void)
 {
-	printf("%u packets: %u permitted, %u dropped; translated: %u to one address, %u by a pool; "
-	       "the kernel's:\n",
-	       k.n_packets, k.n_permit, k.n_drop, k.n_exact, k.n_pool);
+	printf("%u packets: %u permitted, %u dropped; translated: %u to one address, %u by a pool, "
+	       "%u by shares; the kernel's:\n",
+	       k.n_packets, k.n_permit, k.n_drop, k.n_exact, k.n_pool, k.n_share);
 	for (unsigned i = 1; i < WHY__MAX; i++)
 		printf("  %6u %s\n", k.n_kernel[i], why_texts[i]);
 }
@@ -532,6 +549,7 @@ START_TEST(workers_translate_as_the_daemon)
 		ck_assert_uint_gt(k.n_kernel[i], 0);
 	ck_assert_uint_gt(k.n_exact, k.n_packets / 50);
 	ck_assert_uint_gt(k.n_pool, k.n_packets / 50);
+	ck_assert_uint_gt(k.n_share, k.n_packets / 500);
 	ck_assert_uint_lt(refused, POLICIES / 2);
 }
 END_TEST
@@ -541,6 +559,14 @@ END_TEST
 	"interface e0\n ip nat inside\n dataplane auto\ninterface e1\n ip nat outside\n"           \
 	"ip nat pool P 20.1.0.4 20.1.0.5 prefix-length 24\n"                                       \
 	"ip nat inside source list L pool P overload\n"
+
+static uint64_t pool_identity(void)
+{
+	const struct fp_pol_pool *v;
+
+	ck_assert_uint_gt(fp_pol_pools(k.fp, &v), 0);
+	return v[0].identity;
+}
 
 /* From interface e1 or e0 to 20.1.0.last, a port. */
 static struct fp_pol_key to_pool(bool inside, uint8_t last, uint16_t port)
@@ -626,6 +652,21 @@ END_TEST
 	"ip nat inside source list C interface e1 overload\n"                                      \
 	"ip nat inside source list C interface e2 overload\n"
 
+/* Mappings and blocks of ports stay over a forward whose port is none of the fast plane's. */
+START_TEST(forward_keeps_the_pool)
+{
+	uint64_t was;
+
+	ck_assert(configure(MAPPING));
+	was = pool_identity();
+	ck_assert(configure(MAPPING "ip nat inside source static tcp 10.0.0.9 80 20.1.0.4 80\n"));
+	ck_assert_uint_eq(pool_identity(), was);
+	ck_assert(
+		configure(MAPPING "ip nat inside source static tcp 10.0.0.9 80 20.1.0.4 20000\n"));
+	ck_assert_uint_ne(pool_identity(), was);
+}
+END_TEST
+
 /* The pool that 10.net.7.7 is seen with when it asks for the mapping at 20.1.0.last of 10.0.0.9. */
 static unsigned seen_with(uint8_t net, uint8_t last)
 {
@@ -706,6 +747,7 @@ static Suite *suite(void)
 	tcase_add_test(t, workers_judge_as_the_daemon);
 	tcase_add_test(t, workers_translate_as_the_daemon);
 	tcase_add_test(t, mappings);
+	tcase_add_test(t, forward_keeps_the_pool);
 	tcase_add_test(t, hairpin_keeps_the_pool);
 	tcase_add_test(t, segment_sizes);
 	suite_add_tcase(s, t);

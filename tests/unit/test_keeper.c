@@ -5,6 +5,7 @@
  */
 #include "fastpath/keeper.h"
 #include "fastpath/nat_mapping.h"
+#include "fastpath/nat_way.h"
 #include "fastpath/track.h"
 
 #include "tests/lib/check_main.h"
@@ -86,6 +87,13 @@ unsigned fp_pol_pools(const struct fp_pol *p, const struct fp_pol_pool **ret)
 	return 0;
 }
 
+static struct fp_nat *nat;
+
+struct fp_nat *fp_pol_nat(const struct fp_pol *p)
+{
+	return nat;
+}
+
 enum fp_way fp_way_find(const struct fp_way_conf *c, const struct fp_ask *ask,
 			struct fp_answer *ret)
 {
@@ -114,6 +122,27 @@ uint32_t fibctl_pass_begin(struct fibctl *c)
 
 void fibctl_pass_end(struct fibctl *c, uint32_t pass)
 {
+}
+
+/* Blocks of ten ports at the client's address. */
+static void cut_blocks(void)
+{
+	static const struct nat_ports fast = { 1000, 1019 };
+	struct fp_pol_pool pool[2] = {
+		{ .identity = 1,
+		  .family = AF_INET,
+		  .lo = { 10, 0, 0, 2 },
+		  .share = 10,
+		  .blocks = 1 },
+		{ .identity = 1, .family = AF_INET6, .lo = { [15] = 2 }, .share = 10, .blocks = 1 },
+	};
+
+	for (unsigned i = 0; i < 2; i++) {
+		pool[i].fast = &fast;
+		pool[i].n_fast = 1;
+		memcpy(pool[i].hi, pool[i].lo, sizeof(pool[i].hi));
+	}
+	ck_assert_int_eq(fp_nat_new(pool, 2, &nat), 0);
 }
 
 /* --- the connection --- */
@@ -189,6 +218,7 @@ static void begin(void)
 
 	ck_assert_int_eq(fp_flow_mem_anon(pairs, &mem), 0);
 	ck_assert_int_eq(fp_flow_open(&mem, &fc, &table), 0);
+	cut_blocks();
 	fp_flow_maintain(table, 1000);
 	track = fp_track_new(pairs);
 	in_force = (struct fp_pol *)(void *)&any;
@@ -212,6 +242,7 @@ static void end(void)
 {
 	keeper = fp_keeper_stop(keeper);
 	track = fp_track_free(track);
+	nat = fp_nat_free(nat);
 	table = fp_flow_close(table);
 	fp_flow_mem_fini(&mem);
 }
@@ -316,20 +347,24 @@ START_TEST(leaves_express)
 }
 END_TEST
 
-/* Also of a connection that is the kernel's: its mapping lives as long as it does. */
+/* Also of a connection that is the kernel's: its mapping and its block of ports live as long as it
+ * does. */
 START_TEST(keeps_mapping)
 {
 	enum flow_family fam = (enum flow_family)(_i & 1);
 	struct fp_flow_worker *fw = fp_flow_worker(table, 0);
-	bool kernel = _i & 2;
-	struct fp_mapping m = { .fam = fam, .proto = 17, .pool = 1, .out.port_be = htons(1000) };
+	bool kernel = _i & 2, block = _i & 4;
+	struct fp_mapping m = {
+		.fam = fam, .proto = block ? 0 : 17, .pool = 1, .out.port_be = htons(1000)
+	};
 	uint32_t old = fp_flow_now() - 1000, *time = NULL;
 	struct fp_flow_half out = { .egress = 0 };
 	struct flow_hit4 h4;
 	struct flow_hit6 h6;
 
 	insert(fam);
-	fp_flow_cold(table, fam, (uint32_t)ref)->flags |= FLOW_COLD_MAPPED;
+	fp_flow_cold(table, fam, (uint32_t)ref)->flags |= block ? FLOW_COLD_BLOCK
+								: FLOW_COLD_MAPPED;
 	for (uint64_t d = 0; kernel && d < 2; d++)
 		ck_assert_int_eq(fp_flow_set_path(fw, fam, ref ^ d, FLOW_P_KERNEL, true), 0);
 	m.out.addr[fam == FLOW_4 ? 3 : 15] = 2;
@@ -339,23 +374,75 @@ START_TEST(keeps_mapping)
 	if (fam == FLOW_4) {
 		out.key4 = (struct flow_key4){ .daddr = htonl(0x0a000002),
 					       .dport = htons(1000),
-					       .proto = 17,
+					       .proto = m.proto,
 					       .zone = FP_ZONE_MAPPING };
 		ck_assert_int_eq(fp_flow_find4(table, &out.key4, &h4), FLOW_HIT);
 		time = &h4.own->time;
 	} else {
 		out.key6 = (struct flow_key6){ .dport = htons(1000),
-					       .proto = 17,
+					       .proto = m.proto,
 					       .zone = FP_ZONE_MAPPING };
 		out.key6.daddr[15] = 2;
 		ck_assert_int_eq(fp_flow_find6(table, &out.key6, &h6), FLOW_HIT);
 		time = &h6.own->time;
 	}
-	for (unsigned i = 0; i < FP_MAPPING_KEEP_SEC; i++)
+	/* However long a sweep takes. */
+	for (unsigned sec = 0; sec < FP_MAPPING_KEEP_SEC; sec += 40) {
+		__atomic_add_fetch(&ahead, 40 * NSEC_PER_SEC, __ATOMIC_RELAXED);
 		sweep();
+	}
 	ck_assert_uint_ne(__atomic_load_n(time, __ATOMIC_RELAXED), old);
 	for (unsigned d = 0; d < 2; d++)
 		ck_assert_uint_eq(path(fam, d), kernel ? FLOW_P_KERNEL : FLOW_P_EXPRESS);
+}
+END_TEST
+
+/* A block is no flow of itself, and one of pools that are cut otherwise now is nobody's. */
+START_TEST(blocks_end)
+{
+	enum flow_family fam = (enum flow_family)_i;
+	struct fp_mapping m = { .fam = fam, .cold = FLOW_COLD_BLOCK }, seen;
+	uint32_t sec = (uint32_t)(NSEC_PER_SEC >> FLOW_TIME_SHIFT), old = fp_flow_now() - 20 * sec;
+
+	m.out.addr[fam == FLOW_4 ? 3 : 15] = 2;
+	m.out.addr[0] = fam == FLOW_4 ? 10 : 0;
+	for (unsigned i = 0; i < 2; i++) {
+		m.pool = i ? 3 : 1;
+		m.out.port_be = htons((uint16_t)(1000 + 10 * i));
+		ck_assert_int_eq(fp_mapping_take(table, fp_flow_worker(table, 0), &m, old, 7), 0);
+		seen = m;
+		ck_assert(fp_mapping_find_out(table, &seen, 0));
+	}
+	for (unsigned i = 0; i < FP_MAPPING_KEEP_SEC; i++)
+		sweep();
+	fp_flow_age(fp_flow_worker(table, 0), fp_flow_now(), 1000, NULL, NULL);
+	ck_assert(!fp_mapping_find_out(table, &seen, 0));
+	seen.out.port_be = htons(1000);
+	ck_assert(fp_mapping_find_out(table, &seen, 0));
+	fp_flow_age(fp_flow_worker(table, 0), fp_flow_now() + (FP_BLOCK_SEC - 10) * sec, 1000, NULL,
+		    NULL);
+	ck_assert(!fp_mapping_find_out(table, &seen, 0));
+}
+END_TEST
+
+/* Pools are cut otherwise: a block is there until flows with its ports have been judged. */
+START_TEST(blocks_end_last)
+{
+	enum flow_family fam = (enum flow_family)_i;
+	struct fp_mapping m = {
+		.fam = fam, .pool = 3, .cold = FLOW_COLD_BLOCK, .out.port_be = htons(1000)
+	};
+
+	m.out.addr[fam == FLOW_4 ? 3 : 15] = 2;
+	m.out.addr[0] = fam == FLOW_4 ? 10 : 0;
+	ck_assert_int_eq(
+		fp_mapping_take(table, fp_flow_worker(table, 0), &m, fp_flow_now(), generation - 1),
+		0);
+	for (unsigned i = 0; i < 2; i++) {
+		sweep();
+		fp_flow_age(fp_flow_worker(table, 0), fp_flow_now(), 1000, NULL, NULL);
+		ck_assert_int_eq(fp_mapping_find_out(table, &m, 0), !i);
+	}
 }
 END_TEST
 
@@ -370,7 +457,9 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, judged_later, 0, 2);
 	tcase_add_loop_test(t, answers_move, 0, 2);
 	tcase_add_loop_test(t, leaves_express, 0, 2);
-	tcase_add_loop_test(t, keeps_mapping, 0, 4);
+	tcase_add_loop_test(t, keeps_mapping, 0, 8);
+	tcase_add_loop_test(t, blocks_end, 0, 2);
+	tcase_add_loop_test(t, blocks_end_last, 0, 2);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -348,6 +348,168 @@ START_TEST(pool_match_host)
 }
 END_TEST
 
+/* Who has the port of the address; "-": nobody. */
+static const char *behind(const char *text, uint16_t port)
+{
+	static char buf[RTR_ADDR_STRLEN];
+	struct rtr_addr a = addr(text), host;
+
+	return nat_det_behind(pol, &pol->f[nat_fam(a.family)].dynamics[0], &a, port, &host)
+		       ? rtr_addr_str(&host, buf)
+		       : "-";
+}
+
+static const char *share_of(const char *text)
+{
+	static char buf[120];
+	char a[RTR_ADDR_STRLEN];
+	struct rtr_addr src = addr(text);
+	struct nat_share s;
+
+	if (!nat_det_find(pol, &pol->f[nat_fam(src.family)].dynamics[0], &src, &s))
+		return "-";
+	snprintf(buf, sizeof(buf), "%s %u-%u %u-%u", rtr_addr_str(&s.addr, a), s.fast.lo, s.fast.hi,
+		 s.kernel.lo, s.kernel.hi);
+	return buf;
+}
+
+START_TEST(pool_deterministic)
+{
+	/* 7 hosts, three blocks of 10,000 in 10240-40959; of the kernel's 16,384 each has 5,461. */
+	ACCEPTED("ip nat pool D 203.0.113.10 203.0.113.12 prefix-length 24 type deterministic "
+		 "ports 10000",
+		 "ip nat inside source list SMALL pool D overload");
+	SNAT("203.0.113.10:40960-46420", "in0", "out0", TCP, "10.0.1.16", 9, "203.0.113.1", 80);
+	SNAT("203.0.113.10:51882-57342", "in0", "out0", IPPROTO_ICMP, "10.0.1.19", 9, "203.0.113.1",
+	     9);
+	SNAT("203.0.113.12:40960-46420", "in0", "out0", TCP, "10.0.1.23", 9, "203.0.113.1", 80);
+	SNAT("203.0.113.10", "in0", "out0", IPPROTO_ESP, "10.0.1.19", 0, "203.0.113.1", 0);
+	SNAT("-", "in0", "out0", TCP, "10.0.1.18", 9, "203.0.113.1", 80);
+	SNAT("-", "in0", "out0", TCP, "10.0.1.24", 9, "203.0.113.1", 80);
+	ck_assert_str_eq(share_of("10.0.1.17"), "203.0.113.10 20240-30239 46421-51881");
+	ck_assert_str_eq(share_of("10.0.1.23"), "203.0.113.12 10240-20239 40960-46420");
+	ck_assert_str_eq(share_of("10.0.1.18"), "-");
+	ck_assert_str_eq(behind("203.0.113.10", 30239), "10.0.1.17");
+	ck_assert_str_eq(behind("203.0.113.10", 51882), "10.0.1.19");
+	ck_assert_str_eq(behind("203.0.113.12", 20239), "10.0.1.23");
+	ck_assert_str_eq(behind("203.0.113.12", 20240), "-"); /* no eighth host */
+	ck_assert_str_eq(behind("203.0.113.10", 40240), "-"); /* left over */
+	ck_assert_str_eq(behind("203.0.113.10", 80), "-");
+	ck_assert_str_eq(behind("203.0.113.13", 10240), "-");
+	/* No block has a hole, whether its address has the forward or not. */
+	ACCEPTED("ip nat inside source static tcp 10.0.1.10 80 interface out0 20240",
+		 "interface out0", "no ip address");
+	ck_assert_str_eq(share_of("10.0.1.17"), "203.0.113.10 20241-30240 46421-51881");
+	ck_assert_str_eq(behind("203.0.113.10", 20240), "-");
+}
+END_TEST
+
+START_TEST(pool_deterministic_refused)
+{
+	const char *pool = "ip nat pool D 203.0.113.10 203.0.113.12 prefix-length 24 "
+			   "type deterministic ports 10240";
+
+	REFUSED("list SMALL permits 7 hosts, pool D has room for 6: 3 addresses for 2 hosts each, "
+		"with 15360 of the fast plane's ports a host",
+		"ip nat pool D 203.0.113.10 203.0.113.12 prefix-length 24 type deterministic "
+		"ports 15360",
+		"ip nat inside source list SMALL pool D overload");
+	REFUSED("hosts share the addresses of deterministic pool D: say overload", pool,
+		"no ip nat inside source list SMALL", "ip nat inside source list SMALL pool D");
+	type_line("no ip nat inside source list SMALL");
+	REFUSED("list DNS names destinations, protocols or ports",
+		"ip nat inside source list DNS pool D overload");
+	type_line("no ip nat inside source list DNS");
+	LIST_ADD("WIDE", AF_INET, { true, "10.0.0.0-10.255.255.255" });
+	REFUSED("list WIDE permits 16777216 hosts, pool D has room for 9",
+		"ip nat inside source list WIDE pool D overload");
+	LIST_ADD("TWO", AF_INET, { true, "10.0.2.10-10.0.2.11" });
+	REFUSED("pool D is shared by the hosts of list SMALL already",
+		"no ip nat inside source list WIDE",
+		"ip nat inside source list SMALL pool D overload",
+		"ip nat inside source list TWO pool D overload");
+	type_line("no ip nat inside source list TWO");
+	REFUSED("pool D holds the address of out0", "interface out0", "ip address 203.0.113.12/24");
+	ACCEPTED("interface out0", "ip address 198.51.100.2/24",
+		 "no ip nat inside source list SMALL",
+		 "ip nat inside source list SMALL pool D via out0 overload",
+		 "ip nat inside source list SMALL pool D via out1 overload");
+	SNAT("203.0.113.10:40960-46420", "in0", "out1", TCP, "10.0.1.16", 9, "203.0.113.1", 80);
+	REFUSED("the kernel has 2 ports", "ip nat settings port-range kernel 41000 41001");
+}
+END_TEST
+
+/* More than can be counted is no small number. */
+START_TEST(pool_deterministic_room)
+{
+	static const struct {
+		const char *last;
+		uint64_t room;
+	} v[] = {
+		{ "2001:db8:f::1:ffff", 3 * 131072ull },
+		{ "2001:db8:f:0:7fff:ffff:ffff:ffff", UINT64_MAX },
+		{ "2001:db8:f:0:ffff:ffff:ffff:ffff", UINT64_MAX },
+	};
+
+	type_line("ipv6 nat inside source list LAN6 pool D overload");
+	for (size_t i = 0; i < ARRAY_LEN(v); i++) {
+		const struct nat_dynamic *d;
+		char line[160];
+
+		snprintf(line, sizeof(line),
+			 "ipv6 nat pool D 2001:db8:f:: %s prefix-length 64 type deterministic "
+			 "ports 10240",
+			 v[i].last);
+		ACCEPTED(line);
+		d = &pol->f[1].dynamics[0];
+		ck_assert_uint_eq(nat_det_room(d, d->det), v[i].room);
+	}
+}
+END_TEST
+
+/* Any host and back, whatever the ranges, holes and sizes; no two hosts have one port. */
+START_TEST(shares_are_disjoint)
+{
+	for (unsigned round = 0; round < 40; round++) {
+		unsigned size = 16 + (unsigned)random() % 3000,
+			 lo = 20000 + (unsigned)random() % 9000;
+		char pool_line[160], range[80], hole[80], no_hole[90];
+		const struct nat_dynamic *d;
+		struct nat_share s[7];
+
+		snprintf(pool_line, sizeof(pool_line),
+			 "ip nat pool D 203.0.113.10 203.0.113.16 prefix-length 24 type "
+			 "deterministic ports %u",
+			 size);
+		snprintf(range, sizeof(range), "ip nat settings port-range fast %u %u", lo,
+			 lo + size + (unsigned)random() % 7000);
+		snprintf(hole, sizeof(hole), "ip nat settings port-reserve %u",
+			 lo + size + (unsigned)random() % 1000);
+		snprintf(no_hole, sizeof(no_hole), "no %s", hole);
+		if (*BUILD(pool_line, range, hole,
+			   "ip nat inside source list SMALL pool D overload"))
+			ck_abort_msg("%s, %s, %s", pool_line, range, hole);
+		d = &pol->f[0].dynamics[0];
+		ck_assert_uint_eq(d->det->n_hosts, 7);
+		for (uint32_t h = 0; h < 7; h++) {
+			nat_det_share(pol, d, h, &s[h]);
+			ck_assert_uint_eq(s[h].fast.hi - s[h].fast.lo + 1u, size);
+			for (uint16_t p = s[h].fast.lo; p <= s[h].fast.hi; p++)
+				ck_assert(nat_port_in(pol, NAT_PORTS_FAST, p));
+			for (uint32_t i = 0; i < h; i++) {
+				if (rtr_addr_cmp(&s[i].addr, &s[h].addr))
+					continue;
+				ck_assert(s[i].fast.hi < s[h].fast.lo ||
+					  s[i].fast.lo > s[h].fast.hi);
+				ck_assert(s[i].kernel.hi < s[h].kernel.lo ||
+					  s[i].kernel.lo > s[h].kernel.hi);
+			}
+		}
+		type_line(no_hole);
+	}
+}
+END_TEST
+
 START_TEST(order_of_source_lines)
 {
 	ACCEPTED("ip nat pool A 203.0.113.10 203.0.113.10 netmask 255.255.255.0",
@@ -536,6 +698,27 @@ START_TEST(mapping)
 }
 END_TEST
 
+START_TEST(port_blocks)
+{
+	ACCEPTED("ip nat inside source list LAN interface out0 overload");
+	ck_assert_uint_eq(pol->block, 0);
+	REFUSED("only the fast plane has blocks of ports",
+		"ip nat settings port-block size 512 limit 4");
+	ck_assert_ptr_nonnull(strstr(BUILD("interface out0", "dataplane auto"),
+				     "whose ports are of no such block end"));
+	ck_assert(pol && pol->block == 512 && pol->blocks == 4);
+	/* One line holds. */
+	BUILD("ip nat settings port-block size 64 limit 1");
+	ck_assert(pol && pol->block == 64 && pol->blocks == 1);
+	REFUSED("no piece of the fast plane's range 20000-20511 has 500 ports",
+		"ip nat settings port-block size 500 limit 1",
+		"ip nat settings port-range fast 20000 20511",
+		"ip nat settings port-reserve 20200");
+	ACCEPTED("no ip nat settings port-block size 500 limit 1");
+	ck_assert_uint_eq(pol->block, 0);
+}
+END_TEST
+
 START_TEST(refusals)
 {
 	REFUSED("there is no access list NONE", "ip nat inside source list NONE interface out0");
@@ -703,12 +886,17 @@ static Suite *suite(void)
 	Suite *s = suite_create("nat");
 	TCase *t = tcase_create("nat");
 
+	tcase_set_timeout(t, 60);
 	tcase_add_checked_fixture(t, set_up, tear_down);
 	tcase_add_test(t, no_line_no_policy);
 	tcase_add_test(t, overload_of_interface);
 	tcase_add_test(t, pools);
 	tcase_add_test(t, pool_one_to_one);
 	tcase_add_test(t, pool_match_host);
+	tcase_add_test(t, pool_deterministic);
+	tcase_add_test(t, pool_deterministic_refused);
+	tcase_add_test(t, pool_deterministic_room);
+	tcase_add_test(t, shares_are_disjoint);
 	tcase_add_test(t, order_of_source_lines);
 	tcase_add_test(t, static_host_and_network);
 	tcase_add_test(t, port_forwards);
@@ -719,6 +907,7 @@ static Suite *suite(void)
 	tcase_add_test(t, ipv6);
 	tcase_add_test(t, port_ranges);
 	tcase_add_test(t, mapping);
+	tcase_add_test(t, port_blocks);
 	tcase_add_test(t, refusals);
 	tcase_add_test(t, sources_of_lists);
 	tcase_add_test(t, blocks_of_maps);

@@ -320,6 +320,292 @@ START_TEST(mappings)
 }
 END_TEST
 
+/* RFC 7422: a host has its block of ports of one address, and no other; parity and the inside port
+ * are kept as far as it goes. */
+START_TEST(shares)
+{
+	struct want q = pooled("10.0.0.1", 20005, "198.51.100.7", 53);
+	struct nat_ports got;
+	unsigned odd = 0;
+	uint8_t addr[16];
+	uint64_t ref;
+
+	/* A hole: the blocks are 20000-20009, 20013-20022, 20023-20032; the rest is left over. */
+	carve = (struct nat_ports){ 20012, 20012 };
+	setup("203.0.113.1", "203.0.113.2", 20000, 20033);
+	for (unsigned eim = 0; eim < 2; eim++) {
+		pool.share = 10;
+		pool.eim = eim;
+		fp_nat_free(nat);
+		ck_assert_int_eq(fp_nat_new(&pool, 1, &nat), 0);
+		q.snat.host = 4 + eim; /* blocks 1 and 2 of the second address */
+		q.src = eim ? "10.0.0.2" : "10.0.0.1";
+		ck_assert_int_eq(fp_nat_share(nat, 0, q.snat.host, addr, &got), 0);
+		ck_assert(addr[3] == 2 && got.lo == 20013 + 10 * eim && got.hi == got.lo + 9);
+		q.sport = 20005;
+		ck_assert_int_eq(insert(&q, &ref), 0);
+		is4(made.dir[0].rw4.saddr, "203.0.113.2");
+		ck_assert(port4() >= got.lo && port4() <= got.hi && port4() % 2);
+		/* All ten toward one place; of the same parity while there are. */
+		for (unsigned i = 1; i < 10; i++) {
+			q.sport = (uint16_t)(30001 + 2 * i);
+			ck_assert_int_eq(insert(&q, &ref), 0);
+			ck_assert(port4() >= got.lo && port4() <= got.hi);
+			odd += port4() % 2 && i < 5;
+		}
+		q.sport = 999;
+		ck_assert_int_eq(insert(&q, &ref), -ENOSPC);
+		/* Another protocol: a port of its own that is in the block stays. */
+		q.proto = IPPROTO_TCP;
+		q.sport = (uint16_t)(got.lo + 3);
+		ck_assert_int_eq(insert(&q, &ref), 0);
+		ck_assert_uint_eq(port4(), q.sport);
+		q.proto = IPPROTO_UDP;
+	}
+	ck_assert_uint_eq(odd, 8);
+	ck_assert_int_eq(fp_nat_share(nat, 0, 5, addr, &got), 0);
+	ck_assert_int_eq(fp_nat_share(nat, 0, 6, addr, &got), -ENOENT);
+	q.snat.host = 6;
+	q.src = "10.0.0.9";
+	ck_assert_int_eq(insert(&q, &ref), -ENOSPC);
+	teardown();
+}
+END_TEST
+
+/* Block number `at` of a host, as the keeper and rtrd see it. */
+static bool host_block(const char *src, unsigned at, struct fp_mapping *m)
+{
+	*m = (struct fp_mapping){ .pool = (uint32_t)pool.identity | 1,
+				  .in.port_be = htons((uint16_t)at) };
+	addr_of(src, m->in.addr);
+	return fp_mapping_find(table, m, fp_flow_now());
+}
+
+/* RFC 6888 REQ-4, REQ-14: a host has its ports by blocks, one and then another, and no more. */
+START_TEST(blocks)
+{
+	struct want q = pooled("10.0.0.1", 20005, "198.51.100.7", 53);
+	struct nat_ports first, got;
+	struct fp_mapping m, n;
+	uint64_t ref;
+
+	/* Three blocks of ten at each address; addresses by the hash. */
+	setup("203.0.113.1", "203.0.113.1", 20000, 20031);
+	for (unsigned eim = 0; eim < 2; eim++) {
+		q.src = eim ? "10.0.0.2" : "10.0.0.1";
+		pool.share = 10;
+		pool.blocks = eim ? 1 : 2;
+		pool.eim = eim;
+		pool.identity = 77;
+		fp_nat_free(nat);
+		ck_assert_int_eq(fp_nat_new(&pool, 1, &nat), 0);
+		ck_assert(!host_block(q.src, 0, &m));
+		for (unsigned i = 0; i < 10; i++) {
+			q.sport = (uint16_t)(40000 + i);
+			ck_assert_int_eq(insert(&q, &ref), 0);
+			ck_assert(made.flags & FLOW_COLD_BLOCK);
+			ck_assert(host_block(q.src, 0, &m) && !host_block(q.src, 1, &n));
+			ck_assert(fp_nat_block(nat, FLOW_4, m.out.addr, port4(), &got));
+			ck_assert_uint_eq(got.lo, ntohs(m.out.port_be));
+			ck_assert_uint_eq(got.hi, got.lo + 9);
+		}
+		first = got;
+		q.sport = 50000;
+		if (eim) {
+			ck_assert_int_eq(insert(&q, &ref), -EUSERS);
+			continue;
+		}
+		/* Another one, and nothing beyond that; to another place ports are used again. */
+		for (unsigned i = 0; i < 10; i++) {
+			q.sport = (uint16_t)(50000 + i);
+			ck_assert_int_eq(insert(&q, &ref), 0);
+			ck_assert(fp_nat_block(nat, FLOW_4, m.out.addr, port4(), &got));
+			ck_assert_uint_ne(got.lo, first.lo);
+		}
+		ck_assert(host_block(q.src, 1, &m));
+		q.sport = 60000;
+		ck_assert_int_eq(insert(&q, &ref), -EUSERS);
+		q.dport++;
+		ck_assert_int_eq(insert(&q, &ref), 0);
+		q.dport--;
+	}
+	ck_assert_uint_eq(self.blocks, 3);
+	/* All three are taken: none for another host. */
+	q.src = "10.0.0.3";
+	ck_assert_int_eq(insert(&q, &ref), -ENOBUFS);
+	teardown();
+}
+END_TEST
+
+/* Flows of no pool, until the table has no room. */
+static void fill_table(void)
+{
+	struct want q = {
+		.src = "10.9.9.9", .dst = "198.51.100.9", .proto = IPPROTO_UDP, .zone_back = OUTSIDE
+	};
+	uint64_t ref;
+	int err = 0;
+
+	for (uint32_t i = 0; i < 1u << 20 && err != -ENOSPC; i++) {
+		q.sport = (uint16_t)i;
+		q.dport = (uint16_t)(1000 + (i >> 16));
+		err = insert(&q, &ref);
+	}
+	ck_assert_int_eq(err, -ENOSPC);
+}
+
+/* It is the kernel's then, not refused as one beyond its host's blocks; nothing is taken for it. */
+START_TEST(blocks_of_a_full_table)
+{
+	struct want q = pooled("10.0.0.1", 20005, "198.51.100.7", 53);
+	struct fp_mapping m;
+	uint64_t ref;
+
+	setup("203.0.113.1", "203.0.113.1", 20000, 20031);
+	pool.share = 10;
+	pool.blocks = 2;
+	pool.eim = _i;
+	fp_nat_free(nat);
+	ck_assert_int_eq(fp_nat_new(&pool, 1, &nat), 0);
+	ck_assert_int_eq(insert(&q, &ref), 0);
+	fill_table();
+	q.sport++;
+	ck_assert_int_eq(insert(&q, &ref), -ENOSPC);
+	ck_assert(!host_block(q.src, 1, &m));
+	q.src = "10.0.0.2";
+	ck_assert_int_eq(insert(&q, &ref), -ENOSPC);
+	teardown();
+}
+END_TEST
+
+/* The port of a mapping is a flow's of before: as without blocks. */
+START_TEST(block_clash)
+{
+	struct want q = pooled("10.0.0.1", 20005, "198.51.100.7", 53);
+	struct want old = { .src = "203.0.113.1",
+			    .dst = "198.51.100.8",
+			    .dport = 53,
+			    .proto = IPPROTO_UDP,
+			    .zone_back = OUTSIDE };
+	struct fp_mapping m;
+	uint64_t ref;
+
+	setup("203.0.113.1", "203.0.113.1", 20000, 20031);
+	pool.share = 10;
+	pool.blocks = 2;
+	pool.eim = true;
+	fp_nat_free(nat);
+	ck_assert_int_eq(fp_nat_new(&pool, 1, &nat), 0);
+	ck_assert_int_eq(insert(&q, &ref), 0);
+	old.sport = port4();
+	ck_assert_int_eq(insert(&old, &ref), 0);
+	q.dst = old.dst;
+	ck_assert_int_eq(insert(&q, &ref), -ENOSPC);
+	ck_assert(!host_block(q.src, 1, &m));
+	teardown();
+}
+END_TEST
+
+/* A block lives as long as it is kept, and nobody else has its ports before it ends. */
+START_TEST(block_ends)
+{
+	struct want q = pooled("2001:db8::1", 60001, "2001:db8:9::7", 53);
+	uint32_t now = fp_flow_now(), sec = (uint32_t)(NSEC_PER_SEC >> FLOW_TIME_SHIFT);
+	struct fp_mapping m = { .fam = FLOW_6 };
+	uint8_t mine[16], other[16];
+	uint16_t port;
+	uint64_t ref;
+
+	setup("2001:db8:f::1", "2001:db8:f::1", 20000, 20009);
+	pool.share = 10;
+	pool.blocks = 4;
+	fp_nat_free(nat);
+	ck_assert_int_eq(fp_nat_new(&pool, 1, &nat), 0);
+	ck_assert_int_eq(insert(&q, &ref), 0);
+	port = ntohs(made.dir[0].rw6.sport);
+	addr_of(q.src, mine);
+	addr_of("2001:db8::2", other);
+	ck_assert(fp_nat_block_holds(nat, table, FLOW_6, mine, made.dir[0].rw6.saddr, port));
+	ck_assert(!fp_nat_block_holds(nat, table, FLOW_6, other, made.dir[0].rw6.saddr, port));
+	/* Not of a pool, not a port of the fast plane: nothing is said of these. */
+	ck_assert(fp_nat_block_holds(nat, table, FLOW_6, other, other, port));
+	ck_assert(fp_nat_block_holds(nat, table, FLOW_6, other, made.dir[0].rw6.saddr, 20010));
+	ck_assert_uint_eq(fp_nat_block_size(nat, 1), 10);
+	ck_assert_uint_eq(fp_nat_block_size(nat, 3), 0);
+	ck_assert_int_eq(fp_flow_free(wk, FLOW_6, ref), 0);
+	memcpy(m.out.addr, made.dir[0].rw6.saddr, 16);
+	m.out.port_be = htons(20000);
+	for (unsigned round = 0; round < 3; round++) {
+		fp_nat_block_keep(nat, table, FLOW_6, m.out.addr, port, now);
+		now += (FP_BLOCK_SEC - 20) * sec;
+		fp_flow_age(wk, now, 1000, NULL, NULL);
+		ck_assert(fp_mapping_find_out(table, &m, 0));
+		ck_assert_mem_eq(m.in.addr, mine, 16);
+	}
+	q.src = "2001:db8::2";
+	ck_assert_int_eq(insert(&q, &ref), -ENOBUFS);
+	now += 60 * sec;
+	fp_flow_age(wk, now, 1000, NULL, NULL);
+	ck_assert(!fp_mapping_find_out(table, &m, 0));
+	ck_assert_int_eq(insert(&q, &ref), 0);
+	teardown();
+}
+END_TEST
+
+/* A block that begins at the same port, but is of another cut, is none of the pool's. */
+START_TEST(block_of_the_cut)
+{
+	struct want q = pooled("10.0.0.1", 60001, "198.51.100.7", 53);
+	uint8_t mine[16], addr[16];
+	uint64_t ref;
+
+	setup("203.0.113.1", "203.0.113.1", 20000, 20019);
+	addr_of(q.src, mine);
+	addr_of("203.0.113.1", addr);
+	pool.share = 10;
+	pool.blocks = 2;
+	for (unsigned cut = 0; cut < 2; cut++) {
+		pool.identity = cut ? 99 : 77;
+		fp_nat_free(nat);
+		ck_assert_int_eq(fp_nat_new(&pool, 1, &nat), 0);
+		if (!cut)
+			ck_assert_int_eq(insert(&q, &ref), 0);
+		ck_assert_int_eq(fp_nat_block_holds(nat, table, FLOW_4, mine, addr, port4()), !cut);
+	}
+	teardown();
+}
+END_TEST
+
+/* With a lower limit, flows in blocks beyond it do not go on. */
+START_TEST(fewer_blocks)
+{
+	struct want q = pooled("2001:db8::1", 1, "2001:db8:9::7", 53);
+	uint8_t mine[16], addr[16];
+	uint16_t port[20];
+	uint64_t ref;
+
+	setup("2001:db8:f::1", "2001:db8:f::1", 20000, 20031);
+	addr_of(q.src, mine);
+	addr_of("2001:db8:f::1", addr);
+	pool.share = 10;
+	for (pool.blocks = 2; pool.blocks; pool.blocks--) {
+		fp_nat_free(nat);
+		ck_assert_int_eq(fp_nat_new(&pool, 1, &nat), 0);
+		for (unsigned i = 0; i < 20; i++) {
+			if (pool.blocks == 2) {
+				q.sport = (uint16_t)(40000 + i);
+				ck_assert_int_eq(insert(&q, &ref), 0);
+				port[i] = ntohs(made.dir[0].rw6.sport);
+			}
+			ck_assert_int_eq(
+				fp_nat_block_holds(nat, table, FLOW_6, mine, addr, port[i]),
+				i < 10u * pool.blocks);
+		}
+	}
+	teardown();
+}
+END_TEST
+
 /* A mapping ends when nobody has asked for it for long. */
 START_TEST(mapping_ends)
 {
@@ -562,6 +848,13 @@ static Suite *suite(void)
 	tcase_add_test(t, free_with_the_flow);
 	tcase_add_test(t, two_ways_out);
 	tcase_add_test(t, mappings);
+	tcase_add_test(t, shares);
+	tcase_add_test(t, blocks);
+	tcase_add_loop_test(t, blocks_of_a_full_table, 0, 2);
+	tcase_add_test(t, block_clash);
+	tcase_add_test(t, block_ends);
+	tcase_add_test(t, block_of_the_cut);
+	tcase_add_test(t, fewer_blocks);
 	tcase_add_test(t, mapping_ends);
 	tcase_add_test(t, pairs_addresses);
 	tcase_add_test(t, exact_and_plain);
