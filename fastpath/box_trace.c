@@ -2,6 +2,7 @@
 /* What would become of a packet: as XDP and a worker decide, in their order. */
 #include "box.h"
 #include "nat_mapping.h"
+#include "nat_way.h"
 
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -143,11 +144,22 @@ static bool permitted(struct fastpath_traced *t, enum fp_pol_act act, const stru
 	return act == FP_POL_PERMIT;
 }
 
-static void translated(struct fastpath_traced *t, const struct fp_pol_state *st)
+static void translated(const struct fp_pol *pol, const struct fp_pol_state *st,
+		       struct fastpath_traced *t)
 {
+	const struct fp_pol_pool *pools;
+	struct nat_ports ports;
+
 	memcpy(t->to_dst, st->dst, sizeof(t->to_dst));
 	t->to_dport_be = st->dport_be;
-	t->shared = st->snat.kind == FP_XL_POOL;
+	if (st->snat.kind == FP_XL_POOL && st->snat.pool < fp_pol_pools(pol, &pools)) {
+		t->shared = true;
+		memcpy(t->to_src, pools[st->snat.pool].lo, sizeof(t->to_src));
+		memcpy(t->pool_last, pools[st->snat.pool].hi, sizeof(t->pool_last));
+		/* A deterministic one has one address for the source. */
+		if (!fp_nat_share(fp_pol_nat(pol), st->snat.pool, st->snat.host, t->to_src, &ports))
+			memcpy(t->pool_last, t->to_src, sizeof(t->pool_last));
+	}
 	if (st->snat.kind != FP_XL_EXACT)
 		return;
 	memcpy(t->to_src, st->snat.addr, sizeof(t->to_src));
@@ -186,7 +198,7 @@ static void first(struct fp_box *b, const struct fastpath_packet *p, unsigned if
 		return;
 	if (pol && !permitted(t, fp_pol_out(pol, &k, (unsigned)t->out, &st), &st))
 		return;
-	translated(t, &st);
+	translated(pol, &st, t);
 }
 
 void fp_box_trace(struct fp_box *b, const struct fastpath_req *q, struct fastpath_event *ret)

@@ -112,7 +112,11 @@ struct tracer_fast *tracer_fast_ask(const struct pol_packet *p,
 				    void (*done)(void *arg, const struct fastpath_traced *t),
 				    void *arg);
 void tracer_fast_forget(struct tracer_fast *f);
-/* Does it do what the kernel is predicted to do? Into the document, as "fast_plane". */
+/* How what it does, leaving by oif (NULL: none), differs from what the kernel is predicted to do;
+ * NULL: it does not. */
+const char *tracer_fast_differs(const struct pol_packet *p, const struct fastpath_traced *t,
+				const char *oif, const struct tracer_result *r);
+/* Both into the document, as "fast_plane". */
 void tracer_fast_compare(const struct pol_packet *p, const struct fastpath_traced *t,
 			 const struct tracer_result *r, json_t *doc);
 

@@ -87,24 +87,29 @@ static struct rtr_addr addr_of(const struct pol_packet *p, const uint8_t b[16])
 	return a;
 }
 
+static bool is_pool(const struct pol_xlate *x)
+{
+	return x->on && !x->prefix && (rtr_addr_cmp(&x->lo, &x->hi) || x->port_lo != x->port_hi);
+}
+
 static bool same_source(const struct pol_packet *p, const struct fastpath_traced *t,
 			const struct tracer_result *r)
 {
-	struct rtr_addr src = addr_of(p, t->to_src);
+	struct rtr_addr src = addr_of(p, t->to_src), last = addr_of(p, t->pool_last);
 
+	/* A pool gives each plane ports of its own. */
 	if (t->shared)
-		return r->snat.on;
-	/* Of a connection the address is known; a pool gives each plane ports of its own. */
-	if (r->snat.on && !r->had_conn)
-		return rtr_addr_cmp(&src, &r->snat.lo) >= 0 && rtr_addr_cmp(&src, &r->snat.hi) <= 0;
+		return is_pool(&r->snat) && !rtr_addr_cmp(&src, &r->snat.lo) &&
+		       !rtr_addr_cmp(&last, &r->snat.hi);
+	if (is_pool(&r->snat) && !r->had_conn)
+		return t->known && rtr_addr_cmp(&src, &r->snat.lo) >= 0 &&
+		       rtr_addr_cmp(&src, &r->snat.hi) <= 0;
 	return !rtr_addr_cmp(&src, &r->src) && ntohs(t->to_sport_be) == r->sport;
 }
 
-/* NULL: the same. */
-static const char *difference(const struct pol_packet *p, const struct fastpath_traced *t,
-			      const struct tracer_result *r)
+const char *tracer_fast_differs(const struct pol_packet *p, const struct fastpath_traced *t,
+				const char *oif, const struct tracer_result *r)
 {
-	const struct shadow_link *out = shadow_link_by_index(t->out);
 	struct rtr_addr dst = addr_of(p, t->to_dst);
 
 	if (t->verdict == FASTPATH_LEAVES)
@@ -119,7 +124,7 @@ static const char *difference(const struct pol_packet *p, const struct fastpath_
 		return "it forwards what the kernel drops";
 	if (r->local)
 		return "it forwards what is for the box itself";
-	if (!out || strcmp(out->name, r->oif) != 0)
+	if (!oif || strcmp(oif, r->oif) != 0)
 		return "it leaves by another interface";
 	if (rtr_addr_cmp(&dst, &r->dst) || ntohs(t->to_dport_be) != r->dport)
 		return "it goes to another destination";
@@ -131,7 +136,8 @@ void tracer_fast_compare(const struct pol_packet *p, const struct fastpath_trace
 {
 	static const char *const verdicts[] = { "forwards", "drops", "leaves it to the kernel" };
 	const struct shadow_link *out = shadow_link_by_index(t->out);
-	const char *differs = difference(p, t, r), *why = t->reason;
+	const char *differs = tracer_fast_differs(p, t, out ? out->name : NULL, r),
+		   *why = t->reason;
 
 	if (t->verdict == FASTPATH_DROPS)
 		why = rtr_drop_text(t->drop);

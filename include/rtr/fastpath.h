@@ -210,7 +210,8 @@ struct fastpath_traced {
 	uint8_t shared;  /* source port, of FORWARDS: of a pool, not chosen yet */
 	int32_t out;     /* ifindex, of FORWARDS */
 	uint16_t to_sport_be, to_dport_be;
-	uint8_t to_src[16], to_dst[16]; /* as it leaves */
+	uint8_t to_src[16], to_dst[16]; /* as it leaves; shared: the pool's first address */
+	uint8_t pool_last[16];          /* of shared */
 	uint8_t mapped;                 /* by an endpoint-independent mapping of its destination */
 	char reason[FASTPATH_TEXT];     /* of LEAVES */
 	struct fastpath_conn conn;

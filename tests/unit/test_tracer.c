@@ -340,6 +340,61 @@ START_TEST(ports_of_planes)
 }
 END_TEST
 
+static struct fastpath_traced fast_sends(const char *src, const char *last, uint16_t sport)
+{
+	struct fastpath_traced t = { .verdict = FASTPATH_FORWARDS,
+				     .shared = last != NULL,
+				     .to_sport_be = htons(sport),
+				     .to_dport_be = htons(80) };
+
+	memcpy(t.to_src, addr(src).b, 16);
+	memcpy(t.to_dst, addr("192.0.2.1").b, 16);
+	if (last)
+		memcpy(t.pool_last, addr(last).b, 16);
+	return t;
+}
+
+static const struct {
+	const char *lines, *src, *last;
+	uint16_t sport;
+	bool same;
+} planes_cases[] = {
+	{ "", "10.0.0.1", NULL, 40000, true },
+	{ "", "10.0.0.1", NULL, 40001, false },
+	{ "ip nat inside source list L pool P overload", "198.51.100.2", "198.51.100.3", 0, true },
+	{ "ip nat inside source list L pool P overload", "198.51.100.2", "198.51.100.2", 0, false },
+	{ "ip nat inside source list L pool P overload", "198.51.100.2", NULL, 40000, false },
+	{ "", "198.51.100.2", "198.51.100.3", 0, false },
+	{ "ip nat inside source static tcp 10.0.0.1 40000 198.51.100.9 81", "198.51.100.9", NULL,
+	  81, true },
+	{ "ip nat inside source static tcp 10.0.0.1 40000 198.51.100.9 81", "198.51.100.9", NULL,
+	  82, false },
+	{ "ip nat inside source static 10.0.0.1 198.51.100.9", "198.51.100.9", NULL, 40000, true },
+	{ "ip nat inside source static 10.0.0.1 198.51.100.9", "198.51.100.8", NULL, 40000, false },
+};
+
+/* What leaves is compared by address and port, and by pool where either is still to be chosen. */
+START_TEST(compares_planes)
+{
+	struct tracer_ask a = tcp("10.0.0.1", 40000, "192.0.2.1", 80);
+	struct fastpath_traced t = fast_sends(planes_cases[_i].src, planes_cases[_i].last,
+					      planes_cases[_i].sport);
+	struct tracer_result r;
+	char lines[512];
+
+	snprintf(lines, sizeof(lines),
+		 "ip nat pool P 198.51.100.2 198.51.100.3 prefix-length 24\n"
+		 "ip access-list extended L\npermit ip any any\n"
+		 "interface eth0\nip nat inside\ninterface eth1\nip nat outside\n%s",
+		 planes_cases[_i].lines);
+	conf(lines);
+	tracer_run(&a, pol, &kernel, &r);
+	ck_assert_int_eq(!tracer_fast_differs(&a.pkt, &t, "eth1", &r), planes_cases[_i].same);
+	ck_assert_ptr_nonnull(tracer_fast_differs(&a.pkt, &t, "eth2", &r));
+	json_decref(r.doc);
+}
+END_TEST
+
 /* ---- the frame ---- */
 
 static uint16_t fold(const uint8_t *b, size_t n, uint32_t s)
@@ -422,6 +477,7 @@ static Suite *suite(void)
 	tcase_add_test(t, zones_and_translation);
 	tcase_add_test(t, planes);
 	tcase_add_test(t, ports_of_planes);
+	tcase_add_loop_test(t, compares_planes, 0, ARRAY_LEN(planes_cases));
 	tcase_add_test(t, frames);
 	tcase_add_test(t, comparison);
 	suite_add_tcase(s, t);
