@@ -7,6 +7,8 @@
 #include <dirent.h>
 #include <stdarg.h>
 #include <errno.h>
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 #include <urcu-qsbr.h>
@@ -282,18 +284,13 @@ int fp_box_open(struct fp_box *b, const struct fp_box_conf *conf)
 	if (!err && fp_box_mirror_open(b))
 		note(b, "The kernel's connection table cannot be written: connections of the fast "
 			"plane end with it");
+	if (!err)
+		__atomic_store_n(&fp_xdp_ctl(b->xdp)->gone, 0, __ATOMIC_RELEASE);
 	return err ?: open_keeper(b);
 }
 
-void fp_box_close(struct fp_box *b)
+static void end(struct fp_box *b)
 {
-	fp_box_mirror_ready(b, FP_MIRROR_ALL);
-	b->leaving = true;
-	for (unsigned slot = 0; slot < FP_PORTS_MAX; slot++)
-		if (b->port[slot].attached)
-			fp_box_port_off(b, slot, "rtr-fastpath ends");
-	b->leaving = false;
-	fp_box_mirror_give(b, FP_MIRROR_ALL);
 	b->keeper = fp_keeper_stop(b->keeper);
 	b->mirror = fp_mirror_stop(b->mirror);
 	for (unsigned i = 0; i < b->conf.n_workers; i++) {
@@ -309,6 +306,30 @@ void fp_box_close(struct fp_box *b)
 	b->track = fp_track_free(b->track);
 	fp_box_policy_fini(b);
 	close_tables(b);
+}
+
+void fp_box_close(struct fp_box *b)
+{
+	fp_box_mirror_ready(b, FP_MIRROR_ALL);
+	b->leaving = true;
+	for (unsigned slot = 0; slot < FP_PORTS_MAX; slot++)
+		if (b->port[slot].attached)
+			fp_box_port_off(b, slot, "rtr-fastpath ends");
+	b->leaving = false;
+	fp_box_mirror_give(b, FP_MIRROR_ALL);
+	end(b);
+}
+
+void fp_box_hand_over(struct fp_box *b)
+{
+	/* If the next one cannot use the table, the kernel has them. */
+	fp_box_mirror_ready(b, FP_MIRROR_ALL);
+	for (unsigned i = 0; i < b->conf.n_workers; i++)
+		if (b->worker[i].thread)
+			fp_wthread_leave(b->worker[i].thread);
+	/* XDP that saw a worker alive has put its frames into the rings. */
+	syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+	end(b);
 }
 
 /* --- interfaces --- */
@@ -355,6 +376,23 @@ void fp_box_synced(struct fp_box *b)
 	b->synced = true;
 }
 
+static void watch(struct fp_box *b)
+{
+	uint32_t tid[FP_WORKERS_MAX];
+	int err;
+
+	for (unsigned i = 0; i < b->conf.n_workers; i++) {
+		tid[i] = fp_wthread_tid(b->worker[i].thread);
+		if (!tid[i])
+			return;
+	}
+	b->watched = true;
+	err = fp_xdp_watch(b->xdp, tid, b->conf.n_workers);
+	if (err)
+		note(b, "XDP would learn of the end of rtr-fastpath by its heartbeat only: %s",
+		     strerror(-err));
+}
+
 /* Nobody tells when these change. */
 static void take_timeouts(struct fp_box *b, uint64_t now_ns)
 {
@@ -379,6 +417,9 @@ void fp_box_turn(struct fp_box *b, uint64_t now_ns)
 		b->sweeping = true;
 		fp_keeper_sweep(b->keeper, true);
 	}
+	/* The kernel may take a grace period for it: not before packets are served. */
+	if (b->sweeping && !b->watched)
+		watch(b);
 	take_timeouts(b, now_ns);
 	if (now_ns - b->clock_ns > CLOCK_NS) {
 		b->clock_ns = now_ns;

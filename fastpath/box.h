@@ -9,6 +9,7 @@
  *	fp_box_synced    all were told: flows of the process before may be judged
  *	fp_box_turn      what is due: tables, interfaces that changed
  *	fp_box_close     orderly end: every interface to the kernel
+ *	fp_box_hand_over another process comes at once: XDP goes on, the rings are worked off
  *
  * An interface is on the fast plane when it is wanted, can be (native XDP, MTU, queues, tags) and
  *the mirror has nothing against it (fib.h: foreign hooks, bridge ports, ...). Anything else: its
@@ -85,7 +86,7 @@ struct fp_box {
 	struct fp_box_worker worker[FP_WORKERS_MAX];
 	struct fp_box_port port[FP_PORTS_MAX];
 	uint64_t before[FP_PORTS_MAX]; /* frames for workers of a process before */
-	bool synced, sweeping;
+	bool synced, sweeping, watched;
 	bool closing;     /* XDP was paused in this turn */
 	bool leaving;     /* connections of all interfaces are the kernel's already */
 	uint64_t open_at; /* ... until this sweep has ended; 0: it is not */
@@ -94,6 +95,7 @@ struct fp_box {
 
 int fp_box_open(struct fp_box *b, const struct fp_box_conf *conf);
 void fp_box_close(struct fp_box *b);
+void fp_box_hand_over(struct fp_box *b);
 
 void fp_box_want(struct fp_box *b, unsigned ifindex, bool express);
 void fp_box_unwant(struct fp_box *b, unsigned ifindex);

@@ -51,6 +51,8 @@ void fp_box_port_off(struct fp_box *b, unsigned slot, const char *reason)
 		 * begins no other. */
 		fibctl_port(b->fib, p->ifindex, FIB_NO_SLOT);
 		fp_box_mirror_give(b, (uint16_t)slot);
+	} else if (p->attached && p->xdp.on) {
+		port_set(b, p, false);
 	}
 	say(b, p, false, reason);
 }
@@ -187,13 +189,15 @@ static const char *against_policy(const struct fp_box *b)
 	return b->pol.now ? NULL : "policy: on its way to the fast plane";
 }
 
-static int attach(struct fp_box *b, struct fp_box_port *p)
+/* on: XDP goes on with the flows that it knows, whatever the program did before. */
+static int attach(struct fp_box *b, struct fp_box_port *p, bool on)
 {
 	unsigned slot = slot_of(b, p);
 	int err;
 
 	p->n_queues = p->nic.n_rx;
-	p->xdp = (struct express_port){ .zone = (uint16_t)slot,
+	p->xdp = (struct express_port){ .on = on,
+					.zone = (uint16_t)slot,
 					.flags = EXPRESS_PF_ASK | EXPRESS_PF_INJECT,
 					.n_queues = (uint16_t)p->n_queues,
 					.slot = slot,
@@ -249,7 +253,7 @@ static void turn_on(struct fp_box *b, struct fp_box_port *p)
 	if (p->bound && p->n_queues != p->nic.n_rx)
 		unbind(b, p);
 	if (!p->attached || p->n_queues != p->nic.n_rx)
-		err = attach(b, p);
+		err = attach(b, p, true);
 	if (err) {
 		snprintf(text, sizeof(text), "native XDP: %s", strerror(-err));
 		fp_box_port_off(b, slot, text);
@@ -280,7 +284,7 @@ static void unwanted(struct fp_box *b, struct fp_box_port *p)
 		return;
 	if (!if_indextoname(p->ifindex, name))
 		forget(b, p);
-	else if (!p->attached && !attach(b, p))
+	else if (!p->attached && !attach(b, p, false))
 		/* Of a process before, and not told of: the program that it left passes all. */
 		fibctl_port(b->fib, p->ifindex, FIB_NO_SLOT);
 }

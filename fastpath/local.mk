@@ -57,13 +57,14 @@ noinst_LIBRARIES += libfpxdp.a
 libfpxdp_a_SOURCES = fastpath/xdp_load.c fastpath/xdp_load.h fastpath/xdp_nat.c fastpath/xdp_nat.h
 libfpxdp_a_SOURCES += fastpath/xdp_kfunc.c fastpath/xdp_kfunc.h
 libfpxdp_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(builddir)/fastpath/xdp
-fastpath/libfpxdp_a-xdp_load.$(OBJEXT): fastpath/xdp/express.skel.h fastpath/xdp/express_clock.skel.h
-noinst_HEADERS += fastpath/xdp/express.bpf.c fastpath/xdp/express_clock.bpf.c
+fastpath/libfpxdp_a-xdp_load.$(OBJEXT): fastpath/xdp/express.skel.h \
+	fastpath/xdp/express_clock.skel.h fastpath/xdp/express_gone.skel.h
+noinst_HEADERS += fastpath/xdp/express.bpf.c fastpath/xdp/express_clock.bpf.c fastpath/xdp/express_gone.bpf.c
 noinst_HEADERS += fastpath/xdp/flow_maps.h fastpath/xdp/express_lane.h fastpath/xdp/express_miss.h fastpath/xdp/express_tcp.h
 fastpath/xdp/express.bpf.o: fastpath/xdp/express_lane.h fastpath/xdp/express_miss.h \
 	fastpath/xdp/express_tcp.h fastpath/xdp/flow_maps.h fastpath/xdp/flow_lookup.h fastpath/tcp_track.h include/rtr/flow.h \
 	include/rtr/adj.h include/rtr/express.h include/rtr/drop.h lib/hash.h
-fastpath/xdp/express_clock.bpf.o: include/rtr/express.h include/rtr/drop.h
+fastpath/xdp/express_clock.bpf.o fastpath/xdp/express_gone.bpf.o: include/rtr/express.h include/rtr/drop.h
 # The control thread's mirror of the kernel's routing tables.
 noinst_LIBRARIES += libfib.a
 libfib_a_SOURCES = fastpath/eligible.c fastpath/eligible.h fastpath/fib.h fastpath/fib_ctl.h \

@@ -6,7 +6,9 @@
  * as descriptor 5.
  *
  * Without rtrd it goes on with what it was told: the kernel tells it of routes and neighbours. When
- * it is killed, XDP goes on with the flows that are known and gives the rest to the kernel.
+ * it is killed, XDP goes on with the flows that are known and gives the rest to the kernel. The
+ * same, and nothing that it has is lost, when its parent sends SIGUSR1 because another one is to
+ * follow.
  *
  * Owns: box.h. Privileges: user rtr, CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF, CAP_PERFMON and, for the
  * memory that the kernel locks, CAP_IPC_LOCK; a filter of system calls for each worker (sending,
@@ -46,7 +48,7 @@ enum answer { A_NONE, A_TELL, A_FLOWS, A_WAY, A_CONNS, A_BLOCKS, A_TRACE, A_END 
 static struct {
 	struct fp_box box;
 	const char *instance;
-	bool open, end;
+	bool open, end, hand_over;
 	int rtrd;     /* -1: it is gone */
 	int ct_types; /* 0: not there */
 	/* The answer that is being given, and how far. */
@@ -393,8 +395,16 @@ static int signals(void)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static bool is_hand_over(int signal_fd)
+{
+	struct signalfd_siginfo si;
+
+	return read(signal_fd, &si, sizeof(si)) == sizeof(si) && si.ssi_signo == SIGUSR1;
 }
 
 static void loop(int signal_fd)
@@ -417,8 +427,10 @@ static void loop(int signal_fd)
 			ms = MIN(ms, JUDGE_MS);
 		if (poll(fds, ARRAY_LEN(fds), ms) < 0 && errno != EINTR)
 			break;
-		if (fds[0].revents)
+		if (fds[0].revents) {
+			d.hand_over = is_hand_over(signal_fd);
 			break;
+		}
 		if (fds[1].revents & (POLLIN | POLLHUP | POLLERR))
 			on_rtrd();
 		if (!d.open || d.end)
@@ -453,7 +465,9 @@ int main(int argc, char **argv)
 	/* This thread reads the tables between two of its own turns only, as their writer. */
 	rcu_thread_offline();
 	loop(signal_fd);
-	if (d.open)
+	if (d.open && d.hand_over)
+		fp_box_hand_over(&d.box);
+	else if (d.open)
 		fp_box_close(&d.box);
 	rcu_unregister_thread();
 	return 0;

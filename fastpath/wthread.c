@@ -23,6 +23,8 @@ struct fp_wthread {
 	pthread_t thread;
 	int wake_fd;
 	uint32_t stop, pause; /* cp:w wk:r */
+	uint32_t tid;         /* wk:w cp:r 0: it has not begun */
+	bool left;            /* cp:w while it pauses */
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
 	bool paused; /* by lock */
@@ -63,26 +65,31 @@ static bool nap(struct fp_wthread *t)
 static void *run(void *arg)
 {
 	struct fp_wthread *t = arg;
+	bool stop = false, got = false;
 	unsigned idle = 0;
 	uint64_t beat = 0;
 
 	if (t->filter && t->filter())
 		_exit(1);
 	rcu_register_thread();
-	while (!__atomic_load_n(&t->stop, __ATOMIC_RELAXED)) {
+	__atomic_store_n(&t->tid, (uint32_t)gettid(), __ATOMIC_RELEASE);
+	/* One that has left works off what it still has. */
+	while (!stop || (t->left && got)) {
 		uint64_t now = rtr_now_ns();
 
+		stop = __atomic_load_n(&t->stop, __ATOMIC_RELAXED);
 		if (__atomic_load_n(&t->pause, __ATOMIC_ACQUIRE)) {
 			wait_resume(t);
 			continue;
 		}
-		if (now - beat > BEAT_NS) {
+		if (!t->left && now - beat > BEAT_NS) {
 			fp_worker_beat(t->w, now);
 			beat = now;
 		}
-		idle = fp_worker_round(t->w, now) ? 0 : idle + 1;
+		got = fp_worker_round(t->w, now);
+		idle = got ? 0 : idle + 1;
 		rcu_quiescent_state();
-		if (idle >= SPIN)
+		if (idle >= SPIN && !stop)
 			idle = nap(t) ? 0 : SPIN - 1;
 	}
 	rcu_unregister_thread();
@@ -152,6 +159,19 @@ void fp_wthread_resume(struct fp_wthread *t)
 	while (t->paused)
 		pthread_cond_wait(&t->cond, &t->lock);
 	pthread_mutex_unlock(&t->lock);
+}
+
+void fp_wthread_leave(struct fp_wthread *t)
+{
+	fp_wthread_pause(t);
+	fp_worker_beat(t->w, 0);
+	t->left = true;
+	fp_wthread_resume(t);
+}
+
+uint32_t fp_wthread_tid(const struct fp_wthread *t)
+{
+	return __atomic_load_n(&t->tid, __ATOMIC_ACQUIRE);
 }
 
 uint64_t fp_wthread_cpu_ns(const struct fp_wthread *t)

@@ -23,6 +23,12 @@ struct fp_wthread *fp_wthread_stop(struct fp_wthread *t);
 void fp_wthread_pause(struct fp_wthread *t);
 void fp_wthread_resume(struct fp_wthread *t);
 
+/* No sign of life any more: XDP gives it nothing. When a grace period has passed nothing is on its
+ * way to it, and fp_wthread_stop loses nothing. */
+void fp_wthread_leave(struct fp_wthread *t);
+
+/* 0: it has not begun yet. */
+uint32_t fp_wthread_tid(const struct fp_wthread *t);
 uint64_t fp_wthread_cpu_ns(const struct fp_wthread *t);
 
 #endif

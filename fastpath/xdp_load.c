@@ -3,6 +3,7 @@
 #include "bpf_map.h"
 #include "express.skel.h"
 #include "express_clock.skel.h"
+#include "express_gone.skel.h"
 #include "util.h"
 #include "xdp_kfunc.h"
 #include "xdp_nat.h"
@@ -14,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -28,7 +31,7 @@ enum map {
 	M_INDEX,
 	M_NAT,
 	M_CLAIMS,
-	M_INJECT, /* these two are of a process: never pinned */
+	M_INJECT, /* these two are of one size of packet buffers: see map_setup */
 	M_FRAMES,
 	M__MAX
 };
@@ -53,9 +56,16 @@ static const struct fp_bpf_map shapes[M__MAX] = {
 		       BPF_F_MMAPABLE },
 };
 
+/* Settings of a program, in a map of its own. */
+struct settings {
+	struct express_bpf__bss *seen; /* NULL: no program */
+	size_t size;
+	int fd;
+};
+
 struct port {
-	struct express_bpf *skel;
-	int link; /* descriptor, -1 without skel */
+	struct settings set;
+	int prog, link; /* descriptors, -1 without program */
 	unsigned ifindex;
 	bool on; /* as it was set; XDP sees otherwise while paused */
 };
@@ -65,19 +75,27 @@ struct fp_xdp {
 	char *pin_dir;
 	int flow_fd[FP_FLOW_R__MAX]; /* the caller's */
 	struct express_clock_bpf *clock;
+	struct express_gone_bpf *gone; /* NULL: nobody watches */
 	int fd[M__MAX];
 	void *base[M__MAX]; /* of those that can be mapped */
 	size_t size[M__MAX];
 	struct port *port;
+	uint64_t build; /* of the program that we would load */
 	uint32_t adj_gen;
 	bool paused;
 	bool sees_ct;
 	struct fp_kfuncs kfuncs;
 };
 
+static void pin_path(const struct fp_xdp *x, const char *name, char path[PATH_MAX])
+{
+	snprintf(path, PATH_MAX, "%s/%s", x->pin_dir, name);
+}
+
 static int map_setup(struct fp_xdp *x, enum map m)
 {
 	struct fp_bpf_map shape = shapes[m];
+	char path[PATH_MAX];
 
 	if (m == M_ADJ)
 		shape.n = x->conf.n_adj;
@@ -91,7 +109,13 @@ static int map_setup(struct fp_xdp *x, enum map m)
 		shape.n = MAX(x->conf.n_workers * x->conf.n_frames, 1u);
 	else if (!shape.n)
 		shape.n = x->conf.n_ports;
-	x->fd[m] = fp_bpf_map_open(m < M_INJECT ? x->pin_dir : NULL, &shape);
+	x->fd[m] = fp_bpf_map_open(x->pin_dir, &shape);
+	if (x->fd[m] == -EPROTO && m >= M_INJECT) {
+		/* Other packet buffers: only programs that know them must be loaded anew. */
+		pin_path(x, shape.name, path);
+		unlink(path);
+		x->fd[m] = fp_bpf_map_open(x->pin_dir, &shape);
+	}
 	if (x->fd[m] < 0)
 		return x->fd[m];
 	return shape.flags & BPF_F_MMAPABLE
@@ -119,6 +143,18 @@ static int clock_setup(struct fp_xdp *x)
 	return fp_xdp_clock(x);
 }
 
+/* FNV-1a over the object and what the loader sets in it. */
+static uint64_t build_of(bool sees_ct)
+{
+	size_t size;
+	const uint8_t *p = express_bpf__elf_bytes(&size);
+	uint64_t h = 0xcbf29ce484222325 ^ sees_ct;
+
+	for (size_t i = 0; i < size; i++)
+		h = (h ^ p[i]) * 0x100000001b3;
+	return h;
+}
+
 /* --- the object --- */
 
 int fp_xdp_new(const struct fp_xdp_conf *conf, struct fp_xdp **ret)
@@ -134,7 +170,7 @@ int fp_xdp_new(const struct fp_xdp_conf *conf, struct fp_xdp **ret)
 	for (int m = 0; m < M__MAX; m++)
 		x->fd[m] = -1;
 	for (uint32_t i = 0; i < conf->n_ports; i++)
-		x->port[i].link = -1;
+		x->port[i] = (struct port){ .link = -1, .prog = -1 };
 	for (int m = 0; !err && m < M__MAX; m++)
 		err = map_setup(x, (enum map)m);
 	if (err)
@@ -146,6 +182,7 @@ int fp_xdp_new(const struct fp_xdp_conf *conf, struct fp_xdp **ret)
 	}
 	ctl->version = EXPRESS_VERSION;
 	x->sees_ct = fp_kfuncs_find(conf->ct_types, &x->kfuncs);
+	x->build = build_of(x->sees_ct);
 	err = clock_setup(x);
 out:
 	if (err)
@@ -155,12 +192,46 @@ out:
 	return err;
 }
 
+static void settings_close(struct settings *s)
+{
+	if (!s->seen)
+		return;
+	munmap(s->seen, s->size);
+	close(s->fd);
+	*s = (struct settings){ 0 };
+}
+
+/* Takes the descriptor, also when it fails. */
+static int settings_open(int fd, struct settings *ret)
+{
+	const struct fp_bpf_map shape = { .value_size = sizeof(*ret->seen), .n = 1 };
+	struct bpf_map_info info = { 0 };
+	uint32_t len = sizeof(info);
+	void *p;
+	int err = fd < 0 ? -ENOENT : bpf_obj_get_info_by_fd(fd, &info, &len);
+
+	if (!err && (info.value_size != shape.value_size || info.max_entries != shape.n))
+		err = -EPROTO;
+	if (!err)
+		err = fp_bpf_map_map(fd, &shape, &p, &ret->size);
+	if (err) {
+		if (fd >= 0)
+			close(fd);
+		return err;
+	}
+	ret->seen = p;
+	ret->fd = fd;
+	return 0;
+}
+
 static void port_close(struct port *p)
 {
 	if (p->link >= 0)
 		close(p->link);
-	express_bpf__destroy(p->skel);
-	*p = (struct port){ .link = -1 };
+	if (p->prog >= 0)
+		close(p->prog);
+	settings_close(&p->set);
+	*p = (struct port){ .link = -1, .prog = -1 };
 }
 
 struct fp_xdp *fp_xdp_free(struct fp_xdp *x)
@@ -176,6 +247,7 @@ struct fp_xdp *fp_xdp_free(struct fp_xdp *x)
 			close(x->fd[m]);
 	}
 	express_clock_bpf__destroy(x->clock);
+	express_gone_bpf__destroy(x->gone);
 	free(x->port);
 	free(x->pin_dir);
 	free(x);
@@ -219,7 +291,27 @@ uint64_t *fp_xdp_beat(struct fp_xdp *x, uint32_t xsk)
 
 /* --- ports --- */
 
-static int skel_load(struct fp_xdp *x, const struct express_port *port, struct express_bpf **ret)
+/* The object's maps are ours. */
+static int maps_reuse(const struct fp_xdp *x, struct bpf_object *o)
+{
+	static const char *const flow[FP_FLOW_R__MAX] = {
+		[FP_FLOW_R_HDR] = "flow_hdr",           [FP_FLOW_R_BUCKETS4] = "flow_buckets4",
+		[FP_FLOW_R_LINES4] = "flow_lines4",     [FP_FLOW_R_SIDES4] = "flow_sides4",
+		[FP_FLOW_R_BUCKETS6] = "flow_buckets6", [FP_FLOW_R_LINES6] = "flow_lines6",
+	};
+	int err = 0;
+
+	for (unsigned i = 0; i < M__MAX + FP_FLOW_R__MAX && !err; i++) {
+		const char *name = i < M__MAX ? shapes[i].name : flow[i - M__MAX];
+		struct bpf_map *m = name ? bpf_object__find_map_by_name(o, name) : NULL;
+
+		if (m)
+			err = bpf_map__reuse_fd(m, i < M__MAX ? x->fd[i] : x->flow_fd[i - M__MAX]);
+	}
+	return err;
+}
+
+static int load(struct fp_xdp *x, const struct express_port *port, struct port *p)
 {
 	struct express_bpf *s = express_bpf__open();
 	int err;
@@ -229,74 +321,146 @@ static int skel_load(struct fp_xdp *x, const struct express_port *port, struct e
 	s->rodata->has_ct = x->sees_ct;
 	s->bss->port = *port;
 	s->bss->port.on = port->on && !x->paused;
-	err = bpf_map__reuse_fd(s->maps.flow_hdr, x->flow_fd[FP_FLOW_R_HDR]) ?:
-	      bpf_map__reuse_fd(s->maps.flow_buckets4, x->flow_fd[FP_FLOW_R_BUCKETS4]) ?:
-	      bpf_map__reuse_fd(s->maps.flow_lines4, x->flow_fd[FP_FLOW_R_LINES4]) ?:
-	      bpf_map__reuse_fd(s->maps.flow_sides4, x->flow_fd[FP_FLOW_R_SIDES4]) ?:
-	      bpf_map__reuse_fd(s->maps.flow_buckets6, x->flow_fd[FP_FLOW_R_BUCKETS6]) ?:
-	      bpf_map__reuse_fd(s->maps.flow_lines6, x->flow_fd[FP_FLOW_R_LINES6]) ?:
-	      bpf_map__reuse_fd(s->maps.express_ctl, x->fd[M_CTL]) ?:
-	      bpf_map__reuse_fd(s->maps.express_adj, x->fd[M_ADJ]) ?:
-	      bpf_map__reuse_fd(s->maps.express_beats, x->fd[M_BEATS]) ?:
-	      bpf_map__reuse_fd(s->maps.express_counts, x->fd[M_COUNTS]) ?:
-	      bpf_map__reuse_fd(s->maps.express_recent, x->fd[M_RECENT]) ?:
-	      bpf_map__reuse_fd(s->maps.express_ports, x->fd[M_PORTS]) ?:
-	      bpf_map__reuse_fd(s->maps.express_xsks, x->fd[M_XSKS]) ?:
-	      bpf_map__reuse_fd(s->maps.express_index, x->fd[M_INDEX]) ?:
-	      bpf_map__reuse_fd(s->maps.express_nat, x->fd[M_NAT]) ?:
-	      bpf_map__reuse_fd(s->maps.express_claims, x->fd[M_CLAIMS]) ?:
-	      bpf_map__reuse_fd(s->maps.express_inject, x->fd[M_INJECT]) ?:
-	      bpf_map__reuse_fd(s->maps.express_frames, x->fd[M_FRAMES]);
+	s->bss->build = x->build;
+	err = maps_reuse(x, s->obj);
 	if (!err && x->sees_ct)
 		err = fp_kfuncs_set(s->obj, &x->kfuncs);
 	if (!err)
 		err = express_bpf__load(s);
-	if (err) {
-		express_bpf__destroy(s);
-		return err;
-	}
-	*ret = s;
-	return 0;
+	if (!err)
+		err = settings_open(dup(bpf_map__fd(s->maps.bss)), &p->set);
+	if (!err)
+		p->prog = dup(bpf_program__fd(s->progs.express));
+	express_bpf__destroy(s);
+	return err ?: p->prog < 0 ? -errno : 0;
 }
 
-static void link_path(const struct fp_xdp *x, uint32_t slot, char path[PATH_MAX])
+/* Of a slot: "link", "prog", "port" (its settings). */
+static void slot_path(const struct fp_xdp *x, const char *what, uint32_t slot, char path[PATH_MAX])
 {
-	snprintf(path, PATH_MAX, "%s/express_link%u", x->pin_dir, slot);
+	snprintf(path, PATH_MAX, "%s/express_%s%u", x->pin_dir, what, slot);
+}
+
+static int slot_pin(const struct fp_xdp *x, const char *what, uint32_t slot, int fd)
+{
+	char path[PATH_MAX];
+
+	slot_path(x, what, slot, path);
+	unlink(path);
+	return bpf_obj_pin(fd, path);
+}
+
+static int slot_get(const struct fp_xdp *x, const char *what, uint32_t slot)
+{
+	char path[PATH_MAX];
+
+	slot_path(x, what, slot, path);
+	return bpf_obj_get(path);
+}
+
+/* 0: none */
+static uint32_t map_id(int fd)
+{
+	struct bpf_map_info info = { 0 };
+	uint32_t len = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(fd, &info, &len) ? 0 : info.id;
 }
 
 /* The pinned link of the interface, or -ENOENT; one of another interface is a leftover. */
-static int link_find(const struct fp_xdp *x, unsigned ifindex, const char *path)
+static int link_find(const struct fp_xdp *x, unsigned ifindex, uint32_t slot, uint32_t *ret_prog)
 {
 	struct bpf_link_info info = { 0 };
 	uint32_t len = sizeof(info);
-	int fd = bpf_obj_get(path);
+	char path[PATH_MAX];
+	int fd = slot_get(x, "link", slot);
 
 	if (fd < 0)
 		return fd;
-	if (!bpf_obj_get_info_by_fd(fd, &info, &len) && info.xdp.ifindex == ifindex)
+	if (!bpf_obj_get_info_by_fd(fd, &info, &len) && info.xdp.ifindex == ifindex) {
+		*ret_prog = info.prog_id;
 		return fd;
+	}
 	close(fd);
+	slot_path(x, "link", slot, path);
 	unlink(path);
 	return -ENOENT;
+}
+
+/* Is the map one of those that we share with programs? */
+static bool ours(const struct fp_xdp *x, const struct port *p, uint32_t id)
+{
+	for (int m = 0; m < M__MAX; m++)
+		if (map_id(x->fd[m]) == id)
+			return true;
+	for (int r = 0; r < FP_FLOW_R__MAX; r++)
+		if (map_id(x->flow_fd[r]) == id)
+			return true;
+	return map_id(p->set.fd) == id;
+}
+
+static bool same_program(const struct fp_xdp *x, const struct port *p, uint32_t attached)
+{
+	uint32_t ids[64];
+	struct bpf_prog_info info = { .nr_map_ids = ARRAY_LEN(ids),
+				      .map_ids = (uint64_t)(uintptr_t)ids };
+	uint32_t len = sizeof(info), n_strange = 0;
+
+	if (p->set.seen->build != x->build || bpf_obj_get_info_by_fd(p->prog, &info, &len) ||
+	    info.id != attached || info.nr_map_ids > ARRAY_LEN(ids))
+		return false;
+	for (uint32_t i = 0; i < info.nr_map_ids; i++)
+		n_strange += !ours(x, p, ids[i]);
+	return n_strange <= 1; /* its constants */
+}
+
+/* The program of a process before, if it is what we would load, with the maps that we have. */
+static bool adopt(struct fp_xdp *x, struct port *p, uint32_t slot)
+{
+	uint32_t attached;
+
+	if (!x->pin_dir)
+		return false;
+	p->link = link_find(x, p->ifindex, slot, &attached);
+	if (p->link < 0)
+		return false;
+	p->prog = slot_get(x, "prog", slot);
+	if (p->prog >= 0 && !settings_open(slot_get(x, "port", slot), &p->set) &&
+	    same_program(x, p, attached))
+		return true;
+	settings_close(&p->set);
+	if (p->prog >= 0)
+		close(p->prog);
+	p->prog = -1;
+	return false;
 }
 
 /* A pinned link gets the new program, else a link is made: there is no moment without program. */
 static int port_attach(struct fp_xdp *x, struct port *p, uint32_t slot)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = XDP_FLAGS_DRV_MODE);
-	int prog = bpf_program__fd(p->skel->progs.express);
-	char path[PATH_MAX];
+	int err = 0;
 
-	if (x->pin_dir) {
-		link_path(x, slot, path);
-		p->link = link_find(x, p->ifindex, path);
-		if (p->link >= 0)
-			return bpf_link_update(p->link, prog, NULL);
+	if (p->link >= 0) {
+		err = bpf_link_update(p->link, p->prog, NULL);
+	} else {
+		p->link = bpf_link_create(p->prog, (int)p->ifindex, BPF_XDP, &opts);
+		if (p->link < 0)
+			return p->link;
+		if (x->pin_dir)
+			err = slot_pin(x, "link", slot, p->link);
 	}
-	p->link = bpf_link_create(prog, (int)p->ifindex, BPF_XDP, &opts);
-	if (p->link < 0)
-		return p->link;
-	return x->pin_dir ? bpf_obj_pin(p->link, path) : 0;
+	if (err || !x->pin_dir)
+		return err;
+	return slot_pin(x, "port", slot, p->set.fd) ?: slot_pin(x, "prog", slot, p->prog);
+}
+
+static void port_write(struct fp_xdp *x, struct port *p, const struct express_port *port)
+{
+	struct express_port seen = *port;
+
+	seen.on = port->on && !x->paused;
+	p->set.seen->port = seen;
 }
 
 /* Those that packets without a flow may leave by. */
@@ -320,18 +484,18 @@ int fp_xdp_port_set(struct fp_xdp *x, unsigned ifindex, const struct express_por
 		return -EINVAL;
 	p = &x->port[port->slot];
 	p->on = port->on;
-	if (p->skel && p->ifindex == ifindex) {
-		struct express_port seen = *port;
-
-		seen.on = port->on && !x->paused;
-		p->skel->bss->port = seen;
+	if (p->set.seen && p->ifindex == ifindex) {
+		port_write(x, p, port);
 		return index_set(x, ifindex, port);
 	}
 	port_close(p);
 	p->ifindex = ifindex;
-	err = skel_load(x, port, &p->skel);
-	if (!err)
-		err = port_attach(x, p, port->slot);
+	if (adopt(x, p, port->slot)) {
+		port_write(x, p, port);
+		err = 0;
+	} else {
+		err = load(x, port, p) ?: port_attach(x, p, port->slot);
+	}
 	if (!err)
 		err = bpf_map_update_elem(x->fd[M_PORTS], &port->slot, &ifindex, BPF_ANY);
 	if (!err)
@@ -345,21 +509,22 @@ void fp_xdp_pause(struct fp_xdp *x, bool pause)
 {
 	x->paused = pause;
 	for (uint32_t i = 0; i < x->conf.n_ports; i++)
-		if (x->port[i].skel)
-			__atomic_store_n(&x->port[i].skel->bss->port.on, x->port[i].on && !pause,
+		if (x->port[i].set.seen)
+			__atomic_store_n(&x->port[i].set.seen->port.on, x->port[i].on && !pause,
 					 __ATOMIC_SEQ_CST);
 }
 
 int fp_xdp_port_del(struct fp_xdp *x, uint32_t slot)
 {
+	static const char *const pins[] = { "link", "prog", "port" };
 	char path[PATH_MAX];
 
-	if (slot >= x->conf.n_ports || !x->port[slot].skel)
+	if (slot >= x->conf.n_ports || !x->port[slot].set.seen)
 		return -ENOENT;
 	bpf_map_delete_elem(x->fd[M_PORTS], &slot);
 	bpf_map_delete_elem(x->fd[M_INDEX], &x->port[slot].ifindex);
-	if (x->pin_dir) {
-		link_path(x, slot, path);
+	for (size_t i = 0; x->pin_dir && i < ARRAY_LEN(pins); i++) {
+		slot_path(x, pins[i], slot, path);
 		unlink(path);
 	}
 	port_close(&x->port[slot]);
@@ -370,13 +535,11 @@ unsigned fp_xdp_port_found(const struct fp_xdp *x, uint32_t slot)
 {
 	struct bpf_link_info info = { 0 };
 	uint32_t len = sizeof(info);
-	char path[PATH_MAX];
 	int fd;
 
 	if (!x->pin_dir || slot >= x->conf.n_ports)
 		return 0;
-	link_path(x, slot, path);
-	fd = bpf_obj_get(path);
+	fd = slot_get(x, "link", slot);
 	if (fd < 0)
 		return 0;
 	if (bpf_obj_get_info_by_fd(fd, &info, &len))
@@ -387,9 +550,7 @@ unsigned fp_xdp_port_found(const struct fp_xdp *x, uint32_t slot)
 
 int fp_xdp_port_fd(const struct fp_xdp *x, uint32_t slot)
 {
-	return slot < x->conf.n_ports && x->port[slot].skel
-		       ? bpf_program__fd(x->port[slot].skel->progs.express)
-		       : -ENOENT;
+	return slot < x->conf.n_ports && x->port[slot].set.seen ? x->port[slot].prog : -ENOENT;
 }
 
 /* --- tables --- */
@@ -439,6 +600,38 @@ int fp_xdp_clock(struct fp_xdp *x)
 		    .repeat = 1);
 
 	return bpf_prog_test_run_opts(bpf_program__fd(x->clock->progs.express_clock), &opts);
+}
+
+static int gone_setup(struct express_gone_bpf *s, int ctl_fd, const uint32_t *tid, unsigned n)
+{
+	struct stat ns;
+	int err;
+
+	if (n >= EXPRESS_GONE_MAX)
+		return -E2BIG;
+	if (stat("/proc/self/ns/pid", &ns) < 0)
+		return -errno;
+	/* The kernel's own form of the number. */
+	s->rodata->ns_dev = (uint64_t)major(ns.st_dev) << 20 | minor(ns.st_dev);
+	s->rodata->ns_ino = ns.st_ino;
+	s->rodata->process = (uint32_t)getpid();
+	s->rodata->thread[0] = (uint32_t)gettid();
+	for (unsigned i = 0; i < n; i++)
+		s->rodata->thread[1 + i] = tid[i];
+	err = bpf_map__reuse_fd(s->maps.express_ctl, ctl_fd);
+	return err ?: express_gone_bpf__load(s) ?: express_gone_bpf__attach(s);
+}
+
+int fp_xdp_watch(struct fp_xdp *x, const uint32_t *tid, unsigned n)
+{
+	struct express_gone_bpf *s = express_gone_bpf__open();
+	int err = s ? gone_setup(s, x->fd[M_CTL], tid, n) : -errno;
+
+	if (err)
+		express_gone_bpf__destroy(s);
+	else
+		x->gone = s;
+	return err;
 }
 
 int fp_xdp_nat_set(struct fp_xdp *x, const struct fp_pol_pool *pools, unsigned n_pools,

@@ -260,7 +260,7 @@ static void exec_again(struct parent *p)
 	k.n_held = p->n_held;
 	parent_vrrp_keep(&p->vrrp, &k);
 	/* The worker's helpers: the next one asks for them again. */
-	parent_prog_end(&p->progs);
+	parent_prog_end(&p->progs, true);
 	notify_export();
 	sigprocmask(SIG_SETMASK, &p->old_mask, NULL);
 	r = p->exe ? parent_exec(p->exe, p->opts->argv, &k) : -ENOENT;
@@ -505,7 +505,7 @@ static int run_parent(struct parent *p)
 	if (p->signal_fd < 0)
 		return fail("watch", "signals", -errno);
 	supervise(p);
-	parent_prog_end(&p->progs);
+	parent_prog_end(&p->progs, false);
 	close(p->signal_fd);
 	parent_vrrp_fini(&p->vrrp);
 	notify_fini();

@@ -26,6 +26,7 @@ static const struct {
 	const char *file;
 	int caps[5];
 	size_t n_caps;
+	int hand_over; /* signal: another one follows at once; 0 = it does not care */
 } progs[PARENT_PROG__MAX] = {
 	[PARENT_PROG_ARPD] = { "rtr-arpd", { CAP_NET_RAW }, 1 },
 	[PARENT_PROG_AUTOD] = { "rtr-autod", { CAP_NET_RAW }, 1 },
@@ -34,7 +35,8 @@ static const struct {
 	[PARENT_PROG_FASTPATH] = { "rtr-fastpath",
 				   { CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF, CAP_PERFMON,
 				     CAP_IPC_LOCK },
-				   5 },
+				   5,
+				   SIGUSR1 },
 	[PARENT_PROG_DROPD] = { "rtr-dropd", { CAP_BPF, CAP_PERFMON }, 2 },
 	[PARENT_PROG_LOGD] = { "rtr-logd", { 0 }, 0 },
 };
@@ -152,7 +154,7 @@ void parent_prog_start(struct parent_progs *ps, uint32_t prog, const char *insta
 	if (prog >= PARENT_PROG__MAX || !progs[prog].file)
 		return;
 	/* The one before has lost whom it worked for. */
-	end_one(&ps->pid[prog], SIGKILL);
+	end_one(&ps->pid[prog], progs[prog].hand_over ?: SIGKILL);
 	find(progs[prog].file, path);
 	if (prog == PARENT_PROG_FASTPATH) {
 		parent_prog_forget(ps);
@@ -191,9 +193,9 @@ void parent_prog_reap(struct parent_progs *ps)
 	}
 }
 
-void parent_prog_end(struct parent_progs *ps)
+void parent_prog_end(struct parent_progs *ps, bool again)
 {
 	for (size_t i = 0; i < PARENT_PROG__MAX; i++)
-		end_one(&ps->pid[i], SIGTERM);
+		end_one(&ps->pid[i], again && progs[i].hand_over ? progs[i].hand_over : SIGTERM);
 	parent_prog_forget(ps);
 }

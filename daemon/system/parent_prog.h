@@ -30,6 +30,7 @@ void parent_prog_forget(struct parent_progs *ps);
 void parent_prog_start(struct parent_progs *ps, uint32_t prog, const char *instance, int fd,
 		       const struct parent_user *u);
 void parent_prog_reap(struct parent_progs *ps); /* after SIGCHLD */
-void parent_prog_end(struct parent_progs *ps);  /* all of them, and waits */
+/* All of them, and waits. again: the same will be asked for once more. */
+void parent_prog_end(struct parent_progs *ps, bool again);
 
 #endif

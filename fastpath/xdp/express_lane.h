@@ -50,6 +50,8 @@ struct {
 } express_claims SEC(".maps");
 
 volatile struct express_port port;
+/* Which program this is, for the next process: xdp_load.c. */
+uint64_t build;
 
 static __always_inline struct flow_side *hit_side4(const struct flow_hit4 *h)
 {
@@ -180,7 +182,7 @@ static __always_inline bool to_worker(const struct lane *l, uint64_t *word0)
 	uint32_t queue = l->ctx->rx_queue_index, slot = port.xsk_base + queue;
 	const uint64_t *beat;
 
-	if (queue >= port.n_queues)
+	if (queue >= port.n_queues || LOAD(l->ctl->gone))
 		return false;
 	beat = bpf_map_lookup_elem(&express_beats, &slot);
 	/* Our clock may be a tick behind the worker's. */

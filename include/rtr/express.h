@@ -4,8 +4,9 @@
  * flow table: settings of the lane and of an interface, workers' heartbeats, counters. Compiled for
  * BPF and for user space; all of it lies in BPF arrays that can be mapped.
  *
- * Who writes what: ctl and port the control thread (ctl.off rtrd), by aligned stores that the
- * program reads one by one; a beat its worker; counters the program, one copy a CPU. Failure: none.
+ * Who writes what: ctl and port the control thread (ctl.off rtrd, ctl.gone also the kernel), by
+ * aligned stores that the program reads one by one; a beat its worker; counters the program, one
+ * copy a CPU. Failure: none.
  */
 #ifndef RTR_EXPRESS_H
 #define RTR_EXPRESS_H
@@ -14,7 +15,7 @@
 
 #include <stdint.h>
 
-#define EXPRESS_VERSION 5
+#define EXPRESS_VERSION 6
 
 /* What becomes of packets without a flow. Whether a worker lives its heartbeat tells, never this
  * word: who is dead cannot write it. */
@@ -39,7 +40,9 @@ struct express_ctl {
 	 */
 	uint64_t clock_base;
 	uint64_t clock_tick;
-	uint64_t unused[4];
+	uint32_t gone; /* no worker lives, whatever the heartbeats say: express_gone.bpf.c */
+	uint32_t zero;
+	uint64_t unused[3];
 };
 
 /* Of the interface that the program is attached to. */
@@ -87,6 +90,9 @@ struct express_claim_key {
 struct express_claim {
 	uint16_t lo, hi; /* host order */
 };
+
+/* Threads whose end is the process's. */
+#define EXPRESS_GONE_MAX 32
 
 /* A worker beats every 20 ms; a socket whose worker has not for so long gets nothing. */
 #define EXPRESS_BEAT_MAX_NS 50000000ll

@@ -202,6 +202,9 @@ static void no_flow_case(int which)
 	not_sent(&c, EXPRESS_V_KERNEL_NEW, -1);
 	worker_lives(true);
 	not_sent(&c, EXPRESS_V_WORKER_NEW, -1);
+	fp_xdp_ctl(xdp)->gone = 1;
+	not_sent(&c, EXPRESS_V_KERNEL_NEW, -1);
+	fp_xdp_ctl(xdp)->gone = 0;
 	fp_xdp_ctl(xdp)->mode = EXPRESS_M_RETURN;
 	not_sent(&c, EXPRESS_V_KERNEL_NEW, -1);
 	fp_xdp_ctl(xdp)->mode = EXPRESS_M_RUN;

@@ -5,6 +5,10 @@
  */
 #include "tests/lib/express_conn.h"
 
+#include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
+
 static int raw_socket(const char *dev)
 {
 	struct sockaddr_ll sll = { .sll_family = AF_PACKET,
@@ -94,6 +98,54 @@ START_TEST(injects)
 }
 END_TEST
 
+/* A process with these maps that says when it watches, lives until killed, and has a thread beside.
+ */
+static void *beside(void *arg)
+{
+	return NULL;
+}
+
+static pid_t watcher(void)
+{
+	int told[2];
+	pid_t pid;
+	char c;
+
+	ck_assert_int_eq(pipe(told), 0);
+	pid = fork();
+	if (!pid) {
+		pthread_t t;
+
+		if (fp_xdp_watch(xdp, (uint32_t[]){ 1 }, 1) ||
+		    pthread_create(&t, NULL, beside, NULL) || pthread_join(t, NULL) ||
+		    write(told[1], "x", 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	close(told[1]);
+	ck_assert_int_eq(read(told[0], &c, 1), 1);
+	close(told[0]);
+	return pid;
+}
+
+/* Its end, and nobody else's, is known to XDP before its parent hears of it, whatever the
+ * heartbeat. */
+START_TEST(end_is_seen)
+{
+	uint32_t *gone = &fp_xdp_ctl(xdp)->gone;
+	pid_t pid = watcher(), other = fork();
+
+	if (!other)
+		_exit(0);
+	ck_assert_int_eq(waitpid(other, NULL, 0), other);
+	ck_assert_uint_eq(__atomic_load_n(gone, __ATOMIC_RELAXED), 0);
+	ck_assert_int_eq(kill(pid, SIGKILL), 0);
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	ck_assert_uint_eq(__atomic_load_n(gone, __ATOMIC_RELAXED), 1);
+}
+END_TEST
+
 /* From a socket on one link, through the program, to a socket behind the other. */
 START_TEST(through_veth)
 {
@@ -121,15 +173,83 @@ START_TEST(through_veth)
 }
 END_TEST
 
+static uint32_t prog_id(int fd)
+{
+	struct bpf_prog_info info = { 0 };
+	uint32_t len = sizeof(info);
+
+	ck_assert_int_eq(bpf_obj_get_info_by_fd(fd, &info, &len), 0);
+	return info.id;
+}
+
+/* What the interface runs after another process has taken it over. */
+static uint32_t taken_over(const struct fp_xdp_conf *xc, unsigned ifindex, uint16_t zone)
+{
+	struct express_port p = { .on = 1, .slot = 0, .zone = zone };
+	struct fp_xdp *x;
+	uint32_t id;
+
+	ck_assert_int_eq(fp_xdp_new(xc, &x), 0);
+	ck_assert_uint_eq(fp_xdp_port_found(x, 0), ifindex);
+	ck_assert_int_eq(fp_xdp_port_set(x, ifindex, &p), 0);
+	id = prog_id(fp_xdp_port_fd(x, 0));
+	fp_xdp_free(x);
+	return id;
+}
+
+/* Its settings, which are pinned beside it. */
+static void settings(const char *dir, void *value, bool write)
+{
+	char path[64];
+	uint32_t zero = 0;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/express_port0", dir);
+	fd = bpf_obj_get(path);
+	ck_assert_int_ge(fd, 0);
+	if (write)
+		ck_assert_int_eq(bpf_map_update_elem(fd, &zero, value, BPF_ANY), 0);
+	else
+		ck_assert_int_eq(bpf_map_lookup_elem(fd, &zero, value), 0);
+	close(fd);
+}
+
+/* The next process goes on with the program that runs, if it is its own, and with no other. */
+static void adopts(struct fp_xdp_conf xc, unsigned ifindex, uint32_t id)
+{
+	struct {
+		struct express_port port;
+		uint64_t build;
+	} seen;
+	uint32_t other;
+
+	ck_assert_uint_eq(taken_over(&xc, ifindex, 5), id);
+	settings(xc.pin_dir, &seen, false);
+	ck_assert_uint_eq(seen.port.zone, 5);
+	seen.build++;
+	settings(xc.pin_dir, &seen, true);
+	other = taken_over(&xc, ifindex, 6);
+	ck_assert_uint_ne(other, id);
+	ck_assert_uint_eq(taken_over(&xc, ifindex, 6), other);
+	/* Other packet buffers, with the same table. */
+	xc.n_frames = 8;
+	id = taken_over(&xc, ifindex, 6);
+	ck_assert_uint_ne(id, other);
+	ck_assert_uint_eq(taken_over(&xc, ifindex, 6), id);
+}
+
 /* The program and its maps outlive the process that pinned them; the next one takes them over. */
 START_TEST(pinned)
 {
-	struct fp_xdp_conf xc = { .mem = &mem, .n_ports = 2, .n_adj = 16, .n_xsks = 2 };
+	struct fp_xdp_conf xc = {
+		.mem = &mem, .n_ports = 2, .n_adj = 16, .n_xsks = 2, .n_workers = 1, .n_frames = 4
+	};
 	struct express_port p = { .on = 1, .slot = 0 };
 	char dir[] = "/tmp/rtr-bpf-XXXXXX";
 	struct express_count c;
 	struct fp_xdp *x;
 	unsigned ifindex;
+	uint32_t id;
 
 	ck_assert(sh("ip link add pin type veth peer name pin-peer && ip link set pin up && "
 		     "ip link set pin-peer up"));
@@ -142,8 +262,11 @@ START_TEST(pinned)
 	ck_assert_int_eq(fp_xdp_new(&xc, &x), 0);
 	fp_xdp_ctl(x)->policy = 77;
 	ck_assert_int_eq(fp_xdp_port_set(x, ifindex, &p), 0);
+	id = prog_id(fp_xdp_port_fd(x, 0));
 	fp_xdp_free(x);
 	ck_assert(sh("ip link show pin | grep -q prog/xdp"));
+	adopts(xc, ifindex, id);
+	xc.n_frames = 8;
 	ck_assert_int_eq(fp_xdp_new(&xc, &x), 0);
 	ck_assert_uint_eq(fp_xdp_ctl(x)->policy, 77);
 	ck_assert_int_eq(fp_xdp_counts(x, 0, &c), 0);
@@ -168,6 +291,7 @@ static Suite *suite(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, injects);
+	tcase_add_test(tc, end_is_seen);
 	tcase_add_test(tc, through_veth);
 	tcase_add_test(tc, pinned);
 	suite_add_tcase(s, tc);
