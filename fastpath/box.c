@@ -342,7 +342,7 @@ static struct fp_box_port *port_of(struct fp_box *b, unsigned ifindex)
 	return NULL;
 }
 
-void fp_box_want(struct fp_box *b, unsigned ifindex, bool express)
+void fp_box_want(struct fp_box *b, unsigned ifindex, bool express, enum fastpath_zc zc)
 {
 	struct fp_box_port *p = port_of(b, ifindex);
 
@@ -355,8 +355,12 @@ void fp_box_want(struct fp_box *b, unsigned ifindex, bool express)
 		}
 		*p = (struct fp_box_port){ .ifindex = ifindex };
 	}
+	p->changed = !p->wanted || p->express_wanted != express || p->zc_wish != zc;
 	p->wanted = true;
 	p->express_wanted = express;
+	p->zc_wish = zc;
+	if (p->changed)
+		*p->zc_refused = '\0';
 	p->asked_ns = 0;
 	fp_box_port_look(b, (unsigned)(p - b->port), rtr_now_ns());
 }

@@ -54,9 +54,14 @@ struct fp_box_conf {
 struct fp_box_port {
 	unsigned ifindex; /* 0: the slot is free */
 	bool wanted, express_wanted;
-	bool attached, bound; /* the program is there; the sockets are */
+	bool changed; /* what is wanted of it, since it was last looked at */
+	enum fastpath_zc zc_wish;
+	bool attached, bound; /* the program is there, or XDP knows the VLAN; the workers know it */
+	bool zero_copy;       /* these are so */
+	bool unsettled;       /* such ones were closed, and the NIC may still have their frames */
 	bool fast;
 	char reason[FASTPATH_TEXT];
+	char zc_refused[FASTPATH_TEXT]; /* why zero-copy failed when it was tried; "": it did not */
 	struct fp_nic nic;
 	struct express_port xdp;
 	unsigned n_queues;
@@ -97,7 +102,7 @@ int fp_box_open(struct fp_box *b, const struct fp_box_conf *conf);
 void fp_box_close(struct fp_box *b);
 void fp_box_hand_over(struct fp_box *b);
 
-void fp_box_want(struct fp_box *b, unsigned ifindex, bool express);
+void fp_box_want(struct fp_box *b, unsigned ifindex, bool express, enum fastpath_zc zc);
 void fp_box_unwant(struct fp_box *b, unsigned ifindex);
 void fp_box_synced(struct fp_box *b);
 void fp_box_turn(struct fp_box *b, uint64_t now_ns);
@@ -105,6 +110,8 @@ void fp_box_turn(struct fp_box *b, uint64_t now_ns);
 /* box_port.c */
 void fp_box_port_look(struct fp_box *b, unsigned slot, uint64_t now_ns);
 void fp_box_port_off(struct fp_box *b, unsigned slot, const char *reason);
+/* Why its sockets are not to be zero-copy; NULL: they are. */
+const char *fp_box_port_copies(const struct fp_box_port *p);
 
 /* box_mirror.c */
 int fp_box_mirror_open(struct fp_box *b);

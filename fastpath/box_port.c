@@ -24,6 +24,7 @@ static void port_set(struct fp_box *b, struct fp_box_port *p, bool on)
 
 	p->xdp.on = on;
 	fp_xdp_port_set(b->xdp, p->ifindex, &p->xdp);
+	p->changed = false;
 	__atomic_store_n(&k->express_in, on && p->express_wanted, __ATOMIC_RELAXED);
 	__atomic_store_n(&k->express_out, on && p->express_wanted && p->nic.redirect_target,
 			 __ATOMIC_RELAXED);
@@ -59,19 +60,16 @@ void fp_box_port_off(struct fp_box *b, unsigned slot, const char *reason)
 
 /* --- sockets --- */
 
-static void pause_all(struct fp_box *b)
+static void pause_all(struct fp_box *b, bool pause)
 {
 	for (unsigned i = 0; i < b->conf.n_workers; i++)
-		fp_wthread_pause(b->worker[i].thread);
+		if (pause)
+			fp_wthread_pause(b->worker[i].thread);
+		else
+			fp_wthread_resume(b->worker[i].thread);
 }
 
-static void resume_all(struct fp_box *b)
-{
-	for (unsigned i = 0; i < b->conf.n_workers; i++)
-		fp_wthread_resume(b->worker[i].thread);
-}
-
-static int bind_queue(struct fp_box *b, struct fp_box_port *p, unsigned q)
+static int bind_queue(struct fp_box *b, struct fp_box_port *p, unsigned q, bool zero_copy)
 {
 	struct fp_box_worker *bw = &b->worker[q % b->conf.n_workers];
 	struct fp_xsk_conf conf = { .ifindex = p->ifindex,
@@ -80,9 +78,11 @@ static int bind_queue(struct fp_box *b, struct fp_box_port *p, unsigned q)
 				    .n_fill = SOCK_FRAMES,
 				    .n_comp = SOCK_FRAMES,
 				    .n_rx = SOCK_FRAMES,
-				    .n_tx = SOCK_FRAMES };
+				    .n_tx = SOCK_FRAMES,
+				    .zero_copy = zero_copy };
 	struct fp_wport wp = { .partial = p->xdp.flags & EXPRESS_PF_PARTIAL,
 			       .zone = p->xdp.zone,
+			       .queue = (uint16_t)q,
 			       .slot = (uint8_t)slot_of(b, p),
 			       .ifindex = p->ifindex,
 			       .beat = fp_xdp_beat(b->xdp, p->xdp.xsk_base + q) };
@@ -92,42 +92,97 @@ static int bind_queue(struct fp_box *b, struct fp_box_port *p, unsigned q)
 	err = fp_xsk_open(&conf, &wp.xsk);
 	if (err)
 		return err;
-	err = fp_xdp_xsk_set(b->xdp, p->xdp.xsk_base + q, wp.xsk.fd)
-		      ?: fp_worker_port_add(bw->w, &wp, SOCK_FRAMES);
-	if (err)
+	err = fp_worker_port_add(bw->w, &wp, SOCK_FRAMES);
+	if (err) {
 		fp_xsk_close(&wp.xsk);
-	return err;
+		return err;
+	}
+	err = fp_xsk_bind(&wp.xsk, &conf);
+	if (err)
+		return err;
+	fp_worker_port_bound(bw->w, slot_of(b, p), q);
+	return fp_xdp_xsk_set(b->xdp, p->xdp.xsk_base + q, wp.xsk.fd);
 }
 
-static void unbind(struct fp_box *b, struct fp_box_port *p)
+/* The NIC has let go of the sockets that were closed before. */
+static void settle(struct fp_box *b, struct fp_box_port *p)
 {
-	pause_all(b);
+	for (unsigned i = 0; i < b->conf.n_workers; i++)
+		fp_worker_port_settle(b->worker[i].w, slot_of(b, p));
+	p->unsettled = false;
+}
+
+static void unbind(struct fp_box *b, struct fp_box_port *p, bool gone)
+{
+	pause_all(b, true);
 	for (unsigned i = 0; i < b->conf.n_workers; i++)
 		fp_worker_port_del(b->worker[i].w, slot_of(b, p));
-	resume_all(b);
+	p->unsettled |= p->zero_copy;
+	if (gone)
+		settle(b, p);
+	pause_all(b, false);
 	for (unsigned q = 0; q < p->n_queues; q++)
 		fp_xdp_xsk_set(b->xdp, p->xdp.xsk_base + q, -1);
-	p->bound = false;
+	p->bound = p->zero_copy = false;
 }
 
-static int bind_all(struct fp_box *b, struct fp_box_port *p)
+static int bind_all(struct fp_box *b, struct fp_box_port *p, bool zero_copy)
 {
 	int err = 0;
 
-	pause_all(b);
+	pause_all(b, true);
 	for (unsigned q = 0; q < p->n_queues && !err; q++)
-		err = bind_queue(b, p, q);
-	resume_all(b);
+		err = bind_queue(b, p, q, zero_copy);
+	if (!err)
+		settle(b, p);
+	pause_all(b, false);
 	p->bound = true;
+	p->zero_copy = zero_copy;
 	if (err)
-		unbind(b, p);
+		unbind(b, p, false);
 	return err;
+}
+
+/*
+ * With zero-copy a frame that XDP redirects has to be copied into a page of its own, which is made
+ * for it: dearer than the copy that workers are spared, and most frames of an interface with the
+ * express lane are XDP's.
+ */
+const char *fp_box_port_copies(const struct fp_box_port *p)
+{
+	if (p->zc_wish == FASTPATH_ZC_OFF)
+		return "by configuration";
+	if (p->zc_wish == FASTPATH_ZC_AUTO && p->express_wanted && p->nic.redirect_target)
+		return "express lane: XDP would copy what it forwards";
+	if (!p->nic.zero_copy)
+		return "the driver has no zero-copy";
+	return *p->zc_refused ? p->zc_refused : NULL;
+}
+
+/* Without a copy where that is to be and can be, else with one. */
+static int bind_as_can_be(struct fp_box *b, struct fp_box_port *p)
+{
+	int err;
+
+	if (fp_box_port_copies(p))
+		return bind_all(b, p, false);
+	err = bind_all(b, p, true);
+	/* Busy: the kernel is not done with a socket that was closed; that says nothing of it. */
+	if (!err || err == -EBUSY)
+		return err;
+	if (err == -ENOBUFS)
+		rtr_strlcpy(p->zc_refused, "too few packet buffers: dataplane memory",
+			    sizeof(p->zc_refused));
+	else
+		snprintf(p->zc_refused, sizeof(p->zc_refused), "the driver refused zero-copy: %s",
+			 strerror(-err));
+	return bind_all(b, p, false);
 }
 
 /* What workers know of the port that can change while it is bound. */
 static void tell_workers(struct fp_box *b, struct fp_box_port *p)
 {
-	pause_all(b);
+	pause_all(b, true);
 	for (unsigned i = 0; i < b->conf.n_workers; i++) {
 		struct fp_wport *wp;
 
@@ -135,11 +190,13 @@ static void tell_workers(struct fp_box *b, struct fp_box_port *p)
 			memcpy(wp->mac, p->nic.mac, 6);
 			wp->express_in = p->express_wanted;
 			wp->express_out = p->express_wanted && p->nic.redirect_target;
-			wp->prog_fd = p->nic.redirect_target ? fp_xdp_port_fd(b->xdp, slot_of(b, p))
-							     : 0;
+			/* Sending without a copy is cheaper than any injection. */
+			wp->prog_fd = p->nic.redirect_target && !p->zero_copy
+					      ? fp_xdp_port_fd(b->xdp, slot_of(b, p))
+					      : 0;
 		}
 	}
-	resume_all(b);
+	pause_all(b, false);
 }
 
 /* --- may it be served? --- */
@@ -216,8 +273,9 @@ static void forget(struct fp_box *b, struct fp_box_port *p)
 	bool wanted = p->wanted;
 
 	fp_box_port_off(b, slot_of(b, p), "interface is gone");
-	if (p->bound)
-		unbind(b, p);
+	if (p->bound || p->unsettled)
+		unbind(b, p, true);
+	*p->zc_refused = '\0';
 	if (p->attached)
 		fp_xdp_port_del(b->xdp, slot_of(b, p));
 	p->attached = false;
@@ -238,7 +296,7 @@ static int ask(struct fp_box *b, struct fp_box_port *p, uint64_t now_ns, bool *r
 	if (err)
 		return err;
 	p->asked_ns = now_ns;
-	*ret_changed = !p->fast || memcmp(n.mac, p->nic.mac, 6) ||
+	*ret_changed = !p->fast || p->changed || memcmp(n.mac, p->nic.mac, 6) ||
 		       n.redirect_target != p->nic.redirect_target;
 	p->nic = n;
 	return 0;
@@ -250,8 +308,8 @@ static void turn_on(struct fp_box *b, struct fp_box_port *p)
 	unsigned slot = slot_of(b, p);
 	int err = 0;
 
-	if (p->bound && p->n_queues != p->nic.n_rx)
-		unbind(b, p);
+	if (p->bound && (p->n_queues != p->nic.n_rx || p->zero_copy != !fp_box_port_copies(p)))
+		unbind(b, p, false);
 	if (!p->attached || p->n_queues != p->nic.n_rx)
 		err = attach(b, p, true);
 	if (err) {
@@ -260,7 +318,7 @@ static void turn_on(struct fp_box *b, struct fp_box_port *p)
 		return;
 	}
 	if (!p->bound)
-		err = bind_all(b, p);
+		err = bind_as_can_be(b, p);
 	if (err) {
 		snprintf(text, sizeof(text), "AF_XDP: %s", strerror(-err));
 		fp_box_port_off(b, slot, text);

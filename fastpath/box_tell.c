@@ -9,17 +9,22 @@ _Static_assert((int)FP_FRAME__MAX == FASTPATH_FRAMES, "one number a state");
 void fp_box_tell_state(const struct fp_box *b, unsigned slot, struct fastpath_event *ret)
 {
 	const struct fp_box_port *p = &b->port[slot];
-	struct fp_wport *wp = b->worker[0].w ? fp_worker_port(b->worker[0].w, slot, 0) : NULL;
+	const char *copies = p->asked_ns ? fp_box_port_copies(p) : NULL;
 
 	*ret = (struct fastpath_event){ .kind = FASTPATH_STATE, .ifindex = (int32_t)p->ifindex };
 	ret->u.state.fast = p->fast;
 	ret->u.state.express_in = p->fast && p->express_wanted;
 	ret->u.state.express_out = p->fast && p->express_wanted && p->nic.redirect_target;
-	ret->u.state.zero_copy = wp && wp->xsk.zero_copy;
+	ret->u.state.zero_copy = p->bound && p->zero_copy;
 	ret->u.state.native = p->attached;
 	ret->u.state.partial = p->xdp.flags & EXPRESS_PF_PARTIAL;
 	ret->u.state.n_queues = (uint16_t)p->n_queues;
 	ret->u.state.slot = slot;
+	ret->u.state.mtu = p->nic.mtu;
+	ret->u.state.redirect = p->nic.redirect_target;
+	ret->u.state.zero_copy_known = p->nic.zero_copy;
+	rtr_strlcpy(ret->u.state.driver, p->nic.driver, sizeof(ret->u.state.driver));
+	rtr_strlcpy(ret->u.state.copy, copies ? copies : "", sizeof(ret->u.state.copy));
 	rtr_strlcpy(ret->u.state.reason, p->reason, sizeof(ret->u.state.reason));
 }
 

@@ -301,7 +301,8 @@ static void take(const struct fastpath_req *q, int fd)
 			fp_box_policy(&d.box, q->u.policy.tag, fd, q->u.policy.size);
 		break;
 	case FASTPATH_PORT:
-		fp_box_want(&d.box, (unsigned)q->ifindex, q->u.port.express);
+		fp_box_want(&d.box, (unsigned)q->ifindex, q->u.port.express,
+			    (enum fastpath_zc)q->u.port.zero_copy);
 		break;
 	case FASTPATH_PORT_GONE:
 		fp_box_unwant(&d.box, (unsigned)q->ifindex);

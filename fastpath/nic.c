@@ -16,6 +16,7 @@
 #define NETDEV_A_DEV_IFINDEX_    1
 #define NETDEV_A_DEV_FEATURES_   3
 #define NETDEV_XDP_ACT_NDO_XMIT_ 4
+#define NETDEV_XDP_ACT_ZEROCOPY_ 8
 
 static int ethtool(int fd, const char *name, void *cmd)
 {
@@ -79,8 +80,11 @@ int fp_nic_ask(unsigned ifindex, struct fp_nic *ret)
 	close(fd);
 	if (err)
 		return err;
-	if (!fp_nic_xdp_features(ifindex, &features))
+	n.zero_copy = true;
+	if (!fp_nic_xdp_features(ifindex, &features)) {
 		n.redirect_target = features & NETDEV_XDP_ACT_NDO_XMIT_;
+		n.zero_copy = features & NETDEV_XDP_ACT_ZEROCOPY_;
+	}
 	*ret = n;
 	return 0;
 }

@@ -18,6 +18,7 @@ struct fp_nic {
 	bool up;
 	bool rx_vlan_offload; /* tags are taken off frames before XDP sees them */
 	bool redirect_target; /* ndo_xdp_xmit works; false where the kernel does not say */
+	bool zero_copy;       /* AF_XDP without a copy; true where the kernel does not say */
 };
 
 int fp_nic_ask(unsigned ifindex, struct fp_nic *ret);

@@ -91,7 +91,9 @@ static void fill(struct fp_worker *w, unsigned s, uint32_t n)
 	n += w->port[s].missing;
 	room = fp_ring_room(r, n);
 	for (i = 0; i < room; i++) {
-		uint64_t addr = fp_umem_take(&w->umem, FP_FRAME_FILL, s);
+		uint64_t addr = w->port[s].xsk.zero_copy
+					? fp_umem_take_wide(&w->umem, FP_FRAME_FILL, s)
+					: fp_umem_take(&w->umem, FP_FRAME_FILL, s);
 
 		if (addr == FP_NO_FRAME)
 			break;
@@ -99,23 +101,65 @@ static void fill(struct fp_worker *w, unsigned s, uint32_t n)
 	}
 	fp_ring_submit(r, i);
 	w->port[s].missing = n - i;
+	if (w->port[s].xsk.zero_copy)
+		fp_xsk_refill(&w->port[s].xsk);
+}
+
+/* Frames of its sockets before come back when this one is bound. */
+static bool awaits(const struct fp_worker *w, unsigned slot)
+{
+	for (unsigned s = 0; s < FP_SOCKS_MAX; s++)
+		if (w->port[s].closed && w->port[s].slot == slot)
+			return true;
+	return false;
 }
 
 int fp_worker_port_add(struct fp_worker *w, const struct fp_wport *port, uint32_t n)
 {
 	unsigned s = 0;
 
-	while (s < FP_SOCKS_MAX && w->port[s].used)
+	while (s < FP_SOCKS_MAX && (w->port[s].used || w->port[s].closed))
 		s++;
 	if (s == FP_SOCKS_MAX || port->slot >= FP_PORTS_MAX)
 		return -ENOSPC;
-	if (w->umem.n_free < n)
+	if ((port->xsk.zero_copy ? fp_umem_widen(&w->umem, n) : w->umem.n_free < n) &&
+	    !awaits(w, port->slot))
 		return -ENOBUFS;
 	w->port[s] = *port;
 	w->port[s].used = true;
 	fill(w, s, n);
 	list_active(w);
 	return 0;
+}
+
+/* Frames are wide for as long as a NIC has any. */
+static void narrow(struct fp_worker *w)
+{
+	for (unsigned s = 0; s < FP_SOCKS_MAX; s++)
+		if (w->port[s].closed || (w->port[s].used && w->port[s].xsk.zero_copy))
+			return;
+	fp_umem_narrow(&w->umem);
+}
+
+/* The NIC has let go of what was closed at this place. */
+static void settle(struct fp_worker *w, unsigned s)
+{
+	fp_umem_reclaim(&w->umem, s);
+	w->port[s].closed = false;
+}
+
+void fp_worker_port_bound(struct fp_worker *w, unsigned slot, unsigned queue)
+{
+	for (unsigned s = 0; s < FP_SOCKS_MAX; s++) {
+		struct fp_wport *p = &w->port[s];
+
+		if (p->slot != slot || p->queue != queue)
+			continue;
+		if (p->closed)
+			settle(w, s);
+		else
+			p->bound = p->used;
+	}
 }
 
 void fp_worker_port_del(struct fp_worker *w, unsigned slot)
@@ -126,10 +170,22 @@ void fp_worker_port_del(struct fp_worker *w, unsigned slot)
 		if (!p->used || p->slot != slot)
 			continue;
 		fp_xsk_close(&p->xsk);
-		fp_umem_reclaim(&w->umem, s);
-		*p = (struct fp_wport){ .used = false };
+		*p = (struct fp_wport){ .closed = p->bound && p->xsk.zero_copy,
+					.slot = p->slot,
+					.queue = p->queue };
+		if (!p->closed)
+			settle(w, s);
 	}
+	narrow(w);
 	list_active(w);
+}
+
+void fp_worker_port_settle(struct fp_worker *w, unsigned slot)
+{
+	for (unsigned s = 0; s < FP_SOCKS_MAX; s++)
+		if (w->port[s].closed && w->port[s].slot == slot)
+			settle(w, s);
+	narrow(w);
 }
 
 struct fp_wport *fp_worker_port(struct fp_worker *w, unsigned slot, unsigned n)
@@ -283,6 +339,17 @@ static void forward(struct fp_worker *w, unsigned s)
 	}
 }
 
+/* Beyond the first half of a wide frame: no other socket could send it. */
+static void too_long(struct fp_worker *w, unsigned s, uint64_t addr)
+{
+	struct fp_wcount *c = &w->count[w->port[s].slot];
+
+	c->rx++;
+	c->drop[RTR_DROP_FRAME_LONG]++;
+	w->port[s].missing++;
+	fp_umem_give(&w->umem, addr, FP_FRAME_WORK);
+}
+
 /* Takes up to a burst out of the rx ring. */
 static unsigned receive(struct fp_worker *w, unsigned s)
 {
@@ -296,6 +363,10 @@ static unsigned receive(struct fp_worker *w, unsigned s)
 
 		if (!fp_umem_move(&w->umem, d->addr, FP_FRAME_FILL, FP_FRAME_WORK, s))
 			continue;
+		if (unlikely(d->len > FP_FRAME_DATA_MAX)) {
+			too_long(w, s, d->addr);
+			continue;
+		}
 		w->addr[b->n] = d->addr;
 		b->data[b->n] = w->umem.area + d->addr;
 		b->len[b->n++] = d->len;

@@ -116,11 +116,14 @@ struct fp_out {
  */
 struct fp_wport {
 	bool used;
+	bool closed;      /* zero-copy: a NIC may still have its frames; not used */
+	bool bound;       /* a NIC may have its frames */
 	bool partial;     /* senders may leave checksums to the NIC */
 	bool express_in;  /* flows from here may go by XDP */
 	bool express_out; /* XDP can redirect to it */
 	uint16_t zone;
-	uint8_t slot; /* of the port, as in adjacencies */
+	uint16_t queue; /* of the interface */
+	uint8_t slot;   /* of the port, as in adjacencies */
 	unsigned ifindex;
 	uint8_t mac[6];
 	uint32_t missing; /* frames that its fill ring shall get */
@@ -166,9 +169,15 @@ struct fp_worker *fp_worker_free(struct fp_worker *w);
 /* While the worker does not run. The socket becomes the worker's; its fill ring is filled with n
  * frames. -ENOBUFS: not so many are free; -ENOSPC: too many sockets. */
 int fp_worker_port_add(struct fp_worker *w, const struct fp_wport *port, uint32_t n);
-/* All sockets of the port. */
+/* Its socket of this queue is bound: the NIC has let go of those that the queue had before. */
+void fp_worker_port_bound(struct fp_worker *w, unsigned slot, unsigned queue);
+/* All sockets of the port are closed, or the VLAN is gone; VLANs go before their parent. Frames of
+ * zero-copy sockets that were bound come back by fp_worker_port_settle, or when their queue is
+ * bound anew: the kernel takes them from the NIC at some time after the close. */
 void fp_worker_port_del(struct fp_worker *w, unsigned slot);
-/* The n-th socket of the port; NULL: there is none. */
+/* The NIC has none of them any more: it is gone, or its queues have been bound anew. */
+void fp_worker_port_settle(struct fp_worker *w, unsigned slot);
+/* The n-th socket of the port, or the VLAN; NULL: there is none. */
 struct fp_wport *fp_worker_port(struct fp_worker *w, unsigned slot, unsigned n);
 const struct fp_umem *fp_worker_umem(const struct fp_worker *w);
 

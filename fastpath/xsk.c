@@ -2,6 +2,7 @@
 #include "xsk.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -15,7 +16,7 @@ static int set_up(int fd, const struct fp_xsk_conf *c)
 {
 	struct xdp_umem_reg reg = { .addr = (uint64_t)(uintptr_t)c->umem->area,
 				    .len = fp_umem_size(c->umem),
-				    .chunk_size = FP_FRAME_SIZE };
+				    .chunk_size = c->zero_copy ? FP_FRAME_WIDE : FP_FRAME_SIZE };
 
 	if (setsockopt(fd, SOL_XDP, XDP_UMEM_REG, &reg, sizeof(reg)) < 0)
 		return -errno;
@@ -62,13 +63,13 @@ static int map_rings(struct fp_xsk *x, const struct fp_xsk_conf *c)
 			&x->tx);
 }
 
-static int bind_it(struct fp_xsk *x, const struct fp_xsk_conf *c)
+int fp_xsk_bind(const struct fp_xsk *x, const struct fp_xsk_conf *c)
 {
 	struct sockaddr_xdp sa = { .sxdp_family = AF_XDP,
 				   .sxdp_ifindex = c->ifindex,
 				   .sxdp_queue_id = c->queue,
 				   .sxdp_flags = (uint16_t)(XDP_USE_NEED_WAKEUP |
-							    (c->zero_copy ? XDP_ZEROCOPY
+							    (x->zero_copy ? XDP_ZEROCOPY
 									  : XDP_COPY)) };
 
 	return bind(x->fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 ? -errno : 0;
@@ -82,7 +83,7 @@ int fp_xsk_open(const struct fp_xsk_conf *conf, struct fp_xsk *ret)
 	x.fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
 	if (x.fd < 0)
 		return -errno;
-	err = set_up(x.fd, conf) ?: map_rings(&x, conf) ?: bind_it(&x, conf);
+	err = set_up(x.fd, conf) ?: map_rings(&x, conf);
 	if (err)
 		fp_xsk_close(&x);
 	else
@@ -118,7 +119,9 @@ int fp_xsk_stats(const struct fp_xsk *x, struct xdp_statistics *ret)
 
 /*
  * Copy mode sends a batch of 32 in each call and says so by moving the consumer; when it stands
- * still (egress full or down) the rest waits for the next kick.
+ * still (egress full or down) the rest waits for the next kick. With zero-copy the driver sends
+ * behind our back: as long as it has not taken all, each turn looks whether it has fallen asleep,
+ * for our look and its last one may have crossed.
  */
 void fp_xsk_kick(struct fp_xsk *x)
 {
@@ -130,10 +133,19 @@ void fp_xsk_kick(struct fp_xsk *x)
 	is = __atomic_load_n(x->tx.consumer, __ATOMIC_ACQUIRE);
 	do {
 		if (is == x->tx.own || !fp_ring_wants_wakeup(&x->tx))
-			return;
+			break;
 		was = is;
 		sendto(x->fd, NULL, 0, MSG_DONTWAIT, NULL, 0);
 		is = __atomic_load_n(x->tx.consumer, __ATOMIC_ACQUIRE);
 	} while (is != was && !x->zero_copy);
-	x->tx_dirty = is != x->tx.own && !x->zero_copy;
+	x->tx_dirty = is != x->tx.own;
+}
+
+void fp_xsk_refill(const struct fp_xsk *x)
+{
+	struct pollfd p = { .fd = x->fd, .events = POLLIN };
+
+	if (x->zero_copy && x->fd >= 0 && fp_ring_wants_wakeup(&x->fill) &&
+	    __atomic_load_n(x->fill.consumer, __ATOMIC_RELAXED) != x->fill.own)
+		poll(&p, 1, 0);
 }

@@ -8,6 +8,11 @@
  * It registers its worker's area as a umem of its own. The program is not loaded here: the express
  * lane's program redirects into the map that the socket is put into (xdp_load.h).
  *
+ * Zero-copy: the NIC itself writes received packets into frames and reads those to send; wide
+ *frames (umem.h). Its driver asks to be woken when its fill ring has been empty and when it has
+ *nothing to send. Drivers take what there is to receive into when the socket is bound, and some not
+ *again before the first packet: so it is opened, then its fill ring is filled, then it is bound.
+ *
  * A ring is a struct in user space too, so that tests run a worker over rings without a kernel
  * (fd -1: nothing is woken).
  *
@@ -47,12 +52,17 @@ struct fp_xsk_conf {
 };
 
 int fp_xsk_open(const struct fp_xsk_conf *conf, struct fp_xsk *ret);
+/* From now on packets are received. -EOPNOTSUPP and others: not by zero-copy; -EBUSY: the queue
+ * has another's socket, or the kernel is not done with one that was closed. */
+int fp_xsk_bind(const struct fp_xsk *x, const struct fp_xsk_conf *conf);
 void fp_xsk_close(struct fp_xsk *x);
 /* What the kernel could not put into the rings, by its own count. */
 int fp_xsk_stats(const struct fp_xsk *x, struct xdp_statistics *ret);
 
 /* Tells the kernel of descriptors in tx; copy mode sends them inside the call. */
 void fp_xsk_kick(struct fp_xsk *x);
+/* The same of frames to receive into, where the driver waits for them. */
+void fp_xsk_refill(const struct fp_xsk *x);
 
 /* --- consumer: rx and comp --- */
 

@@ -15,14 +15,12 @@
  *		flows in order, one frame each; PACED: no faster than they arrive
  *	cost LANE PAIRS COUNT
  *		established flows in random order: nanoseconds a frame, and of the last lane beside
- *	open LANE FIRST COUNT
- *		flows begin, no faster than they arrive: UDP one frame each, TCP opened and closed
- *	pace LANE RATE SECONDS NEW
- *		RATE frames a second; NEW: each opens a flow
- *	watch BITS LANE
- *		sinks look at frames (stream.h), or only count (0); from zero
- *	seen LANE
- *		what arrived
+ *	flow LANE COUNT
+ *		the same no faster than they arrive: how long it took, and nanoseconds a frame
+ *without the waits open LANE FIRST COUNT flows begin, no faster than they arrive: UDP one frame
+ *each, TCP opened and closed pace LANE RATE SECONDS NEW RATE frames a second; NEW: each opens a
+ *flow watch BITS LANE sinks look at frames (stream.h), or only count (0); from zero seen LANE what
+ *arrived
  *
  * The whole path of a frame through veth pairs and a kernel between them runs in the generator's
  * own core, inside BPF_PROG_RUN. Its program is attached to a link as well: else each run would
@@ -354,16 +352,39 @@ static uint64_t wait_arrived(unsigned lane, unsigned dir, uint64_t want)
 	return got < want ? want - got : 0;
 }
 
-/* No faster than they arrive. */
-static void run_paced(unsigned lane, uint32_t count)
+/* No faster than they arrive; nanoseconds a frame without the waits. */
+static double run_paced(unsigned lane, uint32_t count)
 {
 	uint64_t base = arrived(lane);
+	double ns = 0;
 
 	for (uint32_t n = 0; n < count; n += BURST) {
-		run(MIN(BURST, count - n));
+		uint32_t k = MIN(BURST, count - n);
+
+		ns += run(k) * k;
 		base -= wait_arrived(lane, 2, base + n + BURST - MIN(n + BURST, IN_FLIGHT));
 	}
 	wait_arrived(lane, 2, base + count);
+	return ns / count;
+}
+
+static bool flow(const char *args)
+{
+	unsigned lane, count;
+	uint64_t start, base;
+	double ns;
+
+	if (sscanf(args, "%u %u", &lane, &count) != 2 || lane >= n_lanes || !count)
+		return false;
+	dirs_make(lane, 0x10, true, 1, 1);
+	prog->bss->gen.order = STREAM_RANDOM;
+	base = arrived(lane);
+	start = now_ns();
+	ns = run_paced(lane, count);
+	printf("{\"ns\": %llu, \"inside\": %.1f, \"arrived\": %llu}\n",
+	       (unsigned long long)(now_ns() - start), ns,
+	       (unsigned long long)(arrived(lane) - base));
+	return true;
 }
 
 static bool pass(const char *args)
@@ -573,8 +594,8 @@ static bool seen(const char *args)
 static const struct {
 	const char *name;
 	bool (*run)(const char *args);
-} commands[] = { { "shape", shape }, { "pass", pass },   { "open", open_flows }, { "cost", cost },
-		 { "pace", pace },   { "watch", watch }, { "seen", seen } };
+} commands[] = { { "shape", shape }, { "pass", pass }, { "flow", flow },   { "open", open_flows },
+		 { "cost", cost },   { "pace", pace }, { "watch", watch }, { "seen", seen } };
 
 static bool command(const char *line)
 {

@@ -75,6 +75,7 @@ static bool say_port(struct fast_port *p)
 				  .ifindex = p->ifindex };
 
 	q.u.port.express = p->express;
+	q.u.port.zero_copy = (uint8_t)p->zero_copy;
 	if (!say(&q))
 		return false;
 	p->told = true;
@@ -518,7 +519,10 @@ static void want_iface(const struct iface *i)
 		d.seen.ports = p;
 	}
 	rtr_strlcpy(p->name, l->name, sizeof(p->name));
-	p->express = true;
+	if (p->express != fast_express(i) || p->zero_copy != fast_zero_copy(i))
+		p->told = false;
+	p->express = fast_express(i);
+	p->zero_copy = fast_zero_copy(i);
 	set_port(p, true);
 }
 

@@ -14,6 +14,11 @@ extern struct sch_type global_type;
 static const struct sch_row rows[] = {
 	SCH_LEAF("dataplane {dataplane:auto|fast|kernel}", iface,
 		 .help = "Whether packets that come in here may take the fast plane"),
+	SCH_LEAF(
+		"dataplane express {dp_express:off|on}", iface, .dflt = "on",
+		.help = "Whether XDP forwards packets that come or leave here, or only workers do"),
+	SCH_LEAF("dataplane zero-copy {dp_zero_copy:auto|on|off}", iface, .dflt = "auto",
+		 .help = "Whether workers share their packet buffers with the NIC"),
 	SCH_LEAF("dataplane workers <fast_workers:U16(1,16)>", global,
 		 .help = "Threads of the fast plane"),
 	SCH_LEAF("dataplane memory <fast_memory:U16(8,4096)>", global,
@@ -29,18 +34,31 @@ static const struct sch_word words[] = {
 	{ "auto", "The fast plane where it can do all that is configured" },
 	{ "dataplane", "The planes that forward packets" },
 	{ "eligibility", "Which interfaces are on which plane, and why" },
+	{ "express", "Forwarding by XDP, before a worker sees the packet" },
 	{ "fast", "The fast plane; say in the log when it cannot be" },
 	{ "flows", "Flows of the fast plane" },
 	{ "kernel", "The kernel's own forwarding" },
 	{ "limit", "How many at most" },
 	{ "memory", "Memory of the fast plane" },
 	{ "mirror", "Connections that the kernel could take over" },
+	{ "qualification", "What the drivers of interfaces can do" },
 	{ "workers", "Threads of the fast plane" },
+	{ "zero-copy", "Packet buffers that the NIC writes and reads itself" },
 };
 
 enum dataplane fast_wish(const struct iface *i)
 {
 	return SCH_HAS(i, dataplane) ? (enum dataplane)i->dataplane : DATAPLANE_KERNEL;
+}
+
+bool fast_express(const struct iface *i)
+{
+	return !SCH_HAS(i, dp_express) || i->dp_express;
+}
+
+enum fastpath_zc fast_zero_copy(const struct iface *i)
+{
+	return SCH_HAS(i, dp_zero_copy) ? (enum fastpath_zc)i->dp_zero_copy : FASTPATH_ZC_AUTO;
 }
 
 unsigned fast_workers(const struct global *g)

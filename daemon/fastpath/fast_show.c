@@ -78,6 +78,35 @@ static json_t *iface_doc(const struct iface *i)
 	return o;
 }
 
+/* What rtr-fastpath found out about the driver; NULL: nothing yet. */
+static json_t *able_doc(const struct iface *i)
+{
+	const struct fast_port *p = port_named(iface_kernel_name(i->name));
+	const struct fastpath_event *st = p && p->heard ? &p->state : NULL;
+
+	if (!st || !*st->u.state.driver)
+		return NULL;
+	return json_pack("{s:s,s:s,s:b,s:b,s:b,s:b,s:s,s:s}", "name", i->name, "driver",
+			 st->u.state.driver, "native_xdp", st->u.state.native, "redirect",
+			 st->u.state.redirect, "zero_copy", st->u.state.zero_copy_known,
+			 "zero_copy_used", st->u.state.zero_copy, "copy_reason", st->u.state.copy,
+			 "reason", reason_of(i, p));
+}
+
+static json_t *ables_doc(void)
+{
+	json_t *out = json_array();
+	const struct iface *i;
+
+	recvec_foreach(rec_kids(txn_running(), &iface_type), i) {
+		json_t *o = able_doc(i);
+
+		if (o)
+			json_array_append_new(out, o);
+	}
+	return out;
+}
+
 static json_t *ifaces_doc(void)
 {
 	json_t *out = json_array();
@@ -333,6 +362,29 @@ static void print_ifaces(struct cmd_ctx *c, const json_t *list)
 	}
 }
 
+static const char *yes(const json_t *o, const char *key)
+{
+	return json_is_true(json_object_get(o, key)) ? "yes" : "no";
+}
+
+static void print_ables(struct cmd_ctx *c, const json_t *list)
+{
+	json_t *o;
+	size_t i;
+
+	cmd_printf(c, "%-16s %-12s %-10s %-12s %-9s %-9s %s\n", "Interface", "Driver", "Native XDP",
+		   "Express out", "Zero-copy", "Sockets", "Why");
+	json_array_foreach(list, i, o) {
+		bool zc = json_is_true(json_object_get(o, "zero_copy_used"));
+
+		cmd_printf(c, "%-16s %-12s %-10s %-12s %-9s %-9s %s\n", fast_text(o, "name"),
+			   fast_text(o, "driver"), yes(o, "native_xdp"), yes(o, "redirect"),
+			   yes(o, "zero_copy"), zc ? "zero-copy" : "copy",
+			   *fast_text(o, "reason") ? fast_text(o, "reason")
+						   : fast_text(o, "copy_reason"));
+	}
+}
+
 static void print_counts(struct cmd_ctx *c, const json_t *list)
 {
 	const char *reason;
@@ -517,6 +569,11 @@ static void show_ifaces(struct cmd_ctx *c)
 	run(c, ifaces_doc, print_ifaces, false);
 }
 
+static void show_ables(struct cmd_ctx *c)
+{
+	run(c, ables_doc, print_ables, false);
+}
+
 static void show_workers(struct cmd_ctx *c)
 {
 	run(c, workers_doc, print_workers, false);
@@ -613,6 +670,8 @@ static const struct cmd cmds[] = {
 	  .interrupt = interrupt },
 	{ "show dataplane eligibility", "On which plane each interface is, and why",
 	  .run = show_ifaces, .interrupt = interrupt },
+	{ "show dataplane qualification", "What the driver of each interface can do for it",
+	  .run = show_ables, .interrupt = interrupt },
 	{ "show dataplane fib <dst:ADDR>[ from <from:IFNAME>]",
 	  "Which way the fast plane sends packets to an address", .run = show_fib,
 	  .interrupt = interrupt },

@@ -26,6 +26,8 @@ struct global;
 
 /* The line of an interface, or what holds without one. */
 enum dataplane fast_wish(const struct iface *i);
+bool fast_express(const struct iface *i);
+enum fastpath_zc fast_zero_copy(const struct iface *i);
 /* Some interface of a model may be on it. */
 bool fast_wanted(const struct rec *root);
 unsigned fast_workers(const struct global *g);
@@ -80,6 +82,7 @@ struct fast_port {
 	int ifindex;
 	bool wanted, told, heard; /* by the lines; rtr-fastpath was; it answered */
 	bool express;
+	enum fastpath_zc zero_copy;
 	struct fastpath_event state; /* FASTPATH_STATE */
 	struct fastpath_event count;
 	struct fast_port *next;

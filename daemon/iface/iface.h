@@ -70,6 +70,7 @@ struct iface {
 	char *rss_key;
 	bool rss_xor;
 	uint8_t dataplane; /* enum dataplane: fastpath/fastpath.h; not configured = kernel */
+	uint8_t dp_express, dp_zero_copy; /* there as well; not configured = on, auto */
 };
 
 struct iface_addr4 {

@@ -21,7 +21,7 @@ SCH_TYPE(iface, SCH_F(iface, name), SCH_F(iface, description), SCH_F(iface, mtu)
 	 SCH_F(iface, ra_preference), SCH_F(iface, ra_max), SCH_F(iface, ra_min),
 	 SCH_F(iface, ra_lifetime), SCH_F(iface, ring_rx), SCH_F(iface, ring_tx),
 	 SCH_F(iface, hw_queues), SCH_F(iface, rss_key), SCH_F(iface, rss_xor),
-	 SCH_F(iface, dataplane));
+	 SCH_F(iface, dataplane), SCH_F(iface, dp_express), SCH_F(iface, dp_zero_copy));
 SCH_TYPE(iface_addr4, SCH_F(iface_addr4, addr), SCH_F(iface_addr4, secondary));
 SCH_TYPE(iface_addr6, SCH_F(iface_addr6, addr), SCH_F(iface_addr6, eui_64));
 

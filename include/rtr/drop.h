@@ -22,7 +22,8 @@
 #define RTR_DROP_REASONS(X)                                                                        \
 	/* headers that cannot be read */                                                          \
 	X(ETH_SHORT, PARSE, "eth-short", "frame ends inside the Ethernet header or a VLAN tag")    \
-	X(FRAME_LONG, PARSE, "frame-too-long", "frame is longer than 65535 bytes")                 \
+	X(FRAME_LONG, PARSE, "frame-too-long",                                                     \
+	  "frame is longer than 65535 bytes or than a packet buffer")                              \
 	X(PPPOE, PARSE, "pppoe-header", "PPPoE version, type, code or length is wrong")            \
 	X(IP4_SHORT, PARSE, "ipv4-short", "frame ends inside the IPv4 header")                     \
 	X(IP4_VERSION, PARSE, "ipv4-version", "IPv4 version is not 4 (RFC 1812 5.2.2)")            \

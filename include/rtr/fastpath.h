@@ -82,7 +82,8 @@ struct fastpath_req {
 			uint32_t n_flows[2];
 		} open;
 		struct {
-			uint8_t express; /* its flows may go by XDP */
+			uint8_t express;   /* its flows may go by XDP */
+			uint8_t zero_copy; /* enum fastpath_zc */
 		} port;
 		struct {
 			uint64_t size;
@@ -102,6 +103,13 @@ struct fastpath_req {
 			uint8_t family, dst[16]; /* from ifindex; 0: the first interface */
 		} way;
 	} u;
+};
+
+/* Whether sockets of an interface are bound without a copy, where its driver can. */
+enum fastpath_zc {
+	FASTPATH_ZC_AUTO, /* where workers forward all of its packets */
+	FASTPATH_ZC_ON,
+	FASTPATH_ZC_OFF,
 };
 
 enum fastpath_event_kind {
@@ -248,9 +256,12 @@ struct fastpath_event {
 		struct {
 			uint8_t fast, express_in, express_out, zero_copy;
 			uint8_t native, partial;
+			uint8_t redirect, zero_copy_known; /* what the driver says that it can */
 			uint16_t n_queues;
-			uint32_t slot;
+			uint32_t slot, mtu;
+			char driver[32];
 			char reason[FASTPATH_TEXT]; /* why not, or of what is missing */
+			char copy[FASTPATH_TEXT];   /* why sockets are not zero-copy */
 		} state;
 		struct fastpath_count count;
 		struct fastpath_worker worker;

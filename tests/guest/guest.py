@@ -5,7 +5,10 @@ It is for what the machine's kernel lacks. The guest is emulated (TCG): it tells
 never fast from slow. Its root is an initramfs of busybox, iproute2, our programs with their shared
 libraries, and the modules listed in tests/guest/modules with what those need.
 
-Owns: the cache folder (kernels, apt lists), outside of the tree; one qemu at a time.
+tests/guest/nics/ runs on the newest kernel that Debian has (sid) alone, with cards of its own (nics.py):
+NIC drivers that share packet buffers with a program are younger than any release.
+
+Owns: one qemu at a time.
 Failure: a kernel that cannot be had is a visible skip; a guest that ends without its closing line
 is a failure with the end of its console.
 """
@@ -18,92 +21,16 @@ import shutil
 import subprocess
 import tempfile
 
+import nics
+from debian import CACHE, NEWEST, SUITES, Unavailable, codename, kernel, sh, vmlinuz
+
 TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 HERE = os.path.dirname(os.path.abspath(__file__))
-CACHE = os.environ.get("RTR_GUEST_CACHE", "/var/cache/rtr-guest")
 # Some four minutes on an idle machine of two cores; the rest is for a busy one.
 GUEST_SECONDS = 600
 # Programs of the machine that go into the guest beside busybox, where it has them.
-TOOLS = ["ip", "bash", "tc", "bridge", "ss", "nft", "ethtool", "ping", "setpriv"]
+TOOLS = ["ip", "bash", "tc", "bridge", "ss", "nft", "ethtool", "ping", "setpriv", "iperf3"]
 OURS = ["rtrd", "rtrctl", "rtr-fastpath", "rtr-vrrpd", "rtr-arpd"]
-# Debian suites whose kernels are tried: the release itself, and its backports.
-SUITES = ["", "-backports"]
-
-
-class Unavailable(Exception):
-    """Why a kernel cannot be had here."""
-
-
-def sh(*argv, **kwargs):
-    p = subprocess.run(argv, text=True, errors="replace", stdin=kwargs.pop("stdin", subprocess.DEVNULL),
-                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **kwargs)
-    if p.returncode:
-        raise Unavailable(f"{' '.join(argv[:6])}: {p.stdout.strip()[-400:]}")
-    return p.stdout
-
-
-def codename():
-    with open("/etc/os-release") as f:
-        return dict(line.rstrip().split("=", 1) for line in f if "=" in line)["VERSION_CODENAME"].strip('"')
-
-
-def apt_sources(suite):
-    """The machine's own sources of its release, pointing at another suite of the same archive."""
-    release = codename()
-    found = []
-    for path in glob.glob("/etc/apt/sources.list.d/*.sources"):
-        with open(path) as f:
-            stanzas = re.split(r"\n\s*\n", "".join(line for line in f if not line.startswith("#")))
-        for stanza in stanzas:
-            fields = dict(re.findall(r"^([A-Za-z-]+):[ \t]*(.*)$", stanza, re.M))
-            if release in fields.get("Suites", "").split() and "main" in fields.get("Components", "").split():
-                keep = {k: v for k, v in fields.items() if k in ("Types", "URIs", "Signed-By")}
-                keep.update({"Suites": suite, "Components": "main"})
-                found.append("\n".join(f"{k}: {v}" for k, v in keep.items()))
-    for path in ["/etc/apt/sources.list", *glob.glob("/etc/apt/sources.list.d/*.list")]:
-        if os.path.exists(path):
-            with open(path) as f:
-                for m in re.finditer(rf"^deb\s+(?:\[(.*?)\]\s+)?(\S+)\s+{release}\s+.*\bmain\b", f.read(), re.M):
-                    signed = re.search(r"signed-by=(\S+)", m[1] or "")
-                    found.append(f"Types: deb\nURIs: {m[2]}\nSuites: {suite}\nComponents: main"
-                                 + (f"\nSigned-By: {signed[1]}" if signed else ""))
-    if not found:
-        raise Unavailable(f"no source of {release} in /etc/apt to derive {suite} from")
-    return "\n\n".join(found) + "\n"
-
-
-def apt_options(suffix):
-    """apt options for a suite: none for the release; lists of our own, made fresh, for another."""
-    if not suffix:
-        return []
-    root = f"{CACHE}/apt{suffix}"
-    for folder in ("parts", "lists/partial"):
-        os.makedirs(f"{root}/{folder}", exist_ok=True)
-    with open(f"{root}/parts/guest.sources", "w") as f:
-        f.write(apt_sources(codename() + suffix))
-    options = ["-o", "Dir::Etc::sourcelist=/dev/null", "-o", f"Dir::Etc::sourceparts={root}/parts",
-               "-o", f"Dir::State::lists={root}/lists", "-o", "Dir::Cache::pkgcache=",
-               "-o", "Dir::Cache::srcpkgcache=", "-o", "APT::Sandbox::User=root"]
-    sh("apt-get", *options, "-qq", "-o", "Acquire::http::Timeout=20", "--error-on=any", "update", timeout=180)
-    return options
-
-
-def kernel(suffix):
-    """The unpacked newest kernel of a suite: its folder; downloads it where the cache lacks it."""
-    options = apt_options(suffix)
-    depends = sh("apt-cache", *options, "depends", "linux-image-amd64")
-    m = re.search(r"Depends: (linux-image-\S+-amd64)$", depends, re.M)
-    if not m:
-        raise Unavailable(f"no linux-image-amd64 in {codename()}{suffix}")
-    folder = f"{CACHE}/{m[1]}"
-    if os.path.isdir(folder):
-        return folder
-    with tempfile.TemporaryDirectory(dir=CACHE) as tmp:
-        sh("apt-get", *options, "-qq", "-o", "APT::Sandbox::User=root", "download", m[1], cwd=tmp, timeout=600)
-        (deb,) = glob.glob(f"{tmp}/*.deb")
-        sh("dpkg", "-x", deb, f"{tmp}/tree")
-        os.rename(f"{tmp}/tree", folder)
-    return folder
 
 
 def wanted_modules():
@@ -192,8 +119,8 @@ class Initramfs:
                 raise RuntimeError("the initramfs could not be packed")
 
 
-def make_initramfs(tree, builddir, tmp):
-    """The initramfs for one kernel: (file, kernel version, modules that this kernel has not)."""
+def make_initramfs(tree, builddir, tmp, tests=HERE):
+    """The initramfs for one kernel and a folder of tests: (file, kernel version, modules that this kernel has not)."""
     image = Initramfs(f"{tmp}/root")
     for tool in TOOLS:
         path = shutil.which(tool, path="/usr/sbin:/usr/bin:/sbin:/bin")
@@ -205,7 +132,7 @@ def make_initramfs(tree, builddir, tmp):
     image.busybox()
     version, missing = image.modules(tree)
     image.etc()
-    for script in [f"{HERE}/lib.sh", *sorted(glob.glob(f"{HERE}/test_*.sh"))]:
+    for script in [f"{HERE}/lib.sh", *sorted(glob.glob(f"{tests}/test_*.sh"))]:
         shutil.copy(script, f"{image.root}/tests")
     shutil.copy(f"{HERE}/init", f"{image.root}/init")
     os.chmod(f"{image.root}/init", 0o755)
@@ -220,7 +147,6 @@ def boot(res, tree, initramfs):
     more cards, eth2 and two whose drivers the tests load (e1000e, vmxnet3), have a hash key, interrupts
     of their own, and LRO.
     """
-    (vmlinuz,) = glob.glob(f"{tree}/boot/vmlinuz-*")
     nics = []
     for i in range(2):
         nics += ["-netdev", f"hubport,id=n{i},hubid=0",
@@ -232,7 +158,7 @@ def boot(res, tree, initramfs):
              "-device", "vmxnet3,netdev=n4,mac=02:00:00:00:00:05,romfile="]
     return res.run(["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-machine", "q35",
                     "-m", "768", "-smp", "2", "-nodefaults", "-nographic", "-no-reboot", "-serial", "stdio",
-                    "-kernel", vmlinuz, "-initrd", initramfs, *nics,
+                    "-kernel", vmlinuz(tree), "-initrd", initramfs, *nics,
                     "-append", "console=ttyS0 quiet panic=-1 net.ifnames=0"], GUEST_SECONDS)
 
 
@@ -271,13 +197,13 @@ def run(res, build_class):
     os.makedirs(CACHE, exist_ok=True)
     with open(f"{CACHE}/lock", "w") as lock, build_class(res, "release", "all") as builddir:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for suffix in SUITES if builddir else []:
+        guests = [(suite.format(codename()), HERE, boot) for suite in SUITES] + [(NEWEST, f"{HERE}/nics", nics.boot)]
+        for suite, tests, start in guests if builddir else []:
             try:
-                tree = kernel(suffix)
+                tree = kernel(suite)
+                with tempfile.TemporaryDirectory() as tmp:
+                    initramfs, version, missing = make_initramfs(tree, builddir, tmp, tests)
+                    print(f"   kernel {version}" + (f", without {' '.join(missing)}" if missing else ""), flush=True)
+                    count(res, f"guest {version}", *start(res, tree, initramfs))
             except (Unavailable, subprocess.TimeoutExpired) as e:
-                res.skip(f"guest {codename()}{suffix}", str(e))
-                continue
-            with tempfile.TemporaryDirectory() as tmp:
-                initramfs, version, missing = make_initramfs(tree, builddir, tmp)
-                print(f"   kernel {version}" + (f", without {' '.join(missing)}" if missing else ""), flush=True)
-                count(res, f"guest {version}", *boot(res, tree, initramfs))
+                res.skip(f"guest {suite}", str(e))

@@ -427,7 +427,7 @@ class Runner:
         {"": self.default, "long": self.long, "package": self.package,
          "tree": lambda: self.step("tree", 60, run_tree),
          "netns": lambda: self.step("netns", 1800, run_netns),
-         "guest": lambda: self.step("guest", 1500, run_guest),
+         "guest": lambda: self.step("guest", 2100, run_guest),
          }.get(area, lambda: self.area(area))()
         res = self.res
         took = time.monotonic() - self.start

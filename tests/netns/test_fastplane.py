@@ -298,6 +298,56 @@ def test_route_moves(routers):
     assert len(a) + len(b) >= 995
 
 
+@pytest.mark.parametrize("dest", [INTERNET, INTERNET6])
+def test_express_off(fast, dest):
+    """Workers alone forward what comes or leaves by an interface without the express lane; flows come and go between them."""
+    r1, lan, wan = fast.r1, fast.lan, fast.wan
+    lan.ping(dest)
+    server, client = clients.make(wan, dest, socket.SOCK_DGRAM), clients.make(lan, dest, socket.SOCK_DGRAM)
+    server.bind((dest, 4000))
+    client.connect((dest, 4000))
+
+    def talk(count=1):
+        """Datagrams there and back; the paths of their flow."""
+        for s in (server, client):
+            s.settimeout(2)
+        for _ in range(count):
+            client.send(bytes(64))
+            server.sendto(*server.recvfrom(100))
+            assert client.recv(100) == bytes(64)
+        return {f["path"] for f in flows(r1, destination_port=4000) + flows(r1, source_port=4000)}
+
+    def lanes():
+        return [i["express_in"] for i in r1.json("show dataplane interfaces")]
+    wait_for(lambda: talk() == {"express"}, what="a flow of XDP")
+    for name in ("eth1", "eth0"):
+        r1.config([f"interface {name}", "dataplane express off"])
+        wait_for(lambda: talk() == {"worker"}, what="a flow of workers")
+        assert lanes() == [name != "eth0", name != "eth1"] and set(planes(r1).values()) == {"fast"}
+        express, workers = total(r1, "express"), total(r1, "forwarded")
+        talk(50)
+        assert total(r1, "express") == express and total(r1, "forwarded") >= workers + 100
+        r1.config([f"interface {name}", "no dataplane express"])
+        wait_for(lambda: talk() == {"express"}, what="a flow of XDP again")
+    server.close()
+    client.close()
+
+
+def test_no_zero_copy(fast):
+    """veth has none: asked for, it is copied as before, and the reason is told."""
+    def told():
+        return {i["name"]: (i["zero_copy_used"], i["copy_reason"]) for i in fast.r1.json("show dataplane qualification")}
+    fast.r1.config(["interface eth0", "dataplane zero-copy on", "exit", "interface eth1", "dataplane zero-copy off"])
+    wait_for(lambda: told() == {"eth0": (False, "the driver has no zero-copy"), "eth1": (False, "by configuration")},
+             what="the reasons")
+    on_fast(fast.r1)
+    fast.lan.ping(INTERNET)
+    fast.r1.config(["interface eth0", "no dataplane zero-copy"])
+    wait_for(lambda: "express lane" in told()["eth0"][1], what="the reason of the default")
+    rows = fast.r1.cli("show dataplane qualification").splitlines()
+    assert rows[0].split()[:3] == ["Interface", "Driver", "Native"] and rows[1].split()[:5] == ["eth0", "veth", "yes", "yes", "no"]
+
+
 def test_policy_comes_first(fast):
     """A policy holds for flows that are under way, also when rtr-fastpath does not listen. What the fast plane cannot
     judge at all takes every interface off it."""

@@ -140,6 +140,12 @@ tests_unit_test_mirror_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir) -I$(top_srcdir)
 tests_unit_test_mirror_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) -pthread
 tests_unit_test_mirror_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=mirror_count
 tests_unit_test_mirror_LDADD = libmirror.a libfp.a librtr.a $(BPF_LIBS) $(MNL_LIBS) $(URCU_LIBS) $(CHECK_LIBS) -lpthread
+check_PROGRAMS += tests/unit/test_umem
+TESTS += tests/unit/test_umem
+tests_unit_test_umem_SOURCES = tests/unit/test_umem.c tests/lib/check_main.h
+tests_unit_test_umem_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir) -I$(top_srcdir)/fastpath
+tests_unit_test_umem_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_umem_LDADD = libfp.a librtr.a $(CHECK_LIBS)
 check_PROGRAMS += tests/unit/test_worker
 TESTS += tests/unit/test_worker
 tests_unit_test_worker_SOURCES = tests/unit/test_worker.c tests/lib/check_main.h

@@ -5,6 +5,8 @@
  */
 #include "tests/lib/worker_box.h"
 
+#include <errno.h>
+
 static void frame(struct tp *t, bool six, unsigned sport, uint8_t ttl)
 {
 	static const uint8_t src6[16] = { 0xfd, [15] = 1 }, dst6[16] = { 0xfd, 1, [15] = 2 };
@@ -280,6 +282,121 @@ START_TEST(port_goes)
 }
 END_TEST
 
+/* Of a NIC that has the frames itself: whole pages to receive into, and none of them is given to
+ * others before it has let go. */
+START_TEST(zero_copy)
+{
+	const uint32_t n = 128;
+	struct fp_ring keep[4] = { port[WAN].x->fill, port[WAN].x->comp, port[WAN].x->rx,
+				   port[WAN].x->tx };
+	struct fp_wport p = { .slot = WAN, .zone = WAN, .ifindex = 10 + WAN };
+	uint32_t len;
+	struct tp t;
+
+	fp_worker_port_del(w, WAN);
+	memcpy(p.mac, mac[WAN], 6);
+	p.xsk = (struct fp_xsk){ .fd = -1, .zero_copy = true };
+	xsk_rings_make(&p.xsk, RING);
+	ck_assert_int_eq(fp_worker_port_add(w, &p, FRAMES), -ENOBUFS);
+	ck_assert_int_eq(fp_worker_port_add(w, &p, n), 0);
+	port[WAN].x = &fp_worker_port(w, WAN, 0)->xsk;
+	port[WAN].fill = (struct side){ &port[WAN].x->fill, 0 };
+	port[WAN].comp = (struct side){ &port[WAN].x->comp, 0 };
+	port[WAN].rx = (struct side){ &port[WAN].x->rx, 0 };
+	port[WAN].tx = (struct side){ &port[WAN].x->tx, 0 };
+	ck_assert_uint_eq(*port[WAN].x->fill.producer, n);
+	for (uint32_t i = 0; i < n; i++)
+		ck_assert_uint_eq(((uint64_t *)port[WAN].x->fill.desc)[i] % FP_FRAME_WIDE, 0);
+	/* Through it in both directions. */
+	frame(&t, false, 1000, 64);
+	arrive(LAN, &t);
+	turn();
+	ck_assert_ptr_nonnull(leave(WAN, &len));
+	memcpy(t.b, mac[WAN], 6);
+	for (uint32_t i = 0; i < 3 * n; i++) {
+		arrive(WAN, &t);
+		turn();
+		ck_assert_ptr_nonnull(leave(LAN, &len));
+		turn();
+	}
+	/* Longer than what any socket could send: counted, and its buffer comes back. */
+	for (uint32_t i = 0; i < 3 * n; i++) {
+		arrive(WAN, &t);
+		((struct xdp_desc *)port[WAN].x->rx.desc)[(port[WAN].rx.index - 1) & (RING - 1)]
+			.len = FP_FRAME_DATA_MAX + 1;
+		turn();
+	}
+	ck_assert_uint_eq(count(WAN)->drop[RTR_DROP_FRAME_LONG], 3 * n);
+	ck_assert_uint_eq(in_state(FP_FRAME_FILL), GIVEN + 2 * n);
+	for (int k = 0; k < 4; k++)
+		xsk_ring_free(&keep[k]);
+	fp_worker_port_bound(w, WAN, 0);
+	memcpy(keep,
+	       (struct fp_ring[]){ port[WAN].x->fill, port[WAN].x->comp, port[WAN].x->rx,
+				   port[WAN].x->tx },
+	       sizeof(keep));
+	fp_worker_port_del(w, WAN);
+	ck_assert_uint_eq(in_state(FP_FRAME_FILL), GIVEN + 2 * n);
+	port_make(WAN);
+	fp_worker_port_settle(w, LAN);
+	ck_assert_uint_eq(in_state(FP_FRAME_FILL), FRAMES);
+	fp_worker_port_settle(w, WAN);
+	turn();
+	ck_assert_uint_eq(in_state(FP_FRAME_FILL), 2 * GIVEN);
+	ck_assert_uint_eq(fp_worker_umem(w)->n_wide, 0);
+	ck_assert_uint_eq(fp_worker_umem(w)->n_free, FRAMES - 2 * GIVEN);
+	for (int k = 0; k < 4; k++)
+		xsk_ring_free(&keep[k]);
+}
+END_TEST
+
+static void add_queue(unsigned queue, uint32_t n, struct fp_xsk *ret)
+{
+	struct fp_wport p = { .slot = WAN, .zone = WAN, .ifindex = 10 + WAN };
+
+	p.queue = (uint16_t)queue;
+	p.xsk = (struct fp_xsk){ .fd = -1, .zero_copy = true };
+	xsk_rings_make(&p.xsk, RING);
+	*ret = p.xsk;
+	ck_assert_int_eq(fp_worker_port_add(w, &p, n), 0);
+}
+
+static void rings_free(struct fp_xsk *x)
+{
+	xsk_ring_free(&x->fill);
+	xsk_ring_free(&x->comp);
+	xsk_ring_free(&x->rx);
+	xsk_ring_free(&x->tx);
+}
+
+/* A queue that is busy for long: no try takes a place or a frame for good, neither of its own
+ * socket nor of one that was bound before it. */
+START_TEST(refused_bind)
+{
+	const uint32_t n = 128;
+	struct fp_xsk was = *port[WAN].x, x[2];
+
+	fp_worker_port_del(w, WAN);
+	rings_free(&was);
+	for (unsigned k = 0; k < 2 * FP_SOCKS_MAX; k++) {
+		add_queue(0, n, &x[0]);
+		if (_i) {
+			fp_worker_port_bound(w, WAN, 0);
+			add_queue(1, n, &x[1]);
+		}
+		fp_worker_port_del(w, WAN);
+		rings_free(&x[0]);
+		if (_i)
+			rings_free(&x[1]);
+		ck_assert_uint_eq(in_state(FP_FRAME_FILL), GIVEN + (_i ? 2 * n : 0));
+	}
+	fp_worker_port_settle(w, WAN);
+	ck_assert_uint_eq(fp_worker_umem(w)->n_wide, 0);
+	ck_assert_uint_eq(fp_worker_umem(w)->n_free, FRAMES - GIVEN);
+	port_make(WAN);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("worker");
@@ -297,6 +414,8 @@ static Suite *suite(void)
 	tcase_add_test(t, full_table);
 	tcase_add_test(t, zones);
 	tcase_add_test(t, port_goes);
+	tcase_add_test(t, zero_copy);
+	tcase_add_loop_test(t, refused_bind, 0, 2);
 	suite_add_tcase(s, t);
 	return s;
 }
