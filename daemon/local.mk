@@ -231,7 +231,7 @@ librtrd_a_SOURCES += daemon/system/programs.c daemon/system/programs.h
 librtrd_a_SOURCES += daemon/health/health.c daemon/health/health.h daemon/health/health_judge.c
 librtrd_a_SOURCES += daemon/health/health_sample.c daemon/health/health_gateway.c
 librtrd_a_SOURCES += daemon/fastpath/fastpath.h daemon/fastpath/fast_schema.c daemon/fastpath/fast_gate.c
-librtrd_a_SOURCES += daemon/fastpath/fast_client.c daemon/fastpath/fast_show.c daemon/fastpath/fast_show.h
+librtrd_a_SOURCES += daemon/fastpath/fast_carried.c daemon/fastpath/fast_client.c daemon/fastpath/fast_show.c daemon/fastpath/fast_show.h
 librtrd_a_SOURCES += daemon/fastpath/fast_flows.c
 librtrd_a_SOURCES += daemon/fastpath/fast_policy.c daemon/fastpath/fast_policy.h daemon/fastpath/fast_policy_nat.c daemon/fastpath/fast_push.c daemon/fastpath/fast_hits.c daemon/fastpath/fast_hits.h
 

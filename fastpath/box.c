@@ -257,7 +257,9 @@ static void find_ports(struct fp_box *b)
 	struct express_count c;
 
 	for (unsigned slot = 0; slot < FP_PORTS_MAX; slot++) {
-		b->port[slot].ifindex = fp_xdp_port_found(b->xdp, slot);
+		b->port[slot].ifindex = fp_xdp_port_found(b->xdp, slot)
+						?: fp_xdp_vlan_found(b->xdp, slot,
+								     &b->port[slot].vlan);
 		/* XDP's counters outlive processes, and workers' do not. */
 		if (!fp_xdp_counts(b->xdp, slot, &c))
 			b->before[slot] = c.verdict[EXPRESS_V_WORKER_FLOW] +
@@ -334,7 +336,7 @@ void fp_box_hand_over(struct fp_box *b)
 
 /* --- interfaces --- */
 
-static struct fp_box_port *port_of(struct fp_box *b, unsigned ifindex)
+struct fp_box_port *fp_box_port_of(struct fp_box *b, unsigned ifindex)
 {
 	for (unsigned slot = 0; slot < FP_PORTS_MAX; slot++)
 		if (b->port[slot].ifindex == ifindex)
@@ -344,16 +346,17 @@ static struct fp_box_port *port_of(struct fp_box *b, unsigned ifindex)
 
 void fp_box_want(struct fp_box *b, unsigned ifindex, bool express, enum fastpath_zc zc)
 {
-	struct fp_box_port *p = port_of(b, ifindex);
+	struct fp_box_port *p = fp_box_port_of(b, ifindex);
 
 	if (!p) {
-		p = port_of(b, 0);
+		p = fp_box_port_of(b, 0);
 		if (!p) {
 			note(b, "Too many interfaces for the fast plane: %u stays with the kernel",
 			     ifindex);
 			return;
 		}
 		*p = (struct fp_box_port){ .ifindex = ifindex };
+		fp_box_vlan_carried(b, p, &p->before);
 	}
 	p->changed = !p->wanted || p->express_wanted != express || p->zc_wish != zc;
 	p->wanted = true;
@@ -367,7 +370,7 @@ void fp_box_want(struct fp_box *b, unsigned ifindex, bool express, enum fastpath
 
 void fp_box_unwant(struct fp_box *b, unsigned ifindex)
 {
-	struct fp_box_port *p = port_of(b, ifindex);
+	struct fp_box_port *p = fp_box_port_of(b, ifindex);
 
 	if (!p)
 		return;
@@ -425,6 +428,7 @@ void fp_box_turn(struct fp_box *b, uint64_t now_ns)
 	if (b->sweeping && !b->watched)
 		watch(b);
 	take_timeouts(b, now_ns);
+	fp_box_vlans_tell(b, now_ns);
 	if (now_ns - b->clock_ns > CLOCK_NS) {
 		b->clock_ns = now_ns;
 		fp_xdp_clock(b->xdp);

@@ -46,6 +46,8 @@ struct fp_box_conf {
 	void (*note)(void *ctx, const char *text); /* for the log */
 	/* An interface's state changed. */
 	void (*state)(void *ctx, unsigned slot);
+	/* A VLAN has carried more: FASTPATH_COUNT. */
+	void (*count)(void *ctx, unsigned slot);
 	/* Of a policy: FASTPATH_JUDGED. */
 	void (*judged)(void *ctx, struct fastpath_event *e);
 	void *ctx;
@@ -53,6 +55,8 @@ struct fp_box_conf {
 
 struct fp_box_port {
 	unsigned ifindex; /* 0: the slot is free */
+	/* Of a VLAN, which has no program and no sockets of its own; 0: it is none. */
+	struct express_vlan_key vlan;
 	bool wanted, express_wanted;
 	bool changed; /* what is wanted of it, since it was last looked at */
 	enum fastpath_zc zc_wish;
@@ -66,6 +70,8 @@ struct fp_box_port {
 	struct express_port xdp;
 	unsigned n_queues;
 	uint64_t asked_ns; /* the facts in nic are of then */
+	/* Of a VLAN: what workers had counted by this slot before it, and what rtrd knows. */
+	struct express_carried before, told;
 };
 
 struct fp_box_worker {
@@ -95,7 +101,7 @@ struct fp_box {
 	bool closing;     /* XDP was paused in this turn */
 	bool leaving;     /* connections of all interfaces are the kernel's already */
 	uint64_t open_at; /* ... until this sweep has ended; 0: it is not */
-	uint64_t clock_ns, timeouts_ns;
+	uint64_t clock_ns, timeouts_ns, vlans_ns;
 };
 
 int fp_box_open(struct fp_box *b, const struct fp_box_conf *conf);
@@ -108,10 +114,34 @@ void fp_box_synced(struct fp_box *b);
 void fp_box_turn(struct fp_box *b, uint64_t now_ns);
 
 /* box_port.c */
+struct fp_box_port *fp_box_port_of(struct fp_box *b, unsigned ifindex);
 void fp_box_port_look(struct fp_box *b, unsigned slot, uint64_t now_ns);
 void fp_box_port_off(struct fp_box *b, unsigned slot, const char *reason);
 /* Why its sockets are not to be zero-copy; NULL: they are. */
 const char *fp_box_port_copies(const struct fp_box_port *p);
+
+/* Passes on what XDP, the sweep and the mirror of the kernel's tables are to know of it. */
+void fp_box_port_set(struct fp_box *b, struct fp_box_port *p, bool on);
+void fp_box_port_say(struct fp_box *b, struct fp_box_port *p, bool fast, const char *reason);
+/* The interface is gone; its slot may be another's. */
+void fp_box_port_forget(struct fp_box *b, struct fp_box_port *p);
+void fp_box_pause(struct fp_box *b, bool pause);
+/* NULL: nothing against it. */
+const char *fp_box_against(const struct fp_box *b, const struct fp_box_port *p);
+
+/* box_vlan.c: VLANs of such an interface; each is a port with a slot of its own. */
+bool fp_box_is_vlan(const struct fp_box *b, const struct fp_box_port *p);
+void fp_box_vlan_look(struct fp_box *b, struct fp_box_port *p);
+int fp_box_vlan_set(struct fp_box *b, struct fp_box_port *p);
+void fp_box_vlan_unbind(struct fp_box *b, struct fp_box_port *p);
+/* What workers have carried for it; XDP's is in its counters. */
+void fp_box_vlan_carried(const struct fp_box *b, const struct fp_box_port *p,
+			 struct express_carried *ret);
+/* Tells rtrd, now and then, of those that have carried more. */
+void fp_box_vlans_tell(struct fp_box *b, uint64_t now_ns);
+/* Each VLAN of the interface. */
+void fp_box_vlans_off(struct fp_box *b, const struct fp_box_port *parent);
+void fp_box_vlans_unbind(struct fp_box *b, const struct fp_box_port *parent);
 
 /* box_mirror.c */
 int fp_box_mirror_open(struct fp_box *b);

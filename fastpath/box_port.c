@@ -18,12 +18,15 @@ static unsigned slot_of(const struct fp_box *b, const struct fp_box_port *p)
 	return (unsigned)(p - b->port);
 }
 
-static void port_set(struct fp_box *b, struct fp_box_port *p, bool on)
+void fp_box_port_set(struct fp_box *b, struct fp_box_port *p, bool on)
 {
 	struct fp_keeper_port *k = &b->keeper_port[slot_of(b, p)];
 
 	p->xdp.on = on;
-	fp_xdp_port_set(b->xdp, p->ifindex, &p->xdp);
+	if (p->vlan.vlan)
+		fp_box_vlan_set(b, p);
+	else
+		fp_xdp_port_set(b->xdp, p->ifindex, &p->xdp);
 	p->changed = false;
 	__atomic_store_n(&k->express_in, on && p->express_wanted, __ATOMIC_RELAXED);
 	__atomic_store_n(&k->express_out, on && p->express_wanted && p->nic.redirect_target,
@@ -32,7 +35,7 @@ static void port_set(struct fp_box *b, struct fp_box_port *p, bool on)
 	fp_keeper_hurry(b->keeper);
 }
 
-static void say(struct fp_box *b, struct fp_box_port *p, bool fast, const char *reason)
+void fp_box_port_say(struct fp_box *b, struct fp_box_port *p, bool fast, const char *reason)
 {
 	if (p->fast == fast && !strcmp(p->reason, reason))
 		return;
@@ -45,22 +48,24 @@ void fp_box_port_off(struct fp_box *b, unsigned slot, const char *reason)
 {
 	struct fp_box_port *p = &b->port[slot];
 
+	/* Its VLANs' frames pass by its program. */
+	fp_box_vlans_off(b, p);
 	if (p->fast) {
 		fp_box_mirror_ready(b, (uint16_t)slot);
-		port_set(b, p, false);
+		fp_box_port_set(b, p, false);
 		/* No way leads there any more: a worker that meets a flow which was given away
 		 * begins no other. */
 		fibctl_port(b->fib, p->ifindex, FIB_NO_SLOT);
 		fp_box_mirror_give(b, (uint16_t)slot);
 	} else if (p->attached && p->xdp.on) {
-		port_set(b, p, false);
+		fp_box_port_set(b, p, false);
 	}
-	say(b, p, false, reason);
+	fp_box_port_say(b, p, false, reason);
 }
 
 /* --- sockets --- */
 
-static void pause_all(struct fp_box *b, bool pause)
+void fp_box_pause(struct fp_box *b, bool pause)
 {
 	for (unsigned i = 0; i < b->conf.n_workers; i++)
 		if (pause)
@@ -114,13 +119,14 @@ static void settle(struct fp_box *b, struct fp_box_port *p)
 
 static void unbind(struct fp_box *b, struct fp_box_port *p, bool gone)
 {
-	pause_all(b, true);
+	fp_box_vlans_unbind(b, p);
+	fp_box_pause(b, true);
 	for (unsigned i = 0; i < b->conf.n_workers; i++)
 		fp_worker_port_del(b->worker[i].w, slot_of(b, p));
 	p->unsettled |= p->zero_copy;
 	if (gone)
 		settle(b, p);
-	pause_all(b, false);
+	fp_box_pause(b, false);
 	for (unsigned q = 0; q < p->n_queues; q++)
 		fp_xdp_xsk_set(b->xdp, p->xdp.xsk_base + q, -1);
 	p->bound = p->zero_copy = false;
@@ -130,12 +136,12 @@ static int bind_all(struct fp_box *b, struct fp_box_port *p, bool zero_copy)
 {
 	int err = 0;
 
-	pause_all(b, true);
+	fp_box_pause(b, true);
 	for (unsigned q = 0; q < p->n_queues && !err; q++)
 		err = bind_queue(b, p, q, zero_copy);
 	if (!err)
 		settle(b, p);
-	pause_all(b, false);
+	fp_box_pause(b, false);
 	p->bound = true;
 	p->zero_copy = zero_copy;
 	if (err)
@@ -182,7 +188,7 @@ static int bind_as_can_be(struct fp_box *b, struct fp_box_port *p)
 /* What workers know of the port that can change while it is bound. */
 static void tell_workers(struct fp_box *b, struct fp_box_port *p)
 {
-	pause_all(b, true);
+	fp_box_pause(b, true);
 	for (unsigned i = 0; i < b->conf.n_workers; i++) {
 		struct fp_wport *wp;
 
@@ -196,7 +202,7 @@ static void tell_workers(struct fp_box *b, struct fp_box_port *p)
 					      : 0;
 		}
 	}
-	pause_all(b, false);
+	fp_box_pause(b, false);
 }
 
 /* --- may it be served? --- */
@@ -246,6 +252,11 @@ static const char *against_policy(const struct fp_box *b)
 	return b->pol.now ? NULL : "policy: on its way to the fast plane";
 }
 
+const char *fp_box_against(const struct fp_box *b, const struct fp_box_port *p)
+{
+	return against_fib(b, p) ?: against_policy(b);
+}
+
 /* on: XDP goes on with the flows that it knows, whatever the program did before. */
 static int attach(struct fp_box *b, struct fp_box_port *p, bool on)
 {
@@ -268,16 +279,21 @@ static int attach(struct fp_box *b, struct fp_box_port *p, bool on)
 	return err;
 }
 
-static void forget(struct fp_box *b, struct fp_box_port *p)
+void fp_box_port_forget(struct fp_box *b, struct fp_box_port *p)
 {
 	bool wanted = p->wanted;
 
 	fp_box_port_off(b, slot_of(b, p), "interface is gone");
-	if (p->bound || p->unsettled)
+	if (p->bound && p->vlan.vlan)
+		fp_box_vlan_unbind(b, p);
+	else if (p->bound || p->unsettled)
 		unbind(b, p, true);
 	*p->zc_refused = '\0';
-	if (p->attached)
+	if (p->vlan.vlan)
+		fp_xdp_vlan_del(b->xdp, &p->vlan);
+	else if (p->attached)
 		fp_xdp_port_del(b->xdp, slot_of(b, p));
+	p->vlan = (struct express_vlan_key){ 0 };
 	p->attached = false;
 	if (!wanted)
 		*p = (struct fp_box_port){ 0 };
@@ -329,8 +345,9 @@ static void turn_on(struct fp_box *b, struct fp_box_port *p)
 	/* Ways lead there before the sweep looks at its flows: else their way would be the
 	 * kernel's, and they were given away. */
 	fibctl_port(b->fib, p->ifindex, slot);
-	port_set(b, p, true);
-	say(b, p, true, p->nic.redirect_target ? "" : "XDP cannot redirect to it: no express out");
+	fp_box_port_set(b, p, true);
+	fp_box_port_say(b, p, true,
+			p->nic.redirect_target ? "" : "XDP cannot redirect to it: no express out");
 }
 
 static void unwanted(struct fp_box *b, struct fp_box_port *p)
@@ -341,7 +358,7 @@ static void unwanted(struct fp_box *b, struct fp_box_port *p)
 	if (!p->ifindex || (!p->attached && !b->synced))
 		return;
 	if (!if_indextoname(p->ifindex, name))
-		forget(b, p);
+		fp_box_port_forget(b, p);
 	else if (!p->attached && !attach(b, p, false))
 		/* Of a process before, and not told of: the program that it left passes all. */
 		fibctl_port(b->fib, p->ifindex, FIB_NO_SLOT);
@@ -354,15 +371,19 @@ void fp_box_port_look(struct fp_box *b, unsigned slot, uint64_t now_ns)
 	const char *against;
 	bool changed;
 
+	if (fp_box_is_vlan(b, p)) {
+		fp_box_vlan_look(b, p);
+		return;
+	}
 	if (!p->wanted) {
 		unwanted(b, p);
 		return;
 	}
 	if (ask(b, p, now_ns, &changed)) {
-		forget(b, p);
+		fp_box_port_forget(b, p);
 		return;
 	}
-	against = against_nic(b, p, text, sizeof(text)) ?: against_fib(b, p) ?: against_policy(b);
+	against = against_nic(b, p, text, sizeof(text)) ?: fp_box_against(b, p);
 	if (against)
 		fp_box_port_off(b, slot, against);
 	else if (!p->fast || changed)

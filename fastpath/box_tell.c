@@ -33,7 +33,8 @@ static void add_socks(struct fp_box *b, unsigned i, unsigned slot, struct fastpa
 	struct xdp_statistics st;
 	struct fp_wport *wp;
 
-	for (unsigned n = 0; (wp = fp_worker_port(b->worker[i].w, slot, n)); n++) {
+	/* A VLAN has none of its own. */
+	for (unsigned n = 0; (wp = fp_worker_port(b->worker[i].w, slot, n)) && !wp->vlan; n++) {
 		if (fp_xsk_stats(&wp->xsk, &st))
 			continue;
 		c->ring_full += st.rx_ring_full;
@@ -58,12 +59,15 @@ void fp_box_tell_count(struct fp_box *b, unsigned slot, struct fastpath_event *r
 		c->forwarded += w->forwarded;
 		c->tx += w->tx;
 		c->made += w->made;
+
 		for (int k = 0; k < FP_TK__MAX; k++)
 			c->punt[k] += w->punt[k];
 		for (int k = 0; k < RTR_DROP__MAX; k++)
 			c->drop[k] += w->drop[k];
 		add_socks(b, i, slot, c);
 	}
+	if (b->port[slot].vlan.vlan)
+		fp_box_vlan_carried(b, &b->port[slot], &c->vlan);
 	c->before = b->before[slot];
 	fp_xdp_counts(b->xdp, slot, &c->xdp);
 }
@@ -72,6 +76,7 @@ void fp_box_tell_worker(struct fp_box *b, unsigned i, struct fastpath_event *ret
 {
 	const struct fp_worker_stats *s = fp_worker_stats(b->worker[i].w);
 	struct fastpath_worker *w = &ret->u.worker;
+	const struct fp_wport *wp;
 
 	*ret = (struct fastpath_event){ .kind = FASTPATH_WORKER };
 	w->id = i;
@@ -89,8 +94,8 @@ void fp_box_tell_worker(struct fp_box *b, unsigned i, struct fastpath_event *ret
 	fp_umem_audit(fp_worker_umem(b->worker[i].w), w->frames);
 	w->frames_wrong = fp_worker_umem(b->worker[i].w)->n_wrong;
 	for (unsigned slot = 0; slot < FP_PORTS_MAX; slot++)
-		for (unsigned n = 0; fp_worker_port(b->worker[i].w, slot, n); n++)
-			w->n_socks++;
+		for (unsigned n = 0; (wp = fp_worker_port(b->worker[i].w, slot, n)); n++)
+			w->n_socks += !wp->vlan;
 }
 
 static void tell_mirror(const struct fp_box *b, struct fastpath_table *t)

@@ -22,6 +22,9 @@
 	/* the interface */                                                                        \
 	X(LINK_TYPE, "link-type", "interface is not plain Ethernet (tunnel, PPP, VPN)")            \
 	X(LINK_MASTER, "bridge-or-bond", "interface is a port of a bridge or bond")                \
+	X(VLAN_TAGS, "vlan-tags", "VLAN in a VLAN, or of another tag than 802.1Q")                 \
+	X(VLAN_MAC, "vlan-mac", "VLAN has another MAC address than its parent")                    \
+	X(VLAN_QOS, "vlan-qos", "VLAN marks priorities in its tags (egress-qos-map)")              \
 	X(FORWARDING_OFF, "forwarding-off", "forwarding is off on the ingress interface")          \
 	/* the route */                                                                            \
 	X(RULE, "policy-rule", "an ip rule that the fast plane does not model may match")          \

@@ -164,7 +164,7 @@ bool fib_touched(const struct fib *f, uint8_t family, const union fib_ip *dst, u
 
 struct fib_link {
 	uint32_t ifindex;
-	uint32_t slot; /* of the port that frames leave by (a VLAN's is its parent's) */
+	uint32_t slot; /* of its port; a VLAN has one of its own */
 	uint32_t mtu, mtu6;
 	uint32_t master;    /* ifindex of bridge, bond, VRF; 0 = none */
 	uint32_t vrf_table; /* table of the VRF that it is in; 0 = none */
@@ -178,8 +178,8 @@ struct fib_link {
 	uint8_t forward6;  /* all/forwarding, or force_forwarding of this one */
 	uint8_t rp_filter; /* the greater of all's and this one's */
 	uint8_t send_redirects, accept_local, bc_forwarding;
-	uint8_t n_tags;
-	uint32_t tag[2]; /* TPID << 16 | VLAN, outer first */
+	uint16_t vlan; /* 802.1Q, by the link `parent`; 0: none */
+	uint32_t parent;
 };
 
 /* NULL when there is none. */

@@ -14,6 +14,7 @@
  */
 #include "fib_ctl_priv.h"
 #include "lpm_mem.h"
+#include "wire.h"
 
 #include <errno.h>
 #include <linux/neighbour.h>
@@ -120,11 +121,10 @@ static void publish(struct fibctl *c, uint32_t i, bool ready)
 		memcpy(p, a->mac, 6);
 		memcpy(p + 6, n->l.mac, 6);
 		p += 12;
-		for (unsigned t = 0; t < n->l.n_tags; t++, p += 4) {
-			p[0] = (uint8_t)(n->l.tag[t] >> 24);
-			p[1] = (uint8_t)(n->l.tag[t] >> 16);
-			p[2] = (uint8_t)(n->l.tag[t] >> 8);
-			p[3] = (uint8_t)n->l.tag[t];
+		if (n->l.vlan) {
+			fp_st16(p, FP_ETH_VLAN);
+			fp_st16(p + 2, n->l.vlan); /* priority 0, as without egress-qos-map */
+			p += 4;
 		}
 		out.len = (uint8_t)(p + 2 - out.hdr);
 		out.mtu = (uint16_t)MIN(n->l.mtu, 65535u);

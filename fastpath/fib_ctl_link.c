@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Links, their addresses and sysctls. */
 #include "fib_ctl_priv.h"
+#include "wire.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -82,25 +83,27 @@ bool fc_link_is_down(const struct fc_link *l)
 	return !l || !l->known || !(l->flags & IFF_UP);
 }
 
-/* A VLAN's frames leave by its parent's port with a tag in front. */
-static const struct fc_link *egress_of(const struct fibctl *c, const struct fc_link *l,
-				       uint32_t tags[2], uint8_t *ret_n)
-{
-	*ret_n = 0;
-	while (l && l->vlan && l->slot == FIB_NO_SLOT) {
-		if (*ret_n == 2)
-			return NULL;
-		memmove(tags + 1, tags, sizeof(tags[0]));
-		tags[0] = (uint32_t)l->vlan_proto << 16 | l->vlan;
-		++*ret_n;
-		l = fc_link_find(c, l->parent);
-	}
-	return l;
-}
-
 static bool has_carrier(const struct fc_link *l)
 {
 	return (l->flags & (IFF_UP | IFF_LOWER_UP)) == (IFF_UP | IFF_LOWER_UP);
+}
+
+static uint8_t link_reason(const struct fibctl *c, const struct fc_link *l);
+
+/* Its frames pass by its parent: what is against that one is against it. */
+static uint8_t vlan_reason(const struct fibctl *c, const struct fc_link *l)
+{
+	const struct fc_link *p = fc_link_find(c, l->parent);
+
+	if (!p || !p->known)
+		return ELIG_NO_LINK;
+	if (l->vlan_proto != FP_ETH_VLAN || p->vlan)
+		return ELIG_VLAN_TAGS;
+	if (memcmp(l->mac, p->mac, sizeof(l->mac)) != 0)
+		return ELIG_VLAN_MAC;
+	if (l->vlan_qos)
+		return ELIG_VLAN_QOS;
+	return link_reason(c, p);
 }
 
 static uint8_t link_reason(const struct fibctl *c, const struct fc_link *l)
@@ -111,7 +114,9 @@ static uint8_t link_reason(const struct fibctl *c, const struct fc_link *l)
 		return ELIG_LINK_MASTER;
 	if (l->n_addr >= MAX_ADDRS)
 		return ELIG_LIMIT;
-	return l->foreign;
+	if (l->foreign)
+		return l->foreign;
+	return l->vlan ? vlan_reason(c, l) : ELIG_OK;
 }
 
 unsigned fc_link_egress_reason(const struct fc_link *l)
@@ -133,17 +138,19 @@ bool fc_link_is_aside(const struct fc_link *l)
 static void fill(const struct fibctl *c, const struct fc_link *l, struct fib_link *f)
 {
 	const struct fc_link *m = l->master ? fc_link_find(c, l->master) : NULL;
-	const struct fc_link *out = egress_of(c, l, f->tag, &f->n_tags);
+	const struct fc_link *parent = l->vlan ? fc_link_find(c, l->parent) : NULL;
 
 	f->ifindex = l->ifindex;
-	f->slot = out ? out->slot : FIB_NO_SLOT;
+	f->slot = l->slot;
+	f->vlan = l->vlan;
+	f->parent = l->vlan ? l->parent : 0;
 	f->mtu = l->mtu;
 	f->mtu6 = l->mtu6 ? l->mtu6 : l->mtu;
 	f->master = l->master;
 	f->vrf_table = m && m->is_vrf ? m->vrf_table : 0;
 	memcpy(f->name, l->name, sizeof(f->name));
 	memcpy(f->mac, l->mac, sizeof(f->mac));
-	f->up = has_carrier(l) && (!out || has_carrier(out));
+	f->up = has_carrier(l) && (!parent || has_carrier(parent));
 	f->admin_up = !fc_link_is_down(l);
 	for (unsigned fam = 0; fam < FIB_FAMILIES; fam++)
 		if (MAX(l->ignore_linkdown[fam], c->all_ignore_linkdown[fam]) > 0)
@@ -281,6 +288,7 @@ void fc_link_apply(struct fibctl *c, const struct fib_msg *m, bool dump)
 	l->type = in->type;
 	l->vlan = in->vlan;
 	l->vlan_proto = in->vlan_proto;
+	l->vlan_qos = in->vlan_qos;
 	l->has_mac = in->has_mac;
 	memcpy(l->mac, in->mac, sizeof(l->mac));
 	memcpy(l->name, in->name, sizeof(l->name));

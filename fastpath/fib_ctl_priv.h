@@ -64,6 +64,7 @@ struct fc_link {
 	uint32_t ifindex, flags, mtu, mtu6, master, parent, slot, vrf_table;
 	uint16_t type, vlan, vlan_proto;
 	uint8_t mac[6], has_mac, is_vrf, known; /* not known: only its port is */
+	uint8_t vlan_qos;
 	uint8_t epoch;
 	uint8_t foreign, foreign_new, has_clsact; /* fib_elig.c: enum elig; while it judges */
 	int8_t forwarding[FIB_FAMILIES], ignore_linkdown[FIB_FAMILIES], rp_filter, bc_forwarding;

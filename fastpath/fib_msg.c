@@ -163,6 +163,7 @@ static int link_info(const struct nlattr *a, struct fib_msg_link *l)
 			rc = get_u16(d.a[IFLA_VLAN_PROTOCOL], &l->vlan_proto);
 			l->vlan_proto = ntohs(l->vlan_proto);
 		}
+		l->vlan_qos = d.a[IFLA_VLAN_EGRESS_QOS] != NULL;
 	} else if (!strcmp(kind, "vrf")) {
 		l->is_vrf = 1;
 		rc = get_u32(d.a[IFLA_VRF_TABLE], &l->vrf_table);
@@ -194,7 +195,8 @@ static int decode_link(const struct nlmsghdr *h, struct fib_msg_link *l)
 		rc = get_u32(t.a[IFLA_MTU], &l->mtu);
 	if (!rc)
 		rc = get_u32(t.a[IFLA_MASTER], &l->master);
-	return rc ? rc : get_u32(t.a[IFLA_LINK], &l->parent);
+	/* A parent in another namespace has a number of that one. */
+	return rc || t.a[IFLA_LINK_NETNSID] ? rc : get_u32(t.a[IFLA_LINK], &l->parent);
 }
 
 static int get_s32(const struct nlattr *a, int32_t *ret)

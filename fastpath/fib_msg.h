@@ -33,6 +33,7 @@ struct fib_msg_link {
 	uint16_t type; /* ARPHRD_ */
 	uint16_t vlan; /* 0 = not one */
 	uint16_t vlan_proto;
+	uint8_t vlan_qos;   /* its tags bear priorities */
 	uint32_t vrf_table; /* of a VRF device */
 	uint8_t mac[6];
 	uint8_t has_mac, is_vrf;

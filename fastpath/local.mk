@@ -57,11 +57,11 @@ noinst_LIBRARIES += libfpxdp.a
 libfpxdp_a_SOURCES = fastpath/xdp_load.c fastpath/xdp_load.h fastpath/xdp_nat.c fastpath/xdp_nat.h
 libfpxdp_a_SOURCES += fastpath/xdp_kfunc.c fastpath/xdp_kfunc.h
 libfpxdp_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(builddir)/fastpath/xdp
-fastpath/libfpxdp_a-xdp_load.$(OBJEXT): fastpath/xdp/express.skel.h \
+fastpath/libfpxdp_a-xdp_load.$(OBJEXT): fastpath/xdp/express.skel.h fastpath/xdp/express_vlan.skel.h \
 	fastpath/xdp/express_clock.skel.h fastpath/xdp/express_gone.skel.h
-noinst_HEADERS += fastpath/xdp/express.bpf.c fastpath/xdp/express_clock.bpf.c fastpath/xdp/express_gone.bpf.c
-noinst_HEADERS += fastpath/xdp/flow_maps.h fastpath/xdp/express_lane.h fastpath/xdp/express_miss.h fastpath/xdp/express_tcp.h
-fastpath/xdp/express.bpf.o: fastpath/xdp/express_lane.h fastpath/xdp/express_miss.h \
+noinst_HEADERS += fastpath/xdp/express.bpf.c fastpath/xdp/express_vlan.bpf.c fastpath/xdp/express_clock.bpf.c fastpath/xdp/express_gone.bpf.c
+noinst_HEADERS += fastpath/xdp/flow_maps.h fastpath/xdp/express_lane.h fastpath/xdp/express_miss.h fastpath/xdp/express_send.h fastpath/xdp/express_tcp.h
+fastpath/xdp/express.bpf.o fastpath/xdp/express_vlan.bpf.o: fastpath/xdp/express_lane.h fastpath/xdp/express_miss.h fastpath/xdp/express_send.h \
 	fastpath/xdp/express_tcp.h fastpath/xdp/flow_maps.h fastpath/xdp/flow_lookup.h fastpath/tcp_track.h include/rtr/flow.h \
 	include/rtr/adj.h include/rtr/express.h include/rtr/drop.h lib/hash.h
 fastpath/xdp/express_clock.bpf.o fastpath/xdp/express_gone.bpf.o: include/rtr/express.h include/rtr/drop.h
@@ -70,7 +70,7 @@ noinst_LIBRARIES += libfib.a
 libfib_a_SOURCES = fastpath/eligible.c fastpath/eligible.h fastpath/fib.h fastpath/fib_ctl.h \
 	fastpath/fib_defer.h fastpath/fib_lookup.c fastpath/fib_priv.h fastpath/fib_query.c
 libfp_a_SOURCES += fastpath/umem.c fastpath/umem.h fastpath/xsk.c fastpath/xsk.h
-libfp_a_SOURCES += fastpath/worker_out.c fastpath/worker.c fastpath/worker.h fastpath/worker_impl.h fastpath/worker_slow.c fastpath/worker_flow.c
+libfp_a_SOURCES += fastpath/worker_vlan.c fastpath/worker_out.c fastpath/worker.c fastpath/worker.h fastpath/worker_impl.h fastpath/worker_slow.c fastpath/worker_flow.c
 libfp_a_SOURCES += fastpath/pol.h fastpath/track.c fastpath/track.h fastpath/worker_track.c fastpath/worker_icmp.c fastpath/worker_frag.c fastpath/judge.c fastpath/judge.h
 libfp_a_SOURCES += fastpath/worker.c fastpath/worker.h fastpath/worker_impl.h fastpath/worker_slow.c fastpath/worker_flow.c
 libfp_a_SOURCES += fastpath/pol.h fastpath/track.c fastpath/track.h fastpath/worker_track.c fastpath/worker_icmp.c fastpath/worker_park.c fastpath/worker_frag.c fastpath/judge.c fastpath/judge.h
@@ -87,7 +87,7 @@ libmirror_a_CFLAGS = $(AM_CFLAGS) $(MNL_CFLAGS) $(URCU_CFLAGS) -pthread
 libfp_a_SOURCES += fastpath/flow_view.c fastpath/flow_view.h
 # rtr-fastpath: the program.
 rtrlibexec_PROGRAMS += rtr-fastpath
-rtr_fastpath_SOURCES = fastpath/main.c fastpath/box.c fastpath/box.h fastpath/box_pol.c fastpath/box_pol.h fastpath/box_port.c \
+rtr_fastpath_SOURCES = fastpath/main.c fastpath/box.c fastpath/box.h fastpath/box_pol.c fastpath/box_pol.h fastpath/box_port.c fastpath/box_vlan.c \
 	fastpath/box_tell.c fastpath/filter.c fastpath/filter.h fastpath/keeper.c fastpath/keeper.h \
 	fastpath/nic.c fastpath/nic.h fastpath/punt.c fastpath/punt.h fastpath/way.c fastpath/way.h \
 	fastpath/wthread.c fastpath/wthread.h fastpath/track_conf.c fastpath/track_conf.h

@@ -129,6 +129,14 @@ static void on_state(void *ctx, unsigned slot)
 	say(&e);
 }
 
+static void on_count(void *ctx, unsigned slot)
+{
+	struct fastpath_event e;
+
+	fp_box_tell_count(&d.box, slot, &e);
+	say(&e);
+}
+
 /* The item number d.at of all figures; false: there is none behind it. */
 static bool figure(struct fastpath_event *e)
 {
@@ -265,6 +273,7 @@ static void do_open(const struct fastpath_req *q)
 				    .n_flows = { q->u.open.n_flows[0], q->u.open.n_flows[1] },
 				    .note = on_note,
 				    .state = on_state,
+				    .count = on_count,
 				    .judged = on_judged };
 	char text[FASTPATH_TEXT];
 	int err = -EINVAL;

@@ -420,6 +420,17 @@ unsigned fp_vfr_expire(struct fp_vfr *v, uint64_t now_ns, unsigned max)
 	return n;
 }
 
+void fp_vfr_forget(struct fp_vfr *v, uint32_t zone, enum rtr_drop why)
+{
+	for (uint32_t i = v->oldest, next; i != NIL; i = next) {
+		next = v->dgram[i].newer;
+		if (v->dgram[i].key.zone != zone)
+			continue;
+		kill_held(v, &v->dgram[i], why);
+		release_dgram(v, i);
+	}
+}
+
 /* Takes the head of a queue and gives its node back. */
 static struct held *fetch(struct fp_vfr *v, struct queue *q)
 {

@@ -75,6 +75,8 @@ unsigned fp_vfr_expire(struct fp_vfr *v, uint64_t now_ns, unsigned max);
 bool fp_vfr_released(struct fp_vfr *v, uint64_t *ret_handle, uint64_t *ret_ctx, uint32_t *ret_note);
 bool fp_vfr_dead(struct fp_vfr *v, uint64_t *ret_handle, enum rtr_drop *ret_why);
 
+/* All datagrams of the zone are forgotten; what waits is dead for this reason. */
+void fp_vfr_forget(struct fp_vfr *v, uint32_t zone, enum rtr_drop why);
 void fp_vfr_stats(const struct fp_vfr *v, struct fp_vfr_stats *ret);
 
 #endif

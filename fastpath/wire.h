@@ -18,6 +18,7 @@
 #define FP_IP4_MAX_LEN 60
 #define FP_IP6_LEN     40
 #define FP_FRAG6_LEN   8
+#define FP_TAG_LEN     4 /* 802.1Q */
 #define FP_PPPOE_LEN   8 /* session header and PPP protocol */
 #define FP_ICMP_LEN    8
 

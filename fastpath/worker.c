@@ -60,6 +60,8 @@ struct fp_worker *fp_worker_free(struct fp_worker *w)
 		return NULL;
 	for (unsigned slot = 0; slot < FP_PORTS_MAX; slot++)
 		fp_worker_port_del(w, slot);
+	for (unsigned slot = 0; slot < FP_PORTS_MAX; slot++)
+		free(w->vlans[slot]);
 	fp_umem_fini(&w->umem);
 	fp_vfr_free(w->vfr);
 	free(w);
@@ -68,16 +70,19 @@ struct fp_worker *fp_worker_free(struct fp_worker *w)
 
 /* --- ports --- */
 
-static void list_active(struct fp_worker *w)
+void fp_worker_list(struct fp_worker *w)
 {
-	w->n_active = 0;
+	w->n_active = w->n_ports = 0;
 	memset(w->by_slot, 0, sizeof(w->by_slot));
-	for (unsigned s = 0; s < FP_SOCKS_MAX; s++) {
+	for (unsigned s = 0; s < FP_PLACES; s++) {
 		if (!w->port[s].used)
 			continue;
-		w->active[w->n_active++] = (uint8_t)s;
-		if (!w->by_slot[w->port[s].slot])
-			w->by_slot[w->port[s].slot] = (uint8_t)(s + 1);
+		if (s < FP_SOCKS_MAX)
+			w->active[w->n_active++] = (uint8_t)s;
+		if (w->by_slot[w->port[s].slot])
+			continue;
+		w->by_slot[w->port[s].slot] = (uint8_t)(s + 1);
+		w->ports[w->n_ports++] = (uint8_t)s;
 	}
 }
 
@@ -127,8 +132,9 @@ int fp_worker_port_add(struct fp_worker *w, const struct fp_wport *port, uint32_
 		return -ENOBUFS;
 	w->port[s] = *port;
 	w->port[s].used = true;
+	w->port[s].via = w->port[s].rx_via = (uint8_t)s;
 	fill(w, s, n);
-	list_active(w);
+	fp_worker_list(w);
 	return 0;
 }
 
@@ -162,13 +168,30 @@ void fp_worker_port_bound(struct fp_worker *w, unsigned slot, unsigned queue)
 	}
 }
 
+/* The place of a port is another's from then on: nothing that waits may name it. */
+static void forget(struct fp_worker *w, unsigned slot)
+{
+	const struct fp_wport *p = fp_worker_port(w, slot, 0);
+
+	if (!p || !w->vfr)
+		return;
+	fp_worker_park_gone(w, slot);
+	fp_worker_fragments_gone(w, p->zone);
+}
+
 void fp_worker_port_del(struct fp_worker *w, unsigned slot)
 {
-	for (unsigned s = 0; s < FP_SOCKS_MAX; s++) {
+	forget(w, slot);
+	for (unsigned s = 0; s < FP_PLACES; s++) {
 		struct fp_wport *p = &w->port[s];
 
 		if (!p->used || p->slot != slot)
 			continue;
+		if (p->vlan) {
+			w->vlans[w->port[p->via].slot][p->vlan] = 0;
+			*p = (struct fp_wport){ .used = false };
+			continue;
+		}
 		fp_xsk_close(&p->xsk);
 		*p = (struct fp_wport){ .closed = p->bound && p->xsk.zero_copy,
 					.slot = p->slot,
@@ -177,7 +200,7 @@ void fp_worker_port_del(struct fp_worker *w, unsigned slot)
 			settle(w, s);
 	}
 	narrow(w);
-	list_active(w);
+	fp_worker_list(w);
 }
 
 void fp_worker_port_settle(struct fp_worker *w, unsigned slot)
@@ -190,7 +213,7 @@ void fp_worker_port_settle(struct fp_worker *w, unsigned slot)
 
 struct fp_wport *fp_worker_port(struct fp_worker *w, unsigned slot, unsigned n)
 {
-	for (unsigned s = 0; s < FP_SOCKS_MAX; s++)
+	for (unsigned s = 0; s < FP_PLACES; s++)
 		if (w->port[s].used && w->port[s].slot == slot && !n--)
 			return &w->port[s];
 	return NULL;
@@ -240,14 +263,22 @@ void fp_worker_drop(struct fp_worker *w, unsigned s, unsigned i, enum rtr_drop w
 
 void fp_worker_punt(struct fp_worker *w, unsigned s, unsigned i, enum fp_to_kernel why)
 {
-	enum rtr_drop drop = w->conf.ops.punt(w->conf.ops.ctx, w->port[s].ifindex, w->burst.data[i],
-					      w->burst.len[i], w->now_ns);
+	const struct fp_wport *p = &w->port[s], *in = &w->port[p->via];
+	uint8_t *frame = w->burst.data[i];
+	uint32_t len = w->burst.len[i];
+	enum rtr_drop drop;
 
+	if (p->vlan) {
+		frame = fp_worker_tagged(frame);
+		len += FP_TAG_LEN;
+	}
+	drop = w->conf.ops.punt(w->conf.ops.ctx, in->ifindex, frame, len, w->now_ns);
 	if (drop) {
 		fp_worker_drop(w, s, i, drop);
 		return;
 	}
-	w->count[w->port[s].slot].punt[why]++;
+	w->count[p->slot].punt[why]++;
+	w->count[p->slot].punt_bytes += w->burst.len[i];
 	fp_umem_give(&w->umem, w->addr[i], FP_FRAME_WORK);
 }
 
@@ -272,11 +303,14 @@ static uint32_t adj_gen(const struct fp_worker *w)
 /* The link headers were written while an adjacency changed: once more, with one that stands. */
 static bool link_again(struct fp_worker *w, unsigned i)
 {
+	/* As far as IP, which nobody moved. */
+	const uint8_t *ip = w->umem.area + w->addr[i] + FP_ETH_LEN;
+	uint8_t *d = w->burst.data[i];
 	struct fp_adj copy;
 
-	if (!fp_adj_read(&w->conf.adj[w->burst.adj[i]], &copy) || copy.len != FP_ETH_LEN)
+	if (!fp_adj_read(&w->conf.adj[w->burst.adj[i]], &copy) || copy.len != ip - d)
 		return false;
-	memcpy(w->burst.data[i], copy.hdr, FP_ETH_LEN - 2);
+	memcpy(d, copy.hdr, copy.len - 2u);
 	w->burst.port[i] = copy.port;
 	return true;
 }
@@ -370,15 +404,27 @@ static unsigned receive(struct fp_worker *w, unsigned s)
 		w->addr[b->n] = d->addr;
 		b->data[b->n] = w->umem.area + d->addr;
 		b->len[b->n++] = d->len;
-		w->count[w->port[s].slot].rx_bytes += d->len;
 	}
-	if (!n)
-		return 0;
-	fp_ring_release(&p->xsk.rx, n);
-	w->count[w->port[s].slot].rx += b->n;
+	if (n)
+		fp_ring_release(&p->xsk.rx, n);
+	return n ? b->n : 0;
+}
+
+void fp_worker_burst(struct fp_worker *w, unsigned s)
+{
+	const struct fp_wport *p = &w->port[s];
+	struct fp_wcount *c = &w->count[p->slot];
+	struct fp_burst *b = &w->burst;
+
+	fp_pipe_fetch(b);
+	c->rx += b->n;
+	for (unsigned i = 0; i < b->n; i++)
+		c->rx_bytes += b->len[i];
 	memcpy(b->mac, p->mac, 6);
 	b->zone = p->zone;
-	return b->n;
+	if (p->partial)
+		fp_worker_checksums(w);
+	forward(w, s);
 }
 
 static unsigned burst(struct fp_worker *w, unsigned s)
@@ -390,10 +436,10 @@ static unsigned burst(struct fp_worker *w, unsigned s)
 	fill(w, s, n);
 	if (!n)
 		return 0;
-	if (p->partial)
-		fp_worker_checksums(w);
-	fp_pipe_fetch(&w->burst);
-	forward(w, s);
+	if (w->vlans[p->slot])
+		fp_worker_split(w, s);
+	else
+		fp_worker_burst(w, s);
 	w->stats.bursts++;
 	w->stats.packets += n;
 	return n;

@@ -92,9 +92,11 @@ struct fp_worker_ops {
 /* Written by the worker, read by any. */
 struct fp_wcount {
 	uint64_t rx, rx_bytes;
-	uint64_t forwarded; /* came in here */
-	uint64_t tx;        /* went out here */
-	uint64_t made;      /* the same, beyond those that came in: errors, further pieces */
+	uint64_t punt_bytes; /* of these, back to the kernel */
+	uint64_t forwarded;  /* came in here */
+	uint64_t tx;         /* went out here */
+	uint64_t made;       /* the same, beyond those that came in: errors, further pieces */
+	uint64_t tx_bytes;   /* of both; of a VLAN without its tag */
 	uint64_t punt[FP_TK__MAX];
 	uint64_t drop[RTR_DROP__MAX];
 };
@@ -112,7 +114,11 @@ struct fp_out {
 	struct fp_out_size size[FP_OUT_SIZES];
 };
 
-/* One socket: a queue of an interface. A worker has any number of a port's; it sends by the first.
+/*
+ * One socket: a queue of an interface. A worker has any number of a port's; it sends by the first.
+ * A VLAN is a port of its own without a socket: its frames come and go by those of its parent. They
+ * lose their tag when they are received (worker_vlan.c), and get one with the header that they
+ * leave with.
  */
 struct fp_wport {
 	bool used;
@@ -125,6 +131,9 @@ struct fp_wport {
 	uint16_t queue; /* of the interface */
 	uint8_t slot;   /* of the port, as in adjacencies */
 	unsigned ifindex;
+	uint16_t vlan;  /* 0: none */
+	uint8_t via;    /* place of the port whose rings it sends by: its own, or its parent's */
+	uint8_t rx_via; /* likewise, that its last frames came by */
 	uint8_t mac[6];
 	uint32_t missing; /* frames that its fill ring shall get */
 	uint64_t *beat;   /* in the control map; NULL: none */
@@ -171,6 +180,8 @@ struct fp_worker *fp_worker_free(struct fp_worker *w);
 int fp_worker_port_add(struct fp_worker *w, const struct fp_wport *port, uint32_t n);
 /* Its socket of this queue is bound: the NIC has let go of those that the queue had before. */
 void fp_worker_port_bound(struct fp_worker *w, unsigned slot, unsigned queue);
+/* Likewise a VLAN of the port in slot `parent`, which has a socket here; -ENOENT: it has none. */
+int fp_worker_vlan_add(struct fp_worker *w, const struct fp_wport *vlan, unsigned parent);
 /* All sockets of the port are closed, or the VLAN is gone; VLANs go before their parent. Frames of
  * zero-copy sockets that were bound come back by fp_worker_port_settle, or when their queue is
  * bound anew: the kernel takes them from the NIC at some time after the close. */
@@ -189,6 +200,8 @@ bool fp_worker_waits(const struct fp_worker *w);
 void fp_worker_beat(struct fp_worker *w, uint64_t now_ns);
 
 const struct fp_wcount *fp_worker_count(const struct fp_worker *w, unsigned slot);
+/* What it has carried of the VLAN in this slot; while it runs, too: never less than nothing. */
+void fp_worker_vlan_carried(const struct fp_worker *w, unsigned slot, struct express_carried *ret);
 struct fp_worker_stats *fp_worker_stats(struct fp_worker *w);
 
 /* Descriptors of its sockets, to wait for frames; returns how many. */

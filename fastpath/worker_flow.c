@@ -136,8 +136,10 @@ static uint32_t way_back(struct fp_worker *w, const uint8_t *ip, const struct fp
 
 static void wait_promote(struct fp_worker *w, enum flow_family fam, uint64_t ref, unsigned s)
 {
-	const struct fp_ring *rx = &w->port[s].xsk.rx;
+	const struct fp_ring *rx;
 
+	s = w->port[s].rx_via;
+	rx = &w->port[s].xsk.rx;
 	if (w->promote_head - w->promote_tail == PROMOTE_MAX) {
 		fp_flow_set_path(w->conf.fw, fam, ref, FLOW_P_EXPRESS, true);
 		w->stats.forced++;

@@ -58,10 +58,6 @@ static void go(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt *p, ui
 {
 	struct fp_known k;
 
-	if (!w->port[s].used) {
-		fp_umem_give(&w->umem, w->addr[i], FP_FRAME_WORK);
-		return;
-	}
 	if (ctx == CTX_KERNEL)
 		fp_worker_punt(w, s, i, FP_TK_NO_FLOW);
 	else if (!find(w, ctx, &k))
@@ -99,9 +95,7 @@ static bool is_ours(struct fp_worker *w, unsigned s, unsigned i)
 
 static void refuse(struct fp_worker *w, unsigned s, unsigned i, enum rtr_drop why)
 {
-	if (!w->port[s].used)
-		fp_umem_give(&w->umem, w->addr[i], FP_FRAME_WORK);
-	else if (passes_on(why) && !is_ours(w, s, i))
+	if (passes_on(why) && !is_ours(w, s, i))
 		fp_worker_punt(w, s, i, FP_TK_NO_FLOW);
 	else
 		fp_worker_drop(w, s, i, why);
@@ -155,6 +149,19 @@ void fp_worker_fragments_age(struct fp_worker *w)
 {
 	if (fp_vfr_expire(w->vfr, w->now_ns, FP_PIPE_BURST))
 		drain(w, 0);
+}
+
+void fp_worker_fragments_gone(struct fp_worker *w, unsigned zone)
+{
+	uint64_t handle;
+	enum rtr_drop why;
+
+	fp_vfr_forget(w->vfr, zone, RTR_DROP_INGRESS_DOWN);
+	while (fp_vfr_dead(w->vfr, &handle, &why)) {
+		unsigned s = take(w, 0, handle);
+
+		fp_worker_drop(w, s, 0, why);
+	}
 }
 
 /* --- cutting --- */

@@ -21,6 +21,11 @@ static void error_link(struct fp_worker *w, unsigned s, const uint8_t *frame, ui
 	*ret = (struct fp_adj){ .len = FP_ETH_LEN, .port = w->port[s].slot };
 	memcpy(ret->hdr, frame + 6, 6);
 	memcpy(ret->hdr + 6, frame, 6);
+	if (!w->port[s].vlan)
+		return;
+	ret->len += FP_TAG_LEN;
+	fp_st16(ret->hdr + 12, FP_ETH_VLAN);
+	fp_st16(ret->hdr + 14, w->port[s].vlan);
 }
 
 static uint32_t build(const uint8_t *frame, const struct fp_pkt *p, const struct fp_icmp_req *req,
@@ -113,8 +118,8 @@ static bool find_any(const struct fp_worker *w, unsigned s, const uint8_t *frame
 		fp_quote_tuple6(frame, q, &t6);
 	if (v4 ? find4(w, &t4, w->port[s].zone, ret) : find6(w, &t6, w->port[s].zone, ret))
 		return true;
-	for (unsigned k = 0; k < w->n_active; k++) {
-		uint16_t zone = w->port[w->active[k]].zone;
+	for (unsigned k = 0; k < w->n_ports; k++) {
+		uint16_t zone = w->port[w->ports[k]].zone;
 
 		if (v4 ? find4(w, &t4, zone, ret) : find6(w, &t6, zone, ret))
 			return true;

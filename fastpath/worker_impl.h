@@ -14,6 +14,10 @@
 /* Bursts of a port that are taken before what they leave is sent. */
 #define FP_WORKER_BURSTS 4
 
+/* Places of ports in a worker; one fits a byte, with another value to say none. */
+#define FP_PLACES (FP_SOCKS_MAX + FP_PORTS_MAX)
+_Static_assert(FP_PLACES < 256, "a place");
+
 /* Flows that wait for the express path; more at a time take it at once. */
 #define PROMOTE_MAX 4096
 
@@ -69,23 +73,38 @@ struct fp_worker {
 		uint32_t again;     /* while they are looked at: the first that waits once more */
 		uint64_t since;     /* of the one that is looked at again; 0: none is */
 	} park;
-	unsigned n_active;
+	unsigned n_active; /* sockets */
 	uint8_t active[FP_SOCKS_MAX];
+	unsigned n_ports; /* ports, one place of each */
+	uint8_t ports[FP_PORTS_MAX];
 	struct fp_worker_stats stats;
-	struct fp_wport port[FP_SOCKS_MAX];
-	uint8_t by_slot[FP_PORTS_MAX]; /* the socket to send by, + 1; 0 = none */
+	struct fp_wport port[FP_PLACES]; /* sockets, then VLANs by slot */
+	uint8_t by_slot[FP_PORTS_MAX];   /* the place to send by, + 1; 0 = none */
+	uint8_t *vlans[FP_PORTS_MAX];    /* of a parent, by VLAN: slot + 1; NULL: it has none */
 	struct fp_wcount count[FP_PORTS_MAX];
 };
 
-/* The socket that frames for a port leave by; NULL: none. */
+/* The port that frames leave by; NULL: none. */
 static inline struct fp_wport *fp_worker_out(struct fp_worker *w, uint32_t slot)
 {
 	return slot < FP_PORTS_MAX && w->by_slot[slot] ? &w->port[w->by_slot[slot] - 1] : NULL;
 }
 
+/* worker.c: after a change of ports. */
+void fp_worker_list(struct fp_worker *w);
+
 /* worker_out.c: what was given to send goes out; frames that have left come home. */
 void fp_worker_flush(struct fp_worker *w, struct fp_wport *p);
 void fp_worker_reap(struct fp_worker *w, struct fp_xsk *x);
+
+/* worker.c: the burst, of which all frames came in by s. */
+void fp_worker_burst(struct fp_worker *w, unsigned s);
+/* worker_vlan.c: a burst of a port that has VLANs, each of them a burst of its own. */
+void fp_worker_split(struct fp_worker *w, unsigned s);
+/* The VLAN of the port that the frame's tag names: its slot + 1; 0: none. */
+unsigned fp_worker_vlan_of(const struct fp_worker *w, unsigned slot, const uint8_t *frame);
+/* The frame as it came in, with its tag. */
+uint8_t *fp_worker_tagged(uint8_t *frame);
 
 /* worker.c, worker_out.c: the ways out of frame i of the burst, which came in by socket s. */
 void fp_worker_send(struct fp_worker *w, unsigned s, unsigned i);
@@ -193,6 +212,8 @@ bool fp_worker_parked(const struct fp_worker *w, const uint64_t *word0);
 void fp_worker_unpark(struct fp_worker *w);
 /* The frames of the burst that are ready: those of their flows that wait leave first. */
 void fp_worker_unpark_before(struct fp_worker *w);
+/* What waits of a port that goes is lost, while its places still are its. */
+void fp_worker_park_gone(struct fp_worker *w, unsigned slot);
 
 /* worker_icmp.c */
 /* An error of ours about the packet, which has not been changed, to its sender. translated: its
@@ -207,6 +228,8 @@ bool fp_worker_quoted(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt
 void fp_worker_fragment(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt *p);
 /* Pieces that have waited too long are the kernel's. */
 void fp_worker_fragments_age(struct fp_worker *w);
+/* Those of a port that goes are lost, while its places still are its. */
+void fp_worker_fragments_gone(struct fp_worker *w, unsigned zone);
 /* Sends an IPv4 packet in pieces that fit; it is done but for its TTL. */
 void fp_worker_cut(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt *p,
 		   const struct fp_adj *a);

@@ -14,6 +14,8 @@
  */
 #include "worker_impl.h"
 
+#include "wire.h"
+
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <time.h>
@@ -65,6 +67,19 @@ static bool injectable(const struct fp_worker *w, struct fp_wport *p, uint32_t *
 	return true;
 }
 
+/* The program has not sent it: off the count of its VLAN, or of the port. */
+static void uncount(struct fp_worker *w, const struct fp_wport *p, const struct xdp_desc *d)
+{
+	unsigned vlan = fp_worker_vlan_of(w, p->slot, w->umem.area + d->addr);
+	struct fp_wcount *c = &w->count[vlan ? vlan - 1 : p->slot];
+
+	c->tx_bytes -= d->len - (vlan ? FP_TAG_LEN : 0);
+	if (c->tx)
+		c->tx--; /* the audit shows it */
+	else
+		c->made--;
+}
+
 /* The first n frames that wait; how many the program has taken. */
 static uint32_t inject_some(struct fp_worker *w, const struct fp_wport *p, uint32_t n,
 			    uint32_t longest)
@@ -90,10 +105,14 @@ static uint32_t inject_some(struct fp_worker *w, const struct fp_wport *p, uint3
 	if (bpf_prog_test_run_opts(p->prog_fd, &opts))
 		w->stats.inject_failed++;
 	n = MIN(__atomic_load_n(&j->at, __ATOMIC_ACQUIRE), n);
-	for (uint32_t i = 0; i < n; i++)
-		fp_umem_give(&w->umem, fp_ring_desc(&p->xsk.tx, i)->addr, FP_FRAME_TX);
+	for (uint32_t i = 0; i < n; i++) {
+		const struct xdp_desc *d = fp_ring_desc(&p->xsk.tx, i);
+
+		if (unlikely(j->desc[i].frame == EXPRESS_INJECT_LOST))
+			uncount(w, p, d);
+		fp_umem_give(&w->umem, d->addr, FP_FRAME_TX);
+	}
 	w->stats.injected += j->sent;
-	w->count[p->slot].tx -= n - MIN(j->sent, n); /* the audit shows them */
 	return n;
 }
 
@@ -196,32 +215,40 @@ static void put(struct fp_worker *w, struct fp_wport *p, uint64_t addr, uint32_t
 	p->xsk.tx_dirty = true;
 }
 
+/* It has gone out by the port: p is that, the rings may be its parent's. */
+static void count_out(struct fp_worker *w, const struct fp_wport *p, uint32_t len)
+{
+	w->count[p->slot].tx_bytes += len - (p->vlan ? FP_TAG_LEN : 0);
+}
+
 void fp_worker_send(struct fp_worker *w, unsigned s, unsigned i)
 {
-	struct fp_wport *p = fp_worker_out(w, w->burst.port[i]);
+	const struct fp_wport *p = fp_worker_out(w, w->burst.port[i]);
 
 	if (unlikely(!p)) {
 		fp_worker_drop(w, s, i, RTR_DROP_EGRESS_DOWN);
 		return;
 	}
-	if (unlikely(!room(w, p))) {
+	if (unlikely(!room(w, &w->port[p->via]))) {
 		fp_worker_drop(w, s, i, RTR_DROP_TX_RING);
 		return;
 	}
-	put(w, p, (uint64_t)(w->burst.data[i] - w->umem.area), w->burst.len[i]);
+	put(w, &w->port[p->via], (uint64_t)(w->burst.data[i] - w->umem.area), w->burst.len[i]);
+	count_out(w, p, w->burst.len[i]);
 	w->count[w->port[s].slot].forwarded++;
 	w->count[p->slot].tx++;
 }
 
 bool fp_worker_emit(struct fp_worker *w, uint32_t port, uint64_t addr, uint32_t len)
 {
-	struct fp_wport *p = fp_worker_out(w, port);
+	const struct fp_wport *p = fp_worker_out(w, port);
 
-	if (!p || !room(w, p)) {
+	if (!p || !room(w, &w->port[p->via])) {
 		fp_umem_give(&w->umem, addr, FP_FRAME_WORK);
 		return false;
 	}
-	put(w, p, addr, len);
+	put(w, &w->port[p->via], addr, len);
+	count_out(w, p, len);
 	w->count[p->slot].made++;
 	return true;
 }

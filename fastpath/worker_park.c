@@ -62,9 +62,7 @@ static void look_again(struct fp_worker *w, const struct fp_parked *p)
 	w->burst.data[0] = p->data;
 	w->burst.len[0] = p->len;
 	w->park.since = p->since_ns;
-	if (!w->port[p->s].used)
-		fp_umem_give(&w->umem, p->addr, FP_FRAME_WORK);
-	else if (w->pol)
+	if (w->pol)
 		fp_worker_slow(w, p->s, 0);
 	else
 		fp_worker_drop(w, p->s, 0, RTR_DROP_NEIGH_FAILED);
@@ -108,4 +106,23 @@ void fp_worker_unpark_before(struct fp_worker *w)
 {
 	if (unlikely(w->park.head != w->park.tail) && overtakes(w))
 		fp_worker_unpark(w);
+}
+
+void fp_worker_park_gone(struct fp_worker *w, unsigned slot)
+{
+	uint32_t kept = w->park.tail;
+
+	for (uint32_t i = w->park.tail; i != w->park.head; i++) {
+		struct fp_parked p = *at(w, i);
+
+		if (w->port[p.s].slot != slot) {
+			*at(w, kept++) = p;
+			continue;
+		}
+		w->addr[0] = p.addr;
+		fp_worker_drop(w, p.s, 0, RTR_DROP_INGRESS_DOWN);
+		fp_worker_flow_leaves(w, &p.flow);
+	}
+	w->park.head = kept;
+	fp_worker_flow_left(w, false);
 }

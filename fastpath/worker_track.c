@@ -107,8 +107,8 @@ static bool find_elsewhere(const struct fp_worker *w, unsigned s, const uint8_t 
 
 	if (!has_tuple(p))
 		return false;
-	for (unsigned k = 0; k < w->n_active; k++) {
-		uint16_t zone = w->port[w->active[k]].zone;
+	for (unsigned k = 0; k < w->n_ports; k++) {
+		uint16_t zone = w->port[w->ports[k]].zone;
 
 		if (zone == own || !find_in(w, zone, frame, p, ret))
 			continue;
@@ -473,9 +473,9 @@ struct first {
 
 static struct fp_wport *port_of(struct fp_worker *w, unsigned ifindex)
 {
-	for (unsigned k = 0; k < w->n_active; k++)
-		if (w->port[w->active[k]].ifindex == ifindex)
-			return fp_worker_out(w, w->port[w->active[k]].slot);
+	for (unsigned k = 0; k < w->n_ports; k++)
+		if (w->port[w->ports[k]].ifindex == ifindex)
+			return &w->port[w->ports[k]];
 	return NULL;
 }
 

@@ -3,6 +3,7 @@
 #include "bpf_map.h"
 #include "express.skel.h"
 #include "express_clock.skel.h"
+#include "express_vlan.skel.h"
 #include "express_gone.skel.h"
 #include "util.h"
 #include "xdp_kfunc.h"
@@ -31,6 +32,8 @@ enum map {
 	M_INDEX,
 	M_NAT,
 	M_CLAIMS,
+	M_VLANS,
+	M_TAILS,
 	M_INJECT, /* these two are of one size of packet buffers: see map_setup */
 	M_FRAMES,
 	M__MAX
@@ -50,6 +53,10 @@ static const struct fp_bpf_map shapes[M__MAX] = {
 		    BPF_F_NO_PREALLOC, sizeof(struct express_nat_key) },
 	[M_CLAIMS] = { "express_claims", BPF_MAP_TYPE_HASH, sizeof(struct express_claim),
 		       FP_XDP_NAT_MAX, BPF_F_NO_PREALLOC, sizeof(struct express_claim_key) },
+	[M_VLANS] = { "express_vlans", BPF_MAP_TYPE_HASH, sizeof(struct express_port), 0,
+		      BPF_F_NO_PREALLOC, sizeof(struct express_vlan_key) },
+	[M_TAILS] = { "express_tails", BPF_MAP_TYPE_PROG_ARRAY, sizeof(uint32_t),
+		      EXPRESS_TAIL__MAX },
 	[M_INJECT] = { "express_inject", BPF_MAP_TYPE_ARRAY, sizeof(struct express_inject), 0,
 		       BPF_F_MMAPABLE },
 	[M_FRAMES] = { "express_frames", BPF_MAP_TYPE_ARRAY, EXPRESS_FRAME_SIZE, 0,
@@ -75,6 +82,7 @@ struct fp_xdp {
 	char *pin_dir;
 	int flow_fd[FP_FLOW_R__MAX]; /* the caller's */
 	struct express_clock_bpf *clock;
+	struct express_vlan_bpf *vlan; /* NULL: no VLAN yet */
 	struct express_gone_bpf *gone; /* NULL: nobody watches */
 	int fd[M__MAX];
 	void *base[M__MAX]; /* of those that can be mapped */
@@ -247,6 +255,7 @@ struct fp_xdp *fp_xdp_free(struct fp_xdp *x)
 			close(x->fd[m]);
 	}
 	express_clock_bpf__destroy(x->clock);
+	express_vlan_bpf__destroy(x->vlan);
 	express_gone_bpf__destroy(x->gone);
 	free(x->port);
 	free(x->pin_dir);
@@ -528,6 +537,95 @@ int fp_xdp_port_del(struct fp_xdp *x, uint32_t slot)
 		unlink(path);
 	}
 	port_close(&x->port[slot]);
+	return 0;
+}
+
+/* --- VLANs --- */
+
+/* One program for the VLANs of all interfaces. */
+static int vlan_load(struct fp_xdp *x)
+{
+	struct express_vlan_bpf *s;
+	uint32_t at = EXPRESS_TAIL_VLAN;
+	int err, fd;
+
+	if (x->vlan)
+		return 0;
+	s = express_vlan_bpf__open();
+	if (!s)
+		return -errno;
+	s->rodata->has_ct = x->sees_ct;
+	err = maps_reuse(x, s->obj);
+	if (!err && x->sees_ct)
+		err = fp_kfuncs_set(s->obj, &x->kfuncs);
+	if (!err)
+		err = express_vlan_bpf__load(s);
+	if (!err) {
+		fd = bpf_program__fd(s->progs.express_vlan);
+		err = bpf_map_update_elem(x->fd[M_TAILS], &at, &fd, BPF_ANY);
+	}
+	if (err) {
+		express_vlan_bpf__destroy(s);
+		return err;
+	}
+	x->vlan = s;
+	return 0;
+}
+
+int fp_xdp_vlan_set(struct fp_xdp *x, const struct express_vlan_key *key,
+		    const struct express_port *port)
+{
+	int err;
+
+	if (port->slot >= x->conf.n_ports || !key->vlan)
+		return -EINVAL;
+	err = vlan_load(x);
+	if (!err)
+		err = bpf_map_update_elem(x->fd[M_PORTS], &port->slot, &key->ifindex, BPF_ANY);
+	if (!err)
+		err = bpf_map_update_elem(x->fd[M_VLANS], key, port, BPF_ANY);
+	return err ?: index_set(x, port->ifindex, port);
+}
+
+/* What it has carried is nobody's: the next one in its slot begins with nothing. */
+static void carried_clear(struct fp_xdp *x, uint32_t slot)
+{
+	int cpus = libbpf_num_possible_cpus();
+	struct express_count *each = xcalloc((size_t)MAX(cpus, 1), sizeof(*each));
+
+	if (!bpf_map_lookup_elem(x->fd[M_COUNTS], &slot, each)) {
+		for (int c = 0; c < cpus; c++)
+			each[c].vlan = (struct express_carried){ 0 };
+		bpf_map_update_elem(x->fd[M_COUNTS], &slot, each, BPF_EXIST);
+	}
+	free(each);
+}
+
+int fp_xdp_vlan_del(struct fp_xdp *x, const struct express_vlan_key *key)
+{
+	struct express_port port;
+	int err = bpf_map_lookup_elem(x->fd[M_VLANS], key, &port);
+
+	if (err)
+		return err;
+	bpf_map_delete_elem(x->fd[M_VLANS], key);
+	bpf_map_delete_elem(x->fd[M_INDEX], &port.ifindex);
+	bpf_map_delete_elem(x->fd[M_PORTS], &port.slot);
+	carried_clear(x, port.slot);
+	return 0;
+}
+
+unsigned fp_xdp_vlan_found(const struct fp_xdp *x, uint32_t slot, struct express_vlan_key *ret)
+{
+	struct express_vlan_key key, *prev = NULL;
+	struct express_port port;
+
+	for (; !bpf_map_get_next_key(x->fd[M_VLANS], prev, &key); prev = &key) {
+		if (bpf_map_lookup_elem(x->fd[M_VLANS], &key, &port) || port.slot != slot)
+			continue;
+		*ret = key;
+		return port.ifindex;
+	}
 	return 0;
 }
 

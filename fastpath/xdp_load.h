@@ -5,6 +5,7 @@
  *
  *	fp_xdp_new          maps: control word, adjacencies, heartbeats, counters, devices, sockets
  *	fp_xdp_port_set     an interface: load, attach; again: other settings, no new attach
+ *	fp_xdp_vlan_set     a VLAN of such an interface
  *	fp_xdp_adj_set      a next hop, while the program reads it
  *	fp_xdp_clock        the clock of the lines, every few seconds
  *	fp_xdp_watch        when this process dies, XDP knows at once
@@ -57,6 +58,14 @@ int fp_xdp_port_set(struct fp_xdp *x, unsigned ifindex, const struct express_por
 void fp_xdp_pause(struct fp_xdp *x, bool pause);
 /* The interface whose pinned link a process before left in this slot; 0: none. */
 unsigned fp_xdp_port_found(const struct fp_xdp *x, uint32_t slot);
+/* A VLAN of an attached interface, with a slot of its own: its frames are its own from now on;
+ * again: other settings. port: its ifindex, and queues and sockets of its parent. */
+int fp_xdp_vlan_set(struct fp_xdp *x, const struct express_vlan_key *key,
+		    const struct express_port *port);
+/* Its frames are the kernel's. -ENOENT: there is none. */
+int fp_xdp_vlan_del(struct fp_xdp *x, const struct express_vlan_key *key);
+/* The VLAN that a process before had in this slot: its ifindex; 0: none. */
+unsigned fp_xdp_vlan_found(const struct fp_xdp *x, uint32_t slot, struct express_vlan_key *ret);
 /* Detaches, and takes the slot out of the device map. */
 int fp_xdp_port_del(struct fp_xdp *x, uint32_t slot);
 /* The program of a port. */

@@ -302,6 +302,7 @@ static void take_event(const struct fastpath_event *e)
 		p = port_of(e->ifindex);
 		if (p)
 			p->count = *e;
+		fast_carried_take(e, d.seen.starts);
 		break;
 	case FASTPATH_WORKER:
 		if (e->u.worker.id < ARRAY_LEN(d.seen.workers)) {
@@ -479,26 +480,37 @@ bool fast_carries(const char *kernel_name)
 	return p && d.seen.ready && p->wanted && p->heard && p->state.u.state.fast;
 }
 
+/* veth hands the tag over beside the frame, where XDP does not see it: neither the VLANs nor what
+ * is untagged can be told from the other. */
+static const char *against_veth(const struct shadow_link *l)
+{
+	const struct shadow_link *v = NULL;
+
+	if (l->vlan_id)
+		l = shadow_link_by_index(l->parent);
+	while (l && !strcmp(l->kind, "veth") && (v = shadow_link_next(v)) != NULL) {
+		if (v->vlan_id && v->parent == l->ifindex)
+			return "VLANs on a veth: XDP does not see their tags";
+	}
+	return NULL;
+}
+
 const char *fast_against(const struct iface *i)
 {
-	const struct shadow_link *l = iface_link(i->name), *v = NULL;
+	const struct shadow_link *l = iface_link(i->name);
+	enum iface_kind kind = iface_kind_of(i->name);
 
 	if (fast_wish(i) == DATAPLANE_KERNEL)
 		return "by configuration";
 	if (!l)
 		return "no such interface";
-	if (iface_kind_of(i->name) != IFACE_HARD)
-		return "not an interface of hardware";
+	if (kind != IFACE_HARD && kind != IFACE_SUB)
+		return "neither an interface of hardware nor a VLAN of one";
 	if (*fast_gate())
 		return fast_gate();
 	if (capture_sees(l->ifindex))
 		return "a capture runs on it: monitor capture";
-	/* veth hands the tag over beside the frame, where XDP does not see it. */
-	while (!strcmp(l->kind, "veth") && (v = shadow_link_next(v)) != NULL) {
-		if (v->vlan_id && v->parent == l->ifindex)
-			return "VLANs on a veth: XDP does not see their tags";
-	}
-	return NULL;
+	return against_veth(l);
 }
 
 static void want_iface(const struct iface *i)
@@ -595,6 +607,8 @@ void fast_observed(unsigned change)
 {
 	if (change & (SHADOW_LINK | SHADOW_ADDR))
 		fast_look_soon();
+	if (change & SHADOW_LINK)
+		fast_carried_prune();
 }
 
 static void published(const struct rec *old, const struct rec *new, const char *user,
@@ -640,4 +654,5 @@ void fast_fini(void)
 	d.ev_start = d.ev_look = NULL;
 	fast_push_fini();
 	fast_hits_fini();
+	fast_carried_fini();
 }

@@ -9,7 +9,7 @@
  * others put into the kernel (nftables, IPsec, ip rules, tc) rtr-fastpath watches itself.
  *
  * Files: fast_schema.c (lines), fast_gate.c, fast_policy*.c (the policy compiled), fast_push.c (and
- * sent), fast_client.c (the program), fast_show.c.
+ * sent), fast_client.c (the program), fast_carried.c (counters of VLANs), fast_show.c.
  * Owns: the socket to rtr-fastpath, the figures that it told last. Threads: rtrd's loop only.
  * Failure: rtr-fastpath that dies is started again; meanwhile XDP forwards known flows and the
  * kernel all others.
@@ -127,6 +127,17 @@ void fast_conn_init(void);
 /* A connection as the displays have it. */
 struct ct_entry;
 void fast_conn_entry(const struct fastpath_conn *c, struct ct_entry *ret);
+
+/* ---- fast_carried.c: what the fast plane carries for VLANs ---- */
+
+/* FASTPATH_COUNT; process: a number of rtr-fastpath's, which counts from 0. */
+void fast_carried_take(const struct fastpath_event *e, uint64_t process);
+/* Adds it to what the kernel counts of the link, which has seen none of it. */
+struct rtnl_link_stats64;
+void fast_carried_add(int ifindex, struct rtnl_link_stats64 *stats);
+/* Links have gone. */
+void fast_carried_prune(void);
+void fast_carried_fini(void);
 
 int fast_init(void);
 void fast_fini(void);

@@ -3,6 +3,7 @@
  * the 5-minute rates, every RATE_SAMPLE_SEC as IOS does. */
 #include "cli/command.h"
 #include "domain.h"
+#include "fastpath/fastpath.h"
 #include "iface/iface.h"
 #include "iface/iface_show.h"
 #include "kernel/query.h"
@@ -114,6 +115,7 @@ static void take_counters(void *arg, const struct nlmsghdr *h)
 	s = iface_seen_get(i->ifi_index);
 	memcpy(&s->stats, nla_data(tb[IFLA_STATS64]),
 	       MIN(sizeof(s->stats), (size_t)nla_len(tb[IFLA_STATS64])));
+	fast_carried_add(i->ifi_index, &s->stats);
 }
 
 int iface_read_counters(void)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What: the express lane's ground: its maps, what every step of a packet needs, the lookup of a
- * flow, and the plain verdicts. Part of express.bpf.c. Owns: the maps' shapes; the loader has the
- * maps. Threads, failure: as there.
+ * flow, and the plain verdicts. Part of express.bpf.c and express_vlan.bpf.c. Owns: the maps'
+ * shapes; the loader has the maps. Threads, failure: as there.
  */
 #ifndef RTR_EXPRESS_LANE_H
 #define RTR_EXPRESS_LANE_H
@@ -22,6 +22,7 @@
 #include "rtr/express.h"
 #include "rtr/flow.h"
 #include "../tcp_track.h"
+#define FLOW_HIT_ONLY
 #include "flow_maps.h"
 
 SHARED(express_ctl, BPF_MAP_TYPE_ARRAY, struct express_ctl, MMAPABLE);
@@ -49,9 +50,23 @@ struct {
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 } express_claims SEC(".maps");
 
+/*
+ * The program for tagged frames is made of the same steps: IP begins behind the tag, and the
+ * interface is the tag's, not the one that the program sits on.
+ */
+#define VLAN_HLEN 4
+#ifdef EXPRESS_TAGGED
+#define L2_LEN        (ETH_HLEN + VLAN_HLEN)
+#define IN(l, field)  LOAD((l)->in->field)
+#define IN_IFINDEX(l) LOAD((l)->in->ifindex)
+#else
 volatile struct express_port port;
 /* Which program this is, for the next process: xdp_load.c. */
 uint64_t build;
+#define L2_LEN        ETH_HLEN
+#define IN(l, field)  port.field
+#define IN_IFINDEX(l) (l)->ctx->ingress_ifindex
+#endif
 
 static __always_inline struct flow_side *hit_side4(const struct flow_hit4 *h)
 {
@@ -73,6 +88,9 @@ struct lane {
 	struct express_count *count;
 	const struct flow_hdr *hdr;
 	struct express_recent *recent;
+#ifdef EXPRESS_TAGGED
+	const struct express_port *in;
+#endif
 };
 
 /* The packet as read, untouched. */
@@ -164,8 +182,19 @@ static __always_inline int pass(const struct lane *l, enum express_verdict v)
 	return XDP_PASS;
 }
 
+/* As the kernel counts a VLAN that a packet comes by: from IP on; of other interfaces the driver
+ * does. */
+static __always_inline void count_in(const struct lane *l)
+{
+	if (L2_LEN == ETH_HLEN)
+		return;
+	l->count->vlan.rx++;
+	l->count->vlan.rx_bytes += l->end - l->data - L2_LEN;
+}
+
 static __always_inline int drop(const struct lane *l, enum rtr_drop reason)
 {
+	count_in(l);
 	l->count->drop[reason]++;
 	return XDP_DROP;
 }
@@ -179,10 +208,10 @@ static __always_inline uint64_t clock_now(const struct lane *l)
 /* To the socket of this queue if its worker lives. word0: of the flow, or NULL. */
 static __always_inline bool to_worker(const struct lane *l, uint64_t *word0)
 {
-	uint32_t queue = l->ctx->rx_queue_index, slot = port.xsk_base + queue;
+	uint32_t queue = l->ctx->rx_queue_index, slot = IN(l, xsk_base) + queue;
 	const uint64_t *beat;
 
-	if (queue >= port.n_queues || LOAD(l->ctl->gone))
+	if (queue >= IN(l, n_queues) || LOAD(l->ctl->gone))
 		return false;
 	beat = bpf_map_lookup_elem(&express_beats, &slot);
 	/* Our clock may be a tick behind the worker's. */

@@ -37,12 +37,12 @@ static void (*const bpf_ct_release)(struct nf_conn *ct) = (void *)EXPRESS_CALL_C
  */
 static __always_inline bool forwards(const struct lane *l, uint8_t family, bool whole)
 {
-	struct bpf_fib_lookup f = { .family = family, .ifindex = l->ctx->ingress_ifindex };
+	struct bpf_fib_lookup f = { .family = family, .ifindex = IN_IFINDEX(l) };
 	uint32_t out;
 	long ret;
 
 	if (family == FAMILY_4) {
-		const struct iphdr *ip = l->data + ETH_HLEN;
+		const struct iphdr *ip = l->data + L2_LEN;
 
 		if ((void *)(ip + 1) > l->end || ip->ttl <= 1)
 			return false;
@@ -52,7 +52,7 @@ static __always_inline bool forwards(const struct lane *l, uint8_t family, bool 
 		f.ipv4_src = ip->saddr;
 		f.ipv4_dst = ip->daddr;
 	} else {
-		const struct ipv6hdr *ip = l->data + ETH_HLEN;
+		const struct ipv6hdr *ip = l->data + L2_LEN;
 
 		if ((void *)(ip + 1) > l->end || ip->hop_limit <= 1)
 			return false;
@@ -68,7 +68,7 @@ static __always_inline bool forwards(const struct lane *l, uint8_t family, bool 
 		return false;
 	/* Kernels before 5.14 do not say which one when there is no neighbour. */
 	out = f.ifindex;
-	return out != l->ctx->ingress_ifindex && bpf_map_lookup_elem(&express_index, &out);
+	return out != IN_IFINDEX(l) && bpf_map_lookup_elem(&express_index, &out);
 }
 
 /*
@@ -135,7 +135,7 @@ static __always_inline bool claims(const struct express_nat_key *addr, uint8_t p
  */
 static __always_inline bool is_nat4(const struct lane *l, const struct flow_key4 *key, bool frag)
 {
-	const struct iphdr *ip = l->data + ETH_HLEN;
+	const struct iphdr *ip = l->data + L2_LEN;
 	struct express_nat_key k = { .len = 128 };
 	const uint32_t *kind;
 	const uint8_t *icmp;
@@ -159,7 +159,7 @@ static __always_inline bool is_nat4(const struct lane *l, const struct flow_key4
 
 static __always_inline bool is_nat6(const struct lane *l, const struct flow_key6 *key)
 {
-	const struct ipv6hdr *ip = l->data + ETH_HLEN;
+	const struct ipv6hdr *ip = l->data + L2_LEN;
 	struct express_nat_key k = { .len = 128 };
 	const uint32_t *kind;
 	const uint8_t *icmp;
@@ -208,7 +208,7 @@ static __always_inline bool is_other4(const struct lane *l, const struct iphdr *
 
 static __always_inline bool is_other6(const struct lane *l)
 {
-	const struct ipv6hdr *ip = l->data + ETH_HLEN;
+	const struct ipv6hdr *ip = l->data + L2_LEN;
 	const uint8_t *type = (const uint8_t *)(ip + 1);
 
 	if ((void *)(type + 1) > l->end || !LOAD(l->ctl->stateful))
@@ -235,7 +235,7 @@ static __always_inline bool is_other6(const struct lane *l)
  */
 static __always_inline int miss4(const struct lane *l, const struct flow_key4 *key)
 {
-	const struct iphdr *ip = l->data + ETH_HLEN;
+	const struct iphdr *ip = l->data + L2_LEN;
 	bool frag;
 
 	if ((void *)(ip + 1) > l->end)
@@ -243,7 +243,7 @@ static __always_inline int miss4(const struct lane *l, const struct flow_key4 *k
 	frag = ip->frag_off & bpf_htons(0x3fff);
 	if ((key && !frag && tracked4(l, key)) || is_other4(l, ip, frag))
 		return pass(l, EXPRESS_V_KERNEL_CT);
-	if (port.flags & EXPRESS_PF_ASK && !forwards(l, FAMILY_4, key && !frag) &&
+	if (IN(l, flags) & EXPRESS_PF_ASK && !forwards(l, FAMILY_4, key && !frag) &&
 	    !is_nat4(l, key, frag))
 		return pass(l, EXPRESS_V_KERNEL_ROUTE);
 	return to_kernel_or_worker(l);
@@ -253,7 +253,7 @@ static __always_inline int miss6(const struct lane *l, const struct flow_key6 *k
 {
 	if ((key && tracked6(l, key)) || is_other6(l))
 		return pass(l, EXPRESS_V_KERNEL_CT);
-	if (port.flags & EXPRESS_PF_ASK && !forwards(l, FAMILY_6, key) && !is_nat6(l, key))
+	if (IN(l, flags) & EXPRESS_PF_ASK && !forwards(l, FAMILY_6, key) && !is_nat6(l, key))
 		return pass(l, EXPRESS_V_KERNEL_ROUTE);
 	return to_kernel_or_worker(l);
 }

@@ -202,6 +202,14 @@ struct flow_hit6 {
 	FLOW_HIT_USER(6)
 };
 
+/* Who does not ask why there was no hit defines FLOW_HIT_ONLY: what is remembered from slot to slot
+ * the verifier follows on each way, which may be too many for it. */
+#ifdef FLOW_HIT_ONLY
+#define FLOW_WORST(worst, found)
+#else
+#define FLOW_WORST(worst, found) (worst) = (found) == FLOW_STALE ? FLOW_STALE : (worst)
+#endif
+
 /* flow_find4 and flow_find6, for includers that have defined FLOW_ENV and its companions. */
 #define FLOW_DEFINE_FIND(v)                                                                        \
 	FLOW_INLINE enum flow_find flow_find##v(FLOW_ENV env, const struct flow_hdr *hdr,          \
@@ -235,8 +243,7 @@ struct flow_hit6 {
 							    &ret->rw, &ret->word0);                \
 				if (found == FLOW_HIT)                                             \
 					return FLOW_HIT;                                           \
-				if (found == FLOW_STALE)                                           \
-					worst = FLOW_STALE;                                        \
+				FLOW_WORST(worst, found);                                          \
 			}                                                                          \
 			if (!second && !flow_spilled(FLOW_LD(&b->lock), hash))                     \
 				break;                                                             \

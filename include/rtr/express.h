@@ -45,7 +45,7 @@ struct express_ctl {
 	uint64_t unused[3];
 };
 
-/* Of the interface that the program is attached to. */
+/* Of the interface that the program is attached to, or of a VLAN there. */
 struct express_port {
 	uint8_t mac[6]; /* frames for other stations are the kernel's */
 	uint16_t zone;  /* of the flow keys */
@@ -54,7 +54,17 @@ struct express_port {
 	uint16_t n_queues;
 	uint32_t slot;     /* of its counters */
 	uint32_t xsk_base; /* the socket of queue 0, in the map of sockets and in the heartbeats */
+	uint32_t ifindex;  /* of a VLAN: its own */
 };
+
+/* A tag, by the interface that frames with it come in by. */
+struct express_vlan_key {
+	uint32_t ifindex, vlan;
+};
+
+/* Programs that the one of an interface calls; while there is none, the packets are the kernel's.
+ */
+enum express_tail { EXPRESS_TAIL_VLAN, EXPRESS_TAIL__MAX };
 
 enum express_port_flag {
 	/* Senders may leave the checksum to the NIC (veth, tap, virtio): a transport checksum that
@@ -123,13 +133,15 @@ enum express_verdict {
  * worker's number and comes from the loopback interface, where nothing else runs it.
  */
 #define EXPRESS_INJECT_MAX 128  /* of a call: half of what a veth takes; fresh pages */
-#define EXPRESS_INJECT_OFF 256  /* a frame begins no further inside its buffer, */
-#define EXPRESS_INJECT_LEN 1792 /* and is no longer */
+#define EXPRESS_INJECT_OFF 260  /* a frame begins no further inside its buffer: a tag less, */
+#define EXPRESS_INJECT_LEN 1788 /* and is no longer */
 #define EXPRESS_FRAME_SIZE 2048
 #define EXPRESS_LOOPBACK   1 /* its ifindex in every namespace */
 
+#define EXPRESS_INJECT_LOST UINT32_MAX
+
 struct express_inject_desc {
-	uint32_t frame;
+	uint32_t frame; /* EXPRESS_INJECT_LOST: it was not sent */
 	uint16_t off, len;
 	uint32_t port; /* slot */
 };
@@ -140,10 +152,16 @@ struct express_inject {
 	struct express_inject_desc desc[EXPRESS_INJECT_MAX];
 };
 
-/* Of one ingress port and CPU. Each frame counts in exactly one word. */
+/* As the kernel counts a VLAN: what comes in from IP on, what goes out with an untagged header. */
+struct express_carried {
+	uint64_t rx, rx_bytes, tx, tx_bytes;
+};
+
+/* Of one port and CPU. Each frame that comes in counts in exactly one word of verdict and drop. */
 struct express_count {
 	uint64_t verdict[EXPRESS_V__MAX];
 	uint64_t drop[RTR_DROP__MAX];
+	struct express_carried vlan; /* likewise of a VLAN: what never met the kernel */
 };
 
 /* Calls that the loader makes those of the kernel's bpf_xdp_ct_lookup and bpf_ct_release
@@ -159,6 +177,6 @@ struct express_recent {
 
 #define EXPRESS_ASSERT(name, expr) _Static_assert(expr, name)
 EXPRESS_ASSERT("ctl", sizeof(struct express_ctl) == 64);
-EXPRESS_ASSERT("port", sizeof(struct express_port) == 20);
+EXPRESS_ASSERT("port", sizeof(struct express_port) == 24);
 
 #endif

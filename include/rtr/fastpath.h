@@ -143,6 +143,7 @@ struct fastpath_count {
 	uint64_t made; /* sent beside these: ICMP errors, further pieces of packets */
 	uint64_t punt[FASTPATH_PUNTS];
 	uint64_t drop[RTR_DROP__MAX];
+	struct express_carried vlan; /* of a VLAN: of these, what never met the kernel */
 	uint64_t before; /* frames that XDP gave to workers of a process before: in xdp */
 	uint64_t ring_full, ring_dropped, fill_empty, tx_invalid; /* the sockets' */
 };

@@ -21,12 +21,13 @@
 #define GIVEN   400
 #define LAN     0
 #define WAN     1
+#define SLOTS   4 /* those, and two that a test may have */
 #define ADJ_LAN 1
 #define ADJ_WAN 2
 
 static const uint8_t mac[2][6] = { { 2, 0, 0, 0, 0, 1 }, { 2, 0, 0, 0, 1, 1 } };
 static const uint8_t peer[2][6] = { { 2, 0, 0, 0, 0, 9 }, { 2, 0, 0, 0, 1, 9 } };
-static struct fp_adj adjs[4];
+static struct fp_adj adjs[6];
 static struct fp_flow_mem mem;
 static struct fp_flow *table;
 static struct fp_worker *w;
@@ -48,7 +49,7 @@ static enum fp_way answer;
 static uint8_t answer_drop;
 static unsigned asked, n_punted, punted_if;
 /* The way of what comes in there; 0: the other port. */
-static uint32_t moved_to[2];
+static uint32_t moved_to[SLOTS];
 static uint8_t punted[2048];
 
 static enum fp_way route(void *ctx, const struct fp_ask *ask, struct fp_answer *ret)
@@ -123,7 +124,7 @@ static void setup(void)
 	port_make(WAN);
 	answer = FP_WAY_SEND;
 	asked = n_punted = 0;
-	moved_to[LAN] = moved_to[WAN] = 0;
+	memset(moved_to, 0, sizeof(moved_to));
 }
 
 static uint32_t in_state(enum fp_frame_state s)
@@ -139,7 +140,7 @@ static void audit(void)
 {
 	uint64_t forwarded = 0, tx = 0;
 
-	for (unsigned slot = 0; slot < 2; slot++) {
+	for (unsigned slot = 0; slot < SLOTS; slot++) {
 		const struct fp_wcount *c = fp_worker_count(w, slot);
 		uint64_t out = c->forwarded;
 

@@ -89,6 +89,9 @@ START_TEST(injects)
 	inject_run(1, 6, 500);
 	ck_assert_uint_eq(j->at, 6);
 	ck_assert_uint_eq(j->sent, 1);
+	for (unsigned i = 0; i < 5; i++)
+		ck_assert_uint_eq(j->desc[i].frame, EXPRESS_INJECT_LOST);
+	ck_assert_uint_eq(j->desc[5].frame, 8 + 5);
 	ck_assert_uint_eq(receive(to, buf), 64);
 	j->at = EXPRESS_INJECT_MAX;
 	inject_run(1, 1, 64);

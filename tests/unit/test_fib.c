@@ -73,11 +73,20 @@ static void put_ip(struct nlmsghdr *h, uint16_t type, const char *text)
 	mnl_attr_put(h, type, family == AF_INET ? 4 : 16, ip.b);
 }
 
+/* What a VLAN may have that keeps it with the kernel. */
+static struct {
+	uint16_t proto;
+	bool qos, elsewhere;
+	uint8_t mac;
+	uint32_t master;
+} odd_vlan;
+
+/* A VLAN has its parent's MAC address. */
 static void link_msg(struct fibctl *c, uint32_t i, unsigned flags, uint32_t parent, uint16_t vlan)
 {
 	struct nlmsghdr *h = begin(RTM_NEWLINK, 0);
 	struct ifinfomsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
-	uint8_t mac[6] = { 2, 0, 0, 0, 0, (uint8_t)i };
+	uint8_t mac[6] = { 2, 0, 0, 0, odd_vlan.mac, (uint8_t)(vlan ? parent : i) };
 	char name[16];
 
 	m->ifi_index = (int)i;
@@ -87,15 +96,21 @@ static void link_msg(struct fibctl *c, uint32_t i, unsigned flags, uint32_t pare
 	mnl_attr_put_strz(h, IFLA_IFNAME, name);
 	mnl_attr_put_u32(h, IFLA_MTU, 1400 + i);
 	mnl_attr_put(h, IFLA_ADDRESS, 6, mac);
+	if (odd_vlan.master)
+		mnl_attr_put_u32(h, IFLA_MASTER, odd_vlan.master);
 	if (vlan) {
 		struct nlattr *info, *data;
 
 		mnl_attr_put_u32(h, IFLA_LINK, parent);
+		if (odd_vlan.elsewhere)
+			mnl_attr_put_u32(h, IFLA_LINK_NETNSID, 0);
 		info = mnl_attr_nest_start(h, IFLA_LINKINFO);
 		mnl_attr_put_strz(h, IFLA_INFO_KIND, "vlan");
 		data = mnl_attr_nest_start(h, IFLA_INFO_DATA);
 		mnl_attr_put_u16(h, IFLA_VLAN_ID, vlan);
-		mnl_attr_put_u16(h, IFLA_VLAN_PROTOCOL, htons(0x8100));
+		mnl_attr_put_u16(h, IFLA_VLAN_PROTOCOL, htons(odd_vlan.proto ?: 0x8100));
+		if (odd_vlan.qos)
+			mnl_attr_nest_end(h, mnl_attr_nest_start(h, IFLA_VLAN_EGRESS_QOS));
 		mnl_attr_nest_end(h, data);
 		mnl_attr_nest_end(h, info);
 	}
@@ -390,7 +405,7 @@ END_TEST
 
 START_TEST(vlan_header)
 {
-	static const uint8_t hdr[] = { 2, 9, 9, 9, 9, 4, 2, 0, 0, 0, 0, 9, 0x81, 0, 0, 100 };
+	static const uint8_t hdr[] = { 2, 9, 9, 9, 9, 4, 2, 0, 0, 0, 0, 3, 0x81, 0, 0, 100 };
 	struct fibctl *c = world();
 	struct fib_res r;
 
@@ -398,15 +413,59 @@ START_TEST(vlan_header)
 	forwarding(c, AF_INET, 9);
 	route(c, "20.0.0.0/8", { "10.9.0.2", 9, 0 });
 	neigh(c, RTM_NEWNEIGH, "10.9.0.2", 9, NUD_REACHABLE, 4);
+	/* Its parent has a port; that it is on the fast plane itself is told. */
+	r = look(c, "20.0.0.1", 0);
+	ck_assert_uint_eq(r.reason, ELIG_NO_PORT);
+	fibctl_port(c, 9, 14);
 	r = look(c, "20.0.0.1", 0);
 	ck_assert_uint_eq(r.adj_state, FIB_ADJ_RESOLVED);
 	ck_assert_uint_eq(out[r.adj].len, 18);
-	ck_assert_uint_eq(out[r.adj].port, 13);
+	ck_assert_uint_eq(out[r.adj].port, 14);
 	ck_assert_uint_eq(out[r.adj].mtu, 1409);
 	ck_assert_mem_eq(out[r.adj].hdr, hdr, sizeof(hdr));
 	/* The parent loses its carrier. */
 	link_msg(c, 3, IFF_UP, 0, 0);
 	ck_assert_uint_eq(out[r.adj].len, 0);
+	fibctl_free(c);
+}
+END_TEST
+
+/* A VLAN that the fast plane cannot do exactly as the kernel, and one whose parent it does not
+ * know, are the kernel's; what is against a parent is against its VLANs. */
+START_TEST(odd_vlans)
+{
+	struct fibctl *c = world();
+	const struct fib *f = fibctl_fib(c);
+
+	link_msg(c, 9, UP, 3, 100);
+	ck_assert_uint_eq(fib_link(f, 9)->reason, ELIG_OK);
+	ck_assert_uint_eq(fib_link(f, 9)->vlan, 100);
+	ck_assert_uint_eq(fib_link(f, 9)->parent, 3);
+	odd_vlan.proto = 0x88a8;
+	link_msg(c, 9, UP, 3, 100);
+	ck_assert_uint_eq(fib_link(f, 9)->reason, ELIG_VLAN_TAGS);
+	odd_vlan.proto = 0;
+	odd_vlan.qos = true;
+	link_msg(c, 9, UP, 3, 100);
+	ck_assert_uint_eq(fib_link(f, 9)->reason, ELIG_VLAN_QOS);
+	odd_vlan.qos = false;
+	odd_vlan.mac = 1;
+	link_msg(c, 9, UP, 3, 100);
+	ck_assert_uint_eq(fib_link(f, 9)->reason, ELIG_VLAN_MAC);
+	odd_vlan.mac = 0;
+	odd_vlan.elsewhere = true;
+	link_msg(c, 9, UP, 3, 100);
+	ck_assert_uint_eq(fib_link(f, 9)->reason, ELIG_NO_LINK);
+	odd_vlan.elsewhere = false;
+	link_msg(c, 9, UP, 3, 100);
+	ck_assert_uint_eq(fib_link(f, 9)->reason, ELIG_OK);
+	link_msg(c, 8, UP, 9, 7);
+	ck_assert_uint_eq(fib_link(f, 8)->reason, ELIG_VLAN_TAGS);
+	/* Its parent becomes the port of a bridge. */
+	odd_vlan.master = 77;
+	link_msg(c, 3, UP, 0, 0);
+	odd_vlan.master = 0;
+	ck_assert_uint_eq(fib_link(f, 9)->reason, ELIG_LINK_MASTER);
 	fibctl_free(c);
 }
 END_TEST
@@ -666,6 +725,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, multipath, 0, 2);
 	tcase_add_test(t, siblings6);
 	tcase_add_test(t, vlan_header);
+	tcase_add_test(t, odd_vlans);
 	tcase_add_test(t, generations);
 	tcase_add_test(t, malformed);
 	tcase_add_test(t, limits);
