@@ -3,7 +3,10 @@
 #include "box.h"
 
 #include "filter.h"
+#include "nat_mapping.h"
+#include "nat_way.h"
 
+#include <arpa/inet.h>
 #include <sys/socket.h>
 #include <urcu-qsbr.h>
 
@@ -98,9 +101,16 @@ void fp_box_mirror_give(struct fp_box *b, uint16_t slot)
 void fp_box_freed(void *ctx, enum flow_family fam, uint32_t pair, const flow_word *key[2])
 {
 	struct fp_box *b = ctx;
+	struct fp_endpoint at;
 
 	if (b->mirror)
 		fp_mirror_freed(b->mirror, fam, pair, key);
+	if (unlikely(fp_mapping_was_block(fam, key, &at))) {
+		const struct fp_pol *pol = __atomic_load_n(&b->pol.now, __ATOMIC_SEQ_CST);
+
+		if (pol)
+			fp_nat_block_ended(fp_pol_nat(pol), fam, at.addr, ntohs(at.port_be));
+	}
 }
 
 void fp_box_take(void *ctx, enum flow_family fam, uint64_t ref)

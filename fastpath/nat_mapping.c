@@ -156,3 +156,18 @@ int fp_mapping_take(const struct fp_flow *t, struct fp_flow_worker *fw, const st
 		return -EADDRINUSE;
 	return err;
 }
+
+bool fp_mapping_was_block(enum flow_family fam, const flow_word *key[2],
+			  struct fp_endpoint *ret_out)
+{
+	struct fp_flow_half h = { .egress = 0 };
+
+	for (unsigned i = 0; i < (fam == FLOW_4 ? sizeof(h.key4) : sizeof(h.key6)) / 8; i++)
+		h.key[i] = key[1][i];
+	if (!fp_mapping_is(&h, fam) || (fam == FLOW_4 ? h.key4.proto : h.key6.proto))
+		return false;
+	*ret_out = (struct fp_endpoint){ .port_be = fam == FLOW_4 ? h.key4.dport : h.key6.dport };
+	memcpy(ret_out->addr, fam == FLOW_4 ? (void *)&h.key4.daddr : (void *)h.key6.daddr,
+	       fam == FLOW_4 ? 4 : 16);
+	return true;
+}

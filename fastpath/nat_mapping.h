@@ -60,6 +60,10 @@ bool fp_mapping_behind(const struct fp_flow *t, const struct fp_pol *p, struct f
 /* The packet came in and is admitted: keeps the mapping behind its destination. */
 void fp_mapping_admitted(const struct fp_flow *t, const struct fp_pol_key *k, uint32_t now);
 
+/* Was an entry with these keys a block of ports? Then where it began. */
+bool fp_mapping_was_block(enum flow_family fam, const flow_word *key[2],
+			  struct fp_endpoint *ret_out);
+
 static inline bool fp_mapping_is(const struct fp_flow_half *h, enum flow_family fam)
 {
 	return (fam == FLOW_4 ? h->key4.zone : h->key6.zone) == FP_ZONE_MAPPING;

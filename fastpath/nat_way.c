@@ -38,6 +38,11 @@ struct pool {
 	uint32_t n_shares;
 	uint16_t *share_lo;
 	uint64_t *zones; /* wk:rw bits of the zones that flows of the pool have their answers by */
+	/* wk:set keeper:clear with blocks: of each address n_words, a bit for each of its blocks
+	 * that was somebody's when it was asked for last, and has not ended since. One that is
+	 * clear may be somebody's all the same. */
+	uint64_t *had;
+	uint32_t n_words;
 };
 
 struct fp_nat {
@@ -175,6 +180,46 @@ static int cut_shares(struct pool *p, uint16_t size, uint16_t blocks)
 	return p->n_shares ? 0 : -EINVAL;
 }
 
+/* Address number n of the pool, from 0; false: it has not so many. */
+static bool addr_at(const struct pool *p, uint64_t n, uint8_t ret[16])
+{
+	unsigned size = p->family == AF_INET ? 4 : 16;
+	uint8_t addr[16];
+
+	memcpy(addr, p->lo, sizeof(addr));
+	for (unsigned b = size; b--; n >>= 8) {
+		n += addr[b];
+		addr[b] = (uint8_t)n;
+	}
+	if (n || memcmp(addr, p->hi, size) > 0)
+		return false;
+	memcpy(ret, addr, sizeof(addr));
+	return true;
+}
+
+/* Which one of the pool's addresses. */
+static uint32_t addr_index(const struct pool *p, const uint8_t addr[16])
+{
+	unsigned at = p->family == AF_INET ? 0 : 12;
+	uint32_t lo_be, addr_be;
+
+	memcpy(&lo_be, p->lo + at, sizeof(lo_be));
+	memcpy(&addr_be, addr + at, sizeof(addr_be));
+	return ntohl(addr_be) - ntohl(lo_be);
+}
+
+static int mark_blocks(struct pool *p)
+{
+	uint32_t last = addr_index(p, p->hi);
+	uint8_t addr[16];
+
+	if (!addr_at(p, last, addr) || memcmp(addr, p->hi, sizeof(addr)))
+		return -EINVAL;
+	p->n_words = (p->n_shares + 63) / 64;
+	p->had = calloc((last + 1ull) * p->n_words, sizeof(*p->had));
+	return p->had ? 0 : -ENOMEM;
+}
+
 /* --- pools --- */
 
 static bool pool_ok(const struct fp_pol_pool *p)
@@ -210,14 +255,16 @@ int fp_nat_new(const struct fp_pol_pool *pools, unsigned n, struct fp_nat **ret)
 				     .zones = &nat->zones[nat->n_pools] };
 		if (!to->ports)
 			goto out;
+		memcpy(to->lo, p->lo, sizeof(to->lo));
+		memcpy(to->hi, p->hi, sizeof(to->hi));
 		err = p->share ? cut_shares(to, p->share, p->blocks) : 0;
+		if (!err && p->blocks)
+			err = mark_blocks(to);
 		if (err) {
 			nat->n_pools++;
 			goto out;
 		}
 		err = -EINVAL;
-		memcpy(to->lo, p->lo, sizeof(to->lo));
-		memcpy(to->hi, p->hi, sizeof(to->hi));
 	}
 	*ret = nat;
 	return 0;
@@ -252,8 +299,10 @@ struct fp_nat *fp_nat_free(struct fp_nat *n)
 		return NULL;
 	for (unsigned i = 0; i < n->n_sets; i++)
 		free(n->sets[i]);
-	for (unsigned i = 0; i < n->n_pools; i++)
+	for (unsigned i = 0; i < n->n_pools; i++) {
 		free(n->pools[i].share_lo);
+		free(n->pools[i].had);
+	}
 	free(n->sets);
 	free(n->pools);
 	free(n->zones);
@@ -326,18 +375,8 @@ static void pool_addr(const struct pool *p, const uint8_t src[16], uint8_t ret[1
 static int share_of(const struct pool *p, uint32_t host, uint8_t ret_addr[16],
 		    struct nat_ports *ret)
 {
-	unsigned size = p->family == AF_INET ? 4 : 16;
-	uint64_t carry = host / p->n_shares;
-	uint8_t addr[16];
-
-	memcpy(addr, p->lo, sizeof(addr));
-	for (unsigned b = size; b--; carry >>= 8) {
-		carry += addr[b];
-		addr[b] = (uint8_t)carry;
-	}
-	if (carry || memcmp(addr, p->hi, size) > 0)
+	if (!addr_at(p, host / p->n_shares, ret_addr))
 		return -ENOENT;
-	memcpy(ret_addr, addr, sizeof(addr));
 	ret->lo = p->share_lo[host % p->n_shares];
 	ret->hi = (uint16_t)(ret->lo + p->share - 1);
 	return 0;
@@ -683,22 +722,46 @@ static struct place place_in(const struct pool *p, const struct fp_mapping *b)
 	return l;
 }
 
+/* The first from number *i on, counted from `start`, that may be free. */
+static bool next_free(const uint64_t *had, uint32_t n, uint32_t start, uint32_t *i)
+{
+	for (; *i < n; ++*i) {
+		uint32_t at = (start + *i) % n;
+		uint64_t bits = __atomic_load_n(&had[at / 64], __ATOMIC_RELAXED);
+
+		if (!(bits >> at % 64 & 1))
+			return true;
+		if (bits == UINT64_MAX && at % 64 == 0)
+			*i += 63;
+	}
+	return false;
+}
+
 /* One more for the host, at his address: from a secret place on, so that nobody can tell where his
- * next one will be (RFC 6888 REQ-15). */
+ * next one will be (RFC 6888 REQ-15). A block is asked for once, then its bit says that it is
+ * somebody's until it ends: after a change of the policy all may be asked for, later the one that
+ * is free. */
 static int take_block(const struct pool *p, const struct fp_nat_ask *a, const struct fp_flow_new *f,
 		      const struct tuple *from, struct fp_mapping *b)
 {
-	uint64_t hash = order_of(a, from, 0);
-	uint32_t n = MIN(p->n_shares, (uint32_t)FP_NAT_TRIES);
+	uint32_t start = (uint32_t)((order_of(a, from, 0) & 0xffffffff) * p->n_shares >> 32);
+	struct fp_flow_adoption adoption;
+	uint64_t *had;
 
 	pool_addr(p, from->src, b->out.addr);
-	for (uint32_t i = 0; i < n; i++) {
-		uint32_t at = (uint32_t)(((hash & 0xffffffff) * p->n_shares >> 32) + i) %
-			      p->n_shares;
+	had = p->had + (size_t)addr_index(p, b->out.addr) * p->n_words;
+	fp_flow_adoption(a->flows, &adoption);
+	for (uint32_t i = 0; next_free(had, p->n_shares, start, &i); i++) {
+		uint32_t at = (start + i) % p->n_shares;
 		int err;
 
+		/* Before the look: it may end at once behind it, and the bit has to go then. */
+		__atomic_or_fetch(&had[at / 64], 1ull << at % 64, __ATOMIC_SEQ_CST);
 		b->out.port_be = htons(p->share_lo[at]);
 		err = fp_mapping_take(a->flows, a->fw, b, f->time, f->policy);
+		/* What adoption finds broken ends untold. */
+		if (err && (err != -EADDRINUSE || !adoption.done))
+			__atomic_and_fetch(&had[at / 64], ~(1ull << at % 64), __ATOMIC_SEQ_CST);
 		if (err == -EEXIST) /* another worker was quicker */
 			return fp_mapping_find(a->flows, b, f->time) ? 0 : -EBUSY;
 		if (err != -EADDRINUSE) {
@@ -796,11 +859,11 @@ static const struct pool *block_pool(const struct fp_nat *n, enum flow_family fa
 	return NULL;
 }
 
-static bool block_at(const struct pool *p, uint16_t port, struct nat_ports *ret)
+/* Number of the last block that does not begin above the port; -1: there is none. */
+static int32_t block_before(const struct pool *p, uint16_t port)
 {
 	uint32_t lo = 0, hi = p->n_shares;
 
-	/* The last that does not begin above it. */
 	while (lo < hi) {
 		uint32_t mid = (lo + hi) / 2;
 
@@ -809,9 +872,16 @@ static bool block_at(const struct pool *p, uint16_t port, struct nat_ports *ret)
 		else
 			hi = mid;
 	}
-	if (!lo || port - p->share_lo[lo - 1] >= p->share)
+	return (int32_t)lo - 1;
+}
+
+static bool block_at(const struct pool *p, uint16_t port, struct nat_ports *ret)
+{
+	int32_t at = block_before(p, port);
+
+	if (at < 0 || port - p->share_lo[at] >= p->share)
 		return false;
-	ret->lo = p->share_lo[lo - 1];
+	ret->lo = p->share_lo[at];
 	ret->hi = (uint16_t)(ret->lo + p->share - 1);
 	return true;
 }
@@ -878,4 +948,17 @@ bool fp_nat_block_holds(const struct fp_nat *n, const struct fp_flow *flows, enu
 		if (has_blocks_at(&n->pools[i], fam, addr) && is_of(flows, &n->pools[i], &b))
 			return true;
 	return false;
+}
+
+void fp_nat_block_ended(const struct fp_nat *n, enum flow_family fam, const uint8_t *addr,
+			uint16_t first)
+{
+	const struct pool *p = block_pool(n, fam, addr);
+	int32_t at = p ? block_before(p, first) : -1;
+
+	/* Else it is of a cut of before. */
+	if (at >= 0 && p->share_lo[at] == first)
+		__atomic_and_fetch(
+			&p->had[(size_t)addr_index(p, addr) * p->n_words + (uint32_t)at / 64],
+			~(1ull << at % 64), __ATOMIC_SEQ_CST);
 }

@@ -19,7 +19,8 @@
  * (REQ-2), so that it is the same on both planes. In a pool with shares the inside address alone
  * says the address and a block of ports (RFC 7422); of these the order is the same.
  *
- * Owns: fp_nat is immutable, made from the pools of one policy, and lives as long as that.
+ * Owns: fp_nat, made from the pools of one policy, lives as long as that; it is immutable but for
+ * what it remembers of zones and blocks.
  * Threads: new, free: control; fp_nat_insert: the worker that owns the flow, under QSBR.
  * Failure: an error of fp_nat_insert changes nothing and is counted in fp_nat_self.
  */
@@ -42,7 +43,8 @@ struct fp_nat_self {
 	uint64_t clash;         /* an exact translation whose answers are another flow's */
 };
 
-/* fp_pol_new calls it; n may be 0. -ENOMEM, -EINVAL: a pool without port or address. */
+/* fp_pol_new calls it; n may be 0. -ENOMEM, -EINVAL: a pool without port or address, or
+ * with blocks and 2^32 addresses or more. */
 int fp_nat_new(const struct fp_pol_pool *pools, unsigned n, struct fp_nat **ret);
 struct fp_nat *fp_nat_free(struct fp_nat *n);
 /* By which interfaces living flows have their answers, before it is used. prev: of the policy
@@ -63,6 +65,9 @@ uint16_t fp_nat_block_size(const struct fp_nat *n, uint32_t name);
 /* A flow lives that has the port: its block lives on. */
 void fp_nat_block_keep(const struct fp_nat *n, const struct fp_flow *flows, enum flow_family fam,
 		       const uint8_t *addr, uint16_t port, uint32_t now);
+/* The block that began at the port is nobody's any more, and its entry can be found no more. */
+void fp_nat_block_ended(const struct fp_nat *n, enum flow_family fam, const uint8_t *addr,
+			uint16_t first);
 /* May a flow of the host go on with the port, where pools have blocks? */
 bool fp_nat_block_holds(const struct fp_nat *n, const struct fp_flow *flows, enum flow_family fam,
 			const uint8_t *host, const uint8_t *addr, uint16_t port);

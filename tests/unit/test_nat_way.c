@@ -25,9 +25,18 @@ static void addr_of(const char *text, uint8_t ret[16])
 	ck_assert_int_eq(inet_pton(strchr(text, ':') ? AF_INET6 : AF_INET, text, ret), 1);
 }
 
+/* As the box does it. */
+static void freed(void *ctx, enum flow_family fam, uint32_t pair, const flow_word *key[2])
+{
+	struct fp_endpoint at;
+
+	if (nat && fp_mapping_was_block(fam, key, &at))
+		fp_nat_block_ended(nat, fam, at.addr, ntohs(at.port_be));
+}
+
 static void setup(const char *lo, const char *hi, uint16_t first, uint16_t last)
 {
-	struct fp_flow_conf conf = { .n_workers = 1 };
+	struct fp_flow_conf conf = { .n_workers = 1, .freed = freed };
 	uint32_t n[FLOW__FAMILIES] = { 16384, 4096 };
 
 	pool = (struct fp_pol_pool){ .family = strchr(lo, ':') ? AF_INET6 : AF_INET,
@@ -547,7 +556,57 @@ START_TEST(block_ends)
 	now += 60 * sec;
 	fp_flow_age(wk, now, 1000, NULL, NULL);
 	ck_assert(!fp_mapping_find_out(table, &m, 0));
+	fp_flow_maintain(table, 1000);
 	ck_assert_int_eq(insert(&q, &ref), 0);
+	teardown();
+}
+END_TEST
+
+/* The last free one of many is found, wherever it is; that there is none is known without asking
+ * for each; and the one that has ended is the next host's. */
+START_TEST(all_blocks)
+{
+	enum { BLOCKS = 1000, SIZE = 16 };
+	struct fp_mapping m = { .fam = FLOW_4 };
+	uint32_t sec = (uint32_t)(NSEC_PER_SEC >> FLOW_TIME_SHIFT);
+	struct want q = pooled("", 60001, "198.51.100.7", 53);
+	uint64_t ref[BLOCKS], extra, asked;
+	uint16_t port[BLOCKS];
+	char src[16];
+
+	q.src = src;
+	setup("203.0.113.1", "203.0.113.1", 20000, 20000 + BLOCKS * SIZE - 1);
+	pool.share = SIZE;
+	pool.blocks = 1;
+	for (unsigned cut = 0; cut < 2; cut++) {
+		fp_nat_free(nat);
+		ck_assert_int_eq(fp_nat_new(&pool, 1, &nat), 0);
+		/* After a change of the policy nothing is known, and all the same is found. */
+		for (unsigned i = cut * BLOCKS / 2; i < (cut + 1) * BLOCKS / 2; i++) {
+			snprintf(src, sizeof(src), "10.0.%u.%u", i / 256, i % 256);
+			ck_assert_int_eq(insert(&q, &ref[i]), 0);
+			port[i] = port4();
+			fp_flow_maintain(table, 1000);
+		}
+	}
+	snprintf(src, sizeof(src), "10.1.0.1");
+	ck_assert_int_eq(insert(&q, &extra), -ENOBUFS);
+	asked = fp_flow_stat(table, FP_FLOW_STAT_EXISTS_REV);
+	for (unsigned i = 0; i < 10; i++)
+		ck_assert_int_eq(insert(&q, &extra), -ENOBUFS);
+	ck_assert_uint_eq(fp_flow_stat(table, FP_FLOW_STAT_EXISTS_REV), asked);
+	/* All but one are kept. */
+	ck_assert_int_eq(fp_flow_free(wk, FLOW_4, ref[77]), 0);
+	addr_of("203.0.113.1", m.out.addr);
+	for (unsigned i = 0; i < BLOCKS; i++)
+		if (i != 77)
+			fp_nat_block_keep(nat, table, FLOW_4, m.out.addr, port[i],
+					  fp_flow_now() + 100 * sec);
+	fp_flow_age(wk, fp_flow_now() + (FP_BLOCK_SEC + 20) * sec, 8 * BLOCKS, NULL, NULL);
+	fp_flow_maintain(table, 1000);
+	ck_assert_int_eq(insert(&q, &extra), 0);
+	ck_assert_uint_eq(port4() / SIZE, port[77] / SIZE);
+	ck_assert_uint_le(fp_flow_stat(table, FP_FLOW_STAT_EXISTS_REV), asked + 1);
 	teardown();
 }
 END_TEST
@@ -853,6 +912,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, blocks_of_a_full_table, 0, 2);
 	tcase_add_test(t, block_clash);
 	tcase_add_test(t, block_ends);
+	tcase_add_test(t, all_blocks);
 	tcase_add_test(t, block_of_the_cut);
 	tcase_add_test(t, fewer_blocks);
 	tcase_add_test(t, mapping_ends);
