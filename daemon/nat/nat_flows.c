@@ -8,8 +8,9 @@
  * packet on another way; these here are those of pools and static lines, and idle ones.)
  *
  * New rules and routes are in the kernel before the walk begins, so what begins meanwhile is right.
- * The way in and out is asked from the routing table. A translation that neither the old lines nor
- * the new ones can have made is somebody else's and stays.
+ * The way in is what the connection's labels say, the way out is asked from the routing table. A
+ * translation that neither the old lines nor the new ones can have made is somebody else's and
+ * stays.
  */
 #include "cli/command.h"
 #include "conntrack/ct.h"
@@ -98,11 +99,21 @@ static int way_out(const struct rtr_addr *dst, const struct rtr_addr *src, int i
 	return w->oif;
 }
 
+/* Interface that the connection's first packet came by, as its labels say; else, or when that is
+ * gone, the one that answers leave by, which need not be the same. -1: the box itself; 0: none. */
+static int way_in(const struct ct_entry *e)
+{
+	int in = (int)ct_iif(e);
+
+	return in && shadow_link_by_index(in) ? in : way_out(&e->orig.src, NULL, 0);
+}
+
+/* Of the interface whose lines hold: a virtual MAC has none of its own. */
 static const char *name_of(int ifindex)
 {
 	const struct shadow_link *l = ifindex > 0 ? shadow_link_by_index(ifindex) : NULL;
 
-	return l ? l->name : "";
+	return l ? pol_alias_iface(fl.next ? fl.next->aliases : NULL, l->name) : "";
 }
 
 /* ---- one connection ---- */
@@ -219,7 +230,7 @@ static enum ct_verdict judge(void *arg, const struct ct_entry *e)
 	 * which the fast plane judges. */
 	if (ct_is_mirror(e) || e->status & (IPS_EXPECTED | IPS_UNTRACKED))
 		return CT_KEEP;
-	in = way_out(&orig.src, NULL, 0);
+	in = way_in(e);
 	if (!in)
 		return CT_KEEP;
 	dnat = nat_dnat(p, &orig, name_of(in));

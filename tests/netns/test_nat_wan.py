@@ -102,3 +102,30 @@ def test_address_change(net):
     topo.r1.config(["interface eth1", "ip address 198.51.100.9/24"])
     wait_for(lambda: flow.seen() == "198.51.100.9", 3, "the new address")
     assert other.seen() == "192.0.2.2" and other.lost == 0
+
+
+def test_answers_by_another_way(net):
+    """Lines are those of the interface that a connection came by, not of the one where its answers leave now."""
+    topo = net(*MASQUERADE)
+    topo.lan.ip("addr", "add", "10.0.1.77/32", "dev", "lo")
+    topo.r1.config(["ip access-list extended OLD", "permit ip any host 192.0.2.1", "exit",
+                    "ip nat pool OLD 192.0.2.99 192.0.2.99 prefix-length 24",
+                    "ip nat inside source policy 1 list OLD pool OLD overload"])
+    kept, other = Flow(topo.lan, FAR), Flow(topo.lan, "192.0.2.1")
+    kept.s.close()
+    kept.s = sock(topo.lan, "udp", "10.0.1.77", 40000, timeout=0.1)
+    kept.s.connect((FAR, 7))
+    assert kept.seen() == "198.51.100.2" and other.seen() == "192.0.2.99"
+
+    def there(dst):
+        return topo.r1.json(f"show conntrack destination {dst} count")["connections"]
+    assert there(FAR) and there("192.0.2.1")
+    # Both in one walk: the line of the one goes, and the way back to the other moves.
+    topo.r1.config(["ip route 10.0.1.77 255.255.255.255 192.0.2.1",
+                    "no ip nat inside source policy 1 list OLD pool OLD overload"])
+    wait_for(lambda: not there("192.0.2.1"), what="the end of the one without a line")
+    assert there(FAR)
+    # Its packets go on as they did, wherever the answers stay.
+    with topo.wan1.tcpdump("eth0", f"udp and dst host {FAR}") as seen:
+        kept.seen()
+    assert any("198.51.100.2." in p for p in seen.packets), seen.packets
