@@ -428,7 +428,9 @@ static void run_jobs(struct fp_mirror *m)
 	if (n)
 		look_room(m);
 	for (size_t i = 0; i < n; i++) {
-		struct mirror_item item = { MIRROR_END, job[i].fam, job[i].ref, 0 };
+		struct mirror_item item = { .kind = MIRROR_END,
+					    .fam = job[i].fam,
+					    .ref = job[i].ref };
 
 		if (job[i].take)
 			take(m, job[i].fam, job[i].ref & ~1ull);

@@ -31,8 +31,10 @@ struct mirror_slot {
 /* ASK: is the entry that was given still there? */
 enum mirror_kind { MIRROR_NEW, MIRROR_RENEW, MIRROR_RELEASE, MIRROR_END, MIRROR_ASK };
 
+/* RENEW and ASK are two messages: the second one asks for the answers' tuple. */
 struct mirror_item {
 	enum mirror_kind kind;
+	bool answers;
 	enum flow_family fam;
 	uint64_t ref; /* of the opener's half; 0: of no flow */
 	uint32_t since;

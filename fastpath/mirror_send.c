@@ -79,6 +79,8 @@ static void on_answer(struct fp_mirror *m, const struct mirror_item *i, int erro
 {
 	struct mirror_slot *s = slot_of(m, i);
 
+	if (i->answers && !error)
+		return;
 	switch (i->kind) {
 	case MIRROR_NEW:
 		on_new(m, i, error);
@@ -110,6 +112,8 @@ static void tell_flow(struct fp_mirror *m, const struct mirror_item *i, int erro
 {
 	struct fp_flow_worker *w = fp_flow_worker(m->conf.flows, 0);
 
+	if (i->answers && !error)
+		return;
 	if (i->kind == MIRROR_ASK && !error)
 		fp_flow_touch(m->conf.flows, i->fam, i->ref, fp_flow_now());
 	else if (i->kind == MIRROR_ASK && error == -ENOENT)
@@ -177,6 +181,18 @@ void mirror_flush(struct fp_mirror *m)
 	b->size = 0;
 }
 
+static void put(struct fp_mirror *m, const struct mirror_item *item, const struct fp_mirror_flow *f,
+		size_t (*make)(void *buf, uint32_t seq, const struct fp_mirror_flow *f))
+{
+	struct mirror_batch *b = &m->batch;
+	size_t len = make(b->buf + b->size, ++b->seq, f);
+
+	b->item[b->n++] = *item;
+	b->size += NLMSG_ALIGN(len);
+	if (b->n == MIRROR_BATCH)
+		mirror_flush(m);
+}
+
 void mirror_put(struct fp_mirror *m, const struct mirror_item *item, const struct fp_mirror_flow *f)
 {
 	static size_t (*const make[])(void *buf, uint32_t seq, const struct fp_mirror_flow *f) = {
@@ -184,13 +200,13 @@ void mirror_put(struct fp_mirror *m, const struct mirror_item *item, const struc
 		[MIRROR_RELEASE] = fp_mirror_msg_release, [MIRROR_END] = fp_mirror_msg_end,
 		[MIRROR_ASK] = fp_mirror_msg_renew,
 	};
-	struct mirror_batch *b = &m->batch;
-	size_t len = make[item->kind](b->buf + b->size, ++b->seq, f);
+	struct mirror_item answers = *item;
 
-	b->item[b->n++] = *item;
-	b->size += NLMSG_ALIGN(len);
-	if (b->n == MIRROR_BATCH)
-		mirror_flush(m);
+	put(m, item, f, make[item->kind]);
+	if (item->kind != MIRROR_RENEW && item->kind != MIRROR_ASK)
+		return;
+	answers.answers = true;
+	put(m, &answers, f, fp_mirror_msg_answers);
 }
 
 /* ---- questions ---- */

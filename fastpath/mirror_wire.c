@@ -115,6 +115,14 @@ size_t fp_mirror_msg_renew(void *buf, uint32_t seq, const struct fp_mirror_flow 
 	return renew(buf, seq, f)->nlmsg_len;
 }
 
+size_t fp_mirror_msg_answers(void *buf, uint32_t seq, const struct fp_mirror_flow *f)
+{
+	struct nlmsghdr *h = start(buf, IPCTNL_MSG_CT_NEW, 0, f->family, seq);
+
+	put_tuple(h, CTA_TUPLE_REPLY, f, &f->reply_src, &f->reply_dst);
+	return h->nlmsg_len;
+}
+
 size_t fp_mirror_msg_release(void *buf, uint32_t seq, const struct fp_mirror_flow *f)
 {
 	static const uint32_t none[4], bit[4] = { FP_MIRROR_LABEL };

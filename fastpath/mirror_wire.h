@@ -46,7 +46,10 @@ struct fp_mirror_flow {
 size_t fp_mirror_msg_new(void *buf, uint32_t seq, const struct fp_mirror_flow *f);
 /* Another timeout (0: as it is) of an entry that is there. */
 size_t fp_mirror_msg_renew(void *buf, uint32_t seq, const struct fp_mirror_flow *f);
-/* The same, and it is the kernel's from now on: without FP_MIRROR_LABEL. */
+/* Changes nothing; fails when no entry awaits the flow's answers. The kernel finds an entry by one
+ * tuple alone: that of another connection may have the one, of another translation the other. */
+size_t fp_mirror_msg_answers(void *buf, uint32_t seq, const struct fp_mirror_flow *f);
+/* As renew, and it is the kernel's from now on: without FP_MIRROR_LABEL. */
 size_t fp_mirror_msg_release(void *buf, uint32_t seq, const struct fp_mirror_flow *f);
 size_t fp_mirror_msg_end(void *buf, uint32_t seq, const struct fp_mirror_flow *f);
 /* The kernel's entries of all that the mirror wrote come one by one. */
