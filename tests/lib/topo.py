@@ -273,7 +273,7 @@ class Node:
 
     def popen(self, *cmd, **kwargs):
         """Starts a process in the namespace; destroy() ends it if nobody did before."""
-        return subprocess.Popen(self.argv(*cmd), stdin=subprocess.DEVNULL, text=True, **kwargs)
+        return subprocess.Popen(self.argv(*cmd), **{"stdin": subprocess.DEVNULL, "text": True, **kwargs})
 
     def ip(self, *args, check=True):
         return sh("ip", "-n", self.netns, *map(str, args), check=check)

@@ -11,7 +11,7 @@ import pytest
 from clients import WAN, make
 from router import program
 from test_capture import captured
-from test_fastplane import INTERNET, INTERNET6, Sink, addressed, fastpath_pid, flows, on_fast, planes, reason, udp_stream
+from test_fastplane import INTERNET, INTERNET6, addressed, fastpath_pid, flows, on_fast, planes, reason
 from topo import wait_for
 
 ECHO = 4002
@@ -52,41 +52,107 @@ def fast(routers):
     return topo
 
 
-class Streams:
-    """Numbered datagrams of one connection of each family, 1 ms apart, and a TCP connection beside them."""
+# A datagram of number NONE each 10 ms until the first line; then numbered ones, 1 ms apart, until the end of the
+# input and `least` of them are sent. Prints how many.
+SENDER = r"""
+import select, socket, sys, time
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+s = socket.socket(family, socket.SOCK_DGRAM)
+s.bind(("", int(sys.argv[3])))
+s.connect((sys.argv[1], int(sys.argv[2])))
+send = lambda n: s.send(n.to_bytes(4, "big") + bytes(60))
+while not select.select([0], [], [], 0.01)[0]:
+    send(0xffffffff)
+sys.stdin.readline()
+n, least, over = 0, int(sys.argv[4]), False
+while n < least or not over:
+    send(n)
+    n += 1
+    time.sleep(0.001)
+    over = over or bool(select.select([0], [], [], 0)[0])
+print(n)
+"""
+# Prints the numbers in order of arrival, until its input has ended and nothing has come for a second.
+SINK = r"""
+import select, socket, sys
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+s.bind(("::", int(sys.argv[1])))
+got, over = [], False
+while True:
+    r = select.select([s] if over else [s, 0], [], [], 1 if over else None)[0]
+    if s in r:
+        got.append(int.from_bytes(s.recv(100)[:4], "big"))
+    over = over or 0 in r
+    if not r:
+        break
+print(*(n for n in got if n != 0xffffffff))
+"""
 
-    def __init__(self, topo, n, path="express"):
-        self.n, self.r1 = n, topo.r1
-        self.sinks = [Sink(topo.wan, port) for _, port in DESTS]
-        self.senders = [udp_stream(topo.lan, dest, n, 1000, port) for dest, port in DESTS]
-        for _, port in DESTS:
-            wait_for(lambda: conns(self.r1, destination_port=port, path=path), timeout=15, what="the connections")
+
+class Streams:
+    """Numbered datagrams of one connection of each family, 1 ms apart, until they are asked for and `least` are sent.
+
+    They begin when the connections are the fast plane's: one whose first packet a busy worker left to the kernel makes
+    room for another one.
+    """
+
+    def __init__(self, topo, least, wans=("wan",)):
+        self.r1, self.lan, self.least = topo.r1, topo.lan, least
+        self.sinks = [[self.piped(topo.nodes[wan], SINK, port) for _, port in DESTS] for wan in wans]
+        for wan in wans:
+            for _, port in DESTS:
+                topo.nodes[wan].wait_listening(port, "udp")
+        self.senders, self.sports = zip(*(self.begun(dest, port) for dest, port in DESTS))
+        for sender in self.senders:
+            sender.stdin.write("go\n")
+            sender.stdin.flush()
+
+    @staticmethod
+    def piped(node, code, *args):
+        return node.popen("/usr/bin/python3", "-c", code, *map(str, args), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def begun(self, dest, port):
+        for sport in range(10 * port, 10 * port + 10):
+            sender = self.piped(self.lan, SENDER, dest, port, sport, self.least)
+            paths = wait_for(lambda: [c["path"] for c in conns(self.r1, destination_port=port, source_port=sport)
+                                      if c["path"] != "worker"], timeout=15, what="the connection")
+            if paths == ["express"]:
+                return sender, sport
+            sender.kill()
+            sender.communicate()
+            self.r1.cli(f"clear conntrack protocol udp sport {sport}")
+        raise AssertionError(f"all connections to {dest} are the kernel's")
 
     def held(self):
-        wait_for(lambda: mirror(self.r1, "held") >= 2, timeout=10, what="the connections in the kernel's table")
+        wait_for(lambda: mirror(self.r1, "held") >= 2, timeout=15, what="the connections in the kernel's table")
 
     def entries(self):
-        return [c for _, port in DESTS for c in conns(self.r1, destination_port=port)]
+        return [c for (_, port), sport in zip(DESTS, self.sports)
+                for c in conns(self.r1, destination_port=port, source_port=sport)]
 
     def stop(self):
-        for sender, sink in zip(self.senders, self.sinks):
-            sender.kill()
-            sender.wait()
-            sink.numbers()
+        for p in (*self.senders, *(p for sinks in self.sinks for p in sinks)):
+            p.kill()
+            p.communicate()
+
+    def end(self):
+        """Of each family: how many were sent, the numbers that each sink has got."""
+        sent = [int(sender.communicate(timeout=60)[0]) for sender in self.senders]
+        return [(n, [[int(x) for x in sinks[i].communicate(timeout=60)[0].split()] for sinks in self.sinks])
+                for i, n in enumerate(sent)]
 
     def arrive(self, ordered=True):
-        for sender, sink in zip(self.senders, self.sinks):
-            sender.wait()
-            got = sink.numbers()
+        for n, [got] in self.end():
             assert not ordered or got == sorted(got), "reordered"
             assert len(set(got)) == len(got), "doubled"
-            assert len(got) == self.n, f"{self.n - len(got)} of {self.n} lost"
+            assert len(got) == n, f"{n - len(got)} of {n} lost"
 
 
 def test_listed_once(fast):
     """Both planes as one: a connection that both hold is listed, counted and ended once."""
     r1, lan, wan = fast.r1, fast.lan, fast.wan
-    streams = Streams(fast, 5000)
+    streams = Streams(fast, 2000)
     streams.held()
     entries = streams.entries()
     assert len(entries) == 2 and all(c["path"] == "express" and c["source_nat"] for c in entries)
@@ -102,7 +168,7 @@ def test_listed_once(fast):
     out = r1.cli("clear conntrack protocol udp dport 4000")
     assert "1 connections ended" in out
     # The next datagram begins another.
-    wait_for(lambda: [c for c in conns(r1, destination_port=4000) if c["packets"][0] < 1500], what="another connection")
+    wait_for(lambda: conns(r1, destination_port=4000), what="another connection")
     assert "dport=4001" in r1.run("conntrack", "-L", "-f", "ipv6", "-p", "udp", check=False).stdout
     r1.cli("clear ipv6 nat translation *")
     streams.stop()
@@ -112,7 +178,7 @@ def test_listed_once(fast):
 def test_interface_leaves(fast, young):
     """`dataplane kernel` under load, through NAT and zones: nothing is lost, and what the kernel has stays there."""
     r1 = fast.r1
-    streams = Streams(fast, 3000 if young else 5000)
+    streams = Streams(fast, 2000)
     if not young:
         streams.held()
     before = streams.entries()
@@ -177,7 +243,7 @@ def captures_all(topo):
 
 def test_capture(fast):
     """... beside others that lose nothing, with their translation; the interface comes back after it."""
-    streams = Streams(fast, 5000)
+    streams = Streams(fast, 2000)
     captures_all(fast)
     streams.arrive(ordered=False)
     # One that ends by itself lets go as well.
@@ -220,7 +286,7 @@ def test_capture_without_a_policy(routers):
 def test_gate_closes(fast):
     """A policy that only the kernel can enforce: the same for all interfaces."""
     r1 = fast.r1
-    streams = Streams(fast, 5000)
+    streams = Streams(fast, 2000)
     streams.held()
     before = streams.entries()
     r1.config(["ip firewall timeout service udp 1003 9"])
@@ -236,7 +302,7 @@ def test_xdp_is_lost(fast):
     """The programs and the table go, and rtr-fastpath with them: the kernel has what was mirrored."""
     r1, lan, wan = fast.r1, fast.lan, fast.wan
     wan.iperf3_server()
-    streams = Streams(fast, 6000)
+    streams = Streams(fast, 2000)
     streams.held()
     before = streams.entries()
     pid = fastpath_pid(r1)
@@ -288,12 +354,13 @@ def test_tracer(fast):
             == "leaves it to the kernel"
     before = {i["name"]: i["counters"] for i in r1.json("show interfaces")}
     streams = Streams(fast, 2000)
-    doc = r1.json("packet-tracer input eth0 udp 10.0.1.10 40000 203.0.113.10 4000")
+    known = f"packet-tracer input eth0 udp 10.0.1.10 {streams.sports[0]} 203.0.113.10 4000"
+    doc = r1.json(known)
     assert doc["fast_plane"]["because"] == "its connection is there" and doc["fast_plane"]["comparison"] == "AGREE"
     assert any("looked after by the fast plane: express" in line for p in doc["phases"] for line in p["information"])
-    assert "Comparison: AGREE" in r1.cli("packet-tracer input eth0 udp 10.0.1.10 40000 203.0.113.10 4000")
+    assert "Comparison: AGREE" in r1.cli(known)
     # What transmit makes to follow its packet takes nothing else off the fast plane.
-    r1.json("packet-tracer input eth0 udp 10.0.1.10 40001 203.0.113.10 4003 transmit")
+    r1.json("packet-tracer input eth0 udp 10.0.1.10 41001 203.0.113.10 4003 transmit")
     assert set(planes(r1).values()) == {"fast"} and not conns(r1, destination_port=4000, path="kernel")
     streams.arrive()
     # The interfaces have counted what XDP forwarded.
@@ -313,21 +380,15 @@ def test_egress_moves_to_the_kernel(routers):
                "zone-member security OUTSIDE", "exit"])
     wait_for(lambda: all(planes(r1).get(i) == "fast" for i in ("eth0", "eth1")), timeout=20, what="the fast plane")
     r1.wait_addresses()
-    sinks = [Sink(topo.wan1, port) for _, port in DESTS]
     for dest, _ in DESTS:
         wait_for(lambda: topo.lan.ping(dest, count=1, timeout=1, check=False) == 1, what="the way out")
     for wan in ("192.0.2.1", "2001:db8:200::1"):
         r1.run("ping", "-c", "1", wan)
-    senders = [udp_stream(topo.lan, dest, 4500, 1000, port) for dest, port in DESTS]
-    wait_for(lambda: mirror(r1, "held") >= 2, timeout=10, what="the connections in the kernel's table")
-    sinks += [Sink(topo.wan2, port, idle=2) for _, port in DESTS]
+    streams = Streams(topo, 2000, ("wan1", "wan2"))
+    streams.held()
     r1.config(["ip route 0.0.0.0/0 192.0.2.1", "no ip route 0.0.0.0/0 198.51.100.1",
                "ipv6 route ::/0 2001:db8:200::1", "no ipv6 route ::/0 2001:db8:100::1"])
-    wait_for(lambda: all([c["path"] for c in conns(r1, destination_port=port)] == ["kernel"] for _, port in DESTS),
-             what="the kernel's connections")
-    for sender in senders:
-        sender.wait()
-    got = [sink.numbers() for sink in sinks]
-    for i in range(2):
-        assert got[i] and got[2 + i], "one of the ways was not taken"
-        assert len(got[i] + got[2 + i]) == 4500 and set(got[i] + got[2 + i]) == set(range(4500))
+    wait_for(lambda: [c["path"] for c in streams.entries()] == ["kernel"] * 2, what="the kernel's connections")
+    for n, (first, second) in streams.end():
+        assert first and second, "one of the ways was not taken"
+        assert len(first + second) == n and set(first + second) == set(range(n))
