@@ -25,6 +25,7 @@
 	X(VLAN_TAGS, "vlan-tags", "VLAN in a VLAN, or of another tag than 802.1Q")                 \
 	X(VLAN_MAC, "vlan-mac", "VLAN has another MAC address than its parent")                    \
 	X(VLAN_QOS, "vlan-qos", "VLAN marks priorities in its tags (egress-qos-map)")              \
+	X(VRF_DOWN, "vrf-down", "interface is in a VRF whose device is down")                      \
 	X(FORWARDING_OFF, "forwarding-off", "forwarding is off on the ingress interface")          \
 	/* the route */                                                                            \
 	X(RULE, "policy-rule", "an ip rule that the fast plane does not model may match")          \
@@ -33,6 +34,7 @@
 	X(ROUTE_ENCAP, "route-encap", "route encapsulates (MPLS, SRv6, IP tunnel)")                \
 	X(ROUTE_MTU, "route-mtu", "route has an MTU below its interface's")                        \
 	X(ROUTE_TYPE, "route-type", "route is of a type that only the kernel follows")             \
+	X(ROUTE_VRF, "route-vrf", "route leads into a VRF by its device: the kernel looks up again")    \
 	X(ROUTE_TIE, "route-tie", "several routes of one prefix and metric: the kernel picks")     \
 	X(ROUTE_DEAD, "route-dead", "next hops are dead, kernel has not withdrawn the route yet")  \
 	X(NEXTHOP, "nexthop-object", "next hop object is unknown or of another kind")              \

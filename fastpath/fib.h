@@ -182,6 +182,12 @@ struct fib_link {
 	uint32_t parent;
 };
 
+/* The device of the VRF that it is in; 0: none. */
+static inline uint32_t fib_link_vrf(const struct fib_link *l)
+{
+	return l && l->vrf_table ? l->master : 0;
+}
+
 /* NULL when there is none. */
 const struct fib_link *fib_link(const struct fib *f, uint32_t ifindex);
 

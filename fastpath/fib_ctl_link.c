@@ -112,6 +112,8 @@ static uint8_t link_reason(const struct fibctl *c, const struct fc_link *l)
 
 	if (l->master && !(m && m->known && m->is_vrf))
 		return ELIG_LINK_MASTER;
+	if (m && fc_link_is_down(m))
+		return ELIG_VRF_DOWN;
 	if (l->n_addr >= MAX_ADDRS)
 		return ELIG_LIMIT;
 	if (l->foreign)
@@ -123,6 +125,8 @@ unsigned fc_link_egress_reason(const struct fc_link *l)
 {
 	if (!l || !l->pub)
 		return ELIG_NO_LINK;
+	if (l->is_vrf)
+		return ELIG_ROUTE_VRF;
 	if (l->pub->l.reason)
 		return l->pub->l.reason;
 	if (l->type != ARPHRD_ETHER)

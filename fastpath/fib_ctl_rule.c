@@ -131,9 +131,6 @@ static void compile(struct fibctl *c, const struct fib_msg_rule *in, struct fib_
 		.sport = { in->sport[0], in->sport[1] },
 		.dport = { in->dport[0], in->dport[1] },
 	};
-	/* What a packet of a VRF comes in by depends on how far it has got. */
-	if (l && l->pub && l->pub->l.vrf_table)
-		r->unmodelled = 1;
 	set_action(c, in, r);
 }
 

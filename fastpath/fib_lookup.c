@@ -81,24 +81,29 @@ static bool port_match(uint16_t port, const uint16_t range[2])
 	return !(range[0] | range[1]) || (port >= range[0] && port <= range[1]);
 }
 
-/* The kernel routes by the VRF once a packet has come in by one of its members. */
-static bool iif_match(const struct fib_rule *r, const struct fib_key *k, const struct fib_link *in)
+/* In a VRF the kernel may mean either. */
+static bool iif_match(const struct fib_rule *r, const struct fib_key *k, uint32_t vrf)
 {
-	return !r->iif || r->iif == (in && in->vrf_table ? in->master : k->iif);
+	return !r->iif || r->iif == k->iif || (vrf && r->iif == vrf);
 }
 
-static bool selectors_match(const struct fib_rule *r, const struct fib_key *k,
-			    const struct fib_link *in)
+/* What cannot be tested may be so or not. Whether a packet of a VRF comes in by its member or by
+ * the VRF depends on the kernel's version (5.18, 6.15). */
+static bool is_vague(const struct fib_rule *r, uint32_t vrf)
+{
+	return r->unmodelled || (r->iif && vrf);
+}
+
+static bool selectors_match(const struct fib_rule *r, const struct fib_key *k, uint32_t vrf)
 {
 	/* IPv4 compares what RT_TOS leaves, IPv6 the DSCP. */
 	uint8_t tos = k->tos & (k->family == AF_INET ? RT_TOS_MASK : 0xfc);
 
-	return !r->never && iif_match(r, k, in) && !((r->mark ^ k->mark) & r->mark_mask) &&
+	return !r->never && iif_match(r, k, vrf) && !((r->mark ^ k->mark) & r->mark_mask) &&
 	       prefix_match(&k->src, &r->src, r->src_len) &&
 	       prefix_match(&k->dst, &r->dst, r->dst_len) && (!r->tos || r->tos == tos) &&
 	       (!r->proto || r->proto == k->proto) && port_match(k->sport, r->sport) &&
-	       port_match(k->dport, r->dport) &&
-	       (r->action != FIB_RA_L3MDEV || (in && in->vrf_table));
+	       port_match(k->dport, r->dport) && (r->action != FIB_RA_L3MDEV || vrf);
 }
 
 static uint32_t table_lookup(const struct fib_table *t, const struct fib_key *k)
@@ -109,21 +114,21 @@ static uint32_t table_lookup(const struct fib_table *t, const struct fib_key *k)
 				    : lpm6_lookup(t->t6, k->dst.b);
 }
 
-static const struct fib_table *vrf_table(const struct fib_rule *r, const struct fib_link *in)
+static const struct fib_table *vrf_table(const struct fib_rule *r, const struct fib_link *member)
 {
 	const struct fib_table *t = r->table;
 
-	for (; t && t->id != in->vrf_table; t = __atomic_load_n(&t->next, __ATOMIC_ACQUIRE))
+	for (; t && t->id != member->vrf_table; t = __atomic_load_n(&t->next, __ATOMIC_ACQUIRE))
 		;
 	return t;
 }
 
 /* What a rule that matches says. NULL with *ret_verdict FIB_V_THROW: nothing. */
 static const struct fib_path *rule_lookup(const struct fib *f, const struct fib_rule *r,
-					  const struct fib_key *k, const struct fib_link *in,
+					  const struct fib_key *k, const struct fib_link *member,
 					  uint8_t *ret_verdict, uint32_t *ret_nh)
 {
-	const struct fib_table *t = r->action == FIB_RA_L3MDEV ? vrf_table(r, in) : r->table;
+	const struct fib_table *t = r->action == FIB_RA_L3MDEV ? vrf_table(r, member) : r->table;
 	uint32_t nh = table_lookup(t, k);
 	const struct fib_path *p = nh ? fib_path_get(f, nh) : NULL;
 
@@ -140,22 +145,23 @@ static const struct fib_path *rule_lookup(const struct fib *f, const struct fib_
 }
 
 const struct fib_path *fib_walk_rules(const struct fib *f, const struct fib_key *k,
-				      const struct fib_link *in, uint8_t *ret_verdict,
+				      const struct fib_link *member, uint8_t *ret_verdict,
 				      uint8_t *ret_reason, uint32_t *ret_nh)
 {
 	const struct fib_rules *rs = __atomic_load_n(&f->rules[fib_fam(k->family)],
 						     __ATOMIC_ACQUIRE);
+	uint32_t vrf = fib_link_vrf(member);
 	const struct fib_path *p;
 
 	*ret_reason = ELIG_OK;
 	for (uint32_t i = 0; i < rs->n; i++) {
 		const struct fib_rule *r = &rs->rule[i];
 
-		/* What cannot be tested may be so or not; inverted, anything may match. */
-		if (r->unmodelled ? !r->invert && !selectors_match(r, k, in)
-				  : selectors_match(r, k, in) == !!r->invert)
+		/* Inverted, anything may match. */
+		if (is_vague(r, vrf) ? !r->invert && !selectors_match(r, k, vrf)
+				     : selectors_match(r, k, vrf) == !!r->invert)
 			continue;
-		if (r->unmodelled) {
+		if (is_vague(r, vrf)) {
 			*ret_verdict = FIB_V_KERNEL;
 			*ret_reason = ELIG_RULE;
 			return NULL;
@@ -168,7 +174,7 @@ const struct fib_path *fib_walk_rules(const struct fib *f, const struct fib_key 
 			i = r->target - 1; /* ahead of here: it was checked when published */
 		if (r->action != FIB_RA_LOOKUP && r->action != FIB_RA_L3MDEV)
 			continue;
-		p = rule_lookup(f, r, k, in, ret_verdict, ret_nh);
+		p = rule_lookup(f, r, k, member, ret_verdict, ret_nh);
 		if (p)
 			return p;
 	}

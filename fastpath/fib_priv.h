@@ -210,9 +210,10 @@ const struct fib_link_node *fib_link_node(const struct fib *f, uint32_t ifindex)
 const struct fib_hop *fib_hop_of(const struct fib_path *p, const struct fib_key *k);
 void fib_take_hop(const struct fib *f, const struct fib_key *k, const struct fib_path *p,
 		  uint32_t nh, struct fib_res *ret);
-/* The path that the rules lead to, NULL with *ret_verdict set when they end otherwise. */
+/* The path that the rules lead to, NULL with *ret_verdict set when they end otherwise. member: in
+ * whose VRF it is looked up; NULL or in none: outside of VRFs. */
 const struct fib_path *fib_walk_rules(const struct fib *f, const struct fib_key *k,
-				      const struct fib_link *in, uint8_t *ret_verdict,
+				      const struct fib_link *member, uint8_t *ret_verdict,
 				      uint8_t *ret_reason, uint32_t *ret_nh);
 
 #endif

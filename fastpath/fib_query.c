@@ -144,7 +144,7 @@ static enum fib_rpf_verdict rpf_by_path(const struct fib_key *k, const struct fi
 enum fib_rpf_verdict fib_rpf(const struct fib *f, const struct fib_key *k, uint32_t oif,
 			     unsigned mode)
 {
-	const struct fib_link *in = fib_link(f, k->iif);
+	const struct fib_link *in = fib_link(f, k->iif), *member = in;
 	bool sysctl = mode == FIB_RPF_SYSCTL, allow_default = sysctl;
 	struct fib_key back = *k;
 	const struct fib_path *p;
@@ -165,7 +165,10 @@ enum fib_rpf_verdict fib_rpf(const struct fib *f, const struct fib_key *k, uint3
 	back.sport = k->dport;
 	back.dport = k->sport;
 	back.iif = oif ? oif : 1; /* LOOPBACK_IFINDEX, as the kernel has it */
-	p = fib_walk_rules(f, &back, fib_link(f, back.iif), &verdict, &reason, &nh);
+	/* In the ingress's VRF, or, without one, in that of the egress (l3mdev_update_flow). */
+	if (!fib_link_vrf(in))
+		member = fib_link(f, back.iif);
+	p = fib_walk_rules(f, &back, member, &verdict, &reason, &nh);
 	if (sysctl)
 		mode = in->rp_filter == 1 ? FIB_RPF_STRICT
 		       : in->rp_filter    ? FIB_RPF_LOOSE
@@ -291,12 +294,12 @@ static bool error_source(const struct fib *f, const struct fib_key *about, const
 	return is_global6(to) && !has_other_label(to) && source6(n, to, ret);
 }
 
+/* The way of a packet of the box's own; about one that came by a member of a VRF, in that. */
 static const struct fib_path *own_path(const struct fib *f, const struct fib_key *k,
-				       uint32_t *ret_nh)
+				       const struct fib_link *member, uint32_t *ret_nh)
 {
 	uint8_t verdict, reason;
-	const struct fib_path *p = fib_walk_rules(f, k, fib_link(f, k->iif), &verdict, &reason,
-						  ret_nh);
+	const struct fib_path *p = fib_walk_rules(f, k, member, &verdict, &reason, ret_nh);
 
 	return p && p->verdict == FIB_V_FORWARD ? p : NULL;
 }
@@ -318,15 +321,15 @@ bool fib_icmp_way(const struct fib *f, const struct fib_key *about, union fib_ip
 	union fib_ip src;
 	uint32_t nh = 0;
 
-	if (!in || in->vrf_table || !__atomic_load_n(&f->ready, __ATOMIC_ACQUIRE))
+	if (!in || !__atomic_load_n(&f->ready, __ATOMIC_ACQUIRE))
 		return false;
-	p = own_path(f, &k, &nh);
+	p = own_path(f, &k, in, &nh);
 	if (!p || !error_source(f, about, p, fib_hop_of(p, &k), &src))
 		return false;
 	if (!v4) {
 		/* IPv6 asks once more, with the address. */
 		k.src = src;
-		p = own_path(f, &k, &nh);
+		p = own_path(f, &k, in, &nh);
 	}
 	if (!p)
 		return false;

@@ -168,6 +168,12 @@ struct hop {
 	uint8_t weight;
 };
 
+/* Of the routes that follow; 0: table main, unicast. */
+static struct {
+	uint32_t table;
+	uint8_t type;
+} odd_route;
+
 /* A route to what "10.0.0.0/8" says; hops end with oif 0. */
 static int route_feed(struct fibctl *c, uint16_t type, uint16_t flags, bool dump,
 		      const char *prefix, const struct hop *hop)
@@ -182,9 +188,11 @@ static int route_feed(struct fibctl *c, uint16_t type, uint16_t flags, bool dump
 	m->rtm_family = family;
 	m->rtm_dst_len = (uint8_t)atoi(slash + 1);
 	m->rtm_table = RT_TABLE_MAIN;
-	m->rtm_type = RTN_UNICAST;
+	m->rtm_type = odd_route.type ?: RTN_UNICAST;
 	m->rtm_protocol = RTPROT_STATIC;
 	put_ip(h, RTA_DST, addr);
+	if (odd_route.table)
+		mnl_attr_put_u32(h, RTA_TABLE, odd_route.table);
 	mnl_attr_put_u32(h, RTA_PRIORITY, 20);
 	if (hop[1].oif) {
 		struct nlattr *multi = mnl_attr_nest_start(h, RTA_MULTIPATH);
@@ -201,7 +209,8 @@ static int route_feed(struct fibctl *c, uint16_t type, uint16_t flags, bool dump
 		}
 		mnl_attr_nest_end(h, multi);
 	} else {
-		mnl_attr_put_u32(h, RTA_OIF, hop->oif);
+		if (hop->oif)
+			mnl_attr_put_u32(h, RTA_OIF, hop->oif);
 		if (hop->gw)
 			put_ip(h, RTA_GATEWAY, hop->gw);
 	}
@@ -470,6 +479,297 @@ START_TEST(odd_vlans)
 }
 END_TEST
 
+/* --- VRFs --- */
+
+enum { RED = 50, BLUE = 60, RED_TABLE = 1001, BLUE_TABLE = 70000 };
+
+static void vrf_msg(struct fibctl *c, uint32_t i, unsigned flags, uint32_t table)
+{
+	struct nlmsghdr *h = begin(RTM_NEWLINK, 0);
+	struct ifinfomsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+	struct nlattr *info, *data;
+	char name[16];
+
+	m->ifi_index = (int)i;
+	m->ifi_type = ARPHRD_ETHER;
+	m->ifi_flags = flags;
+	snprintf(name, sizeof(name), "e%u", i);
+	mnl_attr_put_strz(h, IFLA_IFNAME, name);
+	mnl_attr_put_u32(h, IFLA_MTU, 1500);
+	info = mnl_attr_nest_start(h, IFLA_LINKINFO);
+	mnl_attr_put_strz(h, IFLA_INFO_KIND, "vrf");
+	data = mnl_attr_nest_start(h, IFLA_INFO_DATA);
+	mnl_attr_put_u32(h, IFLA_VRF_TABLE, table);
+	mnl_attr_nest_end(h, data);
+	mnl_attr_nest_end(h, info);
+	ck_assert_int_eq(feed(c, false), 0);
+}
+
+static void enslave(struct fibctl *c, uint32_t i, uint32_t master)
+{
+	odd_vlan.master = master;
+	link_msg(c, i, UP, 0, 0);
+	odd_vlan.master = 0;
+}
+
+/* What every kernel has as soon as it has a VRF; extra: one more rule in front, or none. */
+static void vrf_rules(struct fibctl *c, const struct fib_msg_rule *extra)
+{
+	for (unsigned fam = 0; fam < 2; fam++) {
+		struct fib_msg_rule r = { .family = fam ? AF_INET6 : AF_INET,
+					  .table = RT_TABLE_LOCAL,
+					  .action = FR_ACT_TO_TBL };
+
+		fc_rules_begin(c, fam);
+		fc_rule_add(c, &r);
+		if (extra && extra->family == r.family)
+			fc_rule_add(c, extra);
+		r = (struct fib_msg_rule){
+			.family = r.family, .pref = 1000, .l3mdev = 1, .action = FR_ACT_TO_TBL
+		};
+		fc_rule_add(c, &r);
+		r = (struct fib_msg_rule){ .family = r.family,
+					   .pref = 32766,
+					   .table = RT_TABLE_MAIN,
+					   .action = FR_ACT_TO_TBL };
+		fc_rule_add(c, &r);
+		fc_rules_publish(c, fam);
+	}
+	fc_touch_end(c);
+}
+
+/* Links 1 to 3 in no VRF, 4 and 5 in RED, 6 and 7 in BLUE. */
+static struct fibctl *vrf_world(void)
+{
+	struct fibctl *c = world();
+
+	/* Members are told of before their VRF is, or behind it. */
+	for (uint32_t i = 4; i <= 7; i++) {
+		fibctl_port(c, i, i + 10);
+		forwarding(c, AF_INET, (int)i);
+		if (i == 6) {
+			vrf_msg(c, BLUE, UP, BLUE_TABLE);
+			vrf_msg(c, RED, UP, RED_TABLE);
+		}
+		enslave(c, i, i < 6 ? RED : BLUE);
+	}
+	vrf_rules(c, NULL);
+	return c;
+}
+
+static void table(uint32_t id)
+{
+	odd_route.table = id;
+}
+
+static struct fib_res look_from(const struct fibctl *c, uint32_t iif, const char *dst)
+{
+	struct fib_key k = { .iif = iif, .src = { .b = { 9, 9, 9, 9 } } };
+	struct fib_res r;
+
+	k.family = strchr(dst, ':') ? AF_INET6 : AF_INET;
+	inet_pton(k.family, dst, k.dst.b);
+	fib_lookup(fibctl_fib(c), &k, &r);
+	return r;
+}
+
+/* The same prefixes everywhere, each leads where its VRF says. */
+START_TEST(vrf_tables)
+{
+	const union fib_ip dst = { .b = { 20, 0, 0, 9 } };
+	struct fibctl *c = vrf_world();
+	struct fib_res red, blue;
+	uint32_t seq;
+
+	route(c, "20.0.0.0/8", { "10.0.0.2", 2, 0 });
+	route(c, "2001:db8::/32", { "fc00::2", 2, 0 });
+	route(c, "30.0.0.0/8", { "10.0.0.2", 3, 0 });
+	table(RED_TABLE);
+	route(c, "20.0.0.0/8", { "10.0.0.2", 5, 0 });
+	route(c, "2001:db8::/32", { "fc00::2", 5, 0 });
+	table(BLUE_TABLE);
+	route(c, "20.0.0.0/8", { "10.0.0.2", 7, 0 });
+	route(c, "2001:db8::/32", { "fc00::2", 7, 0 });
+	table(0);
+	for (unsigned k = 0; k < 2; k++) {
+		const char *to = k ? "2001:db8::9" : "20.0.0.9";
+
+		ck_assert_uint_eq(look_from(c, 1, to).oif, 2);
+		ck_assert_uint_eq(look_from(c, 4, to).oif, 5);
+		ck_assert_uint_eq(look_from(c, 6, to).oif, 7);
+	}
+	/* A neighbour is its interface's. */
+	neigh(c, RTM_NEWNEIGH, "10.0.0.2", 5, NUD_REACHABLE, 4);
+	neigh(c, RTM_NEWNEIGH, "10.0.0.2", 7, NUD_REACHABLE, 5);
+	red = look_from(c, 4, "20.0.0.9");
+	blue = look_from(c, 6, "20.0.0.9");
+	ck_assert_uint_ne(red.adj, blue.adj);
+	ck_assert_uint_eq(out[red.adj].hdr[5], 4);
+	ck_assert_uint_eq(out[blue.adj].hdr[5], 5);
+	/* What its table does not know goes on to the next rule; that rtr's tables end is a route.
+	 */
+	ck_assert_uint_eq(look_from(c, 4, "30.0.0.1").oif, 3);
+	table(RED_TABLE);
+	odd_route.type = RTN_UNREACHABLE;
+	route(c, "0.0.0.0/0", { NULL, 0, 0 });
+	ck_assert_uint_eq(look_from(c, 4, "30.0.0.1").verdict, FIB_V_UNREACHABLE);
+	ck_assert_uint_eq(look_from(c, 6, "30.0.0.1").oif, 3);
+	/* An address of the box is one in its VRF. */
+	odd_route.type = RTN_LOCAL;
+	route(c, "20.0.0.9/32", { NULL, 5, 0 });
+	odd_route.type = 0;
+	table(0);
+	ck_assert_uint_eq(look_from(c, 4, "20.0.0.9").verdict, FIB_V_LOCAL);
+	ck_assert_uint_eq(look_from(c, 6, "20.0.0.9").oif, 7);
+	ck_assert_uint_eq(look_from(c, 1, "20.0.0.9").oif, 2);
+	/* It moves: all ways are to be looked up again. */
+	seq = fib_seq(fibctl_fib(c));
+	enslave(c, 4, BLUE);
+	ck_assert(fib_touched(fibctl_fib(c), AF_INET, &dst, seq));
+	ck_assert_uint_eq(look_from(c, 4, "20.0.0.9").oif, 7);
+	enslave(c, 4, 0);
+	ck_assert_uint_eq(look_from(c, 4, "20.0.0.9").oif, 2);
+	fibctl_free(c);
+}
+END_TEST
+
+/* From VRF to VRF: by a member, and by the VRF's own device, which the kernel does alone. */
+START_TEST(vrf_leaks)
+{
+	struct fibctl *c = vrf_world();
+	const struct fib *f = fibctl_fib(c);
+
+	table(RED_TABLE);
+	route(c, "40.0.0.0/8", { "10.0.0.2", 7, 0 });
+	route(c, "50.0.0.0/8", { "10.0.0.2", 2, 0 });
+	route(c, "60.0.0.0/8", { NULL, BLUE, 0 });
+	table(0);
+	route(c, "70.0.0.0/8", { "10.0.0.2", 5, 0 });
+	ck_assert_uint_eq(look_from(c, 4, "40.0.0.1").oif, 7);
+	ck_assert_uint_eq(look_from(c, 4, "50.0.0.1").oif, 2);
+	ck_assert_uint_eq(look_from(c, 1, "70.0.0.1").oif, 5);
+	ck_assert_uint_eq(look_from(c, 4, "60.0.0.1").reason, ELIG_ROUTE_VRF);
+	/* Nobody can tell what the kernel does in one whose device is down, or that is none. */
+	vrf_msg(c, RED, 0, RED_TABLE);
+	ck_assert_uint_eq(fib_link(f, 4)->reason, ELIG_VRF_DOWN);
+	ck_assert_uint_eq(look_from(c, 4, "40.0.0.1").reason, ELIG_VRF_DOWN);
+	vrf_msg(c, RED, UP, RED_TABLE);
+	ck_assert_uint_eq(look_from(c, 4, "40.0.0.1").oif, 7);
+	enslave(c, 4, 77);
+	ck_assert_uint_eq(look_from(c, 4, "40.0.0.1").reason, ELIG_LINK_MASTER);
+	fibctl_free(c);
+}
+END_TEST
+
+/* A rule that asks for the ingress may mean the member or the VRF. */
+START_TEST(vrf_rule_iif)
+{
+	struct fibctl *c = vrf_world();
+	struct fib_msg_rule r = {
+		.family = AF_INET, .pref = 10, .action = FR_ACT_BLACKHOLE, .iif = "e50"
+	};
+
+	table(RED_TABLE);
+	route(c, "20.0.0.0/8", { "10.0.0.2", 5, 0 });
+	table(BLUE_TABLE);
+	route(c, "20.0.0.0/8", { "10.0.0.2", 7, 0 });
+	table(0);
+	route(c, "20.0.0.0/8", { "10.0.0.2", 2, 0 });
+	for (unsigned k = 0; k < 2; k++) {
+		vrf_rules(c, &r);
+		ck_assert_uint_eq(look_from(c, 4, "20.0.0.1").reason, ELIG_RULE);
+		ck_assert_uint_eq(look_from(c, 6, "20.0.0.1").oif, 7);
+		ck_assert_uint_eq(look_from(c, 1, "20.0.0.1").oif, 2);
+		snprintf(r.iif, sizeof(r.iif), "e4");
+	}
+	fibctl_free(c);
+}
+END_TEST
+
+static enum fib_rpf_verdict rpf(const struct fibctl *c, uint32_t iif, uint32_t oif, const char *src)
+{
+	struct fib_key k = { .iif = iif, .family = AF_INET, .dst = { .b = { 20, 0, 0, 1 } } };
+
+	inet_pton(AF_INET, src, k.src.b);
+	return fib_rpf(fibctl_fib(c), &k, oif, FIB_RPF_LOOSE);
+}
+
+/* The way back is looked up in the VRF that the packet came by, else in that which it leaves by. */
+START_TEST(vrf_sources)
+{
+	struct fibctl *c = vrf_world();
+
+	table(RED_TABLE);
+	route(c, "10.4.0.0/16", { NULL, 4, 0 });
+	odd_route.type = RTN_LOCAL;
+	route(c, "10.4.0.1/32", { NULL, 4, 0 });
+	odd_route.type = 0;
+	table(0);
+	route(c, "10.1.0.0/16", { NULL, 1, 0 });
+	ck_assert_uint_eq(rpf(c, 4, 5, "10.4.0.9"), FIB_RPF_PASS);
+	ck_assert_uint_eq(rpf(c, 4, 5, "10.4.0.1"), FIB_RPF_MARTIAN);
+	ck_assert_uint_eq(rpf(c, 6, 7, "10.4.0.9"), FIB_RPF_FAIL);
+	ck_assert_uint_eq(rpf(c, 6, 7, "10.4.0.1"), FIB_RPF_FAIL);
+	/* Out of RED, and into it. */
+	ck_assert_uint_eq(rpf(c, 4, 2, "10.4.0.9"), FIB_RPF_PASS);
+	ck_assert_uint_eq(rpf(c, 6, 5, "10.4.0.9"), FIB_RPF_FAIL);
+	ck_assert_uint_eq(rpf(c, 1, 5, "10.4.0.9"), FIB_RPF_PASS);
+	ck_assert_uint_eq(rpf(c, 1, 2, "10.4.0.9"), FIB_RPF_FAIL);
+	/* To the box itself there is no egress. */
+	ck_assert_uint_eq(rpf(c, 4, 0, "10.4.0.9"), FIB_RPF_PASS);
+	ck_assert_uint_eq(rpf(c, 1, 0, "10.1.0.9"), FIB_RPF_PASS);
+	fibctl_free(c);
+}
+END_TEST
+
+static void addr(struct fibctl *c, const char *ip, uint8_t len, uint32_t ifindex)
+{
+	struct nlmsghdr *h = begin(RTM_NEWADDR, 0);
+	struct ifaddrmsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+
+	m->ifa_family = strchr(ip, ':') ? AF_INET6 : AF_INET;
+	m->ifa_prefixlen = len;
+	m->ifa_index = ifindex;
+	put_ip(h, IFA_ADDRESS, ip);
+	if (m->ifa_family == AF_INET)
+		put_ip(h, IFA_LOCAL, ip);
+	ck_assert_int_eq(feed(c, false), 0);
+}
+
+/* An error goes back in the VRF that the packet came by, from an address there. */
+START_TEST(vrf_errors)
+{
+	struct fibctl *c = vrf_world();
+
+	addr(c, "10.0.0.1", 24, 1);
+	addr(c, "2001:db8::1", 64, 1);
+	addr(c, "10.0.0.4", 24, 4);
+	addr(c, "2001:db8::4", 64, 4);
+	addr(c, "10.0.0.6", 24, 6);
+	addr(c, "2001:db8::6", 64, 6);
+	for (unsigned i = 0; i < 3; i++) {
+		table(i == 0 ? 0 : i == 1 ? RED_TABLE : BLUE_TABLE);
+		route(c, "10.0.0.0/24", { NULL, i == 0 ? 1 : i == 1 ? 4 : 6, 0 });
+		route(c, "2001:db8::/64", { NULL, i == 0 ? 1 : i == 1 ? 4 : 6, 0 });
+	}
+	table(0);
+	for (unsigned k = 0; k < 6; k++) {
+		static const uint32_t iif[] = { 1, 4, 6 };
+		bool v6 = k & 1;
+		struct fib_key about = { .iif = iif[k / 2], .family = v6 ? AF_INET6 : AF_INET };
+		union fib_ip src = { 0 };
+		struct fib_res r;
+
+		inet_pton(about.family, v6 ? "2001:db8::99" : "10.0.0.99", about.src.b);
+		ck_assert(fib_icmp_way(fibctl_fib(c), &about, &src, &r));
+		ck_assert_uint_eq(r.verdict, FIB_V_FORWARD);
+		ck_assert_uint_eq(r.oif, about.iif);
+		ck_assert_uint_eq(src.b[v6 ? 15 : 3], about.iif);
+	}
+	fibctl_free(c);
+}
+END_TEST
+
 START_TEST(generations)
 {
 	struct fibctl *c = world();
@@ -726,6 +1026,11 @@ static Suite *suite(void)
 	tcase_add_test(t, siblings6);
 	tcase_add_test(t, vlan_header);
 	tcase_add_test(t, odd_vlans);
+	tcase_add_test(t, vrf_tables);
+	tcase_add_test(t, vrf_leaks);
+	tcase_add_test(t, vrf_rule_iif);
+	tcase_add_test(t, vrf_sources);
+	tcase_add_test(t, vrf_errors);
 	tcase_add_test(t, generations);
 	tcase_add_test(t, malformed);
 	tcase_add_test(t, limits);
