@@ -57,6 +57,10 @@ struct fp_box_port {
 	unsigned ifindex; /* 0: the slot is free */
 	/* Of a VLAN, which has no program and no sockets of its own; 0: it is none. */
 	struct express_vlan_key vlan;
+	/* The VRF's device, 0: in none. When that changes it comes back after a sweep that knows.
+	 */
+	unsigned vrf;
+	uint64_t back_at; /* that; 0: none */
 	bool wanted, express_wanted;
 	bool changed; /* what is wanted of it, since it was last looked at */
 	enum fastpath_zc zc_wish;
@@ -126,6 +130,8 @@ void fp_box_port_say(struct fp_box *b, struct fp_box_port *p, bool fast, const c
 /* The interface is gone; its slot may be another's. */
 void fp_box_port_forget(struct fp_box *b, struct fp_box_port *p);
 void fp_box_pause(struct fp_box *b, bool pause);
+/* Leaves the fast plane when it is in another VRF than before. */
+void fp_box_vrf_look(struct fp_box *b, struct fp_box_port *p);
 /* NULL: nothing against it. */
 const char *fp_box_against(const struct fp_box *b, const struct fp_box_port *p);
 

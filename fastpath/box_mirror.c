@@ -27,10 +27,14 @@ static unsigned ifindex(void *ctx, uint16_t slot)
 	return slot < FP_PORTS_MAX ? __atomic_load_n(&b->port[slot].ifindex, __ATOMIC_RELAXED) : 0;
 }
 
-static struct fp_pol_key key_of(const struct fp_flow_view *v, unsigned in)
+static struct fp_pol_key key_of(struct fp_box *b, const struct fp_flow_view *v)
 {
 	const union fp_flow_key *f = &v->dir[0].key;
-	struct fp_pol_key k = { .past = true, .ifindex = in };
+	uint16_t slot = fp_flow_view_zone(v, 0);
+	struct fp_pol_key k = { .past = true, .ifindex = ifindex(b, slot) };
+
+	if (slot < FP_PORTS_MAX)
+		k.vrf = __atomic_load_n(&b->keeper_port[slot].vrf, __ATOMIC_RELAXED);
 
 	if (v->fam == FLOW_4) {
 		k.family = AF_INET;
@@ -53,7 +57,7 @@ static struct fp_pol_key key_of(const struct fp_flow_view *v, unsigned in)
 /* The lines that admitted it; where that is not known any more, those that would now. */
 void fp_box_label(struct fp_box *b, const struct fp_flow_view *v, uint32_t ret[4])
 {
-	struct fp_pol_key k = key_of(v, ifindex(b, fp_flow_view_zone(v, 0)));
+	struct fp_pol_key k = key_of(b, v);
 	struct fp_pol_state st = { 0 };
 	const struct fp_pol *pol;
 

@@ -31,6 +31,7 @@ void fp_box_port_set(struct fp_box *b, struct fp_box_port *p, bool on)
 	__atomic_store_n(&k->express_in, on && p->express_wanted, __ATOMIC_RELAXED);
 	__atomic_store_n(&k->express_out, on && p->express_wanted && p->nic.redirect_target,
 			 __ATOMIC_RELAXED);
+	__atomic_store_n(&k->vrf, p->vrf, __ATOMIC_RELAXED);
 	__atomic_store_n(&k->ifindex, on ? p->ifindex : 0, __ATOMIC_RELEASE);
 	fp_keeper_hurry(b->keeper);
 }
@@ -194,6 +195,7 @@ static void tell_workers(struct fp_box *b, struct fp_box_port *p)
 
 		for (unsigned n = 0; (wp = fp_worker_port(b->worker[i].w, slot_of(b, p), n)); n++) {
 			memcpy(wp->mac, p->nic.mac, 6);
+			wp->vrf = p->vrf;
 			wp->express_in = p->express_wanted;
 			wp->express_out = p->express_wanted && p->nic.redirect_target;
 			/* Sending without a copy is cheaper than any injection. */
@@ -252,9 +254,30 @@ static const char *against_policy(const struct fp_box *b)
 	return b->pol.now ? NULL : "policy: on its way to the fast plane";
 }
 
+/* Flows that came by it in another VRF go on, by XDP, until a sweep has asked for their ways. */
+static const char *against_vrf(const struct fp_box *b, const struct fp_box_port *p)
+{
+	return p->back_at && !fp_keeper_swept(b->keeper, p->back_at) ? "its VRF has changed" : NULL;
+}
+
+void fp_box_vrf_look(struct fp_box *b, struct fp_box_port *p)
+{
+	const struct fib_link *l = fib_link(fibctl_fib(b->fib), p->ifindex);
+
+	if (!l || fib_link_vrf(l) == p->vrf)
+		return;
+	/* Not when it is looked at for the first time: then a sweep is to come anyway. */
+	if (p->attached) {
+		fp_box_port_off(b, slot_of(b, p), "its VRF has changed");
+		p->back_at = fp_keeper_next(b->keeper);
+	}
+	p->vrf = fib_link_vrf(l);
+	p->changed = true;
+}
+
 const char *fp_box_against(const struct fp_box *b, const struct fp_box_port *p)
 {
-	return against_fib(b, p) ?: against_policy(b);
+	return against_fib(b, p) ?: against_vrf(b, p) ?: against_policy(b);
 }
 
 /* on: XDP goes on with the flows that it knows, whatever the program did before. */
@@ -379,6 +402,7 @@ void fp_box_port_look(struct fp_box *b, unsigned slot, uint64_t now_ns)
 		unwanted(b, p);
 		return;
 	}
+	fp_box_vrf_look(b, p);
 	if (ask(b, p, now_ns, &changed)) {
 		fp_box_port_forget(b, p);
 		return;

@@ -167,7 +167,7 @@ static void translated(const struct fp_pol *pol, const struct fp_pol_state *st,
 		t->to_sport_be = st->snat.port_be;
 }
 
-static void first(struct fp_box *b, const struct fastpath_packet *p, unsigned ifindex,
+static void first(struct fp_box *b, const struct fastpath_packet *p, const struct fp_box_port *in,
 		  struct fastpath_traced *t)
 {
 	const struct fp_pol *pol = b->pol.now;
@@ -179,7 +179,8 @@ static void first(struct fp_box *b, const struct fastpath_packet *p, unsigned if
 				.len = p->len,
 				.sport_be = p->sport_be,
 				.dport_be = p->dport_be,
-				.ifindex = ifindex };
+				.ifindex = in->ifindex,
+				.vrf = in->vrf };
 	struct fp_pol_state st = { .dport_be = p->dport_be };
 
 	memcpy(k.src, p->src, sizeof(k.src));
@@ -194,7 +195,7 @@ static void first(struct fp_box *b, const struct fastpath_packet *p, unsigned if
 	t->mapped = pol && fp_mapping_behind(b->flows, pol, &k);
 	if (pol && !permitted(t, fp_pol_in(pol, &k, &st), &st))
 		return;
-	if (!route(b, p, ifindex, &st, pol, t))
+	if (!route(b, p, in->ifindex, &st, pol, t))
 		return;
 	if (pol && !permitted(t, fp_pol_out(pol, &k, (unsigned)t->out, &st), &st))
 		return;
@@ -219,5 +220,5 @@ void fp_box_trace(struct fp_box *b, const struct fastpath_req *q, struct fastpat
 	else if (p->proto != IPPROTO_TCP && p->proto != IPPROTO_UDP)
 		leave(t, "neither TCP nor UDP");
 	else if (!known(b, p, (uint16_t)slot, t))
-		first(b, p, (unsigned)q->ifindex, t);
+		first(b, p, &b->port[slot], t);
 }

@@ -66,6 +66,7 @@ static int bind_workers(struct fp_box *b, struct fp_box_port *p)
 	struct fp_wport wp = { .zone = p->xdp.zone,
 			       .slot = (uint8_t)slot_of(b, p),
 			       .ifindex = p->ifindex,
+			       .vrf = p->vrf,
 			       .vlan = (uint16_t)p->vlan.vlan,
 			       .express_in = p->express_wanted,
 			       .express_out = p->express_wanted && p->nic.redirect_target };
@@ -168,6 +169,7 @@ void fp_box_vlan_look(struct fp_box *b, struct fp_box_port *p)
 	}
 	if (l)
 		take_place(b, p, l);
+	fp_box_vrf_look(b, p);
 	against = fp_box_against(b, p) ?: against_parent(b, p);
 	if (against)
 		fp_box_port_off(b, slot_of(b, p), against);

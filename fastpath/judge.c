@@ -81,7 +81,8 @@ enum fp_judge fp_judge_again(const struct fp_pol *pol, const struct fp_pol *old,
 				.old = old,
 				.sport_be = f->sport_be,
 				.dport_be = f->dport_be,
-				.ifindex = f->ifindex };
+				.ifindex = f->ifindex,
+				.vrf = f->vrf };
 	struct fp_answer answer = { 0 };
 	struct fp_pol_state st = { 0 };
 

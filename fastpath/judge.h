@@ -21,6 +21,7 @@ enum fp_judge {
 struct fp_judge_flow {
 	uint8_t family, proto;
 	unsigned ifindex; /* that they come in by */
+	unsigned vrf;     /* of that, as in fp_pol_key */
 	unsigned oif;     /* where answers are awaited; 0: not on the fast plane */
 	uint8_t src[16], dst[16], to_src[16], to_dst[16];
 	uint16_t sport_be, dport_be, to_sport_be, to_dport_be;

@@ -122,6 +122,11 @@ static unsigned ifindex_of(const struct fp_keeper *k, uint16_t zone)
 				   : 0;
 }
 
+static unsigned vrf_of(const struct fp_keeper *k, uint16_t zone)
+{
+	return zone < FP_PORTS_MAX ? __atomic_load_n(&k->conf.port[zone].vrf, __ATOMIC_RELAXED) : 0;
+}
+
 /* ret_kernel: by an interface of the kernel's, or to the box itself. */
 static uint32_t way_of(const struct fp_keeper *k, struct half *h, bool *ret_kernel)
 {
@@ -204,6 +209,7 @@ static enum fp_judge judge_again(struct fp_keeper *k, enum flow_family fam, cons
 	struct fp_judge_flow f = { .family = h->ask.family,
 				   .proto = h->ask.proto,
 				   .ifindex = ifindex_of(k, h->zone),
+				   .vrf = vrf_of(k, h->zone),
 				   .oif = ifindex_of(k, twin_of(k, fam, h).zone),
 				   .sport_be = h->ask.sport_be,
 				   .dport_be = h->dport_be,
@@ -320,7 +326,8 @@ static bool leaks(const struct fp_keeper *k, const struct half *h, uint32_t adj)
 				  .past = true,
 				  .sport_be = h->to_sport_be,
 				  .dport_be = h->ask.dport_be,
-				  .ifindex = ifindex_of(k, h->zone) };
+				  .ifindex = ifindex_of(k, h->zone),
+				  .vrf = vrf_of(k, h->zone) };
 	size_t size = h->ask.family == AF_INET ? 4 : 16;
 
 	memcpy(key.src, h->to_src, size);

@@ -28,6 +28,7 @@
 struct fp_keeper_port {
 	unsigned ifindex; /* 0: not on the fast plane */
 	uint32_t express_in, express_out;
+	unsigned vrf; /* of ifindex: fp_pol_key */
 };
 
 struct fp_keeper_conf {

@@ -48,6 +48,9 @@ struct fp_pol_key {
 	uint16_t sport_be, dport_be;
 	uint8_t src[16], dst[16];
 	unsigned ifindex; /* that it came in by */
+	/* The VRF of that, 0: none. Behind its first hook the kernel takes packets of a VRF for
+	 * packets that came by the VRF. */
+	unsigned vrf;
 	/* Who is behind the destination by an endpoint-independent mapping: fp_pol_mapped. */
 	bool mapped;
 	uint16_t inside_port_be;
@@ -139,6 +142,7 @@ struct fp_pol_mss {
 	uint16_t max; /* 0: none */
 	bool path;    /* no more than fits both ways of the connection */
 };
+/* iif: 0 for one in a VRF, whose packets do not come by it as these see it. */
 struct fp_pol_mss fp_pol_mss(const struct fp_pol *p, uint8_t family, unsigned iif, unsigned oif);
 /* One more connection of these lines, or one more packet that they drop: told to rtrd as theirs.
  * Not of a packet that is the kernel's: it counts there. */

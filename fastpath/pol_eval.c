@@ -22,6 +22,12 @@ const struct fastpol_iface *pol_iface(const struct fp_pol *p, unsigned ifindex)
 	}
 }
 
+/* What packets come by behind the route. Lines of a VRF's device are the kernel's (is_of_vrf). */
+static const struct fastpol_iface *routed_in(const struct fp_pol *p, const struct fp_pol_key *k)
+{
+	return k->vrf ? NULL : pol_iface(p, k->ifindex);
+}
+
 static enum fp_pol_act drop(struct fp_pol_state *st, enum rtr_drop why)
 {
 	st->drop = why;
@@ -263,6 +269,12 @@ static bool is_kernels(const struct pol_at *at, const struct fastpol_iface *f)
 		      !pol_has(&at->p->b, FASTPOL_F_STATEFUL)));
 }
 
+/* The VRF itself has lines, which hold for all that comes by its members. */
+static bool is_of_vrf(const struct fp_pol *p, const struct fp_pol_key *k)
+{
+	return k->vrf && pol_iface(p, k->vrf);
+}
+
 /* --- both halves --- */
 
 enum fp_pol_act fp_pol_in(const struct fp_pol *p, const struct fp_pol_key *k,
@@ -275,7 +287,7 @@ enum fp_pol_act fp_pol_in(const struct fp_pol *p, const struct fp_pol_key *k,
 
 	*ret = (struct fp_pol_state){ .dport_be = k->dport_be, .len = k->len };
 	memcpy(ret->dst, at.dst, sizeof(ret->dst));
-	if (is_kernels(&at, in))
+	if (is_kernels(&at, in) || is_of_vrf(p, k))
 		return FP_POL_KERNEL;
 	why = pol_has(&p->b, FASTPOL_F_MARTIANS) ? martian(&at) : RTR_DROP_NONE;
 	if (why)
@@ -308,7 +320,7 @@ bool fp_pol_mapped(const struct fp_pol *p, const struct fp_pol_key *k)
 enum fp_pol_act fp_pol_out(const struct fp_pol *p, const struct fp_pol_key *k, unsigned oif,
 			   struct fp_pol_state *st)
 {
-	const struct fastpol_iface *in = pol_iface(p, k->ifindex), *out = pol_iface(p, oif);
+	const struct fastpol_iface *in = routed_in(p, k), *out = pol_iface(p, oif);
 	struct pol_at at = at_of(p, k, st);
 	enum fp_pol_act act;
 
@@ -328,7 +340,7 @@ enum fp_pol_act fp_pol_source(const struct fp_pol *p, const struct fp_pol_key *k
 	struct pol_at at = at_of(p, k, NULL);
 	enum rtr_drop why = pol_has(&p->b, FASTPOL_F_MARTIANS) ? martian(&at) : RTR_DROP_NONE;
 
-	if (in && in->urpf[pol_fam(k->family)])
+	if ((in && in->urpf[pol_fam(k->family)]) || is_of_vrf(p, k))
 		return FP_POL_KERNEL;
 	if (!why)
 		return FP_POL_PERMIT;
@@ -338,7 +350,7 @@ enum fp_pol_act fp_pol_source(const struct fp_pol *p, const struct fp_pol_key *k
 
 bool fp_pol_leaks(const struct fp_pol *p, const struct fp_pol_key *k, unsigned oif)
 {
-	const struct fastpol_iface *in = pol_iface(p, k->ifindex), *out = pol_iface(p, oif);
+	const struct fastpol_iface *in = routed_in(p, k), *out = pol_iface(p, oif);
 	unsigned fam = pol_fam(k->family);
 	struct fp_pol_state st = { 0 };
 	struct pol_at at;

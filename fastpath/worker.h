@@ -131,6 +131,7 @@ struct fp_wport {
 	uint16_t queue; /* of the interface */
 	uint8_t slot;   /* of the port, as in adjacencies */
 	unsigned ifindex;
+	unsigned vrf;   /* ifindex of the VRF that it is in; 0: none */
 	uint16_t vlan;  /* 0: none */
 	uint8_t via;    /* place of the port whose rings it sends by: its own, or its parent's */
 	uint8_t rx_via; /* likewise, that its last frames came by */

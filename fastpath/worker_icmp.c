@@ -104,7 +104,7 @@ static bool find6(const struct fp_worker *w, const struct fp_tuple6 *q, uint16_t
 	return fp_worker_find6(w, &k, ret);
 }
 
-/* Errors may come by another interface than the flow's packets. */
+/* Errors may come by another interface than the flow's packets, but by none of another VRF. */
 static bool find_any(const struct fp_worker *w, unsigned s, const uint8_t *frame,
 		     const struct fp_quote *q, struct fp_known *ret)
 {
@@ -119,9 +119,10 @@ static bool find_any(const struct fp_worker *w, unsigned s, const uint8_t *frame
 	if (v4 ? find4(w, &t4, w->port[s].zone, ret) : find6(w, &t6, w->port[s].zone, ret))
 		return true;
 	for (unsigned k = 0; k < w->n_ports; k++) {
-		uint16_t zone = w->port[w->ports[k]].zone;
+		const struct fp_wport *o = &w->port[w->ports[k]];
 
-		if (v4 ? find4(w, &t4, zone, ret) : find6(w, &t6, zone, ret))
+		if (o->vrf == w->port[s].vrf &&
+		    (v4 ? find4(w, &t4, o->zone, ret) : find6(w, &t6, o->zone, ret)))
 			return true;
 	}
 	return false;

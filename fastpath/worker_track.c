@@ -64,7 +64,8 @@ void fp_worker_pol_key(const struct fp_worker *w, unsigned s, const uint8_t *fra
 				    .len = (uint16_t)(p->end - p->l3_off),
 				    .sport_be = p->sport_be,
 				    .dport_be = p->dport_be,
-				    .ifindex = w->port[s].ifindex };
+				    .ifindex = w->port[s].ifindex,
+				    .vrf = w->port[s].vrf };
 	memcpy(ret->src, ip + (v6 ? 8 : 12), v6 ? 16 : 4);
 	memcpy(ret->dst, ip + (v6 ? 24 : 16), v6 ? 16 : 4);
 }
@@ -95,7 +96,8 @@ bool fp_worker_find(const struct fp_worker *w, unsigned s, const uint8_t *frame,
 	return has_tuple(p) && find_in(w, w->port[s].zone, frame, p, ret);
 }
 
-/* A connection does not ask by which interface its packets come; source tests do. */
+/* A connection does not ask by which interface of a VRF, or of none, its packets come; source tests
+ * do. */
 static bool find_elsewhere(const struct fp_worker *w, unsigned s, const uint8_t *frame,
 			   const struct fp_pkt *p, struct fp_known *ret)
 {
@@ -108,9 +110,10 @@ static bool find_elsewhere(const struct fp_worker *w, unsigned s, const uint8_t 
 	if (!has_tuple(p))
 		return false;
 	for (unsigned k = 0; k < w->n_ports; k++) {
-		uint16_t zone = w->port[w->ports[k]].zone;
+		const struct fp_wport *o = &w->port[w->ports[k]];
 
-		if (zone == own || !find_in(w, zone, frame, p, ret))
+		if (o->zone == own || o->vrf != w->port[s].vrf ||
+		    !find_in(w, o->zone, frame, p, ret))
 			continue;
 		fp_worker_ask(w, s, frame, p, &ask);
 		fp_worker_pol_key(w, s, frame, p, &key);
@@ -119,6 +122,22 @@ static bool find_elsewhere(const struct fp_worker *w, unsigned s, const uint8_t 
 		       w->conf.ops.route(w->conf.ops.ctx, &ask, &answer) != FP_WAY_DROP;
 	}
 	return false;
+}
+
+/* Another VRF has a connection of the same addresses and ports, which to the kernel is the same
+ * one: what that makes of the packet only the kernel can tell. */
+static bool is_of_two_vrfs(const struct fp_worker *w, unsigned s, const uint8_t *frame,
+			   const struct fp_pkt *p)
+{
+	struct fp_known k;
+	bool found = false;
+
+	for (unsigned i = 0; i < w->n_ports && has_tuple(p) && !found; i++) {
+		const struct fp_wport *o = &w->port[w->ports[i]];
+
+		found = o->vrf != w->port[s].vrf && find_in(w, o->zone, frame, p, &k);
+	}
+	return found;
 }
 
 /* --- the end of a flow --- */
@@ -347,7 +366,7 @@ static void clamp(struct fp_worker *w, unsigned s, uint8_t *frame, const struct 
 
 	if (p->proto != IPPROTO_TCP || !(p->tcp_flags & FP_TCP_SYN) || !w->pol)
 		return;
-	mss = fp_pol_mss(w->pol, p->family, w->port[s].ifindex,
+	mss = fp_pol_mss(w->pol, p->family, w->port[s].vrf ? 0 : w->port[s].ifindex,
 			 fp_worker_out(w, there->port)->ifindex);
 	fp_mss_clamp(frame, p, mss.max);
 	if (mss.path)
@@ -546,7 +565,8 @@ static bool way_back(struct fp_worker *w, const struct fp_pol_key *k, const stru
 				      .past = true,
 				      .sport_be = k->dport_be,
 				      .dport_be = k->sport_be,
-				      .ifindex = out->ifindex };
+				      .ifindex = out->ifindex,
+				      .vrf = out->vrf };
 	struct fp_answer answer = { 0 };
 
 	memcpy(answers.src, k->dst, sizeof(answers.src));
@@ -740,6 +760,10 @@ void fp_worker_tracked(struct fp_worker *w, unsigned s, unsigned i, struct fp_pk
 		    find_elsewhere(w, s, w->burst.data[i], p, &k)) {
 			if (!fp_worker_known(w, s, i, p, &k))
 				fp_worker_drop(w, s, i, RTR_DROP_CT_CLOSED);
+			return;
+		}
+		if (is_of_two_vrfs(w, s, w->burst.data[i], p)) {
+			fp_worker_punt(w, s, i, FP_TK_VRF);
 			return;
 		}
 		if (known_only || !can_begin(p)) {

@@ -34,7 +34,8 @@
 	X(FLOW, "kernel-flow", "flow is the kernel's")                                             \
 	X(POLICY, "policy", "the policy leaves its flow to the kernel")                            \
 	X(NO_FLOW, "no-flow", "of no known flow, and cannot begin one")                            \
-	X(FULL, "flow-table-full", "no room for its flow")
+	X(FULL, "flow-table-full", "no room for its flow")                                         \
+	X(VRF, "two-vrfs", "another VRF has a connection of the same addresses and ports")
 
 enum fastpath_punt {
 #define X(id, name, text) FASTPATH_PUNT_##id,

@@ -737,6 +737,65 @@ START_TEST(segment_sizes)
 }
 END_TEST
 
+static struct fp_pol_key vrf_key(const char *in, const char *vrf, uint16_t dport)
+{
+	return (struct fp_pol_key){ .family = AF_INET,
+				    .proto = IPPROTO_UDP,
+				    .ttl = 64,
+				    .len = 100,
+				    .sport_be = htons(5),
+				    .dport_be = htons(dport),
+				    .src = { 10, 1 },
+				    .dst = { 10, 2 },
+				    .ifindex = (unsigned)ifindex_of(NULL, in),
+				    .vrf = vrf ? (unsigned)ifindex_of(NULL, vrf) : 0 };
+}
+
+static enum fp_pol_act by_vrf(const char *in, const char *vrf, uint16_t dport, const char *out,
+			      struct fp_pol_state *st)
+{
+	struct fp_pol_key key = vrf_key(in, vrf, dport);
+	enum fp_pol_act act = fp_pol_in(k.fp, &key, st);
+
+	return act == FP_POL_PERMIT ? fp_pol_out(k.fp, &key, (unsigned)ifindex_of(NULL, out), st)
+				    : act;
+}
+
+/* Lists see the member of a VRF that a packet came by; behind the route it came by the VRF. */
+START_TEST(members_of_vrfs)
+{
+	struct fp_pol_state st;
+	struct fp_pol_key key;
+	uint8_t why;
+
+	ck_assert(configure("ip access-list extended A\n permit udp any any eq 7\n"
+			    "zone security Z\n"
+			    "interface e0\n ip access-group A in\n zone-member security Z\n"
+			    "interface e1\n zone-member security Z\n"
+			    "interface e2\n ip tcp adjust-mss 1100\n"));
+	ck_assert_int_eq(by_vrf("e0", NULL, 7, "e1", &st), FP_POL_PERMIT);
+	ck_assert_int_eq(by_vrf("e0", "e5", 8, "e1", &st), FP_POL_DROP);
+	ck_assert_int_eq(st.drop, RTR_DROP_ACL_DEFAULT);
+	/* In no zone, whatever its member is in. */
+	ck_assert_int_eq(by_vrf("e0", "e5", 7, "e1", &st), FP_POL_DROP);
+	ck_assert_int_eq(st.drop, RTR_DROP_ZONE_DENY);
+	ck_assert_int_eq(by_vrf("e0", "e5", 7, "e3", &st), FP_POL_PERMIT);
+	/* The VRF has lines of its own: all of it is the kernel's. */
+	ck_assert_int_eq(by_vrf("e3", "e2", 7, "e4", &st), FP_POL_KERNEL);
+	key = vrf_key("e3", "e2", 7);
+	ck_assert_int_eq(fp_pol_source(k.fp, &key, &why), FP_POL_KERNEL);
+	key.vrf = (unsigned)ifindex_of(NULL, "e5");
+	ck_assert_int_eq(fp_pol_source(k.fp, &key, &why), FP_POL_PERMIT);
+	/* A packet of a VRF is not from inside, wherever its member is. */
+	ck_assert(configure(MAPPING));
+	key = to_pool(true, 4, 12000);
+	memcpy(key.dst, (uint8_t[]){ 20, 9, 9, 9 }, 4);
+	ck_assert(fp_pol_leaks(k.fp, &key, (unsigned)ifindex_of(NULL, "e1")));
+	key.vrf = (unsigned)ifindex_of(NULL, "e5");
+	ck_assert(!fp_pol_leaks(k.fp, &key, (unsigned)ifindex_of(NULL, "e1")));
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("fastpol");
@@ -750,6 +809,7 @@ static Suite *suite(void)
 	tcase_add_test(t, forward_keeps_the_pool);
 	tcase_add_test(t, hairpin_keeps_the_pool);
 	tcase_add_test(t, segment_sizes);
+	tcase_add_test(t, members_of_vrfs);
 	suite_add_tcase(s, t);
 	return s;
 }
