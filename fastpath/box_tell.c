@@ -267,7 +267,8 @@ void fp_box_tell_route(struct fp_box *b, const struct fastpath_req *q, struct fa
 	struct fib_res res;
 
 	for (unsigned slot = 0; !k.iif && slot < FP_PORTS_MAX; slot++)
-		k.iif = b->port[slot].ifindex;
+		if (b->port[slot].vrf == q->u.way.vrf)
+			k.iif = b->port[slot].ifindex;
 	memcpy(k.dst.b, q->u.way.dst, sizeof(k.dst.b));
 	fib_lookup(fibctl_fib(b->fib), &k, &res);
 	*ret = (struct fastpath_event){ .kind = FASTPATH_ROUTE };

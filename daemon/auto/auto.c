@@ -101,13 +101,6 @@ static struct route_want *group_of(struct route_want *wants, size_t *n, const st
 	return &wants[(*n)++];
 }
 
-static int vrf_of(const struct shadow_link *l)
-{
-	const struct shadow_link *m = l->master ? shadow_link_by_index(l->master) : NULL;
-
-	return m && !strcmp(m->kind, "vrf") ? m->ifindex : 0;
-}
-
 static bool is_broadcast(const struct rtr_prefix *subnet, const struct rtr_addr *a)
 {
 	uint32_t host = subnet->len < 31 ? UINT32_MAX >> subnet->len : 0;
@@ -124,7 +117,8 @@ static bool can_lead(const struct shadow_link *l, const struct rtr_addr *gw)
 	if (!gw->b[0] || gw->b[0] == 127 || gw->b[0] >= 224)
 		return false;
 	for (const struct shadow_link *o = shadow_link_next(NULL); o; o = shadow_link_next(o)) {
-		for (size_t i = 0; vrf_of(o) == vrf_of(l) && i < o->n_addrs; i++) {
+		for (size_t i = 0; shadow_link_vrf(o) == shadow_link_vrf(l) && i < o->n_addrs;
+		     i++) {
 			const struct rtr_prefix *a = &o->addrs[i].addr;
 
 			if (a->addr.family == AF_INET &&

@@ -25,10 +25,8 @@ const char *diag_link_name(int ifindex)
 
 bool diag_in_vrf(const struct diagnose *d, const struct shadow_link *l)
 {
-	const struct shadow_link *m = l->master ? shadow_link_by_index(l->master) : NULL;
+	const struct shadow_link *m = shadow_link_vrf(l);
 
-	if (m && strcmp(m->kind, "vrf"))
-		m = NULL; /* a port of a bridge or a channel */
 	return (m ? m->ifindex : 0) == d->vrf_if || (d->vrf_if && l->ifindex == d->vrf_if);
 }
 

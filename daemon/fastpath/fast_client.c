@@ -188,7 +188,7 @@ struct fast_ask *fast_ask(bool flows, uint32_t n,
 	return a;
 }
 
-struct fast_ask *fast_ask_way(const struct rtr_addr *dst, int ifindex,
+struct fast_ask *fast_ask_way(const struct rtr_addr *dst, int ifindex, int vrf,
 			      void (*route)(void *arg, const struct fastpath_route *r),
 			      void (*done)(void *arg, bool ok), void *arg)
 {
@@ -196,6 +196,7 @@ struct fast_ask *fast_ask_way(const struct rtr_addr *dst, int ifindex,
 	struct fast_ask *a;
 
 	q.u.way.family = dst->family;
+	q.u.way.vrf = (uint32_t)vrf;
 	memcpy(q.u.way.dst, dst->b, sizeof(q.u.way.dst));
 	a = ask_begin(&q, done, arg);
 	if (!a)
@@ -510,6 +511,8 @@ const char *fast_against(const struct iface *i)
 		return fast_gate();
 	if (capture_sees(l->ifindex))
 		return "a capture runs on it: monitor capture";
+	if (shadow_link_vrf(l) && capture_sees(l->master))
+		return "a capture runs on its VRF: monitor capture";
 	return against_veth(l);
 }
 

@@ -59,6 +59,25 @@ static const char *reason_of(const struct iface *i, const struct fast_port *p)
 	return p->state.u.state.reason;
 }
 
+void fast_put_vrf(json_t *o, const struct shadow_link *l)
+{
+	const struct shadow_link *vrf = shadow_link_vrf(l);
+
+	if (vrf)
+		json_object_set_new(o, "vrf", json_string(iface_operator_name(vrf->name)));
+}
+
+bool fast_any_vrf(const json_t *list)
+{
+	bool any = false;
+	json_t *o;
+	size_t i;
+
+	json_array_foreach(list, i, o)
+		any |= json_object_get(o, "vrf") != NULL;
+	return any;
+}
+
 static json_t *iface_doc(const struct iface *i)
 {
 	const struct fast_port *p = port_named(iface_kernel_name(i->name));
@@ -68,6 +87,8 @@ static json_t *iface_doc(const struct iface *i)
 			      wishes[fast_wish(i)], "plane", fast ? "fast" : "kernel", "reason",
 			      reason_of(i, p));
 
+	if (iface_link(i->name))
+		fast_put_vrf(o, iface_link(i->name));
 	if (!st)
 		return o;
 	json_object_set_new(o, "express_in", json_boolean(fast && st->u.state.express_in));
@@ -342,23 +363,29 @@ static json_t *summary_doc(void)
 
 static void print_ifaces(struct cmd_ctx *c, const json_t *list)
 {
+	bool vrfs = fast_any_vrf(list);
 	json_t *o;
 	size_t i;
 
-	cmd_printf(c, "%-16s %-10s %-7s %-9s %-8s %s\n", "Interface", "Configured", "Plane", "Mode",
-		   "Express", "Reason");
+	cmd_printf(c, "%-16s %-10s %-7s %-9s %-8s ", "Interface", "Configured", "Plane", "Mode",
+		   "Express");
+	if (vrfs)
+		cmd_printf(c, "%-15s ", "VRF");
+	cmd_puts(c, "Reason\n");
 	json_array_foreach(list, i, o) {
 		bool in = json_is_true(json_object_get(o, "express_in"));
 		bool out = json_is_true(json_object_get(o, "express_out"));
 		bool fast = !strcmp(fast_text(o, "plane"), "fast");
 
-		cmd_printf(c, "%-16s %-10s %-7s %-9s %-8s %s\n", fast_text(o, "name"),
+		cmd_printf(c, "%-16s %-10s %-7s %-9s %-8s ", fast_text(o, "name"),
 			   fast_text(o, "configured"), fast_text(o, "plane"),
 			   fast ? fast_text(o, "mode") : "-",
 			   in && out ? "in,out"
 			   : in      ? "in"
-				     : "-",
-			   fast_text(o, "reason"));
+				     : "-");
+		if (vrfs)
+			cmd_printf(c, "%-15s ", *fast_text(o, "vrf") ? fast_text(o, "vrf") : "-");
+		cmd_printf(c, "%s\n", fast_text(o, "reason"));
 	}
 }
 
@@ -618,6 +645,8 @@ static void on_route(void *arg, const struct fastpath_route *r)
 			  r->reason, "interface", out ? iface_operator_name(out->name) : "",
 			  "next_hop", nh, "neighbour", out ? r->neighbour : "", "adjacency",
 			  (json_int_t)r->adj, "connected", r->connected, "default", r->by_default));
+	if (in)
+		fast_put_vrf(v->route, in);
 }
 
 static void print_route(struct cmd_ctx *c, const json_t *o)
@@ -626,8 +655,9 @@ static void print_route(struct cmd_ctx *c, const json_t *o)
 		cmd_puts(c, "% rtr-fastpath does not answer\n");
 		return;
 	}
-	cmd_printf(c, "%s from %s%s: %s\n", fast_text(o, "destination"), fast_text(o, "from"),
+	cmd_printf(c, "%s from %s%s%s%s: %s\n", fast_text(o, "destination"), fast_text(o, "from"),
 		   json_is_true(json_object_get(o, "from_assumed")) ? " (assumed)" : "",
+		   *fast_text(o, "vrf") ? " of vrf " : "", fast_text(o, "vrf"),
 		   fast_text(o, "verdict"));
 	if (*fast_text(o, "reason"))
 		cmd_printf(c, "  the kernel decides: %s\n", fast_text(o, "reason"));
@@ -644,13 +674,22 @@ static void print_route(struct cmd_ctx *c, const json_t *o)
 static void show_fib(struct cmd_ctx *c)
 {
 	struct view *v;
-	char from[IFNAMSIZ + 1] = "";
-	const struct shadow_link *l = NULL;
+	char from[IFNAMSIZ + 1] = "", *vrf = NULL;
+	const struct shadow_link *l = NULL, *of = NULL;
 	struct rtr_addr dst;
 
 	if (cmd_get(c, "from", from) && !(l = iface_link(from))) {
 		cmd_fail(c, "%s: there is no such interface", from);
 		return;
+	}
+	if (cmd_get(c, "vrf", &vrf)) {
+		of = shadow_link_by_name(vrf);
+		if (!of || strcmp(of->kind, "vrf")) {
+			cmd_fail(c, "There is no VRF %s", vrf);
+			free(vrf);
+			return;
+		}
+		free(vrf);
 	}
 	cmd_get(c, "dst", &dst);
 	v = xcalloc(1, sizeof(*v));
@@ -658,7 +697,8 @@ static void show_fib(struct cmd_ctx *c)
 	v->route = json_pack("{s:b}", "from_assumed", !l);
 	cmd_set_data(c, v);
 	cmd_pend(c);
-	v->ask = fast_ask_way(&dst, l ? l->ifindex : 0, on_route, answered, v);
+	v->ask = fast_ask_way(&dst, l ? l->ifindex : 0, of ? of->ifindex : 0, on_route, answered,
+			      v);
 	if (!v->ask)
 		answered(v, false);
 }
@@ -672,7 +712,7 @@ static const struct cmd cmds[] = {
 	  .run = show_ifaces, .interrupt = interrupt },
 	{ "show dataplane qualification", "What the driver of each interface can do for it",
 	  .run = show_ables, .interrupt = interrupt },
-	{ "show dataplane fib <dst:ADDR>[ from <from:IFNAME>]",
+	{ "show dataplane fib <dst:ADDR>[ {from <from:IFNAME>|vrf <vrf:WORD>}]",
 	  "Which way the fast plane sends packets to an address", .run = show_fib,
 	  .interrupt = interrupt },
 	{ "show dataplane workers", "Threads of the fast plane", .run = show_workers,

@@ -8,6 +8,10 @@
 
 const char *fast_text(const json_t *o, const char *key);
 long long fast_int(const json_t *o, const char *key);
+/* "vrf", of an interface that is in one. */
+struct shadow_link;
+void fast_put_vrf(json_t *o, const struct shadow_link *l);
+bool fast_any_vrf(const json_t *list);
 
 /* fast_flows.c */
 json_t *fast_flow_doc(const struct fastpath_flow *f);

@@ -110,8 +110,8 @@ struct fast_ask;
 struct fast_ask *fast_ask(bool flows, uint32_t n,
 			  void (*flow)(void *arg, const struct fastpath_flow *f),
 			  void (*done)(void *arg, bool ok), void *arg);
-/* Which way rtr-fastpath would send a packet from an interface (0: any). */
-struct fast_ask *fast_ask_way(const struct rtr_addr *dst, int ifindex,
+/* Which way rtr-fastpath would send a packet from an interface (0: any of the VRF; of none). */
+struct fast_ask *fast_ask_way(const struct rtr_addr *dst, int ifindex, int vrf,
 			      void (*route)(void *arg, const struct fastpath_route *r),
 			      void (*done)(void *arg, bool ok), void *arg);
 /* Any other question: event() gets what is said to it, the end of it included. */

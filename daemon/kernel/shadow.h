@@ -163,6 +163,8 @@ char *shadow_altname(const char *ifname, char buf[SHADOW_ALTNAME_STRLEN]);
 
 const struct shadow_link *shadow_link_by_name(const char *kernel_name);
 const struct shadow_link *shadow_link_by_index(int ifindex);
+/* The VRF that it is in; NULL: none. */
+const struct shadow_link *shadow_link_vrf(const struct shadow_link *l);
 /* Iterates in no order; pass NULL first, NULL at the end. */
 const struct shadow_link *shadow_link_next(const struct shadow_link *l);
 size_t shadow_n_links(void);

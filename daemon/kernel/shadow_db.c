@@ -38,6 +38,13 @@ const struct shadow_link *shadow_link_by_index(int ifindex)
 	return shadow_link_get(ifindex);
 }
 
+const struct shadow_link *shadow_link_vrf(const struct shadow_link *l)
+{
+	const struct shadow_link *m = l->master ? shadow_link_get(l->master) : NULL;
+
+	return m && !strcmp(m->kind, "vrf") ? m : NULL;
+}
+
 const struct shadow_link *shadow_link_by_name(const char *kernel_name)
 {
 	struct shadow_link *l = *name_bucket(kernel_name);

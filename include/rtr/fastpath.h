@@ -101,7 +101,8 @@ struct fastpath_req {
 			uint64_t ref[FASTPATH_REFS]; /* of struct fastpath_conn */
 		} end;
 		struct {
-			uint8_t family, dst[16]; /* from ifindex; 0: the first interface */
+			uint8_t family, dst[16]; /* from ifindex; 0: the first interface ... */
+			uint32_t vrf; /* ... of the VRF of this ifindex, or, 0, of none */
 		} way;
 	} u;
 };
