@@ -81,8 +81,10 @@ static void print_held(struct listing *l)
 {
 	struct strbuf b = STRBUF_INIT;
 
-	if (l->n_held)
-		ct_head_text(&l->widths, &b);
+	/* Not even an empty text: a command that put nothing out is said to have no entries. */
+	if (!l->n_held)
+		return;
+	ct_head_text(&l->widths, &b);
 	for (size_t i = 0; i < l->n_held; i++)
 		ct_row_text(&l->held[i], &l->widths, &b);
 	cmd_puts(l->c, strbuf_str(&b));

@@ -140,6 +140,7 @@ def test_clear_ends_what_the_filter_picks(net):
         for h in held:
             h.close()
         topo.r1.cli("clear conntrack")
+    assert topo.r1.cli("show conntrack mark 7") == "No entries.\n"
 
 
 def test_many_connections(net):
