@@ -32,6 +32,36 @@ static void take_l4(const uint8_t *b, size_t n, struct logd_event *e)
 	}
 }
 
+/* RFC 8200 4.1: each of the others at most once, destination options twice; what has more lies. */
+#define EXT_HEADERS_MAX 8
+
+/* Where the transport header is, behind what is in between; e->proto: the last one that could be
+ * read. 0: not in this packet, or not in what was copied of it. */
+static size_t skip_ext(const uint8_t *b, size_t n, struct logd_event *e)
+{
+	size_t at = 40;
+
+	for (unsigned i = 0; i < EXT_HEADERS_MAX; i++) {
+		uint8_t proto = e->proto;
+
+		if (proto != IPPROTO_HOPOPTS && proto != IPPROTO_ROUTING &&
+		    proto != IPPROTO_FRAGMENT && proto != IPPROTO_AH && proto != IPPROTO_DSTOPTS)
+			return at;
+		if (n < at + 8)
+			return 0;
+		e->proto = b[at];
+		if (proto == IPPROTO_FRAGMENT && (b[at + 2] || b[at + 3] & 0xf8))
+			return 0;
+		if (proto == IPPROTO_FRAGMENT)
+			at += 8;
+		else if (proto == IPPROTO_AH)
+			at += (b[at + 1] + 2u) * 4;
+		else
+			at += (b[at + 1] + 1u) * 8;
+	}
+	return 0;
+}
+
 bool logd_packet(const uint8_t *b, size_t n, struct logd_event *ret)
 {
 	bool later_fragment = false;
@@ -46,11 +76,11 @@ bool logd_packet(const uint8_t *b, size_t n, struct logd_event *ret)
 		/* A later fragment has no ports; what stands there is data. */
 		later_fragment = (b[6] & 0x1f) || b[7];
 	} else if (n >= 40 && b[0] >> 4 == 6) {
-		head = 40;
 		ret->family = AF_INET6;
 		ret->proto = b[6];
 		memcpy(ret->src, b + 8, 16);
 		memcpy(ret->dst, b + 24, 16);
+		head = skip_ext(b, n, ret);
 	} else {
 		return false;
 	}

@@ -92,6 +92,91 @@ START_TEST(lies)
 }
 END_TEST
 
+#define UDP_AT_END 0x30, 0x39, 0, 53, 0, 8, 0, 0
+
+/* Extension headers of IPv6 (RFC 8200 4.1) before a datagram to port 53; each up to its end. */
+START_TEST(extension_headers)
+{
+	static const struct {
+		uint8_t first, b[56];
+		size_t n;
+		uint8_t proto;
+		bool ports;
+	} rows[] = {
+		{ IPPROTO_UDP, { UDP_AT_END }, 8, IPPROTO_UDP, true },
+		{ IPPROTO_HOPOPTS, { 17, 0, 1, 4, 0, 0, 0, 0, UDP_AT_END }, 16, IPPROTO_UDP, true },
+		{ IPPROTO_DSTOPTS,
+		  { 17, 1, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, UDP_AT_END },
+		  24,
+		  IPPROTO_UDP,
+		  true },
+		{ IPPROTO_FRAGMENT,
+		  { 17, 0, 0, 1, 0, 0, 0, 9, UDP_AT_END },
+		  16,
+		  IPPROTO_UDP,
+		  true },
+		/* A later fragment has data there. */
+		{ IPPROTO_FRAGMENT,
+		  { 17, 0, 0, 8, 0, 0, 0, 9, UDP_AT_END },
+		  16,
+		  IPPROTO_UDP,
+		  false },
+		{ IPPROTO_FRAGMENT,
+		  { 17, 0, 1, 0, 0, 0, 0, 9, UDP_AT_END },
+		  16,
+		  IPPROTO_UDP,
+		  false },
+		{ IPPROTO_AH,
+		  { 17, 4, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1,         0,
+		    0,  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, UDP_AT_END },
+		  32,
+		  IPPROTO_UDP,
+		  true },
+		{ IPPROTO_HOPOPTS,
+		  { 43, 0, 1, 4, 0, 0, 0, 0,  44, 0, 0, 0, 0, 0, 0, 0,         60,
+		    0,  0, 1, 0, 0, 0, 9, 17, 0,  1, 4, 0, 0, 0, 0, UDP_AT_END },
+		  40,
+		  IPPROTO_UDP,
+		  true },
+		/* Longer than the packet: what follows it is known, where is not. */
+		{ IPPROTO_HOPOPTS,
+		  { 17, 255, 1, 4, 0, 0, 0, 0, UDP_AT_END },
+		  16,
+		  IPPROTO_UDP,
+		  false },
+		{ IPPROTO_HOPOPTS,
+		  { 59, 0, 1, 4, 0, 0, 0, 0, UDP_AT_END },
+		  16,
+		  IPPROTO_NONE,
+		  false },
+		{ IPPROTO_ESP, { UDP_AT_END }, 8, IPPROTO_ESP, false },
+		/* Without an end. */
+		{ IPPROTO_DSTOPTS,
+		  { 60, 0, 1, 4, 0, 0, 0, 0, 60, 0, 1, 4, 0, 0, 0, 0, 60, 0, 1, 4, 0, 0, 0, 0 },
+		  24,
+		  IPPROTO_DSTOPTS,
+		  false },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		uint8_t b[40 + sizeof(rows[i].b)];
+		struct logd_event p;
+
+		memcpy(b, v6, 40);
+		b[6] = rows[i].first;
+		memcpy(b + 40, rows[i].b, rows[i].n);
+		ck_assert(parse(b, 40 + rows[i].n, &p));
+		ck_assert_msg(p.proto == rows[i].proto &&
+				      ntohs(p.dport) == (rows[i].ports ? 53 : 0),
+			      "row %zu: protocol %u, port %u", i, p.proto, ntohs(p.dport));
+		for (size_t n = 40; n < 40 + rows[i].n; n++) {
+			ck_assert(parse(b, n, &p));
+			ck_assert(!p.dport || n >= 40 + rows[i].n - 4);
+		}
+	}
+}
+END_TEST
+
 static uint64_t state;
 
 static unsigned below(unsigned n)
@@ -110,12 +195,17 @@ START_TEST(noise)
 
 		for (size_t k = 0; k < n; k++)
 			b[k] = (uint8_t)below(256);
+		/* Chains of extension headers: destination options, of 8 to 32 bytes. */
+		for (size_t k = 40; k + 1 < n && below(8); k += 8) {
+			b[6] = b[k] = IPPROTO_DSTOPTS;
+			b[k + 1] = (uint8_t)below(4);
+		}
 		if (n && below(4))
 			b[0] = (uint8_t)((below(2) ? 0x40 : 0x60) | below(16));
 		if (!parse(b, n, &p))
 			continue;
 		ck_assert_uint_ge(n, p.family == AF_INET ? 20 : 40);
-		ck_assert_uint_eq(p.proto, b[p.family == AF_INET ? 9 : 6]);
+		ck_assert(p.family == AF_INET6 || p.proto == b[9]);
 	}
 }
 END_TEST
@@ -168,6 +258,7 @@ static Suite *suite(void)
 
 	tcase_add_test(tc, fields);
 	tcase_add_test(tc, lies);
+	tcase_add_test(tc, extension_headers);
 	tcase_add_test(tc, noise);
 	tcase_add_test(tc, messages);
 	suite_add_tcase(s, tc);
