@@ -22,9 +22,17 @@
 /* Between two starts of rtr-logd; the kernel's socket keeps what comes meanwhile. */
 #define RESTART_MIN_MS 100
 #define RESTART_MAX_MS 10000
+/* The rtr-logd of an rtrd that was killed has its socket until it sees that: tried again after
+ * this, twice as long each time, up to the second. Told when it takes longer than the third. */
+#define GROUP_MIN_MS  10
+#define GROUP_MAX_MS  1000
+#define GROUP_TELL_MS 500
 
 static struct {
 	struct mnl_socket *nl;
+	struct event *ev_group; /* until we have the group */
+	unsigned wait_ms;
+	bool busy; /* another has it */
 	struct event *ev_first, *ev_lost;
 	struct program prog;
 	uint32_t seq; /* that the next packet has */
@@ -278,10 +286,53 @@ static int open_group(void)
 	return bind_group();
 }
 
-void fw_log_init(struct event_base *base)
+static void close_group(void)
+{
+	if (k.nl)
+		mnl_socket_close(k.nl);
+	k.nl = NULL;
+}
+
+static void try_later(void)
+{
+	struct timeval tv = { .tv_sec = k.wait_ms / 1000,
+			      .tv_usec = (suseconds_t)(k.wait_ms % 1000) * 1000 };
+
+	k.busy = true;
+	event_add(k.ev_group, &tv);
+	if (k.wait_ms < GROUP_TELL_MS && k.wait_ms * 2 >= GROUP_TELL_MS)
+		log_event("SEC", LOG_L_WARN, "NOLOG",
+			  "Lines with log are not logged while another program has the group of "
+			  "this instance (%u)",
+			  fw_log_group());
+	k.wait_ms = MIN(k.wait_ms * 2, GROUP_MAX_MS);
+}
+
+static void get_group(evutil_socket_t nothing, short what, void *arg)
 {
 	int r = open_group();
 
+	k.busy = false;
+	if (r) {
+		close_group();
+		/* What nfnetlink_log says of a group that is another socket's. */
+		if (r == -EPERM || r == -EBUSY)
+			try_later();
+		else
+			log_event("SEC", LOG_L_WARN, "NOLOG",
+				  "Lines with log are not logged: the kernel gives no packets (%s)",
+				  strerror(-r));
+		return;
+	}
+	/* Once: from then on rtr-logd reads it. */
+	k.ev_first = event_new(arg, mnl_socket_get_fd(k.nl), EV_READ, first_packet, NULL);
+	if (!k.ev_first)
+		abort();
+	event_add(k.ev_first, NULL);
+}
+
+void fw_log_init(struct event_base *base)
+{
 	k.prog = (struct program){ .number = PARENT_PROG_LOGD,
 				   .restart_min_ms = RESTART_MIN_MS,
 				   .restart_max_ms = RESTART_MAX_MS,
@@ -290,21 +341,12 @@ void fw_log_init(struct event_base *base)
 				   .talk = talk,
 				   .forget = forget,
 				   .complain = complain };
-	if (!r)
-		r = program_init(&k.prog);
-	if (r) {
-		log_event("SEC", LOG_L_WARN, "NOLOG",
-			  "Lines with log are not logged: the kernel gives no packets (%s)",
-			  strerror(-r));
-		fw_log_fini();
-		return;
-	}
+	k.wait_ms = GROUP_MIN_MS;
 	k.ev_lost = evtimer_new(base, tell_lost, NULL);
-	/* Once: from then on rtr-logd reads it. */
-	k.ev_first = event_new(base, mnl_socket_get_fd(k.nl), EV_READ, first_packet, NULL);
-	if (!k.ev_lost || !k.ev_first)
+	k.ev_group = evtimer_new(base, get_group, base);
+	if (program_init(&k.prog) || !k.ev_lost || !k.ev_group)
 		abort();
-	event_add(k.ev_first, NULL);
+	get_group(-1, 0, base);
 }
 
 void fw_log_fini(void)
@@ -315,10 +357,11 @@ void fw_log_fini(void)
 		event_free(k.ev_first);
 	if (k.ev_lost)
 		event_free(k.ev_lost);
-	if (k.nl)
-		mnl_socket_close(k.nl);
-	k.ev_first = k.ev_lost = NULL;
-	k.nl = NULL;
+	if (k.ev_group)
+		event_free(k.ev_group);
+	close_group();
+	k.ev_first = k.ev_lost = k.ev_group = NULL;
+	k.busy = false;
 	k.seq = 0;
 	k.n_packets = k.n_unreadable = k.n_lost = k.told = 0;
 }
@@ -328,7 +371,8 @@ void fw_log_fini(void)
 json_t *fw_log_show(struct cmd_ctx *c)
 {
 	return json_pack("{s:s,s:i,s:I,s:I,s:I,s:I}", "state",
-			 !k.nl                   ? "no packets from the kernel"
+			 k.busy                  ? "another has the group"
+			 : !k.nl                 ? "no packets from the kernel"
 			 : program_runs(&k.prog) ? "running"
 			 : k.n_packets           ? "not running"
 						 : "no packet yet",

@@ -4,8 +4,9 @@
  * gives them to a socket (NFLOG); rtr-logd reads it, from the first packet on, and hands records
  * over (include/rtr/logd.h). The kernel limits each line; all together are limited here.
  * Owns: the socket, which outlives rtr-logd. Threads: rtrd's loop only. Failure: without the socket
- * nothing is logged, and that is said once; what the socket had no room for, or went down with
- * rtr-logd, is counted by the kernel's numbers, and told.
+ * nothing is logged, and that is said once; while another program has the group of this instance
+ * (the rtr-logd of an rtrd that was killed, for a moment) it is asked for again and again; what the
+ * socket had no room for, or went down with rtr-logd, is counted by the kernel's numbers, and told.
  */
 #ifndef RTR_FW_LOG_H
 #define RTR_FW_LOG_H

@@ -524,6 +524,27 @@ def test_log_reader(net):
     assert re.search(rf"Packets lost before they could be read +{counts['lost']}\n", r1.cli("show firewall log"))
 
 
+def test_log_reader_outlives_rtrd(net):
+    """A reader that has not ended yet has the kernel's group: the next rtrd gets it when it is free."""
+    r1, lan = net.r1, net.lan
+    set_list(r1, 4, ["10 deny udp any any log log-rate 100000", "20 permit ip any any"])
+
+    def deny(port):
+        lan.run("python3", "-c", f"import socket\nsocket.socket(2,2).sendto(b'x', ('{WAN[4]}', {port}))")
+
+    deny(4001)
+    logged(r1, r"list T 10 denied udp .*\(4001\)")
+    pid = int(sh("pgrep", "-P", str(r1.proc.pid), "-x", "rtr-logd").stdout)
+    os.kill(pid, signal.SIGSTOP)
+    r1.kill9(r1.daemon_pid())
+    wait_for(lambda: r1.json("show firewall log")["state"] == "another has the group", what="rtrd without the group")
+    logged(r1, r"%SEC-4-NOLOG: Lines with log are not logged while another program has the group of this instance")
+    os.kill(pid, signal.SIGCONT)
+    wait_for(lambda: r1.json("show firewall log")["state"] == "no packet yet", what="the group")
+    deny(4002)
+    logged(r1, r"list T 10 denied udp .*\(4002\)")
+
+
 def test_limits(net):
     r1, lan, server = net.r1, net.lan, net.server
     for v in (4, 6):
