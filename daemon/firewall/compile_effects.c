@@ -15,8 +15,8 @@
 /* Bytes of a packet that a log line is made from: headers of IPv6 with options and of TCP. */
 #define LOG_SNAPLEN 128
 
-/* Sources that a per-source limit remembers: bounds memory; beyond it the oldest are forgotten
- * when their time is over, and new ones count as above the limit. */
+/* Sources that a per-source limit remembers: bounds memory. Beyond it new ones count as above the
+ * limit, until the time of others is over. */
 #define LIMIT_SOURCES 65536
 /* A source that sent nothing new for so long starts afresh. */
 #define LIMIT_IDLE_MS 60000
@@ -69,6 +69,17 @@ static void drop_rule(struct nft_chain *c, struct nft_rule *nr)
 	nft_chain_add(c, nr);
 }
 
+/* What a full set cannot take in ends its rule, and would go on as if it were below the limit. */
+static void no_room(struct nft_chain *c, const struct pol_rule *r, const char *set)
+{
+	struct nft_rule *nr = nft_rule_new(FW_CNT_ID(FW_CNT_LIMIT), r->rec, "no room for a source");
+
+	nft_ct_unconfirmed(nr);
+	load_source(nr, r);
+	nft_lookup(nr, set, NFT_REG_1, true);
+	drop_rule(c, nr);
+}
+
 static void add_limit(struct nft_chain *c, const struct pol_rule *r, const struct nft_stateful *s,
 		      const char *what, uint32_t op)
 {
@@ -85,6 +96,8 @@ static void add_limit(struct nft_chain *c, const struct pol_rule *r, const struc
 		nft_stateful(nr, s);
 	}
 	drop_rule(c, nr);
+	if (r->limit.per_source)
+		no_room(c, r, name);
 }
 
 static void limits(struct nft_chain *c, const struct pol_rule *r)

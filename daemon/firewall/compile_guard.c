@@ -215,7 +215,9 @@ static void build_syn(struct fwc *f)
 
 /* ---- quotas ---- */
 
-/* Sources with live connections that are counted; beyond it new sources are not let in. */
+/* Sources with live connections that are counted: bounds memory. Beyond it the kernel ends the rule
+ * for a new one, which goes on uncounted. So be it: so many come of a flood with forged sources, a
+ * packet from each, which no quota holds, and others are not to be locked out by it. */
 #define QUOTA_SOURCES 1048576
 
 static void quota(struct fwc *f, struct nft_chain *c, bool v6)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The firewall with real clients, IPv4 and IPv6: each kind of rule once where it lets something
 through and once where it does not; zones, the box itself, hours, limits, logs, helpers."""
+import json
 import os
 import re
 import signal
@@ -562,6 +563,25 @@ def test_limits(net):
         for s in held:
             s.close()
     wait_for(lambda: r1.json("show firewall drops")["limit"]["packets"] > 0, what="drops above the limit")
+
+
+def test_limit_of_more_sources_than_there_is_room_for(net):
+    """A source that cannot be counted is above the limit; those that are counted already go on."""
+    r1, lan = net.r1, net.lan
+    set_list(r1, 4, ["permit tcp any any eq 80 limit-rate 1000 per-source",
+                     "permit tcp any any eq 81 limit-connections 1000 per-source"])
+    assert tcp(lan, WAN[4], 80) == "open"
+    sets = [o["set"] for o in json.loads(r1.run("nft", "-j", "list", "sets", "table", "inet", f"rtr_{r1.instance}").stdout)["nftables"]
+            if o.get("set", {}).get("name", "").startswith("limit.")]
+    assert len(sets) == 2, sets
+    for s in sets:
+        # 65,536 are as many as there may be.
+        some = ", ".join(f"10.{9 + i // 65536}.{i // 256 % 256}.{i % 256}" for i in range(65536 - len(s.get("elem", []))))
+        r1.run("nft", "-f", "-", input=f"add element inet {s['table']} {s['name']} {{ {some} }}\n")
+    assert tcp(lan, WAN[4], 80) == "open"
+    before = r1.json("show firewall drops")["limit"]["packets"]
+    assert silent(lambda: tcp(lan, WAN[4], 81))
+    wait_for(lambda: r1.json("show firewall drops")["limit"]["packets"] > before, what="drops above the limit")
 
 
 def test_hours_and_sources(net):
