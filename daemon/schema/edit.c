@@ -420,14 +420,34 @@ static bool agrees(const struct rec *r, const struct rec *fields, bool exact)
 	return true;
 }
 
+static bool has_key(const struct rec *fields)
+{
+	for (unsigned i = 0; i < fields->type->n_key; i++)
+		if (!(fields->present >> fields->type->key[i] & 1))
+			return false;
+	return fields->type->n_key;
+}
+
 /* `no` takes a prefix of the line: all records that it describes go; one that it names exactly
  * goes alone. */
 static enum outcome remove_matching(struct editor *e, unsigned depth, const struct rec *fields)
 {
 	const struct recvec *v = rec_kids(peek(e, depth), fields->type);
-	struct rec **doomed = xcalloc(v->len, sizeof(*doomed));
+	struct rec **doomed, *one;
 	size_t n = 0;
 
+	/* Of 10,000 lines the one with the number that was typed. */
+	if (has_key(fields)) {
+		one = (struct rec *)(uintptr_t)rec_find(peek(e, depth), fields->type, fields);
+		if (!one || !agrees(one, fields, true))
+			return SAME;
+		rec_ref(one);
+		edit_repeat_forget();
+		rec_remove(target(e, depth), one);
+		rec_unref(one);
+		return CHANGED;
+	}
+	doomed = xcalloc(v->len, sizeof(*doomed));
 	for (size_t i = 0; i < v->len && !n; i++) {
 		if (agrees(v->v[i], fields, true))
 			doomed[n++] = rec_ref(v->v[i]);
