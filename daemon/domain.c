@@ -48,9 +48,12 @@ const char *domains_sort(const struct domain *const **ret, size_t *ret_n)
 {
 	size_t n = (size_t)(__stop_rtr_domains - __start_rtr_domains);
 
-	n_sorted = 0;
 	if (n > MAX_DOMAINS)
 		return "more domains than MAX_DOMAINS";
+	/* The section does not change, and each commit asks several times. */
+	if (n_sorted == n)
+		goto end;
+	n_sorted = 0;
 	while (n_sorted < n) {
 		const struct domain *d = next_ready();
 
@@ -67,6 +70,7 @@ const char *domains_sort(const struct domain *const **ret, size_t *ret_n)
 			(*p)->name);
 		return error;
 	}
+end:
 	*ret = sorted;
 	*ret_n = n_sorted;
 	return NULL;
