@@ -168,7 +168,9 @@ struct nft_handles *nft_handles_unref(struct nft_handles *h);
 struct nft_nodes {
 	struct nft_node **v;
 	size_t n, room;
-	uint32_t *index; /* open addressing by name: place + 1 in v */
+	struct nft_slot {
+		uint32_t ref, place; /* of its node; place + 1 in v */
+	} * index;                   /* open addressing by name */
 	size_t n_index;
 };
 
@@ -197,6 +199,10 @@ struct nft_ruleset *nft_ruleset_unref(struct nft_ruleset *rs);
 struct nft_table *nft_ruleset_find(const struct nft_ruleset *rs, uint8_t family, const char *name);
 /* Index of the node; SIZE_MAX when there is none. */
 size_t nft_nodes_find(const struct nft_nodes *m, const char *name);
+/* The same by the name of another node of the kind. */
+size_t nft_nodes_find_like(const struct nft_nodes *m, const struct nft_node *n);
+/* Into an empty one, with references of their own. */
+void nft_nodes_copy(struct nft_nodes *to, const struct nft_nodes *from);
 /* Takes the reference. False when the name is there already. */
 bool nft_nodes_add(struct nft_nodes *m, struct nft_node *n);
 /* In a table shared with others: is the name one of ours? */

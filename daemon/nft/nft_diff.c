@@ -8,7 +8,10 @@
 struct ctx {
 	struct nft_change *c;
 	const struct nft_table *have, *want; /* NULL: not there, not wanted */
-	struct nft_table *next;
+	/* Of each wanted node the place of the one of its name that is there, SIZE_MAX: none; and
+	 * of each that is there, whether it has one. */
+	size_t *at[NFT_KINDS];
+	bool *wanted[NFT_KINDS];
 	/* nft_ref_hash of what is made anew: who refers to it is made anew too. Few, mostly none.
 	 */
 	uint32_t *anew;
@@ -29,14 +32,34 @@ static struct nft_op *op(struct ctx *x, enum nft_op_kind kind, const struct nft_
 	return &o->v[o->n++];
 }
 
-static const struct nft_node *find(const struct nft_table *t, enum nft_kind kind, const char *name,
-				   size_t *ret_i)
+/* What is there by the name of wanted node i; NULL. */
+static const struct nft_node *there(const struct ctx *x, enum nft_kind kind, size_t i)
 {
-	size_t i = t ? nft_nodes_find(&t->nodes[kind], name) : SIZE_MAX;
+	size_t at = x->at[kind][i];
 
-	if (ret_i)
-		*ret_i = i;
-	return i == SIZE_MAX ? NULL : t->nodes[kind].v[i];
+	return at == SIZE_MAX ? NULL : x->have->nodes[kind].v[at];
+}
+
+/* Most nodes are the same objects in the same order. */
+static void pair_nodes(struct ctx *x, enum nft_kind kind)
+{
+	static const struct nft_nodes none;
+	const struct nft_nodes *w = x->want ? &x->want->nodes[kind] : &none;
+	const struct nft_nodes *h = x->have ? &x->have->nodes[kind] : &none;
+	size_t next = 0;
+
+	x->at[kind] = xcalloc(w->n + 1, sizeof(*x->at[kind]));
+	x->wanted[kind] = xcalloc(h->n + 1, sizeof(*x->wanted[kind]));
+	for (size_t i = 0; i < w->n; i++) {
+		size_t at = next < h->n && h->v[next] == w->v[i] ? next
+								 : nft_nodes_find_like(h, w->v[i]);
+
+		x->at[kind][i] = at;
+		if (at == SIZE_MAX)
+			continue;
+		x->wanted[kind][at] = true;
+		next = at + 1;
+	}
 }
 
 /* ---- what is made anew ---- */
@@ -82,7 +105,7 @@ static void find_anew(struct ctx *x)
 	for (int k = 0; x->have && x->want && k < NFT_KINDS; k++) {
 		for (size_t i = 0; i < x->want->nodes[k].n; i++) {
 			const struct nft_node *w = x->want->nodes[k].v[i];
-			const struct nft_node *h = find(x->have, (enum nft_kind)k, w->name, NULL);
+			const struct nft_node *h = there(x, (enum nft_kind)k, i);
 
 			if (!h || h == w || h->def == w->def)
 				continue;
@@ -298,10 +321,11 @@ static void delete_chain(struct ctx *x, const struct nft_chain *h)
 }
 
 /* Returns the handles of the wanted chain's rules. */
-static struct nft_handles *diff_chain(struct ctx *x, const struct nft_chain *w)
+static struct nft_handles *diff_chain(struct ctx *x, size_t i)
 {
-	size_t at;
-	const struct nft_chain *h = (const void *)find(x->have, NFT_CHAIN, w->node.name, &at);
+	const struct nft_chain *w = (const void *)x->want->nodes[NFT_CHAIN].v[i];
+	const struct nft_chain *h = (const void *)there(x, NFT_CHAIN, i);
+	size_t at = x->at[NFT_CHAIN][i];
 	bool same = h && (h == w || h->node.hash == w->node.hash);
 
 	if (same && !chain_uses_anew(x, w))
@@ -359,9 +383,10 @@ static void diff_units(struct ctx *x, const struct nft_set *h, const struct nft_
 	free(kept);
 }
 
-static void diff_set(struct ctx *x, const struct nft_set *w)
+static void diff_set(struct ctx *x, size_t place)
 {
-	const struct nft_set *h = (const void *)find(x->have, NFT_SET, w->node.name, NULL);
+	const struct nft_set *w = (const void *)x->want->nodes[NFT_SET].v[place];
+	const struct nft_set *h = (const void *)there(x, NFT_SET, place);
 
 	if (!h || h->node.def != w->node.def) {
 		if (h)
@@ -377,15 +402,15 @@ static void diff_set(struct ctx *x, const struct nft_set *w)
 		diff_units(x, h, w);
 }
 
-static void diff_obj(struct ctx *x, const struct nft_obj *w)
+static void diff_obj(struct ctx *x, size_t i)
 {
-	const struct nft_node *h = find(x->have, NFT_OBJ, w->node.name, NULL);
+	const struct nft_node *w = x->want->nodes[NFT_OBJ].v[i], *h = there(x, NFT_OBJ, i);
 
-	if (h && h->def == w->node.def)
+	if (h && h->def == w->def)
 		return;
 	if (h)
 		op(x, NFT_OP_OBJ_DEL, x->have, h);
-	op(x, NFT_OP_OBJ_NEW, x->want, &w->node);
+	op(x, NFT_OP_OBJ_NEW, x->want, w);
 }
 
 /* ---- tables ---- */
@@ -396,7 +421,7 @@ static void delete_gone(struct ctx *x)
 		const struct nft_nodes *m = &x->have->nodes[k];
 
 		for (size_t i = 0; i < m->n; i++) {
-			if (find(x->want, (enum nft_kind)k, m->v[i]->name, NULL))
+			if (x->wanted[k][i])
 				continue;
 			if (k == NFT_CHAIN)
 				delete_chain(x, (const void *)m->v[i]);
@@ -407,48 +432,51 @@ static void delete_gone(struct ctx *x)
 	}
 }
 
-static void diff_wanted(struct ctx *x)
+static void diff_wanted(struct ctx *x, struct nft_table *next)
 {
 	const struct nft_nodes *m = x->want->nodes;
-	struct nft_handles **handles = xcalloc(m[NFT_CHAIN].n + 1, sizeof(struct nft_handles *));
 
-	for (size_t i = 0; i < m[NFT_CHAIN].n; i++) {
-		handles[i] = diff_chain(x, (const void *)m[NFT_CHAIN].v[i]);
-		nft_table_add_chain(x->next, (void *)nft_node_ref(m[NFT_CHAIN].v[i]));
-	}
-	for (size_t i = 0; i < m[NFT_SET].n; i++) {
-		diff_set(x, (const void *)m[NFT_SET].v[i]);
-		nft_table_add_set(x->next, (void *)nft_node_ref(m[NFT_SET].v[i]));
-	}
-	for (size_t i = 0; i < m[NFT_OBJ].n; i++) {
-		diff_obj(x, (const void *)m[NFT_OBJ].v[i]);
-		nft_table_add_obj(x->next, (void *)nft_node_ref(m[NFT_OBJ].v[i]));
-	}
-	x->next->handles = handles;
+	next->handles = xcalloc(m[NFT_CHAIN].n + 1, sizeof(struct nft_handles *));
+	for (size_t i = 0; i < m[NFT_CHAIN].n; i++)
+		next->handles[i] = diff_chain(x, i);
+	for (size_t i = 0; i < m[NFT_SET].n; i++)
+		diff_set(x, i);
+	for (size_t i = 0; i < m[NFT_OBJ].n; i++)
+		diff_obj(x, i);
+	for (int k = 0; k < NFT_KINDS; k++)
+		nft_nodes_copy(&next->nodes[k], &m[k]);
 }
 
 static void diff_table(struct nft_change *c, const struct nft_table *have,
 		       const struct nft_table *want)
 {
 	struct ctx x = { .c = c, .have = have, .want = want };
+	struct nft_table *next;
 
+	for (int k = 0; k < NFT_KINDS; k++)
+		pair_nodes(&x, (enum nft_kind)k);
 	if (!want) {
 		if (have->shared)
 			delete_gone(&x);
 		if (!have->shared || (have->made_by_us && !have->n_foreign))
 			op(&x, NFT_OP_TABLE_DEL, have, NULL);
-		return;
+		goto end;
 	}
-	x.next = nft_ruleset_table(c->next, want->family, want->name);
-	x.next->made_by_us = have && have->made_by_us;
-	x.next->n_foreign = have ? have->n_foreign : 0;
+	next = nft_ruleset_table(c->next, want->family, want->name);
+	next->made_by_us = have && have->made_by_us;
+	next->n_foreign = have ? have->n_foreign : 0;
 	find_anew(&x);
 	/* Missing; or dormant, which would be the end of all of it. */
 	if (!have || (have->flags && !want->shared))
 		op(&x, NFT_OP_TABLE_NEW, want, NULL);
 	if (have)
 		delete_gone(&x);
-	diff_wanted(&x);
+	diff_wanted(&x, next);
+end:
+	for (int k = 0; k < NFT_KINDS; k++) {
+		free(x.at[k]);
+		free(x.wanted[k]);
+	}
 	free(x.anew);
 }
 

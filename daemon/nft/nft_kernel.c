@@ -30,6 +30,9 @@ static struct {
 	bool up;
 	const char *only;         /* source; NULL: all */
 	struct nft_ruleset *have; /* NULL: not read */
+	/* What the batch under way makes, and what the last one has made: in later rounds of the
+	 * same plan nothing else is wanted. What changes meanwhile wants a repair of its own. */
+	const struct rec *asked, *made;
 	uint32_t quiet; /* the generation before a batch of which no events come; 0: they come */
 	struct nftq q;
 	struct nft_stats stats;
@@ -43,6 +46,7 @@ const struct nft_stats *nft_stats(void)
 void nft_forget(void)
 {
 	k.have = nft_ruleset_unref(k.have);
+	k.made = NULL;
 }
 
 /* ---- what is wanted ---- */
@@ -110,14 +114,21 @@ struct nft_ruleset *nft_installed(void)
 static void take_handles(struct nft_change *c, const struct nfbatch *b)
 {
 	const struct nft_ops *o = &c->ops[NFT_OP_RULE_NEW];
+	const struct nft_node *node = NULL;
+	struct nft_handles *handles = NULL;
 
 	for (size_t i = 0; i < o->n; i++) {
 		const struct nft_op *op = &o->v[i];
-		struct nft_table *t = nft_ruleset_find(c->next, op->table->family, op->table->name);
-		size_t at = nft_nodes_find(&t->nodes[NFT_CHAIN], op->node->name);
 
-		/* Operations of one chain lie together, but the search is a hash away. */
-		t->handles[at]->v[op->at] = b->handle[op->msg];
+		/* Operations of one chain lie together. */
+		if (op->node != node) {
+			struct nft_table *t = nft_ruleset_find(c->next, op->table->family,
+							       op->table->name);
+
+			node = op->node;
+			handles = t->handles[nft_nodes_find_like(&t->nodes[NFT_CHAIN], node)];
+		}
+		handles->v[op->at] = b->handle[op->msg];
 	}
 }
 
@@ -172,6 +183,7 @@ static void take_answer(struct nft_change *c, struct nfbatch *b, int error)
 		return;
 	take_handles(c, b);
 	k.have = nft_ruleset_ref(c->next);
+	k.made = k.asked;
 }
 
 static void batch_done(void *arg, struct nfbatch *b, int error)
@@ -204,6 +216,7 @@ static void plan_change(struct plan *p, struct nft_change *c)
 	b->done = batch_done;
 	b->free = free_change;
 	b->genid = p->round < STRICT_ROUNDS ? nft_watch_generation() : 0;
+	k.asked = p->want;
 	nft_summary(c, &text);
 	plan_nft(p, b, NULL, "firewall: %s", strbuf_str(&text));
 	strbuf_fini(&text);
@@ -218,12 +231,24 @@ static bool has_shared(const struct nft_ruleset *rs)
 	return false;
 }
 
+static bool is_made(const struct plan *p)
+{
+	if (!p->round)
+		k.made = NULL;
+	nft_watch_drain();
+	return k.made && k.made == p->want;
+}
+
 static void plan(struct plan *p)
 {
-	struct nft_ruleset *want = nft_build(p->want);
+	struct nft_ruleset *want;
 	struct nft_change *c;
-	int r = look();
+	int r;
 
+	if (is_made(p))
+		return;
+	want = nft_build(p->want);
+	r = look();
 	/* A kernel without nftables has nothing of ours, and is missed only by who wants some. */
 	if (r) {
 		if (want->n)

@@ -68,14 +68,12 @@ struct nft_node *nft_node_unref(struct nft_node *n)
 	return NULL;
 }
 
-static uint32_t *slot(const struct nft_nodes *m, const char *name, uint32_t hash)
+static struct nft_slot *slot(const struct nft_nodes *m, const char *name, uint32_t ref)
 {
-	size_t i = hash & (m->n_index - 1);
+	size_t i = ref & (m->n_index - 1);
 
-	while (m->index[i]) {
-		const struct nft_node *n = m->v[m->index[i] - 1];
-
-		if (n->ref == hash && !strcmp(n->name, name))
+	while (m->index[i].place) {
+		if (m->index[i].ref == ref && !strcmp(m->v[m->index[i].place - 1]->name, name))
 			break;
 		i = (i + 1) & (m->n_index - 1);
 	}
@@ -84,12 +82,19 @@ static uint32_t *slot(const struct nft_nodes *m, const char *name, uint32_t hash
 
 size_t nft_nodes_find(const struct nft_nodes *m, const char *name)
 {
-	uint32_t i;
+	uint32_t place;
 
 	if (!m->n)
 		return SIZE_MAX;
-	i = *slot(m, name, nft_ref_hash(m->v[0]->kind, name));
-	return i ? i - 1 : SIZE_MAX;
+	place = slot(m, name, nft_ref_hash(m->v[0]->kind, name))->place;
+	return place ? place - 1 : SIZE_MAX;
+}
+
+size_t nft_nodes_find_like(const struct nft_nodes *m, const struct nft_node *n)
+{
+	uint32_t place = m->n ? slot(m, n->name, n->ref)->place : 0;
+
+	return place ? place - 1 : SIZE_MAX;
 }
 
 static void index_grow(struct nft_nodes *m)
@@ -98,25 +103,40 @@ static void index_grow(struct nft_nodes *m)
 	m->n_index = m->n_index ? m->n_index * 2 : 16;
 	m->index = xcalloc(m->n_index, sizeof(*m->index));
 	for (size_t i = 0; i < m->n; i++)
-		*slot(m, m->v[i]->name, m->v[i]->ref) = (uint32_t)i + 1;
+		*slot(m, m->v[i]->name, m->v[i]->ref) = (struct nft_slot){ m->v[i]->ref,
+									   (uint32_t)i + 1 };
 }
 
 bool nft_nodes_add(struct nft_nodes *m, struct nft_node *n)
 {
-	uint32_t *at;
+	struct nft_slot *at;
 
 	if (m->n * 2 >= m->n_index)
 		index_grow(m);
 	at = slot(m, n->name, n->ref);
-	if (*at)
+	if (at->place)
 		return false;
 	if (m->n == m->room) {
 		m->room = m->room ? m->room * 2 : 8;
 		m->v = xrealloc(m->v, m->room * sizeof(struct nft_node *));
 	}
 	m->v[m->n++] = n;
-	*at = (uint32_t)m->n;
+	*at = (struct nft_slot){ n->ref, (uint32_t)m->n };
 	return true;
+}
+
+void nft_nodes_copy(struct nft_nodes *to, const struct nft_nodes *from)
+{
+	*to = (struct nft_nodes){ .n = from->n, .room = from->n, .n_index = from->n_index };
+	if (!from->n)
+		to->n_index = 0;
+	if (!to->n_index)
+		return;
+	to->v = xmalloc(to->n * sizeof(struct nft_node *));
+	to->index = xmalloc(to->n_index * sizeof(*to->index));
+	memcpy(to->index, from->index, to->n_index * sizeof(*to->index));
+	for (size_t i = 0; i < to->n; i++)
+		to->v[i] = nft_node_ref(from->v[i]);
 }
 
 /* ---- handles ---- */
