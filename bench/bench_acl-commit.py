@@ -61,7 +61,7 @@ def one_set(name, rules, ours, peer, folder, rounds):
         a = timed(ours.argv(), add)
         one = [timed(ours.argv(), f) for f in (more, less)]
         timed(ours.argv(), gone)
-        b = timed(peer.inside("r", "nft", "-f", nft))
+        b = timed(peer.enter("r", "nft", "-f", nft))
         timed(flush)
         if k:  # the first round warms up
             all_ms.append(a)

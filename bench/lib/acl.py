@@ -174,6 +174,10 @@ class Lab:
     def inside(self, node, *argv):
         return ["ip", "netns", "exec", self.ns[node], *argv]
 
+    def enter(self, node, *argv):
+        """As inside(), without the mounts of `ip netns exec`, which take some milliseconds."""
+        return ["nsenter", f"--net=/run/netns/{self.ns[node]}", *argv]
+
     def seen(self):
         self.sink.stdin.write("\n")
         self.sink.stdin.flush()
@@ -235,7 +239,8 @@ class Ours(Lab):
                        "ip route 0.0.0.0 0.0.0.0 10.255.2.2", "no firewall martian-filter")
 
     def argv(self, *args):
-        return self.inside("r", f"{BUILD}/rtrctl", "-N", self.name, *args)
+        """It needs no namespace: it asks by a socket in the file system."""
+        return [f"{BUILD}/rtrctl", "-N", self.name, *args]
 
     def configure(self, *lines):
         text = "\n".join(["configure terminal", *lines, "end"]) + "\n"
