@@ -193,7 +193,7 @@ void fwc_effects(void *arg, struct nft_chain *c, const struct pol_rule *r)
 
 void fwc_effect_objects(struct fwc *f, const struct pol_list *l)
 {
-	for (size_t i = 0; i < l->n; i++) {
+	for (size_t i = 0; i < l->n && !l->no_effects; i++) {
 		const struct pol_rule *r = l->rules[i];
 
 		if (r->limit.rate && r->limit.per_source)

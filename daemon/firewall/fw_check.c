@@ -162,7 +162,10 @@ static bool is_new_line(const struct recvec *old, size_t *at, const struct rec *
 {
 	while (*at < old->len && old->v[*at] != r && rec_order_cmp(old->v[*at], r) < 0)
 		(*at)++;
-	return *at == old->len || old->v[*at] != r;
+	if (*at == old->len || old->v[*at] != r)
+		return true;
+	(*at)++;
+	return false;
 }
 
 static void check_acl(struct check *c, const struct rec *r, const struct sch_type *kid,
@@ -176,9 +179,12 @@ static void check_acl(struct check *c, const struct rec *r, const struct sch_typ
 	if (old_list == r && refs_same)
 		return;
 	for (size_t i = 0; i < v->len; i++) {
-		if (is_new_line(old, &at, v->v[i]))
+		bool is_new = is_new_line(old, &at, v->v[i]);
+
+		if (is_new)
 			check_ace(c, (const void *)v->v[i], kid == &ace6_type ? AF_INET6 : AF_INET);
-		check_refs(c, (const void *)v->v[i]);
+		if (is_new || !refs_same)
+			check_refs(c, (const void *)v->v[i]);
 	}
 }
 

@@ -216,7 +216,6 @@ static void map_line(struct nft_set *s, const struct use *u, const struct pol_ru
 
 void lc_add_ends(const struct lc_list *l, struct use *u, const struct lc_ops *ops)
 {
-	bool has[LC_ACTIONS] = { false };
 	char name[NAME_SIZE];
 	struct nft_set *s;
 
@@ -235,8 +234,8 @@ void lc_add_ends(const struct lc_list *l, struct use *u, const struct lc_ops *op
 			lc_hold_chain(u, own_chain(u, ops, p));
 			if (lb_is_plain(p))
 				map_line(s, u, p);
-		} else if (!has[p->action]) {
-			has[p->action] = true;
+		} else if (!u->ends[p->action]) {
+			u->ends[p->action] = p;
 			lc_hold_chain(u, end_chain(l, u, p));
 			map_end(s, u, p);
 		}
@@ -255,11 +254,14 @@ void lc_add_shared(const struct lc_list *l, struct use *u, size_t block)
 
 		if (x->n < LB_SHARED || lc_is_alone(u, x->line))
 			continue;
-		own_name(u, x->line, name);
-		c = lc_new_chain(l, name);
-		r = new_rule(x->line->rec);
-		lc_line_act(r, u, x->line);
-		nft_chain_add(c, r);
-		lc_hold_chain(u, c);
+		c = lc_keep_part(u, x->line, -1);
+		if (!c) {
+			own_name(u, x->line, name);
+			c = lc_new_chain(l, name);
+			r = new_rule(x->line->rec);
+			lc_line_act(r, u, x->line);
+			nft_chain_add(c, r);
+		}
+		lc_hold_part(u, x->line, -1, c);
 	}
 }

@@ -154,14 +154,14 @@ void lb_line_boxes(const struct lb_block *b, const struct pol_rule *r, uint32_t 
 
 /* ---- blocks ---- */
 
-static bool tree_empty(const struct lb_node *n)
+bool lb_tree_empty(const struct lb_node *n)
 {
 	return n->leaf && !n->set.n;
 }
 
 bool lb_empty(const struct lb_tables *t)
 {
-	return tree_empty(&t->a) && tree_empty(&t->b) && tree_empty(&t->c);
+	return lb_tree_empty(&t->a) && lb_tree_empty(&t->b) && lb_tree_empty(&t->c);
 }
 
 static int range_cmp(const void *a, const void *b)

@@ -84,7 +84,8 @@ struct lb_set {
 
 struct lb_node {
 	bool leaf;
-	bool fresh; /* leaf: not as it was before lb_patch */
+	/* Not as it was before lb_patch: the lines of a leaf; of a cut, which parts have some. */
+	bool fresh;
 	bool table; /* leaf: its boxes are disjoint, a set; else in the order of their ranks */
 	struct lb_set set;
 	struct lb_set own; /* leaf: of its table; what else is in `set` was taken in */
@@ -155,6 +156,7 @@ bool lb_asks(const struct lb_tables *t, const struct lb_box *x, int early);
 lb_num lb_addr(const struct rtr_addr *a);
 /* The highest value of a field. */
 lb_num lb_max(uint8_t family, enum lb_field f);
+bool lb_tree_empty(const struct lb_node *n);
 bool lb_empty(const struct lb_tables *t);
 
 struct lb_ranges {

@@ -29,8 +29,36 @@ struct nft_chain *lc_new_chain(const struct lc_list *l, const char *name)
 
 void lc_hold_chain(struct use *u, struct nft_chain *c)
 {
-	u->chains = xrealloc(u->chains, (u->n_chains + 1) * sizeof(struct nft_chain *));
+	if (u->n_chains == u->chains_room) {
+		u->chains_room = MAX(2 * u->chains_room, (size_t)64);
+		u->chains = xrealloc(u->chains, u->chains_room * sizeof(struct nft_chain *));
+	}
 	u->chains[u->n_chains++] = c;
+}
+
+struct nft_chain *lc_keep_part(struct use *u, const void *of, int end)
+{
+	const struct use *old = u->old;
+
+	for (size_t i = 0; old && i < old->n_parts; i++) {
+		size_t at = (u->old_at + i) % old->n_parts;
+
+		if (old->parts[at].of != of || old->parts[at].end != end)
+			continue;
+		u->old_at = at + 1;
+		return nft_chain_ref(old->parts[at].chain);
+	}
+	return NULL;
+}
+
+void lc_hold_part(struct use *u, const void *of, int end, struct nft_chain *c)
+{
+	if (u->n_parts == u->parts_room) {
+		u->parts_room = MAX(2 * u->parts_room, (size_t)64);
+		u->parts = xrealloc(u->parts, u->parts_room * sizeof(*u->parts));
+	}
+	u->parts[u->n_parts++] = (struct part){ of, end, c };
+	lc_hold_chain(u, c);
 }
 
 /* ---- rules that look into the tables ---- */
@@ -366,42 +394,35 @@ static void go_on(struct nft_chain *c, const struct lc_list *l, const char *next
 static void tree_rules(const struct lc_list *l, struct use *u, struct nft_chain *c,
 		       const struct place *p, const struct lb_node *node, const char *next);
 
-/* A chain as the same use of the list before has it; NULL. */
-static struct nft_chain *keep_chain(struct use *u, const char *name)
+/* The chain of a part that is not empty. */
+static void part_rules(const struct lc_list *l, struct use *u, const struct place *p,
+		       const struct lb_node *cut, size_t i, const char *next)
 {
-	const struct use *old = u->old;
+	const struct lb_node *part = &cut->part[i];
+	struct nft_chain *c = part->leaf && !part->fresh ? lc_keep_part(u, part, -1) : NULL;
 
-	for (size_t i = 0; old && i < old->n_parts; i++) {
-		size_t at = (u->old_at + i) % old->n_parts;
+	if (!c) {
+		struct place q = lc_part_at(p, cut->from[i]);
+		char name[NAME_SIZE];
 
-		if (strcmp(old->parts[at].name, name) != 0)
-			continue;
-		u->old_at = at + 1;
-		return nft_chain_ref(old->parts[at].chain);
+		lc_place_name(u->name, &q, name);
+		c = part_chain(l, name);
+		tree_rules(l, u, c, &q, part, next);
+		go_on(c, l, next);
 	}
-	return NULL;
+	lc_hold_part(u, part, -1, c);
 }
 
-static void hold_part(struct use *u, const char *name, struct nft_chain *c)
-{
-	u->parts = xrealloc(u->parts, (u->n_parts + 1) * sizeof(*u->parts));
-	u->parts[u->n_parts].name = xstrdup(name);
-	u->parts[u->n_parts++].chain = c;
-	lc_hold_chain(u, c);
-}
-
-/* A map of the cut field's values to the chains of the parts. */
-static void cut_rules(const struct lc_list *l, struct use *u, struct nft_chain *c,
-		      const struct place *p, const struct lb_node *node, const char *next)
+/* The values of the cut field to the chains of the parts. */
+static void cut_map(const struct lc_list *l, struct use *u, const struct place *p,
+		    const struct lb_node *node, const char *name)
 {
 	unsigned size = lc_field_size(l->list->family, p->class, node->field);
 	lb_num max = lb_max(l->list->family, node->field);
-	char name[NAME_SIZE], target[NAME_SIZE];
+	char target[NAME_SIZE];
 	struct nft_data d = { .verdict = lc_returns(u) ? NFT_GOTO : NFT_JUMP, .chain = target };
-	struct nft_rule *r;
 	struct nft_set *s;
 
-	lc_place_name(u->name, p, name);
 	s = nft_set_new(&(struct nft_set_spec){ .name = name,
 						.flags = NFT_SET_INTERVAL,
 						.key_type = lc_field_type(node->field, size),
@@ -409,27 +430,33 @@ static void cut_rules(const struct lc_list *l, struct use *u, struct nft_chain *
 						.data_type = NFT_T_VERDICT,
 						.rec = l->list->rec });
 	for (size_t i = 0; i < node->n; i++) {
-		const struct lb_node *part = &node->part[i];
 		lb_num hi = i + 1 < node->n ? node->from[i + 1] - 1 : max;
-		struct place q = lc_part_at(p, node->from[i]);
+		struct place q;
 		uint8_t from[16], to[16];
-		struct nft_chain *sub;
 
-		if (part->leaf && !part->set.n)
+		if (lb_tree_empty(&node->part[i]))
 			continue;
+		q = lc_part_at(p, node->from[i]);
 		lc_place_name(u->name, &q, target);
-		sub = part->leaf && !part->fresh ? keep_chain(u, target) : NULL;
-		if (!sub) {
-			sub = part_chain(l, target);
-			tree_rules(l, u, sub, &q, part, next);
-			go_on(sub, l, next);
-		}
-		hold_part(u, target, sub);
 		lc_put_num(from, node->from[i], size);
 		lc_put_num(to, hi, size);
 		nft_set_add_range(s, from, to, &d);
 	}
 	lc_hold_set(&u->sets, name, s);
+}
+
+static void cut_rules(const struct lc_list *l, struct use *u, struct nft_chain *c,
+		      const struct place *p, const struct lb_node *node, const char *next)
+{
+	char name[NAME_SIZE];
+	struct nft_rule *r;
+
+	for (size_t i = 0; i < node->n; i++)
+		if (!lb_tree_empty(&node->part[i]))
+			part_rules(l, u, p, node, i, next);
+	lc_place_name(u->name, p, name);
+	if (node->fresh || !u->old || !lc_keep_set(&u->sets, &u->old->sets, &u->old_set_at, name))
+		cut_map(l, u, p, node, name);
 	r = nft_rule_new(0, l->list->rec, NULL);
 	load_field(r, l->list->family, p->class, node->field, REG(0));
 	nft_vmap(r, name, REG(0));
@@ -443,11 +470,6 @@ static void tree_rules(const struct lc_list *l, struct use *u, struct nft_chain 
 		leaf_rules(l, u, c, p, node);
 	else
 		cut_rules(l, u, c, p, node, next);
-}
-
-static bool tree_empty(const struct lb_node *n)
-{
-	return n->leaf && !n->set.n;
 }
 
 static struct nft_chain *ask_chain(const struct lc_list *l, const struct use *u,
@@ -483,22 +505,24 @@ static struct nft_chain *ask_end_chain(const struct lc_list *l, const char *name
 	return c;
 }
 
-static void add_ask(const struct lc_list *l, struct use *u, const struct place *p, uint32_t rank,
-		    const struct pol_rule *const ends[LC_ACTIONS])
+static void add_ask(const struct lc_list *l, struct use *u, const struct place *p,
+		    const uint32_t *rank)
 {
+	struct nft_chain *c = lc_keep_part(u, rank, -1);
 	char name[NAME_SIZE], behind[NAME_SIZE], end[NAME_SIZE];
-	struct nft_chain *c;
 
-	ask_name(u, p, rank, name);
-	c = keep_chain(u, name);
-	hold_part(u, name, c ? c : ask_chain(l, u, p, rank, name));
+	ask_name(u, p, *rank, name);
+	lc_hold_part(u, rank, -1, c ? c : ask_chain(l, u, p, *rank, name));
 	for (int a = 0; a < LC_ACTIONS; a++) {
-		if (!ends[a])
+		if (!u->ends[a])
 			continue;
-		lc_end_name(name, ends[a], behind);
-		lc_end_name(u->name, ends[a], end);
-		c = keep_chain(u, behind);
-		hold_part(u, behind, c ? c : ask_end_chain(l, behind, name, end));
+		c = lc_keep_part(u, rank, a);
+		if (!c) {
+			lc_end_name(name, u->ends[a], behind);
+			lc_end_name(u->name, u->ends[a], end);
+			c = ask_end_chain(l, behind, name, end);
+		}
+		lc_hold_part(u, rank, a, c);
 	}
 }
 
@@ -506,13 +530,9 @@ static void add_ask(const struct lc_list *l, struct use *u, const struct place *
 static void add_asks(const struct lc_list *l, struct use *u, const struct place *p)
 {
 	const struct lb_tables *t = lc_tables_of(l, p);
-	const struct pol_rule *ends[LC_ACTIONS] = { NULL };
 
-	for (size_t i = 0; t->n_froms && i < l->list->n; i++)
-		if (!lb_is_void(l->list->rules[i]) && !lc_is_alone(u, l->list->rules[i]))
-			ends[l->list->rules[i]->action] = l->list->rules[i];
 	for (size_t i = 0; i < t->n_froms; i++)
-		add_ask(l, u, p, t->froms[i], ends);
+		add_ask(l, u, p, &t->froms[i]);
 }
 
 /* One table after the other, and `next`. Where a verdict is to return, parts in chains of their own
@@ -535,7 +555,7 @@ static void add_class(const struct lc_list *l, struct use *u, size_t block, enum
 		bool more = false;
 
 		for (size_t k = i + 1; k < ARRAY_LEN(trees); k++)
-			more = more || !tree_empty(trees[k]);
+			more = more || !lb_tree_empty(trees[k]);
 		rtr_strlcpy(p.path, paths[i], sizeof(p.path));
 		if (!lc_returns(u) || trees[i]->leaf || !more) {
 			tree_rules(l, u, chain, &p, trees[i], next);

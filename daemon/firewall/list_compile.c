@@ -188,7 +188,7 @@ struct lc_list *lc_compile(const struct pol_list *list, const char *key, struct 
 		if (!blk->linear)
 			lc_add_tables(l, b);
 		/* Also of lines in tables: a use that returns has some of them as lines. */
-		for (size_t i = blk->first; i < blk->end; i++) {
+		for (size_t i = blk->first; i < blk->end && !list->no_sets; i++) {
 			if (lb_is_void(list->rules[i]))
 				continue;
 			lc_add_addr_set(l, list->rules[i], LB_SRC);
@@ -215,8 +215,6 @@ struct lc_list *lc_free(struct lc_list *l)
 		drop_sets(&u->sets);
 		for (int k = 0; k < LC_ACTIONS; k++)
 			free(u->targets[k]);
-		for (size_t k = 0; k < u->n_parts; k++)
-			free(u->parts[k].name);
 		free(u->parts);
 		free(u->chains);
 		free(u->name);

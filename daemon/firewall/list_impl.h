@@ -27,17 +27,21 @@ struct use {
 	struct lc_use u;
 	char *name, *wait;
 	char *targets[LC_ACTIONS];
-	size_t n_chains;
+	size_t n_chains, chains_room;
 	struct nft_chain **chains;
-	/* Of those, the ones of parts that are leaves. */
-	size_t n_parts;
-	struct {
-		char *name;
+	/* Of those, the ones of parts that are leaves, those that ask, those of shared lines. */
+	size_t n_parts, parts_room;
+	struct part {
+		/* What it is the chain of: a struct lb_node, a rank that asks, a line; these stay
+		 * where they are while lb_patch leaves them as they are. */
+		const void *of;
+		int end; /* enum pol_action; -1: none */
 		struct nft_chain *chain;
 	} * parts;
 	struct sets sets;
+	const struct pol_rule *ends[LC_ACTIONS]; /* some line that comes to it; NULL none */
 	const struct use *old; /* while it is built: in the list before; NULL none */
-	size_t old_at;
+	size_t old_at, old_set_at;
 };
 
 struct lc_list {
@@ -101,6 +105,9 @@ struct place lc_part_at(const struct place *p, lb_num from);
 
 void lc_hold_set(struct sets *sets, const char *name, struct nft_set *s);
 bool lc_holds_set(const struct sets *sets, const char *name);
+/* Takes one over as it is in the sets of the list before; *at: where it is looked for first, as
+ * they mostly come in the same order. False: there is none. */
+bool lc_keep_set(struct sets *sets, const struct sets *old, size_t *at, const char *name);
 /* The sets of all tables of a block. */
 void lc_add_tables(struct lc_list *l, size_t block);
 
@@ -110,6 +117,9 @@ void lc_add_tables(struct lc_list *l, size_t block);
 bool lc_returns(const struct use *u);
 struct nft_chain *lc_new_chain(const struct lc_list *l, const char *name);
 void lc_hold_chain(struct use *u, struct nft_chain *c);
+/* See struct part: takes it as the same use of the list before has it; NULL: it has none. */
+struct nft_chain *lc_keep_part(struct use *u, const void *of, int end);
+void lc_hold_part(struct use *u, const void *of, int end, struct nft_chain *c);
 /* One rule sends a packet to the chain of its class; those of no class here go on. */
 void lc_block_rules(const struct lc_list *l, struct use *u, struct nft_chain *chain, size_t block,
 		    int32_t how, const char *next);

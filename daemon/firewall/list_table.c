@@ -181,19 +181,15 @@ static struct lc_data data_of(const struct pol_rule *r, uint32_t rank, uint32_t 
 	return d;
 }
 
-/* A set of the list before, as it is; false: there is none. */
-static bool keep_set(struct lc_list *l, const char *name)
+bool lc_keep_set(struct sets *sets, const struct sets *old, size_t *at, const char *name)
 {
-	struct sets *old = l->before ? &l->before->sets : NULL;
+	for (size_t i = 0; i < old->n; i++) {
+		size_t k = (*at + i) % old->n;
 
-	/* They mostly come in the same order. */
-	for (size_t i = 0; old && i < old->n; i++) {
-		size_t at = (l->old_at + i) % old->n;
-
-		if (strcmp(old->v[at].name, name) != 0)
+		if (strcmp(old->v[k].name, name) != 0)
 			continue;
-		l->old_at = at + 1;
-		lc_hold_set(&l->sets, name, nft_set_ref(old->v[at].set));
+		*at = k + 1;
+		lc_hold_set(sets, name, nft_set_ref(old->v[k].set));
 		return true;
 	}
 	return false;
@@ -217,7 +213,7 @@ static void add_table(struct lc_list *l, const struct place *p, bool fresh)
 	if (!boxes->n)
 		return;
 	lc_place_name(l->key, p, name);
-	if (!fresh && keep_set(l, name))
+	if (!fresh && l->before && lc_keep_set(&l->sets, &l->before->sets, &l->old_at, name))
 		return;
 	spec.name = name;
 	for (unsigned i = 0; i < lay.n; i++) {

@@ -411,9 +411,11 @@ static void node_build(struct lb_node *node, struct lb_boxes *b, const struct lb
 		for (size_t p = part_of(&c, b->v[i].lo[c.field]); p <= last; p++)
 			lb_push(&part[p], &b->v[i]);
 	}
-	*node = (struct lb_node){
-		.field = c.field, .n = c.n, .from = c.v, .part = xcalloc(c.n, sizeof(*node->part))
-	};
+	*node = (struct lb_node){ .fresh = true,
+				  .field = c.field,
+				  .n = c.n,
+				  .from = c.v,
+				  .part = xcalloc(c.n, sizeof(*node->part)) };
 	for (size_t p = 0; p < c.n; p++) {
 		struct lb_box region = region_of(node, p, at);
 
@@ -492,8 +494,10 @@ static void patch_node(struct lb_node *node, const struct lb_change *c, const st
 	}
 	for (size_t i = 0; i < node->n; i++) {
 		struct lb_box region = region_of(node, i, at);
+		bool empty = lb_tree_empty(&node->part[i]);
 
 		patch_node(&node->part[i], c, x, &region, depth + 1);
+		node->fresh |= lb_tree_empty(&node->part[i]) != empty;
 	}
 }
 

@@ -125,6 +125,9 @@ struct pol_list {
 	size_t n;
 	const struct pol_rule *const *rules;
 	const struct rec *rec;
+	/* True: no line names a server, or does anything but judge, or has addresses that are more
+	 * than one range. So long lists need not be walked for what hardly any has. */
+	bool no_names, no_effects, no_sets;
 };
 
 /* ---- where they are used ---- */

@@ -92,6 +92,10 @@ static bool same_hour(const struct policy_impl *p, time_t now)
 
 /* ---- building ---- */
 
+/* The last one built: check, the plans of those who write rules and who asks for what runs want
+ * that of the same model one after the other. */
+static const struct policy *latest;
+
 const struct policy *policy_ref(const struct policy *p)
 {
 	if (p)
@@ -163,6 +167,13 @@ static bool is_stateful(const struct policy *p)
 	return p->n_zones || p->nat || p->host_sessions || p->n_syn;
 }
 
+static bool is_of(const struct policy *p, const struct rec *model, time_t now,
+		  const struct pol_aliases *aliases)
+{
+	return p && p->model == model && same_hour((const void *)p, now) &&
+	       nat_policy_fresh(p->nat) && pol_aliases_same(p->aliases, aliases);
+}
+
 const struct policy *policy_build(const struct rec *model, const struct policy *old, time_t now,
 				  struct check *c)
 {
@@ -171,9 +182,10 @@ const struct policy *policy_build(const struct rec *model, const struct policy *
 	struct build b = { .model = model, .old = before, .c = c, .now = now };
 	const struct pol_aliases *aliases = pol_aliases_of(model);
 
-	if (old && old->model == model && same_hour(before, now) && nat_policy_fresh(old->nat) &&
-	    pol_aliases_same(old->aliases, aliases))
+	if (is_of(old, model, now, aliases))
 		return policy_ref(old);
+	if (!c && is_of(latest, model, now, aliases))
+		return policy_ref(latest);
 	b.p = xcalloc(1, sizeof(*b.p));
 	b.p->built = now;
 	b.p->pub.refs = 1;
@@ -190,7 +202,10 @@ const struct policy *policy_build(const struct rec *model, const struct policy *
 	build_pairs(&b);
 	build_locals(&b);
 	b.p->pub.stateful = is_stateful(&b.p->pub);
-	return b.failed ? policy_unref(&b.p->pub) : &b.p->pub;
+	if (b.failed)
+		return policy_unref(&b.p->pub);
+	policy_unref(latest);
+	return latest = policy_ref(&b.p->pub);
 }
 
 /* Asked for each connection of a table that is shown: looked at anew when something it is made of
@@ -218,5 +233,6 @@ const struct policy *policy_running(void)
 void policy_forget(void)
 {
 	running = policy_unref(running);
+	latest = policy_unref(latest);
 	pol_aliases_forget();
 }

@@ -374,9 +374,22 @@ static const struct pol_list *list_new(const char *name, uint8_t family, const s
 {
 	struct pol_list *l = xcalloc(1, sizeof(*l));
 
-	*l = (struct pol_list){
-		.refs = 1, .name = name, .family = family, .n = n, .rules = rules, .rec = rec
-	};
+	*l = (struct pol_list){ .refs = 1,
+				.name = name,
+				.family = family,
+				.n = n,
+				.rules = rules,
+				.rec = rec,
+				.no_names = true,
+				.no_effects = true,
+				.no_sets = true };
+	for (size_t i = 0; i < n; i++) {
+		const struct pol_rule *r = rules[i];
+
+		l->no_names &= !r->tls_name;
+		l->no_effects &= !r->log && !r->helper && !r->limit.rate && !r->limit.conns;
+		l->no_sets &= (!r->src || r->src->n == 1) && (!r->dst || r->dst->n == 1);
+	}
 	return l;
 }
 

@@ -392,7 +392,7 @@ void pol_tls_chains(const struct policy *p, void (*fn)(void *arg, const struct p
 	for (size_t i = 0; i < p->n_lists; i++) {
 		const struct pol_list *l = p->lists[i];
 
-		if (!is_used(p, l))
+		if (l->no_names || !is_used(p, l))
 			continue;
 		for (size_t k = 0; k < l->n; k++) {
 			if (is_head(l, k))

@@ -270,12 +270,43 @@ START_TEST(adopted)
 }
 END_TEST
 
-/* Lists of hosts, of which one line goes and comes back. */
-START_TEST(one_line_other)
+/* Lists become others while those before live, as at a commit. */
+static struct lc_list *before[2];
+
+static void become(const struct pol_list now[2])
 {
+	for (int f = 0; f < 2; f++) {
+		before[f] = compiled[f];
+		compiled[f] = lc_compile(&now[f], f ? "list6" : "list4", before[f]);
+	}
+}
+
+static void commit_and_compare(void)
+{
+	plane_apply(APPLY_COMMIT);
+	ck_assert_msg(!plane_res.n_errors, "%s", plane_res.text);
+	for (int f = 0; f < 2; f++)
+		before[f] = lc_free(before[f]);
+	compare();
+}
+
+static const struct pol_rule *sorting; /* whose destinations say the order */
+
+static int dst_cmp(const void *a, const void *b)
+{
+	const size_t *x = a, *y = b;
+
+	return rtr_addr_cmp(&sorting[*x].dst->r[0].lo, &sorting[*y].dst->r[0].lo);
+}
+
+/* Lists of hosts, of one class, of which a few lines go and come back; those of neighbours leave a
+ * part empty. */
+START_TEST(few_lines_other)
+{
+	static const size_t n_gone[] = { 1, 1, 1, 2 * LB_LEAF };
+	size_t order[2][LINES_MAX];
 	const struct pol_rule *rules[2][LINES_MAX];
-	struct pol_list less[2];
-	struct lc_list *now[2];
+	struct pol_list less[2], all[2];
 
 	rnd = test_seed;
 	new_lists(LINES_MAX, false);
@@ -288,38 +319,42 @@ START_TEST(one_line_other)
 			s->n = 1;
 			s->r[0].lo = s->r[0].hi = random_addr(s->family);
 			lists[f]->rule[i].dst = s;
+			if (lb_is_plain(&lists[f]->rule[i]))
+				lists[f]->service[i] = (struct pol_service){ .proto = IPPROTO_TCP };
+			order[f][i] = i;
 		}
+		sorting = lists[f]->rule;
+		qsort(order[f], LINES_MAX, sizeof(order[f][0]), dst_cmp);
 		lc_free(compiled[f]);
 		compiled[f] = lc_compile(&lists[f]->list, f ? "list6" : "list4", NULL);
+		all[f] = lists[f]->list;
 	}
 	apply(1);
-	for (int round = 0; round < 4; round++) {
-		size_t gone = below(LINES_MAX);
+	for (size_t round = 0; round < ARRAY_LEN(n_gone); round++) {
+		size_t first = below((unsigned)(LINES_MAX - n_gone[round]));
 
 		for (int f = 0; f < 2; f++) {
-			less[f] = lists[f]->list;
+			bool gone[LINES_MAX] = { false };
+
+			for (size_t i = 0; i < n_gone[round]; i++)
+				gone[order[f][first + i]] = true;
+			less[f] = all[f];
 			less[f].rules = rules[f];
 			less[f].n = 0;
 			for (size_t i = 0; i < LINES_MAX; i++)
-				if (i != gone)
+				if (!gone[i])
 					rules[f][less[f].n++] = &lists[f]->rule[i];
-			now[f] = lc_compile(&less[f], f ? "list6" : "list4", compiled[f]);
-			lc_free(compiled[f]);
-			compiled[f] = now[f];
-			lists[f]->rule[gone].active = false; /* for the comparison */
 		}
-		plane_apply(APPLY_COMMIT);
-		ck_assert_msg(!plane_res.n_errors, "%s", plane_res.text);
-		compare();
-		for (int f = 0; f < 2; f++) {
-			lists[f]->rule[gone].active = true;
-			now[f] = lc_compile(&lists[f]->list, f ? "list6" : "list4", compiled[f]);
-			lc_free(compiled[f]);
-			compiled[f] = now[f];
-		}
-		plane_apply(APPLY_COMMIT);
-		ck_assert_msg(!plane_res.n_errors, "%s", plane_res.text);
-		compare();
+		become(less);
+		for (int f = 0; f < 2; f++) /* for the comparison */
+			for (size_t i = 0; i < n_gone[round]; i++)
+				lists[f]->rule[order[f][first + i]].active = false;
+		commit_and_compare();
+		for (int f = 0; f < 2; f++)
+			for (size_t i = 0; i < n_gone[round]; i++)
+				lists[f]->rule[order[f][first + i]].active = true;
+		become(all);
+		commit_and_compare();
 	}
 }
 END_TEST
@@ -363,7 +398,7 @@ static Suite *suite(void)
 	tcase_set_timeout(t, 120);
 	tcase_add_loop_test(t, first_match, 0, 3);
 	tcase_add_test(t, adopted);
-	tcase_add_test(t, one_line_other);
+	tcase_add_test(t, few_lines_other);
 	tcase_add_loop_test(t, wide_lines, 0, 2);
 	suite_add_tcase(s, t);
 	return s;
