@@ -29,10 +29,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_link.h>
+#include <linux/perf_event.h>
 #include <net/if.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 #define N_RUN   32768 /* frames of a run, about 10 ms */
 #define N_PAIRS 15    /* runs of a sample, each beside one of the control */
@@ -279,18 +281,58 @@ static void gen_dir(const struct kind *k, int dir, uint8_t mac_to, uint16_t nat_
 	gen->bss->gen.dir[dir] = t;
 }
 
-/* Runs n frames; nanoseconds a frame, the way down to the sink and the sink included. */
-static double run_gen(uint32_t n)
+/* What a frame takes. Cycles and instructions, where the machine counts them (else 0), say more
+ * than the time on one that others use, too. */
+enum taken { NS, CYCLES, INSTRUCTIONS, TAKEN__MAX };
+
+struct cost {
+	double of[TAKEN__MAX];
+};
+
+static int counter[TAKEN__MAX] = { -1, -1, -1 };
+
+static void counters_open(void)
+{
+	static const uint64_t event[TAKEN__MAX] = {
+		[CYCLES] = PERF_COUNT_HW_CPU_CYCLES, [INSTRUCTIONS] = PERF_COUNT_HW_INSTRUCTIONS
+	};
+
+	for (int t = CYCLES; t < TAKEN__MAX; t++) {
+		struct perf_event_attr a = { .type = PERF_TYPE_HARDWARE,
+					     .size = sizeof(a),
+					     .config = event[t],
+					     .exclude_hv = 1 };
+
+		counter[t] = (int)syscall(SYS_perf_event_open, &a, 0, -1, -1, 0ul);
+	}
+}
+
+static uint64_t counter_read(enum taken t)
+{
+	uint64_t v = 0;
+
+	return read(counter[t], &v, sizeof(v)) == sizeof(v) ? v : 0;
+}
+
+/* Runs n frames; what one takes, the way down to the sink and the sink included. */
+static struct cost run_gen(uint32_t n)
 {
 	static uint8_t data[EXPRESS_GEN_LEN];
 	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = data, .data_size_in = sizeof(data),
 		    .flags = BPF_F_TEST_XDP_LIVE_FRAMES, .batch_size = 64, .repeat = (int)n);
 
+	struct cost c;
+
+	for (int t = CYCLES; t < TAKEN__MAX; t++)
+		c.of[t] = -(double)counter_read(t);
 	MUST(!bpf_prog_test_run_opts(bpf_program__fd(gen->progs.express_gen), &o));
-	return o.duration;
+	for (int t = CYCLES; t < TAKEN__MAX; t++)
+		c.of[t] = (c.of[t] + (double)counter_read(t)) / n;
+	c.of[NS] = o.duration;
+	return c;
 }
 
-static double sample(unsigned ifindex, uint8_t mac_to, uint32_t n)
+static struct cost sample(unsigned ifindex, uint8_t mac_to, uint32_t n)
 {
 	gen->bss->gen.ifindex = ifindex;
 	gen->bss->gen.lane = ifindex == if_g0 ? 0 : ifindex == if_g1 ? 1 : 2;
@@ -522,20 +564,32 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+static double median(double v[N_PAIRS])
+{
+	qsort(v, N_PAIRS, sizeof(v[0]), by_value);
+	return v[N_PAIRS / 2];
+}
+
 /* The median difference of a run and a control right beside it: on a shared machine what a run
  * takes swings by half within seconds. */
-static double cost(unsigned ifindex, uint8_t mac_to, double *ret_control)
+static struct cost cost(unsigned ifindex, uint8_t mac_to, struct cost *ret_control)
 {
-	double diff[N_PAIRS], ctl[N_PAIRS];
+	double diff[TAKEN__MAX][N_PAIRS], ctl[TAKEN__MAX][N_PAIRS];
+	struct cost c, s, ret;
 
 	for (int i = 0; i < N_PAIRS; i++) {
-		ctl[i] = sample(if_g1, IN_C0, N_RUN);
-		diff[i] = sample(ifindex, mac_to, N_RUN) - ctl[i];
+		c = sample(if_g1, IN_C0, N_RUN);
+		s = sample(ifindex, mac_to, N_RUN);
+		for (int t = 0; t < TAKEN__MAX; t++) {
+			ctl[t][i] = c.of[t];
+			diff[t][i] = s.of[t] - c.of[t];
+		}
 	}
-	qsort(diff, N_PAIRS, sizeof(diff[0]), by_value);
-	qsort(ctl, N_PAIRS, sizeof(ctl[0]), by_value);
-	*ret_control = ctl[N_PAIRS / 2];
-	return diff[N_PAIRS / 2];
+	for (int t = 0; t < TAKEN__MAX; t++) {
+		ret_control->of[t] = median(ctl[t]);
+		ret.of[t] = median(diff[t]);
+	}
+	return ret;
 }
 
 static void sink_is(bool check)
@@ -587,8 +641,15 @@ static void bench_kind(const struct kind *k, uint32_t n, uint32_t room, const ch
 				  .peer = "kernel+nft",
 				  .limit = 1 / 8.0,
 				  .required = true },
-			  ctl = { .bench = "express", .unit = "ns" };
-	char text[3][64];
+			  ctl = { .bench = "express", .unit = "ns" },
+			  more[TAKEN__MAX] = {
+				  [CYCLES] = { .bench = "express", .unit = "cycles" },
+				  [INSTRUCTIONS] = { .bench = "express", .unit = "instr." },
+			  };
+	static const char *const taken[TAKEN__MAX] = {
+		[CYCLES] = "cycles", [INSTRUCTIONS] = "instructions"
+	};
+	char text[3][64], more_text[TAKEN__MAX][96];
 	bool kernel = room <= 4096;
 
 	snprintf(text[0], sizeof(text[0]), "%s, %s flows", k->name, size);
@@ -599,6 +660,10 @@ static void bench_kind(const struct kind *k, uint32_t n, uint32_t room, const ch
 	abs.name = text[0];
 	rel.name = text[1];
 	ctl.name = text[2];
+	for (int t = CYCLES; t < TAKEN__MAX; t++) {
+		snprintf(more_text[t], sizeof(more_text[t]), "%s, %s", text[0], taken[t]);
+		more[t].name = more_text[t];
+	}
 	gen->bss->gen.flows = n;
 	gen->bss->gen.random = 0x12345;
 	gen->bss->gen.n = 1;
@@ -614,22 +679,27 @@ static void bench_kind(const struct kind *k, uint32_t n, uint32_t room, const ch
 		kernel_warm(k, n);
 	}
 	for (int r = 0; r < opt.rounds; r++) {
-		double v, ctl_ns;
+		struct cost v, control;
 
 		gen_dir(k, 1, IN_D0, 2 * PORT_IN);
-		v = cost(if_g0, IN_D0, &ctl_ns);
-		bench_add_ours(&abs, v);
-		bench_add_ours(&rel, v);
-		bench_add_ours(&ctl, ctl_ns);
+		v = cost(if_g0, IN_D0, &control);
+		bench_add_ours(&abs, v.of[NS]);
+		bench_add_ours(&rel, v.of[NS]);
+		bench_add_ours(&ctl, control.of[NS]);
+		for (int t = CYCLES; t < TAKEN__MAX; t++)
+			bench_add_ours(&more[t], v.of[t]);
 		if (!kernel)
 			continue;
 		gen_dir(k, 1, IN_K0, PORT_IN);
-		bench_add_peer(&rel, cost(if_g2, IN_K0, &ctl_ns));
+		bench_add_peer(&rel, cost(if_g2, IN_K0, &control).of[NS]);
 	}
 	bench_print(&abs);
 	if (kernel)
 		bench_print(&rel);
 	bench_print(&ctl);
+	for (int t = CYCLES; t < TAKEN__MAX; t++)
+		if (counter[t] >= 0)
+			bench_print(&more[t]);
 	express_alone(k);
 	express_close();
 }
@@ -645,6 +715,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	setrlimit(RLIMIT_MEMLOCK, &all);
+	counters_open();
 	topology();
 	kernel_setup();
 	for (unsigned i = 0; i < ARRAY_LEN(kinds); i++)

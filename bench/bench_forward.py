@@ -51,15 +51,16 @@ def worker(p, name, family, proto, rounds):
     for lane in (plane.FAST, plane.KERNEL):
         p.begin(lane)
     runs = {plane.FAST: [], plane.KERNEL: []}
-    express = p.counts()["express"]
     for _ in range(rounds):
         for lane, got in runs.items():
-            got += filter(None, [p.flow(lane)])
+            express = p.counts()["express"]
+            run = p.flow(lane)
+            # A worker that has no CPU for 50 ms is dead to XDP, which forwards alone then.
+            if run and p.counts()["express"] == express:
+                got.append(run)
     if min(len(got) for got in runs.values()) <= rounds / 2:
-        print(f"forward: {name}: frames were lost in most runs: the machine is too busy", flush=True)
+        print(f"forward: {name}: no worker or frames lost in most runs: the machine is too busy", flush=True)
         return
-    if p.counts()["express"] != express:
-        sys.exit(f"forward: {name}: XDP forwarded some")
     per_cpu = {lane: [1e3 / ns for ns, _ in got] for lane, got in runs.items()}
     must = {"limit": 2, "required": True} if p.policy else {}
     plane.emit("forward", f"{name}, packets per CPU-second", per_cpu[plane.FAST], "M/s", per_cpu[plane.KERNEL], "higher",
