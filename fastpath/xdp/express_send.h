@@ -22,13 +22,19 @@ static __always_inline bool word0_passes(const struct lane *l, uint64_t w0)
 	return flow_w0_flags(w0) & FLOW_F_TCP || flow_w0_state(w0) >> FLOW_TRACK_SHIFT;
 }
 
+/* Length of the link header and "not shaped" as the one word that they are in an adjacency. */
+#define LINK_PLAIN  bpf_htons(ETH_HLEN << 8)
+#define LINK_TAGGED bpf_htons((ETH_HLEN + VLAN_HLEN) << 8)
+#define LINK_AS_IN  (L2_LEN == ETH_HLEN ? LINK_PLAIN : LINK_TAGGED)
+FLOW_ASSERT("adjacency", offsetof(struct fp_adj, shaped) == offsetof(struct fp_adj, len) + 1);
+
 /* The link header as words; false: not ready, shaped, too small, tagged twice, being changed. */
 struct link {
 	uint64_t word;
 	uint32_t half;
-	uint32_t tag; /* when len says so */
+	uint32_t tag; /* of LINK_TAGGED */
 	uint32_t port;
-	uint8_t len;
+	uint16_t kind;
 	uint8_t verdict; /* enum express_verdict, as it was counted */
 };
 
@@ -41,13 +47,14 @@ static __always_inline bool link_of(uint32_t egress, const struct pkt *p, struct
 	if (!a)
 		return false;
 	seq = LOAD(a->seq);
-	ret->len = LOAD(a->len);
-	if (seq & 1 || (ret->len != ETH_HLEN && ret->len != ETH_HLEN + VLAN_HLEN) ||
-	    LOAD(a->shaped) || p->l3_len > LOAD(a->mtu))
+	ret->kind = LOAD(*(const uint16_t *)&a->len);
+	if (seq & 1 || (ret->kind != LINK_PLAIN && ret->kind != LINK_TAGGED) ||
+	    p->l3_len > LOAD(a->mtu))
 		return false;
 	ret->word = LOAD(*(const uint64_t *)a->hdr);
 	ret->half = LOAD(*(const uint32_t *)(a->hdr + 8));
-	ret->tag = LOAD(*(const uint32_t *)(a->hdr + 12));
+	if (ret->kind == LINK_TAGGED)
+		ret->tag = LOAD(*(const uint32_t *)(a->hdr + 12));
 	ret->port = LOAD(a->port);
 	return LOAD(a->seq) == seq;
 }
@@ -189,11 +196,11 @@ static __always_inline void count_out(const struct link *link, uint32_t l3_len)
 static __always_inline int leave(const struct lane *l, const struct link *link, uint32_t l3_len)
 {
 	count_in(l);
-	if (link->len == L2_LEN)
+	if (link->kind == LINK_AS_IN)
 		header(l->data, link, L2_LEN != ETH_HLEN);
 	else if (leave_moved(l, link) != XDP_REDIRECT)
 		return XDP_DROP;
-	if (link->len != ETH_HLEN)
+	if (link->kind == LINK_TAGGED)
 		count_out(link, l3_len);
 	return XDP_REDIRECT;
 }
