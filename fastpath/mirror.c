@@ -107,6 +107,15 @@ static bool established(const struct fp_flow_view *v, bool at_once)
 	return true;
 }
 
+/* It is never established again. */
+static bool closing(const struct fp_flow_view *v)
+{
+	uint8_t track = track_of(v, 0);
+
+	return flow_w0_flags(v->dir[0].word0) & FLOW_F_TCP && track >= TCPT_S_FIN_WAIT &&
+	       track <= TCPT_S_CLOSE;
+}
+
 static bool translated(const struct fp_flow_view *v)
 {
 	return flow_w0_flags(v->dir[0].word0) & FLOW_F_REWRITE;
@@ -118,6 +127,7 @@ static bool translated(const struct fp_flow_view *v)
 struct walk {
 	bool one_port, now, give;
 	uint16_t port;
+	uint32_t at; /* when it began */
 };
 
 static bool touches(const struct fp_flow_view *v, const struct walk *k)
@@ -196,9 +206,12 @@ static bool step(struct fp_mirror *m, const struct fp_flow_view *v, const struct
 		s->at = end;
 		return true;
 	}
-	if (s->state != MIRROR_SEEN || !established(v, k->now) ||
-	    (!k->now && !is_old(v, s->at, now)))
+	if ((s->state != MIRROR_SEEN && s->state != MIRROR_PAST) || !established(v, k->now) ||
+	    (!k->now && !is_old(v, s->at, now))) {
+		if (s->state == MIRROR_SEEN && closing(v))
+			s->state = MIRROR_PAST;
 		return false;
+	}
 	if (!m->budget) {
 		m->stats.waiting++;
 		return false;
@@ -227,13 +240,46 @@ static void act(struct fp_mirror *m, const struct fp_flow_view *v, const struct 
 
 /* ---- walks ---- */
 
+/*
+ * May a step be due, by what is known without the lines of the flow? This and its cold entry lie in
+ * order, and lines anywhere: to look at them is most of what a pass takes, and it is due for few.
+ */
+static bool may_be_due(struct mirror_slot *s, uint16_t gen, uint16_t flags, uint32_t timeout,
+		       uint32_t now)
+{
+	if (s->gen != gen || s->state == MIRROR_NONE) {
+		if (flags & FLOW_COLD_GIVEN)
+			return true;
+		/* Not written by a process before: learn has seen those. */
+		*s = (struct mirror_slot){ gen, MIRROR_SEEN, 0, now };
+		return false;
+	}
+	switch (s->state) {
+	case MIRROR_SEEN:
+		return (int32_t)(now - s->at) >= (int32_t)AGE_UNITS;
+	case MIRROR_PAST:
+		return false;
+	case MIRROR_WRITTEN: /* its last packet was not after now */
+		return !s->at || (int32_t)(now + timeout - s->at) > (int32_t)(timeout / 2);
+	default:
+		return true;
+	}
+}
+
 static bool look(struct fp_mirror *m, enum flow_family fam, uint32_t pair, const struct walk *k,
 		 struct fp_flow_view *v, struct mirror_item *ret)
 {
-	if (!(__atomic_load_n(&fp_flow_cold(m->conf.flows, fam, 2 * pair)->flags,
-			      __ATOMIC_RELAXED) &
-	      FLOW_COLD_TRACKED))
+	const struct flow_cold *c = fp_flow_cold(m->conf.flows, fam, 2 * pair);
+	uint16_t gen = __atomic_load_n(&c->gen, __ATOMIC_ACQUIRE);
+	uint16_t flags = __atomic_load_n(&c->flags, __ATOMIC_RELAXED);
+
+	if (gen & 1 || !gen || !(flags & FLOW_COLD_TRACKED))
 		return false;
+	if (!k->now && !k->give && !k->one_port &&
+	    !may_be_due(&m->slot[fam][pair], gen, flags,
+			__atomic_load_n(&c->timeout, __ATOMIC_RELAXED), k->at))
+		return false;
+	m->stats.looked++;
 	return fp_flow_view(m->conf.flows, fam, pair, v) && touches(v, k) && step(m, v, k, ret);
 }
 
@@ -483,7 +529,7 @@ static void run_port(struct fp_mirror *m)
 
 static void pass(struct fp_mirror *m)
 {
-	const struct walk all = { 0 };
+	const struct walk all = { .at = fp_flow_now() };
 
 	if (!m->adopted)
 		adopt(m);

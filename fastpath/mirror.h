@@ -51,6 +51,7 @@ struct fp_mirror_stats {
 	uint64_t refused; /* by the kernel, tried again */
 	uint64_t orphans; /* found at start without a flow, and given */
 	uint64_t passes, ns;
+	uint64_t looked;       /* flows whose lines were looked at */
 	uint32_t held;         /* entries there now */
 	uint32_t waiting;      /* that would be written if there were room */
 	uint32_t n_ct, max_ct; /* the kernel's entries, and how many there may be */

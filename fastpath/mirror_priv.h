@@ -15,6 +15,7 @@
 enum mirror_state {
 	MIRROR_NONE,
 	MIRROR_SEEN,    /* at: when first */
+	MIRROR_PAST,    /* seen when it was closing: written at no age, only when its port leaves */
 	MIRROR_WRITTEN, /* at: when the kernel's entry ends by itself; 0: unknown */
 	MIRROR_GIVEN,   /* the kernel's, or it had its own. at: when it was asked for last; 0: never
 			 */

@@ -281,11 +281,17 @@ static struct made unanswered(uint32_t id)
 START_TEST(age)
 {
 	struct made once = unanswered(10 * N_FLOWS), sends = unanswered(10 * N_FLOWS + N_KINDS);
-	uint64_t began = rtr_now_ns();
+	struct made closes = make(10 * N_FLOWS + 2);
+	uint64_t began = rtr_now_ns(), passes;
+	struct fp_mirror_stats before, after;
 	struct flow_hit4 h;
 	unsigned n;
 
 	fill();
+	ck_assert_int_eq(closes.entry.proto, IPPROTO_TCP);
+	for (int d = 0; d < 2; d++)
+		closes.f.dir[d].state = FLOW_P_WORKER | TCPT_S_FIN_WAIT << FLOW_TRACK_SHIFT;
+	insert(&closes);
 	ck_assert_int_eq(fp_flow_find4(table, &sends.f.dir[0].key4, &h), FLOW_HIT);
 	while (stats().written <= N_FLOWS) {
 		ck_assert_uint_lt(rtr_now_ns() - began, 5 * NSEC_PER_SEC);
@@ -301,6 +307,16 @@ START_TEST(age)
 	ck_assert_ptr_null(find(&once.entry, n));
 	for (uint32_t i = 0; i < N_FLOWS; i++)
 		same_entry(find(&made[i].entry, n), &made[i].entry);
+	/* From here on each pass looks only at the one that may answer yet. */
+	passes = stats().passes + 1;
+	UNTIL(stats().passes >= passes);
+	before = stats();
+	UNTIL(stats().passes > before.passes);
+	after = stats(); /* maybe in the middle of a pass */
+	ck_assert_uint_le(after.looked - before.looked, after.passes - before.passes + 1);
+	/* One that closes is written when its port leaves. */
+	ck_assert(fp_mirror_port(mirror, SLOT_IN, false, 5000));
+	ck_assert_uint_eq(ct_list(list, ROOM), N_FLOWS + 3);
 }
 END_TEST
 
