@@ -102,13 +102,14 @@ static inline uint64_t monotonic(void)
 	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
 }
 
-/* Queue 0 has the socket 1; the worker beats now. */
+/* Queue 0 has the socket 1; the worker beats now, and for as long as it may take to ask. */
 static inline void worker_lives(bool lives)
 {
 	port_in.n_queues = 1;
 	port_in.xsk_base = 1;
 	port_set();
-	*fp_xdp_beat(xdp, 1) = lives ? monotonic() : monotonic() - 2 * EXPRESS_BEAT_MAX_NS;
+	*fp_xdp_beat(xdp, 1) = lives ? monotonic() + 60 * NSEC_PER_SEC
+				     : monotonic() - 2 * EXPRESS_BEAT_MAX_NS;
 }
 
 static struct express_count counts(void)
