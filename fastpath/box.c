@@ -366,6 +366,9 @@ void fp_box_want(struct fp_box *b, unsigned ifindex, bool express, enum fastpath
 		*p->zc_refused = '\0';
 	p->asked_ns = 0;
 	fp_box_port_look(b, (unsigned)(p - b->port), rtr_now_ns());
+	if (!p->named)
+		b->conf.state(b->conf.ctx, (unsigned)(p - b->port));
+	p->named = true;
 }
 
 void fp_box_unwant(struct fp_box *b, unsigned ifindex)
@@ -380,7 +383,19 @@ void fp_box_unwant(struct fp_box *b, unsigned ifindex)
 
 void fp_box_synced(struct fp_box *b)
 {
+	/* What the rtrd before wanted, and this one does not. */
+	for (unsigned slot = 0; slot < FP_PORTS_MAX; slot++)
+		if (b->port[slot].wanted && !b->port[slot].named)
+			fp_box_unwant(b, b->port[slot].ifindex);
 	b->synced = true;
+}
+
+void fp_box_told_anew(struct fp_box *b)
+{
+	for (unsigned slot = 0; slot < FP_PORTS_MAX; slot++) {
+		b->port[slot].named = false;
+		b->port[slot].told = (struct express_carried){ 0 };
+	}
 }
 
 static void watch(struct fp_box *b)

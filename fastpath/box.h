@@ -7,6 +7,7 @@
  *	fp_box_open      tables, threads; adopts what a process before left
  *	fp_box_want      an interface shall be served
  *	fp_box_synced    all were told: flows of the process before may be judged
+ *	fp_box_told_anew another rtrd is about to tell what is wanted
  *	fp_box_turn      what is due: tables, interfaces that changed
  *	fp_box_close     orderly end: every interface to the kernel
  *	fp_box_hand_over another process comes at once: XDP goes on, the rings are worked off
@@ -63,6 +64,7 @@ struct fp_box_port {
 	uint64_t back_at; /* that; 0: none */
 	bool wanted, express_wanted;
 	bool changed; /* what is wanted of it, since it was last looked at */
+	bool named;   /* by the rtrd that speaks now, which knows its state */
 	enum fastpath_zc zc_wish;
 	bool attached, bound; /* the program is there, or XDP knows the VLAN; the workers know it */
 	bool zero_copy;       /* these are so */
@@ -115,6 +117,7 @@ void fp_box_hand_over(struct fp_box *b);
 void fp_box_want(struct fp_box *b, unsigned ifindex, bool express, enum fastpath_zc zc);
 void fp_box_unwant(struct fp_box *b, unsigned ifindex);
 void fp_box_synced(struct fp_box *b);
+void fp_box_told_anew(struct fp_box *b);
 void fp_box_turn(struct fp_box *b, uint64_t now_ns);
 
 /* box_port.c */

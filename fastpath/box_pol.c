@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "box.h"
 
+#include "hash.h"
 #include "nat_way.h"
 #include "rtr/fastpol.h"
 
@@ -54,8 +55,10 @@ static void make(struct fp_box_pol *bp, unsigned n_workers)
 	if (!fstat(in->fd, &st) && in->size && (uint64_t)st.st_size == in->size &&
 	    in->size <= FASTPOL_SIZE_MAX)
 		blob = malloc(in->size);
-	if (blob && !read_all(in->fd, blob, in->size))
+	if (blob && !read_all(in->fd, blob, in->size)) {
+		bp->hash = hash_bytes(blob, in->size, FASTPOL_VERSION) | 1;
 		fp_pol_new(blob, in->size, n_workers, bp->now, &bp->made, bp->text);
+	}
 	free(blob);
 	close(in->fd);
 }
@@ -126,7 +129,10 @@ static void claim(struct fp_box *b, const struct fp_pol *p)
 static void publish(struct fp_box *b, struct fp_pol *p, uint32_t tag)
 {
 	struct express_ctl *ctl = fp_xdp_ctl(b->xdp);
-	uint16_t gen = (uint16_t)(ctl->policy + 1);
+	/* With a generation for each restart a few in a row, faster than sweeps, would outdate
+	 * flows that nothing has changed for. */
+	bool same = ctl->policy_hash == b->pol.hash;
+	uint16_t gen = (uint16_t)(ctl->policy + !same);
 	struct fp_keeper_stats s;
 
 	fp_keeper_stats(b->keeper, &s);
@@ -141,7 +147,10 @@ static void publish(struct fp_box *b, struct fp_pol *p, uint32_t tag)
 	b->pol.version++;
 	/* Flows of the generation before pass by XDP all the time, those of the new one as soon as
 	 * there are any. */
+	if (!same)
+		__atomic_store_n(&ctl->policy_hash, 0, __ATOMIC_RELEASE);
 	__atomic_store_n(&ctl->policy, gen, __ATOMIC_RELEASE);
+	__atomic_store_n(&ctl->policy_hash, b->pol.hash, __ATOMIC_RELEASE);
 	__atomic_store_n(&b->pol.past, b->pol.now, __ATOMIC_RELEASE);
 	/* The next sweep is one that reads this: the store comes before the look at its number, as
 	 * the keeper numbers a sweep before it reads. */

@@ -9,7 +9,8 @@
  *	fp_box_policy_turn  what is due
  *
  * A blob that cannot be used changes nothing. Of several that come meanwhile only the last one
- * counts.
+ * counts. The one that is in force already, as after a restart, has no new generation: flows that
+ * were judged by it need not be again.
  *
  * Owns: the policies. Threads: the control thread; a long list takes long to build, so a thread of
  * its own does that; `now` and `past` are read by workers and the keeper under QSBR. Failure: told
@@ -39,6 +40,7 @@ struct fp_box_pol {
 	pthread_t thread;    /* on in_work, while that is */
 	uint32_t done;       /* thread:w cp:r */
 	struct fp_pol *made; /* NULL: refused, text says why */
+	uint64_t hash;       /* of its blob */
 	char text[FASTPATH_TEXT];
 	uint64_t sweep;           /* the one that judges flows again; 0: none is due */
 	uint64_t judged0, ended0; /* the keeper's figures before */

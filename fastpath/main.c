@@ -54,7 +54,7 @@ static struct {
 	/* The answer that is being given, and how far. */
 	enum answer answer;
 	uint32_t seq, left;
-	struct fastpath_req asked;
+	struct fastpath_req asked, opened;
 	uint64_t at, hits_at;
 	unsigned ended;
 } d = { .rtrd = RTRD_FD };
@@ -283,12 +283,26 @@ static void do_open(const struct fastpath_req *q)
 		err = fp_box_open(&d.box, &conf);
 	if (!err) {
 		d.open = true;
+		d.opened = *q;
 		say_text(FASTPATH_READY, "");
 		return;
 	}
 	snprintf(text, sizeof(text), "%s", strerror(-err));
 	say_text(FASTPATH_FAILED, text);
 	d.end = true;
+}
+
+/* rtrd is another process now, and tells everything again. */
+static void open_again(const struct fastpath_req *q)
+{
+	d.answer = A_NONE;
+	if (memcmp(&q->u.open, &d.opened.u.open, sizeof(q->u.open))) {
+		say_text(FASTPATH_FAILED, "it is of other sizes");
+		d.end = true;
+		return;
+	}
+	fp_box_told_anew(&d.box);
+	say_text(FASTPATH_READY, "");
 }
 
 /* fd: came along, or -1. */
@@ -298,8 +312,11 @@ static void take(const struct fastpath_req *q, int fd)
 		close(fd);
 		fd = -1;
 	}
-	if (q->op == FASTPATH_OPEN && !d.open) {
-		do_open(q);
+	if (q->op == FASTPATH_OPEN) {
+		if (d.open)
+			open_again(q);
+		else
+			do_open(q);
 		return;
 	}
 	if (!d.open)

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* rtr-fastpath: started when an interface wants it, told what it shall do, asked for figures. */
+/*
+ * rtr-fastpath: started when an interface wants it, told what it shall do, asked for figures. The
+ * parent keeps a copy of the socket to it: when rtrd is killed rtr-fastpath does not notice, and
+ * the next rtrd goes on with it.
+ */
 #include "capture/capture.h"
 #include "cli/command.h"
 #include "fastpath/fast_hits.h"
@@ -45,6 +49,7 @@ static struct {
 	struct event *ev_read, *ev_write, *ev_start, *ev_look;
 	unsigned backoff_ms;
 	bool complained, opened, synced;
+	bool complete;            /* the ports below are all that are wanted */
 	struct fastpath_req open; /* what it was started with */
 	struct fast_seen seen;
 	struct fast_ask *asks; /* one after the other: the first is being answered */
@@ -67,6 +72,14 @@ static bool say(const struct fastpath_req *q)
 	/* Full: go on when it is not. Its end is told by reading. */
 	event_add(d.ev_write, NULL);
 	return false;
+}
+
+static void keep_socket(int fd)
+{
+	const struct rtrd_args *a = parent_args();
+
+	if (a)
+		(void)parent_hold(a->parent_fd, PARENT_KEY_FASTPATH, fd);
 }
 
 static bool say_port(struct fast_port *p)
@@ -113,7 +126,9 @@ void fast_talk(void)
 			return;
 	}
 	drop_gone();
-	if (!d.synced && !fast_push_awaited())
+	/* Anybody who asks something comes by here: between the policy that is in force and the
+	 * look at who may be on the fast plane with it, no interface is named yet. */
+	if (!d.synced && d.complete)
 		d.synced = say(&(struct fastpath_req){ .op = FASTPATH_SYNCED });
 	if (d.asks && !d.asks->sent) {
 		d.asks->sent = say(&d.asks->req);
@@ -348,10 +363,12 @@ static void hang_up(void)
 	if (d.ev_write)
 		event_free(d.ev_write);
 	d.ev_read = d.ev_write = NULL;
-	if (d.fd >= 0)
+	if (d.fd >= 0) {
 		close(d.fd);
+		keep_socket(-1);
+	}
 	d.fd = -1;
-	d.opened = d.synced = d.seen.running = d.seen.ready = false;
+	d.opened = d.synced = d.complete = d.seen.running = d.seen.ready = false;
 	fast_push_gone();
 	fast_hits_take(&(struct fastpath_hits){ .again = 1 });
 	track_kick();
@@ -398,6 +415,13 @@ static void ended(void)
 		start_later();
 }
 
+/* Before it is ready it may still speak to the rtrd before us. */
+static bool is_for_us(const struct fastpath_event *e)
+{
+	return d.seen.ready || e->kind == FASTPATH_READY || e->kind == FASTPATH_FAILED ||
+	       e->kind == FASTPATH_NOTE;
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct fastpath_event e;
@@ -408,7 +432,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		n = recv(fd, &e, sizeof(e), MSG_DONTWAIT);
 		if (n <= 0)
 			break;
-		if (n > (ssize_t)offsetof(struct fastpath_event, u))
+		if (n > (ssize_t)offsetof(struct fastpath_event, u) && is_for_us(&e))
 			take_event(&e);
 		if (d.fd != fd)
 			return;
@@ -416,6 +440,18 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	ended();
+}
+
+static void take_socket(int fd)
+{
+	d.seen.starts++;
+	d.seen.running = true;
+	d.fd = fd;
+	d.ev_read = event_new(cmd_base(), d.fd, EV_READ | EV_PERSIST, on_readable, NULL);
+	d.ev_write = event_new(cmd_base(), d.fd, EV_WRITE, on_writable, NULL);
+	if (!d.ev_read || !d.ev_write)
+		abort();
+	event_add(d.ev_read, NULL);
 }
 
 static void on_start(evutil_socket_t nothing, short what, void *arg)
@@ -436,14 +472,8 @@ static void on_start(evutil_socket_t nothing, short what, void *arg)
 			start_later();
 		return;
 	}
-	d.seen.starts++;
-	d.seen.running = true;
-	d.fd = pair[0];
-	d.ev_read = event_new(cmd_base(), d.fd, EV_READ | EV_PERSIST, on_readable, NULL);
-	d.ev_write = event_new(cmd_base(), d.fd, EV_WRITE, on_writable, NULL);
-	if (!d.ev_read || !d.ev_write)
-		abort();
-	event_add(d.ev_read, NULL);
+	take_socket(pair[0]);
+	keep_socket(d.fd);
 	fast_talk();
 }
 
@@ -575,8 +605,9 @@ static void look(void)
 			set_port(p, false);
 	recvec_foreach(ifaces, i)
 		want_iface(i);
+	d.complete = !fast_push_awaited();
 	make_open(&open);
-	if (d.fd >= 0 && (!d.seen.needed || memcmp(&open, &d.open, sizeof(open)))) {
+	if (d.fd >= 0 && (!d.seen.needed || (d.opened && memcmp(&open, &d.open, sizeof(open))))) {
 		fast_talk(); /* off first: what is said before BYE is heard */
 		stop();
 	}
@@ -588,12 +619,13 @@ static void look(void)
 }
 
 /* What a commit under way says counts when it has ended: else a policy that it removes, and that a
- * failure brings back, would be let go too early. The gate closes at once (fast_gate_closed). */
+ * failure brings back, would be let go too early. The gate closes at once (fast_gate_closed). One
+ * that waits for us has ended. */
 static void on_look(evutil_socket_t fd, short what, void *arg)
 {
 	struct timeval later = { .tv_usec = LOOK_AGAIN_MS * 1000 };
 
-	if (txn_busy() || apply_running())
+	if (!fast_push_waits() && (txn_busy() || apply_running()))
 		event_add(d.ev_look, &later);
 	else
 		look();
@@ -623,11 +655,20 @@ static void published(const struct rec *old, const struct rec *new, const char *
 static bool after_commit(const struct rec *old, const struct rec *new,
 			 void (*done)(const char *text))
 {
-	return d.seen.needed && fast_push_after(done);
+	bool ran = d.seen.ready;
+	uint64_t starts = d.seen.starts;
+
+	/* Whoever asks next is told what holds now. */
+	look();
+	if (!d.seen.needed)
+		return false;
+	return ran && d.seen.starts != starts ? fast_push_started(done) : fast_push_after(done);
 }
 
 int fast_init(void)
 {
+	int fd = parent_held(PARENT_KEY_FASTPATH);
+
 	d.ev_start = evtimer_new(cmd_base(), on_start, NULL);
 	d.ev_look = evtimer_new(cmd_base(), on_look, NULL);
 	if (!d.ev_start || !d.ev_look)
@@ -637,6 +678,10 @@ int fast_init(void)
 	txn_on_publish(published);
 	fast_conn_init();
 	txn_after_publish(after_commit);
+	/* Other events are not answered. */
+	d.seq = (uint32_t)(rtr_now_ns() / NSEC_PER_MSEC);
+	if (fd >= 0)
+		take_socket(fd);
 	fast_look_soon();
 	return 0;
 }

@@ -26,6 +26,8 @@
 #define TAKE_MS 1000
 /* A million flows are judged again in about a second; a commit waits no longer than this. */
 #define SWEEP_MS 3000
+/* A start takes half a second, most of it the kernel's verifier. */
+#define START_MS 5000
 
 #define ON_ITS_WAY "policy: on its way to the fast plane"
 
@@ -34,7 +36,7 @@ static struct {
 	uint64_t links;               /* ... and of which links; none when nobody ... */
 	bool wanted;                  /* ... wants the fast plane */
 	struct fast_blob blob;
-	uint32_t tag;
+	uint32_t tag, before;        /* the number of the blob; below ours */
 	char refused[FASTPATH_TEXT]; /* "": not */
 	/* Of this tag, by the process that runs. */
 	bool sent, taken, swept;
@@ -124,7 +126,7 @@ void fast_push_look(void)
 	}
 	replace(&b);
 	/* The first one is that of the journal, which flows were judged by before rtrd began. */
-	if (!fast_seen()->ready && k.tag > 1)
+	if (!fast_seen()->ready && k.tag - k.before > 1)
 		fast_word(true);
 }
 
@@ -199,6 +201,10 @@ static void on_late(evutil_socket_t fd, short what, void *arg)
 			late_in(SWEEP_MS);
 		return;
 	}
+	if (!k.sent) {
+		done("note: the fast plane still starts\n");
+		return;
+	}
 	/* A new process finds flows that were judged by what it shall take. */
 	if (k.serving)
 		fast_word(true);
@@ -223,6 +229,9 @@ bool fast_push_answer(const struct fastpath_event *e)
 {
 	bool open = !*fast_push_against();
 
+	/* A policy of the rtrd before us. */
+	if (e->u.policy.tag - k.before - 1 >= k.tag - k.before)
+		return false;
 	if (e->u.policy.what == FASTPATH_J_TAKEN)
 		k.serving = k.sweeping = true;
 	else if (e->u.policy.what == FASTPATH_J_SWEPT)
@@ -272,8 +281,25 @@ bool fast_push_after(void (*fn)(const char *text))
 	return true;
 }
 
+bool fast_push_started(void (*fn)(const char *text))
+{
+	if (*k.refused || !k.blob.v)
+		return false;
+	k.done = fn;
+	if (!k.sent)
+		late_in(START_MS);
+	return true;
+}
+
+bool fast_push_waits(void)
+{
+	return k.done;
+}
+
 int fast_push_init(void)
 {
+	/* rtr-fastpath may have been told of others by a process before. */
+	k.tag = k.before = (uint32_t)(rtr_now_ns() / NSEC_PER_MSEC);
 	k.ev_late = evtimer_new(cmd_base(), on_late, NULL);
 	return k.ev_late ? 0 : -ENOMEM;
 }

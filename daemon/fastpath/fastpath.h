@@ -64,6 +64,10 @@ bool fast_push_serving(void);
 bool fast_push_swept(void);
 /* After a commit: as txn_after_fn. */
 bool fast_push_after(void (*done)(const char *text));
+/* The same when it has put another process in the place of the one that ran: until that serves. */
+bool fast_push_started(void (*done)(const char *text));
+/* A commit waits for that: it has been published. */
+bool fast_push_waits(void);
 
 /* ---- fast_client.c ---- */
 

@@ -27,8 +27,13 @@ enum rtrd_exit {
 
 #define PARENT_MAX_HELD 32 /* one listener or pinned object a subsystem; far above what is used */
 
-/* A descriptor that outlives the child. Keys are numbers given out in enum parent_key. */
+/* A descriptor that outlives the child. */
+enum parent_key {
+	PARENT_KEY_FASTPATH = 1, /* rtrd's end of the socket to rtr-fastpath */
+};
+
 struct held_fd {
+	/* enum parent_key */
 	uint32_t key;
 	int fd;
 };
@@ -82,6 +87,8 @@ void parent_beat(int parent_fd);
 /* The parent keeps a copy of fd (the caller may close its own); the next child finds it in
  * rtrd_args.held. The same key replaces; fd -1 drops. 0 or -errno. */
 int parent_hold(int parent_fd, uint32_t key, int fd);
+/* What a former child gave under the key, now the caller's; -1: nothing. */
+int parent_held(uint32_t key);
 /* rtr-vrrpd is needed: the parent starts it and keeps it running to its own end. */
 void parent_want_vrrpd(int parent_fd);
 

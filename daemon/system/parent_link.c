@@ -48,6 +48,15 @@ int parent_hold(int parent_fd, uint32_t key, int fd)
 	return send_request(parent_fd, fd < 0 ? PARENT_DROP : PARENT_HOLD, key, fd);
 }
 
+int parent_held(uint32_t key)
+{
+	for (size_t i = 0; our_args && i < our_args->n_held; i++) {
+		if (our_args->held[i].key == key)
+			return our_args->held[i].fd;
+	}
+	return -1;
+}
+
 void parent_link_set(int parent_fd)
 {
 	link_fd = parent_fd;

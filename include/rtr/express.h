@@ -42,7 +42,9 @@ struct express_ctl {
 	uint64_t clock_tick;
 	uint32_t gone; /* no worker lives, whatever the heartbeats say: express_gone.bpf.c */
 	uint32_t zero;
-	uint64_t unused[3];
+	/* Of what is in force as `policy`, for the next process; 0: not known. */
+	uint64_t policy_hash;
+	uint64_t unused[2];
 };
 
 /* Of the interface that the program is attached to, or of a VLAN there. */

@@ -2,7 +2,8 @@
 /*
  * What: the messages between rtrd and rtr-fastpath. One struct a datagram of a SOCK_SEQPACKET pair,
  * fixed in size, both ends from one build. rtr-fastpath knows what rtrd told it since its start:
- * OPEN first, then the interfaces; it goes on with that when rtrd is gone.
+ * OPEN first, then the interfaces; it goes on with that when rtrd is gone. The parent holds a copy
+ * of rtrd's end, so that the next rtrd speaks on: OPEN again, and all that it wants.
  */
 #ifndef RTR_FASTPATH_H
 #define RTR_FASTPATH_H
@@ -45,7 +46,7 @@ enum fastpath_punt {
 };
 
 enum fastpath_op {
-	FASTPATH_OPEN = 1,  /* sizes; the tables are made or adopted */
+	FASTPATH_OPEN = 1,  /* sizes; the tables are made or adopted, or another rtrd speaks now */
 	FASTPATH_POLICY,    /* a policy (rtr/fastpol.h) in the memfd that comes along */
 	FASTPATH_PORT,      /* this interface shall be on the fast plane */
 	FASTPATH_PORT_GONE, /* ... and shall not any more */

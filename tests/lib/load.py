@@ -220,7 +220,7 @@ def fresh(spec):
             out.append([now(), dest, None, None])
             s.send(MESSAGE.pack(0, k))
         poll(pace.left())
-    last = now() + 1
+    last = now() + 3
     while waiting and now() < last:
         poll(0.1)
     return out

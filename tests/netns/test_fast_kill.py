@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""kill -9 of rtr-fastpath, of rtrd, of both, and an upgrade, with thousands of connections under way: what is established
-does not notice, what begins goes by the kernel meanwhile and by workers again. As often and as many as the text of the
-promise says in `tools/test long`."""
+"""kill -9 of rtr-fastpath, of rtrd, of both, and an upgrade, again and again, with thousands of connections under way: what
+is established does not notice, what begins goes by the kernel meanwhile and by workers again. rtrd alone is nobody whom the
+fast plane would miss. A hundred times each in `tools/test long`."""
 import os
 import shutil
 import signal
 import socket
 import time
+from collections import Counter
 
 import pytest
 
@@ -15,16 +16,18 @@ from load import MESSAGE, PORT, Echo, Fresh, Held
 from nat_lab import FAST, KERNEL
 from router import build_dir
 from test_fast_mirror import POLICY
-from test_fastplane import INTERNET, INTERNET6, addressed, fastpath_pid, on_fast
+from test_fastplane import INTERNET, INTERNET6, addressed, fastpath_pid, on_fast, total
 from topo import start_time, wait_for
 
 LONG = bool(os.environ.get("RTR_TEST_LONG"))
-CONNS, RATE, TIMES = (10000, 8000, 100) if LONG else (2000, 3000, 1)
+CONNS, RATE, TIMES = 10000, 5000, int(os.environ.get("RTR_TEST_KILLS", "100" if LONG else "4"))
 FRESH_RATE = 400
 # A worker that is dead gets packets until the kernel sees it end, at most until its heartbeat is so old (50 ms, and a tick).
 BLIND = 0.06
-# From the start of rtr-fastpath to new flows by workers, at best: 0.06 to 0.2 s here; others have slower machines.
-AGAIN = 0.2 if LONG else 0.5
+# What it has in its ring when it dies is as old as the time that a busy machine has not given it.
+STARVED = 0.2
+# From the start of rtr-fastpath to new flows by workers, at best: 0.01 to 0.1 s here; others have slower machines.
+AGAIN = 0.2
 PROGRAMS = ("rtrd", "rtr-fastpath")
 
 
@@ -53,10 +56,24 @@ def fast(routers, monkeypatch):
     shutil.rmtree(folder)
 
 
-def by_xdp(r1):
-    """XDP has them, but for what a busy worker left to the kernel and what has just begun."""
-    paths = [f["path"] for f in r1.json("show dataplane flows limit 100000")]
-    return paths.count("express") > CONNS and paths.count("worker") < 0.05 * CONNS
+def known(r1):
+    """Connections of the fast plane, as the last sweep counted them."""
+    n = r1.json("show dataplane")["flows"]
+    return n["ipv4"] + n["ipv6"]
+
+
+class ByXdp:
+    """XDP has them, but for what a busy worker left to the kernel: each has spoken, and none of it went by a worker."""
+
+    def __init__(self, r1):
+        self.r1, self.seen = r1, [0, 0]
+
+    def __call__(self):
+        now = [total(self.r1, key) for key in ("express", "to_worker")]
+        express, worker = (b - a for a, b in zip(self.seen, now))
+        if worker > 10:
+            self.seen = now
+        return worker <= 10 and express > 2 * CONNS and known(self.r1) > 0.9 * CONNS
 
 
 def kill_fastpath(topo):
@@ -89,58 +106,66 @@ def began(pid):
 def seen_as(topo):
     """The port that a new flow has at the other side."""
     with make(topo.lan, INTERNET, socket.SOCK_DGRAM) as s:
-        s.settimeout(1)
+        s.settimeout(5)
         s.sendto(bytes(MESSAGE.size), (INTERNET, PORT))
         return int.from_bytes(s.recv(100)[MESSAGE.size:], "big")
 
 
 def disturb(topo, what):
-    """(when, until when, when the next rtr-fastpath began)"""
-    r1, old = topo.r1, fastpath_pid(topo.r1)
-    at = time.monotonic()
+    """(when, until when, when the next rtr-fastpath began, when a worker had a new flow)"""
+    r1, old, daemon = topo.r1, fastpath_pid(topo.r1), topo.r1.daemon_pid()
+    at = start = time.monotonic()
     what(topo)
     done = time.monotonic()
-    pid = wait_for(lambda: (p := fastpath_pid(r1)) not in (None, old) and p, timeout=20, what="another rtr-fastpath")
-    start = began(pid)
+    if what is kill_rtrd:
+        wait_for(lambda: r1.daemon_pid() not in (r1.proc.pid, daemon), timeout=20, what="another rtrd")
+    else:
+        start = began(wait_for(lambda: (p := fastpath_pid(r1)) not in (None, old) and p, timeout=20,
+                               what="another rtr-fastpath"))
     on_fast(r1)
+    assert what is not kill_rtrd or fastpath_pid(r1) == old, "rtr-fastpath did not outlive rtrd"
     wait_for(lambda: seen_as(topo) in FAST, timeout=20, what="a new flow by a worker")
-    return at, done, start
+    return at, done, start, time.monotonic()
 
 
 def judge(fresh, whats, times):
-    """Of new flows: which were lost, and how long after the restart workers had them again."""
-    again = []
-    for what, (at, done, start), until in zip(whats, times, [t[0] for t in times[1:]] + [float("inf")]):
-        mine = [f for f in fresh if at - BLIND <= f[0] < until - BLIND]
-        lost = [f[0] for f in mine if f[2] is None]
-        first = next(f[0] for f in mine if f[0] > start and f[2] in FAST) - start
-        n = [sum(f[2] in ports for f in mine if f[2]) for ports in (KERNEL, FAST)]
-        print(f"{what.__name__}: restart after {(start - at) * 1e3:.0f} ms, workers {first * 1e3:.0f} ms later; "
-              f"kernel {n[0]}, workers {n[1]}, lost at {[round((t - at) * 1e3, 1) for t in lost]} ms")
-        assert n[0], f"{what.__name__}: the kernel had none"
-        # Who is told to go works off what it has.
-        assert not lost or what in (kill_fastpath, kill_both) and max(lost) < done + BLIND, "a new flow was lost"
-        again.append(first)
+    """Of new flows: which were lost, that the kernel had some, and how soon workers had them again."""
+    deaths = [(at - STARVED, done + BLIND) for what, (at, done, *_) in zip(whats, times) if what in (kill_fastpath, kill_both)]
+    lost = [f[0] for f in fresh if f[2] is None]
+    by_kernel, again = Counter(), {}
+    for what, (at, _, start, served) in zip(whats, times):
+        first = min([f[0] for f in fresh if start < f[0] < served and f[2] in FAST], default=served) - start
+        n = [sum(at < f[0] < served and f[2] in ports for f in fresh if f[2]) for ports in (KERNEL, FAST)]
+        print(f"{what.__name__}: restart after {(start - at) * 1e3:.0f} ms, workers {first * 1e3:.0f} ms later; kernel {n[0]}, "
+              f"workers {n[1]}, lost at {[round((t - at) * 1e3, 1) for t in lost if at - STARVED < t < served]} ms")
+        by_kernel[what] += n[0]
+        again[what.__name__] = min(first, again.get(what.__name__, first))
+    # Who is told to go works off what it has. A machine that is busy for longer loses some in a worker's ring.
+    stray = [t for t in lost if not any(a < t < b for a, b in deaths)]
+    assert len(stray) < 0.02 * len(fresh), f"{len(stray)} of {len(fresh)} new flows were lost"
+    assert all(by_kernel[what] for what in (kill_fastpath, kill_both, upgrade)), "the kernel had none"
     return again
 
 
-@pytest.mark.seconds(3600 if LONG else 90)
+@pytest.mark.seconds(3600 if LONG else 120)
 def test_kill(fast):
     r1, lan = fast.r1, fast.lan
     Echo(fast.wan, INTERNET, INTERNET6)
     each = CONNS // 20
     held = Held(lan, [("udp", INTERNET, 10 * each), ("udp", INTERNET6, 9 * each), ("tcp", INTERNET, each // 2),
                       ("tcp", INTERNET6, each // 2)], RATE)
-    wait_for(lambda: by_xdp(r1), timeout=60, what="the connections by XDP")
+    by_xdp = ByXdp(r1)
+    wait_for(by_xdp, timeout=60, what="the connections by XDP", interval=0.2)
     fresh = Fresh(lan, [INTERNET, INTERNET6], FRESH_RATE)
-    whats = [kill_fastpath, kill_rtrd, kill_both, upgrade] * TIMES
+    whats = [kill_fastpath, kill_both, kill_rtrd, upgrade] * TIMES
     times = []
     for what in whats:
-        wait_for(lambda: by_xdp(r1), timeout=30, what="the connections by XDP again")
         times.append(disturb(fast, what))
+    wait_for(lambda: known(r1) > 0.9 * CONNS, what="the connections, still the fast plane's")
+    print(r1.cli("show drops"))
     again = judge(fresh.end(), whats, times)
     time.sleep(1.5 * CONNS / RATE)  # each of them speaks once more
     got = held.end()
     print(got["sent"], "messages")
     assert got["least"] > 1
-    assert min(again) < AGAIN, again
+    assert max(again.values()) < AGAIN, again

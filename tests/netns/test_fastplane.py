@@ -47,6 +47,15 @@ def total(r1, key):
     return sum(c[key] for c in counters(r1).values())
 
 
+def by_workers(r1, lan, dest, n):
+    """Pings that workers forward. One that gets no time for 50 ms leaves what is new to the kernel, as it shall."""
+    def all_of_them():
+        before = total(r1, "forwarded")
+        lan.ping(dest, count=n)
+        return total(r1, "forwarded") >= before + 2 * n
+    wait_for(all_of_them, timeout=10, what="pings by the fast plane")
+
+
 def flows(r1, **match):
     return [f for f in r1.json("show dataplane flows limit 10000")
             if all(f[k] == v for k, v in match.items())]
@@ -81,9 +90,7 @@ def test_forwards(fast):
     wan.iperf3_server()
     for dest, host in ((INTERNET, INTERNET), (INTERNET6, f"[{INTERNET6}]")):
         lan.ping(dest)
-        before = total(r1, "forwarded")
-        lan.ping(dest, count=10)
-        assert total(r1, "forwarded") >= before + 20
+        by_workers(r1, lan, dest, 10)
         kernel, express = ip_forwarded(r1, dest), total(r1, "express")
         for _ in range(5):
             assert lan.curl(f"http://{host}/") == "hello from rtr\n"
@@ -230,19 +237,17 @@ def test_killed(fast):
     on_fast(r1)
     for i, dest in enumerate((INTERNET, INTERNET6)):
         assert flows(r1, destination_port=4000 + i, path="express"), "the flow was not adopted"
-        before = total(r1, "forwarded")
-        lan.ping(dest, count=5)
-        assert total(r1, "forwarded") >= before + 10
+        by_workers(r1, lan, dest, 5)
     log = r1.cli("show logging")
     assert "FAST-3-ENDED" in log
     assert "1 fastpath Up -> Down" in log and "1 fastpath Down -> Up" in log
-    # rtrd itself: rtr-fastpath goes on until the next rtrd has its own.
+    # rtrd itself: the next one goes on with the same rtr-fastpath.
     pid, rtrd = fastpath_pid(r1), r1.daemon_pid()
     os.kill(rtrd, signal.SIGKILL)
     lan.ping(INTERNET, count=2)
-    wait_for(lambda: fastpath_pid(r1) not in (None, pid), timeout=10, what="another rtr-fastpath")
-    wait_for(lambda: r1.cli("show clock", check=False).strip() != "" and planes(r1), timeout=10, what="another rtrd")
+    wait_for(lambda: r1.daemon_pid() not in (r1.proc.pid, rtrd), timeout=10, what="another rtrd")
     on_fast(r1)
+    assert fastpath_pid(r1) == pid
     lan.ping(INTERNET)
 
 
@@ -459,7 +464,8 @@ def test_lines(routers):
     topo.lan.ping(INTERNET)
     r1.audit()
     r1.config(["dataplane flows ipv4 2048", "dataplane memory 16"])
-    wait_for(lambda: r1.json("show dataplane memory")["flows_ipv4_max"] == 2048, timeout=10, what="the other sizes")
+    # The commit ends when the process with the other sizes serves.
+    assert r1.json("show dataplane memory")["flows_ipv4_max"] == 2048 and planes(r1)["eth0"] == "fast"
     assert "Configured" in r1.cli("show dataplane interfaces")
     r1.config(["dataplane workers 2"])
     wait_for(lambda: "1 queues are fewer than the 2 workers" in reason(r1), timeout=10, what="the reason")
@@ -507,13 +513,8 @@ def test_ipsec_under_load(fast, dest, subnet):
     wait_for(lambda: lan.ping(dest, count=1, timeout=1, check=False) == 1, what="the way without the policy")
     sender.kill()
     sender.wait()
-
-    def forwarded():
-        before = total(r1, "forwarded")
-        lan.ping(dest, count=3)
-        return total(r1, "forwarded") >= before + 6
     # XDP pauses until the flows have been swept.
-    wait_for(forwarded, what="pings by the fast plane")
+    by_workers(r1, lan, dest, 3)
 
 
 def test_rule_by_port(routers):
