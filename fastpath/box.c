@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "box.h"
 
+#include "adj_half.h"
 #include "filter.h"
 #include "track_conf.h"
 
@@ -182,6 +183,7 @@ static int open_fib(struct fp_box *b)
 	int err;
 
 	b->way.adj_base = fp_flow_hdr(b->flows)->epoch % 2 * (FP_ADJ_MAX / 2);
+	fp_adj_half_vacate(&b->mem, fp_xdp_adjs(b->xdp), FP_ADJ_MAX, b->way.adj_base);
 	err = fib_rcu_new(&b->rcu);
 	p.defer_ctx = b->rcu;
 	if (!err)

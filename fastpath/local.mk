@@ -33,7 +33,7 @@ libfp_a_SOURCES += \
 	fastpath/flow.c fastpath/flow.h fastpath/flow_priv.h \
 	fastpath/flow_adopt.c fastpath/flow_bucket.c fastpath/flow_evict.c fastpath/flow_quota.c \
 	fastpath/flow_find.c fastpath/xdp/flow_lookup.h \
-	fastpath/flow_mem.c fastpath/flow_mem.h \
+	fastpath/flow_mem.c fastpath/flow_mem.h fastpath/adj_half.c fastpath/adj_half.h \
 	fastpath/wheel.c fastpath/wheel.h
 
 # BPF programs: NAME.bpf.c -> NAME.bpf.o -> NAME.skel.h, which embeds the object. The system headers

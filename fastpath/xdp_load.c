@@ -673,7 +673,7 @@ int fp_xdp_adj_set(struct fp_xdp *x, uint32_t i, const struct fp_adj *adj)
 	return 0;
 }
 
-const struct fp_adj *fp_xdp_adjs(const struct fp_xdp *x)
+struct fp_adj *fp_xdp_adjs(const struct fp_xdp *x)
 {
 	return x->base[M_ADJ];
 }

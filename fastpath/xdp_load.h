@@ -78,7 +78,7 @@ bool fp_xdp_inject(const struct fp_xdp *x, uint32_t worker, void **ret_area,
 
 int fp_xdp_adj_set(struct fp_xdp *x, uint32_t i, const struct fp_adj *adj);
 /* The array, and a word that is odd while an entry changes: readers beside XDP. */
-const struct fp_adj *fp_xdp_adjs(const struct fp_xdp *x);
+struct fp_adj *fp_xdp_adjs(const struct fp_xdp *x);
 const uint32_t *fp_xdp_adj_gen(const struct fp_xdp *x);
 /* fd -1 takes the socket out. */
 int fp_xdp_xsk_set(struct fp_xdp *x, uint32_t xsk, int fd);

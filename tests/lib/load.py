@@ -290,7 +290,7 @@ class Held(Program):
         lost = [m for m in got["lost"] if not since < m[-1] < until]
         assert not got["errors"], f"{len(got['errors'])} connections with errors: {got['errors'][:3]}"
         assert not ordered or not got["late"] and not got["disordered"], f"reordered: {got['late'][:5]}, {got['disordered']}"
-        assert not lost, f"{len(lost)} of {got['sent']} lost: {lost[:5]}"
+        assert not lost, f"{len(lost)} of {got['sent']} lost: {lost[:5]}, at {sorted({round(m[-1], 2) for m in lost})}"
         return got
 
 

@@ -20,7 +20,7 @@ from test_fastplane import INTERNET, INTERNET6, addressed, fastpath_pid, on_fast
 from topo import start_time, wait_for
 
 LONG = bool(os.environ.get("RTR_TEST_LONG"))
-CONNS, RATE, TIMES = 10000, 5000, int(os.environ.get("RTR_TEST_KILLS", "100" if LONG else "4"))
+CONNS, RATE, TIMES = 10000, 5000, int(os.environ.get("RTR_TEST_KILLS", "100" if LONG else "10"))
 FRESH_RATE = 400
 # A worker that is dead gets packets until the kernel sees it end, at most until its heartbeat is so old (50 ms, and a tick).
 BLIND = 0.06
@@ -136,7 +136,7 @@ def judge(fresh, whats, times):
     for what, (at, _, start, served) in zip(whats, times):
         first = min([f[0] for f in fresh if start < f[0] < served and f[2] in FAST], default=served) - start
         n = [sum(at < f[0] < served and f[2] in ports for f in fresh if f[2]) for ports in (KERNEL, FAST)]
-        print(f"{what.__name__}: restart after {(start - at) * 1e3:.0f} ms, workers {first * 1e3:.0f} ms later; kernel {n[0]}, "
+        print(f"{what.__name__} at {at:.3f}: restart after {(start - at) * 1e3:.0f} ms, workers {first * 1e3:.0f} ms later; kernel {n[0]}, "
               f"workers {n[1]}, lost at {[round((t - at) * 1e3, 1) for t in lost if at - STARVED < t < served]} ms")
         by_kernel[what] += n[0]
         again[what.__name__] = min(first, again.get(what.__name__, first))
