@@ -52,10 +52,15 @@ static int read_answer(int fd, answer_fn fn, void *arg)
 	return 1;
 }
 
+/* The socket stays: to close one of netfilter's waits for the batch of nftables that is under way,
+ * half a second for 10,000 rules, and numbers are asked for each second. */
 static int ask(const struct nlmsghdr *request, answer_fn fn, void *arg)
 {
-	int fd = ct_wire_socket(0), r = 1;
+	static int fd = -1;
+	int r = 1;
 
+	if (fd < 0)
+		fd = ct_wire_socket(0);
 	if (fd < 0)
 		return fd;
 	if (send(fd, request, request->nlmsg_len, 0) < 0)
@@ -67,7 +72,11 @@ static int ask(const struct nlmsghdr *request, answer_fn fn, void *arg)
 		if (!(request->nlmsg_flags & NLM_F_DUMP))
 			break;
 	}
-	close(fd);
+	/* What may still come is no answer to the next question. */
+	if (r < 0 && r != -ENOENT) {
+		close(fd);
+		fd = -1;
+	}
 	return MIN(r, 0);
 }
 
