@@ -723,6 +723,80 @@ static void after_refusal(struct editor *e, unsigned depth, const char *line,
 	editor_refuse(e, t, line);
 }
 
+/* Letters left out, put in, others, or two the wrong way round. */
+#define TYPO_EDITS      2
+#define TYPO_LETTER_MIN 4
+#define TYPO_LETTER_MAX 24
+
+static bool is_typo(const char *typed, const char *word)
+{
+	size_t n = strlen(typed), m = strlen(word);
+	size_t d[TYPO_LETTER_MAX + 1][TYPO_LETTER_MAX + 1];
+
+	if (n < TYPO_LETTER_MIN || MAX(n, m) > TYPO_LETTER_MAX)
+		return false;
+	for (size_t i = 0; i <= n; i++) {
+		for (size_t k = 0; k <= m; k++) {
+			size_t other;
+
+			d[i][k] = i + k;
+			if (!i || !k)
+				continue;
+			other = d[i - 1][k - 1] + (typed[i - 1] != word[k - 1]);
+			d[i][k] = MIN(other, MIN(d[i - 1][k], d[i][k - 1]) + 1);
+			if (i > 1 && k > 1 && typed[i - 1] == word[k - 2] &&
+			    typed[i - 2] == word[k - 1])
+				d[i][k] = MIN(d[i][k], d[i - 2][k - 2] + 1);
+		}
+	}
+	return d[n][m] <= TYPO_EDITS;
+}
+
+/* The mode that the line is about with another first word; NULL: of none. */
+static const struct sch_type *mode_with(const struct sch_type *outer, const char *word,
+					const char *line, const struct syn_words *w)
+{
+	char *text = xasprintf("%s%s", word, line + w->col[0] + strlen(w->tok[0]));
+	const struct sch_type *t;
+	struct syn_words other;
+	struct syn_result res;
+
+	syn_words_init(&other, text);
+	syn_match(schema_set(outer), &other, 0, other.n, &res);
+	t = mode_meant(outer, &other, &res);
+	syn_result_fini(&res);
+	syn_words_fini(&other);
+	free(text);
+	return t;
+}
+
+/* `intreface eth1` was meant to leave `interface eth0`, and what follows for neither. */
+static void guess_mode(struct editor *e, const char *line, const struct syn_words *w,
+		       struct edit_error *err)
+{
+	for (unsigned d = e->depth + 1; d-- > 0;) {
+		const struct syn_set *set = schema_set(type_at(e, d));
+
+		for (size_t i = 0; i < set->n; i++) {
+			const struct sch_line *l = set->prog[i]->owner;
+			const char *word = set->prog[i]->tree->kid[0]->word;
+			const struct sch_type *t = NULL;
+
+			if (l->row->kind == SCH_K_MODE && set->prog[i]->lead_words &&
+			    is_typo(w->tok[0], word))
+				t = mode_with(type_at(e, d), word, line, w);
+			if (!t)
+				continue;
+			while (e->depth > d)
+				editor_leave(e);
+			editor_refuse(e, t, line);
+			strbuf_reset(&err->text);
+			strbuf_addf(&err->text, "did you mean \"%s\"?", word);
+			return;
+		}
+	}
+}
+
 static void refuse_with_mode(const struct editor *e, struct edit_error *err)
 {
 	err->status = SYN_OK;
@@ -758,6 +832,8 @@ int editor_line(struct editor *e, const char *line, bool *ret_changed, struct ed
 	}
 	if (out != REFUSED)
 		forget_refused(e);
+	else if (!from && res.status == SYN_INVALID && !res.bad)
+		guess_mode(e, line, &w, err);
 	else if (!from)
 		after_refusal(e, depth, line, &w, &res);
 end:

@@ -144,6 +144,18 @@ static const char *const transcripts[] = {
 	"lines 30\ninterface eth0\n mtu 1400\ninterface eth1\nrouter bgp 65000\n bgp router-id 1.1.1.1\nend\n"
 	"rtr(config)#interface eth1\n"
 	"rtr(config-if)#mtu 1500\n"
+	/* One whose first word is misspelt, too. */
+	"rtr(config-if)#intreface eth9\n"
+	"               ^\n"
+	"% Invalid input detected at '^' marker.\n"
+	"% did you mean \"interface\"?\n"
+	"rtr(config)#mtu 9000\n"
+	"% it belongs to \"intreface eth9\", which was refused (\"exit\" leaves that)\n"
+	"rtr(config)#interface eth1\n"
+	"rtr(config-if)#mtuu 9000\n"
+	"               ^\n"
+	"% Invalid input detected at '^' marker.\n"
+	"rtr(config-if)#mtu 1500\n"
 	/* A paste of which nothing was applied, too. */
 	"rtr(config-if)#interface eth9\\n mtu 5\n"
 	"line 2: mtu 5\n"
