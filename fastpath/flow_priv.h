@@ -101,8 +101,12 @@ static inline uint64_t flow_side_load(const struct flow_table *ft, enum flow_fam
 static inline void flow_places(const struct flow_table *ft, enum flow_family fam, uint32_t pair,
 			       uint32_t ret[2])
 {
-	ret[0] = __atomic_load_n(&ft->cold[pair].place, __ATOMIC_RELAXED) % (2 * ft->n_pairs);
-	ret[1] = (uint32_t)(flow_side_load(ft, fam, ret[0]) >> 32) % (2 * ft->n_pairs);
+	uint32_t n = 2 * ft->n_pairs,
+		 place = __atomic_load_n(&ft->cold[pair].place, __ATOMIC_RELAXED);
+
+	ret[0] = place < n ? place : 0;
+	place = (uint32_t)(flow_side_load(ft, fam, ret[0]) >> 32);
+	ret[1] = place < n ? place : 0;
 }
 
 static inline uint64_t flow_hash(const struct flow_hdr *hdr, enum flow_family fam,

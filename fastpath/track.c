@@ -101,6 +101,14 @@ static struct tcb *tcb_of(const struct fp_track *t, enum flow_family fam, uint64
 	return &t->tcb[fam][(uint32_t)ref >> 1];
 }
 
+void fp_track_fetch(const struct fp_track *t, enum flow_family fam, uint32_t name)
+{
+	const struct tcb *b = tcb_of(t, fam, name);
+
+	__builtin_prefetch(b, 1);
+	__builtin_prefetch((const char *)(b + 1) - 1, 1);
+}
+
 /* --- words of the lines --- */
 
 static void change_w0(uint64_t *word0, uint16_t gen, uint64_t mask, uint64_t bits)
@@ -133,7 +141,10 @@ static void set_flags(const struct fp_track_flow *f, uint8_t set, uint8_t clear)
 }
 
 /* What XDP keeps of direction d; f is of direction dir. */
-static struct tcp_express express_of(const struct fp_track_flow *f, unsigned i)
+/* Inline by force: returned, its bytes are stored one by one and loaded as a word, which waits for
+ * the stores. */
+static inline __attribute__((always_inline)) struct tcp_express
+express_of(const struct fp_track_flow *f, unsigned i)
 {
 	uint32_t egress = __atomic_load_n(f->half[i].egress, __ATOMIC_RELAXED);
 

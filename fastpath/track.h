@@ -87,6 +87,8 @@ static inline uint32_t fp_track_units(uint32_t sec)
  */
 bool fp_track_open(const struct fp_track *t, const uint8_t *frame, const struct fp_pkt *p,
 		   uint64_t now_ns, struct fp_flow_new *f, struct tcp_track *ret);
+/* Fetches ahead what is remembered of a TCP flow beside its lines. */
+void fp_track_fetch(const struct fp_track *t, enum flow_family fam, uint32_t name);
 void fp_track_born(struct fp_track *t, enum flow_family fam, uint64_t ref,
 		   const struct tcp_track *born);
 

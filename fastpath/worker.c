@@ -350,6 +350,28 @@ static void look_at_path(struct fp_worker *w, unsigned s)
 	}
 }
 
+/* What packets of TCP that are looked at one by one need of their flows, of the whole burst at
+ * once: each of it lies somewhere else. */
+#define DEFINE_FETCH(v)                                                                            \
+	static inline void fetch##v(const struct fp_worker *w)                                     \
+	{                                                                                          \
+		const struct fp_burst *b = &w->burst;                                              \
+                                                                                                   \
+		for (unsigned k = 0; k < b->n##v; k++) {                                           \
+			const struct flow_hit##v *h = &b->hit##v[k];                               \
+                                                                                                   \
+			if (b->act[b->idx##v[k]] != FP_A_STATE ||                                  \
+			    !(flow_w0_flags(h->word0) & FLOW_F_TCP))                               \
+				continue;                                                          \
+			__builtin_prefetch(fp_flow_cold(w->conf.flows, FLOW_##v, h->line), 1);     \
+			__builtin_prefetch(h->twin, 1);                                            \
+			fp_track_fetch(w->conf.track, FLOW_##v, h->line);                          \
+		}                                                                                  \
+	}
+
+DEFINE_FETCH(4)
+DEFINE_FETCH(6)
+
 static void forward(struct fp_worker *w, unsigned s)
 {
 	struct fp_burst *b = &w->burst;
@@ -363,6 +385,10 @@ static void forward(struct fp_worker *w, unsigned s)
 	if (w->port[s].express_in)
 		look_at_path(w, s);
 	fp_worker_unpark_before(w);
+	if (w->pol) {
+		fetch4(w);
+		fetch6(w);
+	}
 	for (unsigned i = 0; i < b->n; i++) {
 		if (b->act[i] != FP_A_TX)
 			fp_worker_slow(w, s, i);
