@@ -431,6 +431,8 @@ class Runner:
          }.get(area, lambda: self.area(area))()
         res = self.res
         took = time.monotonic() - self.start
+        for name in res.failed:  # again here: a reader of a long log begins at its end
+            print(f"failed: {name}")
         print(f"total {took:.0f} s{', more than the default run may take' if not area and took > self.AIM else ''}")
         print(f"{res.passed} passed, {len(res.failed)} failed, {len(res.skipped)} skipped")
         return 1 if res.failed or not res.passed else 0
