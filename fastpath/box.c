@@ -169,6 +169,15 @@ static void open_again(struct fp_box *b)
 	}
 }
 
+/* Flows whose way is by a neighbour that was not known have none until a sweep has given it. */
+static void adj_done(void *ctx, uint32_t i, enum fib_adj_state state)
+{
+	struct fp_box *b = ctx;
+
+	if (b->keeper && fib_adj_ready(state))
+		fp_keeper_hurry(b->keeper);
+}
+
 static int open_fib(struct fp_box *b)
 {
 	struct fibctl_params p = { .instance = b->conf.instance,
@@ -177,6 +186,7 @@ static int open_fib(struct fp_box *b)
 				   .defer = fib_rcu_defer,
 				   .drain = fib_rcu_drain,
 				   .adj_set = adj_set,
+				   .adj_done = adj_done,
 				   .event = fib_event,
 				   .closing = fib_closing,
 				   .ctx = b };

@@ -336,7 +336,7 @@ static int ask(struct fp_box *b, struct fp_box_port *p, uint64_t now_ns, bool *r
 		return err;
 	p->asked_ns = now_ns;
 	*ret_changed = !p->fast || p->changed || memcmp(n.mac, p->nic.mac, 6) ||
-		       n.redirect_target != p->nic.redirect_target;
+		       n.redirect_target != p->nic.redirect_target || n.n_rx != p->nic.n_rx;
 	p->nic = n;
 	return 0;
 }

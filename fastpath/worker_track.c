@@ -284,7 +284,12 @@ static bool way_of(struct fp_worker *w, unsigned s, unsigned i, const struct fp_
 		return false;
 	}
 	if (may_differ(w, s, w->burst.data[i], p, k, fp_worker_out(w, ret->port))) {
-		fp_worker_drop(w, s, i, RTR_DROP_EGRESS_DOWN);
+		/* The sweep that follows a change of routes or neighbours judges it. Answers that
+		 * would tell an address of inside it ends. */
+		if (translated(k) || !(k->f.ref & 1))
+			fp_worker_park(w, s, i, p, k);
+		else
+			fp_worker_drop(w, s, i, RTR_DROP_EGRESS_DOWN);
 		return false;
 	}
 	set_adj(k->f.half[0].egress, answer.adj);
