@@ -262,6 +262,7 @@ def test_fib(fast):
     assert f"{INTERNET} from eth0: " in r1.cli(f"show dataplane fib {INTERNET} from eth0")
     assert r1.json(f"show dataplane fib {INTERNET6} from eth0")["next_hop"] == "2001:db8:100::1"
     assert r1.json(f"show dataplane fib {LAN} from eth1")["connected"]
+    assert "There is no VRF RED" in r1.cli(f"show dataplane fib {LAN} vrf RED", check=False)
     assert r1.json(f"show dataplane fib {R1_LAN}")["verdict"] == "local"
     assert "via 198.51.100.1, interface eth1, by the default route" in r1.cli(f"show dataplane fib {INTERNET}")
     r1.ip("xfrm", "policy", "add", "src", "0.0.0.0/0", "dst", "203.0.113.0/24", "dir", "out", "action", "block")
