@@ -61,6 +61,7 @@ static __always_inline enum tcp_verdict tcp_judge(const struct pkt *p, const str
 {
 	const struct tcphdr *th = (void *)p->l4;
 	uint32_t hlen;
+	struct hit k;
 
 	if ((void *)(th + 1) > p->end || !h->side)
 		return TCP_THINK;
@@ -83,7 +84,14 @@ static __always_inline enum tcp_verdict tcp_judge(const struct pkt *p, const str
 	ret->win = bpf_ntohs(th->window);
 	if (flow_w0_flags(h->w0) & FLOW_F_LIBERAL)
 		return TCP_PASS;
-	if (tcp_inside(h, egress, ret) || (tcp_ask_twin(h) && tcp_inside(h, egress, ret)))
+	k = *h;
+#ifdef EXPRESS_TAGGED
+	/* That it was looked at above, kernel 6.1 does not see in this program. */
+	asm volatile("" : "+r"(k.side));
+	if (!k.side)
+		return TCP_THINK;
+#endif
+	if (tcp_inside(&k, egress, ret) || (tcp_ask_twin(&k) && tcp_inside(&k, egress, ret)))
 		return TCP_PASS;
 	return TCP_WINDOW;
 }
