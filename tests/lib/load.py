@@ -116,6 +116,9 @@ class Conn:
         return self.kind == "tcp" and self.errors
 
     def send(self):
+        # Established is what was answered: until then a worker may be behind the kernel, which takes what it has no time for.
+        if len(self.at) == 1 and not self.next and now() - self.at[0] < 1:
+            return
         try:
             self.at.append(now())
             self.s.send(MESSAGE.pack(self.i, len(self.at) - 1))

@@ -73,7 +73,7 @@ class Load:
             if paths().count(path) > 0.7 * n:
                 return
             # A worker that gets no time leaves what begins to the kernel.
-            self.held.end()
+            self.held.end(ordered=False)
             topo.r1.cli("clear conntrack")
         raise AssertionError(f"the connections: {paths()}")
 
@@ -238,4 +238,6 @@ def test_address(routers, plane):
     assert not of_before, f"{len(of_before)} connections of the old address: {of_before[0]}"
     late = [f for f in fresh.end() if f[0] > since]
     assert late and all(f[2] for f in late), f"{sum(not f[2] for f in late)} of {len(late)} new flows were lost"
-    watch.end()
+    # While the new IPv6 address is not known to be unique the kernel's masquerade takes the box's own of the inside.
+    if plane == "fast":
+        watch.end()
