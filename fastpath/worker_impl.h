@@ -177,6 +177,7 @@ bool fp_worker_flow_find(const struct fp_worker *w, unsigned s, const uint8_t *f
 struct fp_known {
 	struct fp_track_flow f;
 	uint16_t zone_out; /* the interface that its packets left by at first */
+	bool elsewhere;    /* the packet came by another interface than its flow's do */
 	union {
 		struct flow_rewrite4 rw4;
 		struct flow_rewrite6 rw6;

@@ -36,6 +36,7 @@
 			.cold = fp_flow_cold(w->conf.flows, FLOW_##v, h.line),                     \
 		};                                                                                 \
 		ret->rw##v = h.rw;                                                                 \
+		ret->elsewhere = false;                                                            \
 		ret->zone_out = h.twin->key.zone;                                                  \
 		return true;                                                                       \
 	}
@@ -117,6 +118,7 @@ static bool find_elsewhere(const struct fp_worker *w, unsigned s, const uint8_t 
 			continue;
 		fp_worker_ask(w, s, frame, p, &ask);
 		fp_worker_pol_key(w, s, frame, p, &key);
+		ret->elsewhere = true;
 		return ret->f.cold->flags & FLOW_COLD_TRACKED &&
 		       fp_pol_source(w->pol, &key, &drop) == FP_POL_PERMIT &&
 		       w->conf.ops.route(w->conf.ops.ctx, &ask, &answer) != FP_WAY_DROP;
@@ -239,20 +241,25 @@ static void to_kernel(struct fp_worker *w, unsigned s, unsigned i, const struct 
 		fp_worker_drop(w, s, i, RTR_DROP_EGRESS_DOWN);
 }
 
+/* A packet of a known flow as it is: would it tell an address of inside? */
+static bool tells_inside(const struct fp_worker *w, unsigned s, const uint8_t *frame,
+			 const struct fp_pkt *p, const struct fp_wport *out)
+{
+	struct fp_pol_key key;
+
+	fp_worker_pol_key(w, s, frame, p, &key);
+	key.past = true;
+	return fp_pol_leaks(w->pol, &key, out->ifindex);
+}
+
 /* By another interface its translation may be another, if it has none now: the sweep judges that
  * first. Answers may go another way than the opener came from the beginning. */
 static bool may_differ(const struct fp_worker *w, unsigned s, const uint8_t *frame,
 		       const struct fp_pkt *p, const struct fp_known *k, const struct fp_wport *out)
 {
-	struct fp_pol_key key;
-
 	if (out->zone == k->zone_out)
 		return false;
-	if (translated(k) || !(k->f.ref & 1))
-		return true;
-	fp_worker_pol_key(w, s, frame, p, &key);
-	key.past = true;
-	return fp_pol_leaks(w->pol, &key, out->ifindex);
+	return translated(k) || !(k->f.ref & 1) || tells_inside(w, s, frame, p, out);
 }
 
 /* Fills *ret with the adjacency that the flow goes by; false: the packet is gone. */
@@ -393,6 +400,10 @@ static bool leaves(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt *p
 	} else if (big && (!v4 || p->flags & FP_F_DF)) {
 		fp_worker_error(w, s, i, p, FP_ICMP_K_TOO_BIG, a->mtu, moved);
 		why = v4 ? RTR_DROP_MTU_DF : RTR_DROP_MTU_IP6;
+	} else if (k->elsewhere && !translated(k) &&
+		   tells_inside(w, s, w->burst.data[i], p, fp_worker_out(w, a->port))) {
+		/* By the interface that its flow was judged for it may. */
+		why = RTR_DROP_NAT_LEAK;
 	} else {
 		clamp(w, s, w->burst.data[i], p, a,
 		      __atomic_load_n(k->f.half[1].egress, __ATOMIC_RELAXED));

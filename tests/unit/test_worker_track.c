@@ -855,6 +855,14 @@ START_TEST(other_interface)
 	ck_assert_ptr_nonnull(leave(LAN, &len));
 	ck_assert_uint_eq(n_punted, 0);
 	ck_assert_uint_eq(judged, 2);
+	/* What is from inside to outside by the new interface needs a translation that it has not.
+	 */
+	say_leaks = true;
+	arrive(WAN, &t);
+	turn();
+	ck_assert_ptr_null(leave(LAN, &len));
+	ck_assert_uint_eq(drops(WAN, RTR_DROP_NAT_LEAK), 1);
+	say_leaks = false;
 	answer = FP_WAY_DROP;
 	answer_drop = RTR_DROP_URPF;
 	arrive(WAN, &t);
