@@ -184,6 +184,9 @@ static json_t *count_doc(const struct fast_port *p)
 	    v[EXPRESS_V_KERNEL_OFF] + v[EXPRESS_V_KERNEL_PLAIN] + v[EXPRESS_V_KERNEL_NEW] +
 		    v[EXPRESS_V_KERNEL_ROUTE] + v[EXPRESS_V_KERNEL_FLOW] +
 		    v[EXPRESS_V_KERNEL_MIRROR] + v[EXPRESS_V_KERNEL_CT]);
+	put(o, "unattended",
+	    v[EXPRESS_V_SENT_ALONE] + v[EXPRESS_V_KERNEL_NEW] + v[EXPRESS_V_KERNEL_MIRROR] +
+		    c->xdp.drop[RTR_DROP_NO_WORKER]);
 	put(o, "rx", c->rx);
 	put(o, "forwarded", c->forwarded);
 	put(o, "tx", c->tx);

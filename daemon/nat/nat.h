@@ -177,6 +177,8 @@ void nat_plan(struct plan *p);
 int nat_flows_init(void);
 void nat_flows_fini(void);
 void nat_flows_observed(unsigned change);
+/* Is a change still to be followed, or a walk under way? */
+bool nat_flows_busy(void);
 
 /* ---- blocks of ports (nat_blocks.c) ---- */
 

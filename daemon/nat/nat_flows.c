@@ -325,6 +325,11 @@ void nat_flows_observed(unsigned change)
 		soon();
 }
 
+bool nat_flows_busy(void)
+{
+	return fl.walk || (fl.timer && event_pending(fl.timer, EV_TIMEOUT, NULL));
+}
+
 int nat_flows_init(void)
 {
 	fl.timer = evtimer_new(cmd_base(), on_timer, NULL);

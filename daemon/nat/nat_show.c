@@ -591,6 +591,7 @@ static void statistics(uint8_t family, json_t *doc)
 	/* The next one is fresher; this one shows what was read last, at most 10 s ago. */
 	nft_count_read(counted, counting);
 	fast_ask(false, 0, NULL, told, NULL);
+	json_object_set_new(doc, "judging", json_boolean(nat_flows_busy()));
 	json_object_set_new(doc, "static_mappings", static_mappings(p, fam, &hits));
 	add_names(doc, "outside_interfaces", p, fam, NAT_OUTSIDE);
 	add_names(doc, "inside_interfaces", p, fam, NAT_INSIDE);
