@@ -3,15 +3,30 @@
 reverse path, segment sizes, translations and routes for a router with three links.
 
     inside 10.0.0.0/24, 2001:db8:10::/64 -- eth0 r eth2 -- 198.51.100.0/24, 2001:db8:100::/64 outside
-       dmz 10.1.0.0/24, 2001:db8:11::/64 -- eth1          (behind .2: 203.0.113.0/24, 2001:db8:203::/64)
+       dmz 10.1.0.0/24, 2001:db8:11::/64 -- eth1          (behind .2: 203.0.113.0/24, 2001:db8:203::/64;
+                                                           behind .3 and .6: 192.0.2.0/24, 2001:db8:192::/64)
 
-The router is .1, hosts are .2 to .7. What depends on the clock (rates, hours that begin) is not in it.
+The router is .1, hosts are .2 to .7; packets to the dmz may have 1,300 bytes. What depends on the clock (rates that are
+exceeded, hours that begin) is not in it.
 """
-NETS = {4: ["10.0.0", "10.1.0", "198.51.100", "203.0.113"],
-        6: ["2001:db8:10:", "2001:db8:11:", "2001:db8:100:", "2001:db8:203:"]}
+NETS = {4: ["10.0.0", "10.1.0", "198.51.100", "203.0.113", "192.0.2"],
+        6: ["2001:db8:10:", "2001:db8:11:", "2001:db8:100:", "2001:db8:203:", "2001:db8:192:"]}
 HOSTS = range(2, 8)
-OUTSIDE = 2
+DMZ, OUTSIDE, FAR, SHARED = range(1, 5)
+HOPS = {3: 1, 6: 4}  # of the shared network, with their weights
+DMZ_MTU = 1300
+PROHIBITED = (2, 4)  # hosts behind routes of that type, by a line or in the table
+TABLE = 77  # of the kernel, with a route of each type
 PORTS = (80, 443, 500, 2000)
+
+
+def table_routes():
+    """The routes of the table: family, words of `ip route add`."""
+    for v, bits, net in ((4, 32, "/24"), (6, 128, "")):
+        for h, kind in ((2, "unreachable"), (4, "prohibit"), (5, "blackhole"), (6, "throw")):
+            yield v, [kind, f"{at(v, FAR, h)}/{bits}", "table", TABLE]
+        yield v, [prefix(v, FAR) + net, "table", TABLE, "via", at(v, 1, 4)]
+        yield v, [prefix(v, SHARED) + net, "table", TABLE, *(w for h in (2, 5) for w in ("nexthop", "via", at(v, OUTSIDE, h)))]
 
 
 def at(v, net, host):
@@ -31,6 +46,7 @@ class Policy:
         self.targets = {4: [], 6: []}
         self.pools = {v: [at(v, OUTSIDE, h) for h in range(100, 104)] for v in (4, 6)}
         self.strict = {4: set(), 6: set()}  # interfaces that take only sources which are routed there
+        self.clamps = self.mapped = False
         self.zoned, self.nat = rng.random() < 0.6, rng.random() < 0.7
         self.groups()
         for n in range(4):
@@ -56,6 +72,20 @@ class Policy:
                 words = line.split()
                 blocks.append(["no " + " ".join(words[:3] if words[0] == "zone-pair" else words)])
         return [line for block in reversed(blocks) for line in block]
+
+    def change(self):
+        """Some lines of lists go, or say the contrary: what lives is judged again."""
+        out, in_list = [], False
+        for line in self.lines:
+            word = line.split()[0]
+            in_list = "access-list" in line if line[0] != " " else in_list
+            if in_list and word in ("permit", "deny") and self.one(5):
+                other = line.replace(word, "deny" if word == "permit" else "permit", 1)
+                if self.one(2) or "limit-" in line or other in self.lines:
+                    continue
+                line = other
+            out.append(line)
+        self.lines = out
 
     def add(self, *lines):
         self.lines += lines
@@ -109,6 +139,9 @@ class Policy:
             words.append(rng.choice(["length gt 100", "length lt 100"]))
         if self.one(16):
             words.append("state new")
+        if words[0] == "permit" and self.one(16):
+            words.append(rng.choice(["limit-rate 100000 burst 100000", "limit-connections 2", "limit-connections 1000"]))
+            words.append(rng.choice(["", "per-source"]))
         if self.one(12):
             words.append("log")
         return " " + " ".join(w for w in words if w)
@@ -160,6 +193,7 @@ class Policy:
                     self.strict[v] |= {i} if kind != "any" else set()
                 if self.one(8):
                     self.add(f" {fam} tcp adjust-mss {rng.choice(['auto', '1200'])}")
+                    self.clamps = True
             if self.nat:
                 side = "outside" if i == OUTSIDE else "inside"
                 if i != 1 or not self.one(3):
@@ -171,11 +205,46 @@ class Policy:
         if self.one(3):
             self.add("ip route 203.0.113.4 255.255.255.254 Null0", "ipv6 route 2001:db8:203::4/127 Null0")
         if self.one(3):
-            hop = rng.choice(HOSTS)
-            self.add(f"ip route 203.0.113.6 255.255.255.255 {at(4, 1, hop)}",
-                     f"ipv6 route 2001:db8:203::6/128 {at(6, 1, hop)}")
+            self.route(6)
         if self.one(4):
-            self.add("ip route 203.0.113.2 255.255.255.255 unreachable")
+            self.add(f"ip route 203.0.113.2 255.255.255.255 {rng.choice(['unreachable', 'prohibit'])}")
+        if self.one(4):
+            self.add(f"ipv6 route 2001:db8:203::2/128 {rng.choice(['unreachable', 'prohibit'])}")
+        # What fits the way back, the kernel asks without the rules of the interface that the answers come by.
+        if self.one(4) and not self.clamps:
+            self.mapped = True
+            self.route_map()
+        if self.one(6):
+            self.add(f"firewall host-sessions {rng.choice((1000, 10000))}")
+
+    def route(self, host):
+        hop = self.rng.choice(HOSTS)
+        self.add(f"ip route {at(4, FAR, host)} 255.255.255.255 {at(4, 1, hop)}",
+                 f"ipv6 route {at(6, FAR, host)}/128 {at(6, 1, hop)}")
+
+    def route_map(self):
+        """Sequences with rules and tables of their own, on one or two interfaces."""
+        rng, names = self.rng, []
+        for seq in sorted(rng.sample(range(10, 40), rng.randrange(1, 4))):
+            name = f"route-map M {rng.choice(['permit', 'permit', 'permit', 'deny'])} {seq}"
+            names.append(name)
+            lines = [f" match ip source {prefix(4, rng.randrange(3))}/24"] if self.one(3) else []
+            lines += [f" match protocol {rng.choice(['tcp', 'udp', 'icmp'])}"] if self.one(3) else []
+            lines += [f" match dscp {rng.choice((46, 10))}"] if self.one(6) else []
+            if lines and lines[-1] in (" match protocol tcp", " match protocol udp") and self.one(2):
+                lines.append(f" match destination-port {rng.choice(PORTS)} 10000")
+            if lines and lines[-1] in (" match protocol tcp", " match protocol udp") and self.one(3):
+                # No answers are among these.
+                self.add(name, *lines, f" match destination-port {PORTS[0]} {PORTS[1]}", " set interface Null0", "exit")
+                continue
+            hop = rng.choice(HOSTS)
+            lines += [] if " deny " in name else rng.choice([[f" set ip next-hop {at(4, 1, hop)}", f" set ipv6 next-hop {at(6, 1, hop)}"],
+                                 [f" set ip default next-hop {at(4, 1, hop)}"], [f" set table {TABLE}"],
+                                 [f" set table {TABLE}"]])
+            self.add(name, *lines, "exit")
+        for i in rng.sample(range(3), rng.randrange(1, 3)):
+            self.add(f"interface eth{i}", " ip policy route-map M", *([] if self.one(3) else [" ipv6 policy route-map M"]),
+                     "exit")
 
     def translations(self, v):
         rng = self.rng

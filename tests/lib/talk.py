@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from frames import (ACK, DONT, ECHO, ESP, FIN, GRE, ICMP, MAGIC, PSH, RST, SCTP, SYN, TCP, UDP, ether, fragments, icmp, ip,
                     packed, tcp, udp)
-from policies import HOSTS, NETS, OUTSIDE, PORTS, at
+from policies import DMZ, DMZ_MTU, HOSTS, NETS, OUTSIDE, PORTS, SHARED, at
 
 ROUTER = bytes.fromhex("02000000fe00")  # the last byte: the interface
 
@@ -32,6 +32,9 @@ class Numbers:
 
     def __init__(self):
         self.flows = self.packets = 0
+        # From now on all packets of a talk are alike, and sound: any may be the first of a new connection.
+        self.plain = False
+        self.owner = {}  # flow, by the number of a packet
 
 
 class Flow:
@@ -64,6 +67,8 @@ class Flow:
         if self.proto == ICMP[v]:
             self.dport = self.sport
         self.steps, self.tries = 0, 0
+        self.mapped = policy.mapped  # errors of other senders have a way of their own
+        self.shared, self.hops = self.dst[:-1] == packed(at(v, SHARED, 1))[:-1], {}
         self.cseq, self.sseq = rng.getrandbits(32), rng.getrandbits(32)
         self.state = "new"
         self.tos = rng.choice((0, 0, 0, 0xb8, 0x28))
@@ -84,6 +89,7 @@ class Flow:
         self.numbers.packets += 1
         number = struct.pack("!I", self.numbers.packets)
         self.marks.add(number)
+        self.numbers.owner[MAGIC + number] = self
         return MAGIC + number
 
     def ways(self, up, routers):
@@ -95,11 +101,16 @@ class Flow:
                 _, _, src, dst, sport, dport = self.views[r].ends
                 yield r, self.views[r].dev, self.views[r].host, dst, src, dport, sport
 
+    def room(self, up, routers, size):
+        """A size that the sender's link takes."""
+        return min(size, 1100) if any(w[1] == DMZ for w in self.ways(up, routers)) else size
+
     def send(self, up, routers, body, cut=0, **kw):
         """[(router, interface, frame)]; body(src, dst, sport, dport) makes the transport part."""
         out = []
         self.answered = self.answered or not up
-        kw = {"ttl": self.rng.choice((64, 64, 64, 30, 255)) if self.answered else self.ttl, "tos": self.tos,
+        ttl = self.rng.choice((64, 64, 64, 30, 255)) if self.answered else self.ttl
+        kw = {"ttl": self.ttl if self.numbers.plain else ttl, "tos": self.tos,
               "ident": self.rng.getrandbits(16), **kw}
         self.said.append(f"{'>' if up else '<'} {self.note}{f' cut {cut}' if cut else ''} {kw}")
         for r, dev, host, src, dst, sport, dport in self.ways(up, routers):
@@ -140,8 +151,9 @@ class Flow:
     def error(self, up, routers):
         """An ICMP error about the last packet that came to the server (up: to the client)."""
         rng, v = self.rng, self.v
-        kind, code = rng.choice([(3, 3), (3, 1), (11, 0), (3, 13)] if v == 4 else [(1, 4), (1, 0), (3, 0)])
-        size, middle = rng.choice((28, 60, 500)), rng.random() < 0.3
+        kind, code, rest = rng.choice([(3, 3, 0), (3, 1, 0), (11, 0, 0), (3, 13, 0), (3, 4, 1200)] if v == 4
+                                      else [(1, 4, 0), (1, 0, 0), (3, 0, 0), (2, 0, DMZ_MTU)])
+        size, middle = rng.choice((28, 60, 500)), rng.random() < 0.3 and not self.mapped
         out = []
         self.said.append(f"{'>' if up else '<'} error {kind} {code} of {size} bytes {'by the way' if middle else ''}")
         for r, dev, host, src, dst, _, _ in self.ways(up, routers):
@@ -150,7 +162,7 @@ class Flow:
                 continue
             if middle:
                 src = packed(at(v, min(dev, OUTSIDE), 2))
-            body = icmp(v, src, dst, kind, code, 0, last[:max(size, 48 if v == 6 else 28)])
+            body = icmp(v, src, dst, kind, code, rest, last[:max(size, 48 if v == 6 else 28)])
             out.append((r, dev, ether(ROUTER[:5] + bytes([dev]), host, v, ip(v, src, dst, ICMP[v], body))))
         return out
 
@@ -177,10 +189,13 @@ class Flow:
         up = not known or rng.random() < 0.55
         kind = rng.random()
         size = rng.choice((0, 10, 60, 500, 1300)) if self.answered else self.size
+        size = self.room(up, routers, self.size if self.numbers.plain else size)
         if not self.answered and up:
             return self.send(up, routers, self.plain(up, size))
         if known and kind < 0.08:
             return self.error(up and self.echoed != {}, routers)
+        if self.numbers.plain:
+            return self.send(up, routers, self.plain(up, size))
         if kind < 0.12:
             return self.send(up, routers, self.plain(up, 1000), cut=rng.choice((256, 512)))
         if kind < 0.16:
@@ -237,7 +252,7 @@ class Flow:
 
     def tcp_open(self, routers):
         rng, up = self.rng, self.rng.random() < 0.5
-        kind, size = rng.random(), rng.choice((1, 100, 700, 1300))
+        kind, size = rng.random(), self.room(up, routers, rng.choice((1, 100, 700, 1300)))
         seq, ack = (self.cseq, self.sseq) if up else (self.sseq, self.cseq)
         if kind < 0.06:
             self.state, self.closer = "closing", up
