@@ -212,7 +212,7 @@ class Flow:
             self.state = "new"
             opts = rng.choice((b"", b"\x02\x04\x05\xb4", b"\x02\x04\x05\xb4\x01\x03\x03\x02"))
             return self.send(True, routers, self.segment(True, flags, self.cseq, 0, opts=opts))
-        if rng.random() < 0.12 and self.state == "open":
+        if rng.random() < 0.12 and self.state == "open" and not self.numbers.plain:
             return self.strange(routers)
         return getattr(self, f"tcp_{self.state}")(routers)
 
