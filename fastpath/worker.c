@@ -458,7 +458,6 @@ static unsigned burst(struct fp_worker *w, unsigned s)
 	struct fp_wport *p = &w->port[s];
 	unsigned n = receive(w, s);
 
-	w->from = (uint8_t)s;
 	fp_worker_reap(w, &p->xsk);
 	fill(w, s, n);
 	if (!n)
@@ -476,8 +475,14 @@ static unsigned port_round(struct fp_worker *w, unsigned s)
 {
 	unsigned n = 0, got = FP_PIPE_BURST;
 
+	/* Many frames a call make the call cheap. */
 	for (int k = 0; k < FP_WORKER_BURSTS && got == FP_PIPE_BURST; k++)
 		n += got = burst(w, s);
+	if (!n)
+		return 0;
+	for (unsigned k = 0; k < w->n_active; k++)
+		fp_worker_flush(w, &w->port[w->active[k]]);
+	fp_worker_flow_left(w, !fp_ring_peek(&w->port[s].xsk.rx, 1));
 	return n;
 }
 
@@ -501,7 +506,8 @@ static void look_at_waiting(struct fp_worker *w)
 	w->park.gen = gen;
 	w->park.looked_ns = w->now_ns;
 	fp_worker_unpark(w);
-	fp_worker_flush(w);
+	for (unsigned k = 0; k < w->n_active; k++)
+		fp_worker_flush(w, &w->port[w->active[k]]);
 	fp_worker_flow_left(w, false);
 }
 
@@ -512,19 +518,13 @@ bool fp_worker_waits(const struct fp_worker *w)
 
 unsigned fp_worker_round(struct fp_worker *w, uint64_t now_ns)
 {
-	unsigned n = 0, waits = 0;
+	unsigned n = 0;
 
 	w->now_ns = now_ns;
 	take_policy(w);
 	for (unsigned k = 0; k < w->n_active; k++) {
-		waits += port_round(w, w->active[k]);
-		if (waits < FP_WORKER_TURN && k + 1 < w->n_active)
-			continue;
-		fp_worker_flush(w);
-		if (waits)
-			fp_worker_flow_left(w, true);
-		n += waits;
-		waits = 0;
+		n += port_round(w, w->active[k]);
+		fp_worker_flush(w, &w->port[w->active[k]]);
 	}
 	fp_worker_flow_promote(w);
 	if (now_ns - w->age_ns >= AGE_NS) {

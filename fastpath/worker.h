@@ -110,8 +110,7 @@ struct fp_out_size {
 
 /* What waits to be sent by a port. */
 struct fp_out {
-	uint32_t n;            /* entries of the tx ring that are written and not submitted */
-	uint32_t done, called; /* of these, while they are injected: sent; and in the call */
+	uint32_t n; /* entries of the tx ring that are written and not submitted */
 	struct fp_out_size size[FP_OUT_SIZES];
 };
 

@@ -252,7 +252,7 @@ void fp_worker_flow_counted(struct fp_worker *w, uint64_t word0, uint64_t *at)
 {
 	if (!flow_w0_inflight(word0) || w->n_done == ARRAY_LEN(w->done))
 		return;
-	w->done[w->n_done++] = (struct fp_counted){ at, flow_w0_gen(word0), w->from };
+	w->done[w->n_done++] = (struct fp_counted){ at, flow_w0_gen(word0) };
 }
 
 /* Takes n of the count, all that is left at most; returns how many there were. */
@@ -290,21 +290,16 @@ void fp_worker_flow_leaves(struct fp_worker *w, const struct fp_counted *f)
 }
 
 /*
- * The bursts have left. XDP counted most of their frames of known flows; one that it saw before the
- * flow was known takes a count that is another's, which is made good when the ring that it came by
- * is empty: then what is left is of frames that were lost on the way, or wait here.
+ * The burst has left. XDP counted most of its frames of known flows; one that it saw before the
+ * flow was known takes a count that is another's, which is made good when the ring is empty: then
+ * what is left is of frames that were lost on the way, or wait here.
  */
-void fp_worker_flow_left(struct fp_worker *w, bool reconcile)
+void fp_worker_flow_left(struct fp_worker *w, bool ring_empty)
 {
-	uint64_t empty = 0;
-
-	for (unsigned k = 0; reconcile && k < w->n_active; k++)
-		if (!fp_ring_peek(&w->port[w->active[k]].xsk.rx, 1))
-			empty |= 1ull << w->active[k];
 	for (unsigned i = 0; i < w->n_done; i++)
 		uncount(w->done[i].word0, w->done[i].gen, 1);
-	for (unsigned i = 0; empty && i < w->n_done; i++)
-		if (empty >> w->done[i].from & 1 && !fp_worker_parked(w, w->done[i].word0))
+	for (unsigned i = 0; ring_empty && i < w->n_done; i++)
+		if (!fp_worker_parked(w, w->done[i].word0))
 			w->stats.reconciled += uncount(w->done[i].word0, w->done[i].gen,
 						       UINT32_MAX) > 0;
 	w->n_done = 0;

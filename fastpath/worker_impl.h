@@ -11,10 +11,8 @@
 #include "vfr.h"
 #include "worker.h"
 
-/* Bursts of a port that are taken at a time, and frames of all ports after which what they leave is
- * sent at once: many make the call that sends them cheap. */
+/* Bursts of a port that are taken before what they leave is sent. */
 #define FP_WORKER_BURSTS 4
-#define FP_WORKER_TURN   (2 * FP_PIPE_BURST)
 
 /* Places of ports in a worker; one fits a byte, with another value to say none. */
 #define FP_PLACES (FP_SOCKS_MAX + FP_PORTS_MAX)
@@ -29,12 +27,10 @@ struct promote {
 	uint8_t fam, s;
 };
 
-/* A direction of a flow that has frames counted in flight: word0 of the line, its gen, and the
- * place of the socket that they came by. */
+/* A direction of a flow that has frames counted in flight: word0 of the line, and its gen. */
 struct fp_counted {
 	uint64_t *word0;
 	uint16_t gen;
-	uint8_t from;
 };
 
 /* A packet that waits for its neighbour. It is counted in flight for as long: what comes behind it
@@ -51,8 +47,7 @@ struct fp_parked {
 
 /* Frames that leave between two calls of fp_worker_flow_left: a burst may be received, parked, and
  * all that is parked looked at again. */
-#define FP_DONE_MAX                                                                                \
-	((FP_WORKER_BURSTS + FP_WORKER_TURN / FP_PIPE_BURST) * (2 * FP_PIPE_BURST + FP_PARKED))
+#define FP_DONE_MAX (FP_WORKER_BURSTS * (2 * FP_PIPE_BURST + FP_PARKED))
 
 struct fp_worker {
 	struct fp_worker_conf conf;
@@ -64,7 +59,6 @@ struct fp_worker {
 	struct fp_pol *pol;                  /* of this turn; NULL: none that needs connections */
 	struct fp_counted done[FP_DONE_MAX]; /* flows of the frames that leave, one entry a frame */
 	unsigned n_done;
-	uint8_t from; /* place of the socket that the burst came by */
 	struct promote promote[PROMOTE_MAX];
 	uint32_t promote_head, promote_tail;
 	uint64_t age_ns;
@@ -99,8 +93,8 @@ static inline struct fp_wport *fp_worker_out(struct fp_worker *w, uint32_t slot)
 /* worker.c: after a change of ports. */
 void fp_worker_list(struct fp_worker *w);
 
-/* worker_out.c: what was given to send goes out, by all ports; frames that have left come home. */
-void fp_worker_flush(struct fp_worker *w);
+/* worker_out.c: what was given to send goes out; frames that have left come home. */
+void fp_worker_flush(struct fp_worker *w, struct fp_wport *p);
 void fp_worker_reap(struct fp_worker *w, struct fp_xsk *x);
 
 /* worker.c: the burst, of which all frames came in by s. */
@@ -155,7 +149,7 @@ void fp_worker_flow_again6(struct fp_worker *w, unsigned s, uint32_t port,
 bool fp_worker_has_key(const struct fp_pkt *p);
 struct flow_key4 fp_worker_key4(const uint8_t *ip, const struct fp_pkt *p, uint16_t zone);
 struct flow_key6 fp_worker_key6(const uint8_t *ip, const struct fp_pkt *p, uint16_t zone);
-void fp_worker_flow_left(struct fp_worker *w, bool reconcile);
+void fp_worker_flow_left(struct fp_worker *w, bool ring_empty);
 void fp_worker_flow_promote(struct fp_worker *w);
 /* Remembers that a frame of this flow was counted, when it was. */
 void fp_worker_flow_counted(struct fp_worker *w, uint64_t word0, uint64_t *at);

@@ -45,11 +45,14 @@ SHARED(express_frames, BPF_MAP_TYPE_ARRAY, struct frame_bytes, MMAPABLE);
 /* The worker's next frame in the place of this one. */
 static __always_inline int inject(struct xdp_md *ctx)
 {
-	uint32_t at, frame, off, len, to, size = ctx->data_end - ctx->data,
-					  worker = express_inject_worker(size);
+	const uint32_t *call = (void *)(long)ctx->data;
+	uint32_t worker, at, frame, off, len, to, size = ctx->data_end - ctx->data;
 	const struct frame_bytes *f;
 	struct express_inject *j;
 
+	if ((void *)(call + 1) > (void *)(long)ctx->data_end)
+		return XDP_DROP;
+	worker = *call;
 	j = bpf_map_lookup_elem(&express_inject, &worker);
 	if (!j || (at = LOAD(j->at)) >= EXPRESS_INJECT_MAX)
 		return XDP_DROP;

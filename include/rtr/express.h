@@ -131,18 +131,14 @@ enum express_verdict {
 
 /*
  * Frames that a worker sends by BPF_PROG_RUN with live frames of an attached program: it finds
- * them here, the bytes in the worker's packet buffers. A frame for the program comes from the
- * loopback interface, where nothing else runs it, and its length tells the worker
- * (express_inject_size): that the kernel makes anew for each frame, while the bytes of one that
- * is used again are as its last receiver left them.
+ * them here, the bytes in the worker's packet buffers. A frame for the program begins with the
+ * worker's number and comes from the loopback interface, where nothing else runs it.
  */
-#define EXPRESS_INJECT_MAX     256 /* of a call */
-#define EXPRESS_INJECT_BATCH   64  /* of a page each, used again by the next so many of a call */
-#define EXPRESS_INJECT_WORKERS 64
-#define EXPRESS_INJECT_OFF     260  /* a frame begins no further inside its buffer: a tag less, */
-#define EXPRESS_INJECT_LEN     1788 /* and is no longer */
-#define EXPRESS_FRAME_SIZE     2048
-#define EXPRESS_LOOPBACK       1 /* its ifindex in every namespace */
+#define EXPRESS_INJECT_MAX 128  /* of a call: half of what a veth takes; fresh pages */
+#define EXPRESS_INJECT_OFF 260  /* a frame begins no further inside its buffer: a tag less, */
+#define EXPRESS_INJECT_LEN 1788 /* and is no longer */
+#define EXPRESS_FRAME_SIZE 2048
+#define EXPRESS_LOOPBACK   1 /* its ifindex in every namespace */
 
 #define EXPRESS_INJECT_LOST UINT32_MAX
 
@@ -157,19 +153,6 @@ struct express_inject {
 	uint32_t sent; /* of these, redirected */
 	struct express_inject_desc desc[EXPRESS_INJECT_MAX];
 };
-
-/* Of the frame that the program is run with, for a worker's frames of up to that length. */
-static inline uint32_t express_inject_size(uint32_t longest, uint32_t worker)
-{
-	return (longest + EXPRESS_INJECT_WORKERS - 1) / EXPRESS_INJECT_WORKERS *
-		       EXPRESS_INJECT_WORKERS +
-	       worker;
-}
-
-static inline uint32_t express_inject_worker(uint32_t size)
-{
-	return size % EXPRESS_INJECT_WORKERS;
-}
 
 /* As the kernel counts a VLAN: what comes in from IP on, what goes out with an untagged header. */
 struct express_carried {

@@ -9,23 +9,15 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 
-/* In the place of the program on the port: it takes so many frames of a call, and may lose every
- * other one. */
+/* In the place of the program on the port: every other frame is lost. */
 static struct express_inject injected;
-static uint32_t takes, n_calls, called_for;
-static bool loses;
 
 int bpf_prog_test_run_opts(int fd, struct bpf_test_run_opts *o)
 {
-	n_calls++;
-	called_for = (uint32_t)o->repeat;
-	ck_assert_uint_eq(express_inject_worker(o->data_size_in), w->conf.id);
-	injected.at = MIN(called_for, takes);
-	for (uint32_t i = 0; i < injected.at; i++) {
-		if (loses && i % 2 == 0)
-			injected.desc[i].frame = EXPRESS_INJECT_LOST;
-		else
-			injected.sent++;
+	injected.at = (uint32_t)o->repeat;
+	for (uint32_t i = 0; i < injected.at; i += 2) {
+		injected.desc[i].frame = EXPRESS_INJECT_LOST;
+		injected.sent++;
 	}
 	return 0;
 }
@@ -399,8 +391,6 @@ START_TEST(injection_loses)
 
 	six = false;
 	box(false);
-	takes = UINT32_MAX;
-	loses = true;
 	w->conf.inject = &injected;
 	w->port[0].prog_fd = 1;
 	from_vlan(&t, RED_ID, CPORT);
@@ -421,47 +411,6 @@ START_TEST(injection_loses)
 	ck_assert_uint_eq(count(LAN)->tx_bytes, 0);
 	/* What the audit shows. */
 	w->count[BLUE].tx += half;
-	end();
-}
-END_TEST
-
-/* One call sends what leaves by two ports, the few of one with the many of the other; what it does
- * not take leaves by the rings, in order. */
-START_TEST(injection_of_all)
-{
-	static const unsigned few = 4, many = 40;
-	struct tp to_wan, to_lan;
-	uint32_t len;
-
-	six = _i;
-	box(false);
-	loses = false;
-	w->conf.inject = &injected;
-	for (unsigned s = LAN; s <= WAN; s++)
-		w->port[s].prog_fd = 1;
-	/* As if the ways had been measured. */
-	w->port[WAN].out.size[1] = (struct fp_out_size){ .bursts = 100, .cost = { 2, 1 } };
-	udp(&to_wan, LAN);
-	udp(&to_lan, WAN);
-	for (unsigned k = 0; k < 2; k++) {
-		takes = k ? 10 : UINT32_MAX;
-		n_calls = 0;
-		for (unsigned i = 0; i < many; i++)
-			arrive(LAN, &to_wan);
-		for (unsigned i = 0; i < few; i++)
-			arrive(WAN, &to_lan);
-		turn();
-		ck_assert_uint_eq(n_calls, 1);
-		ck_assert_uint_eq(called_for, few + many);
-		for (unsigned i = 0; i < few + many; i++)
-			ck_assert_uint_eq(injected.desc[i].port, i < few ? LAN : WAN);
-		for (unsigned i = takes; i < few + many; i++)
-			ck_assert_ptr_nonnull(leave(WAN, &len));
-		nothing_left();
-	}
-	ck_assert_uint_eq(fp_worker_stats(w)->injected, few + many + 10);
-	ck_assert_uint_eq(count(WAN)->tx, 2 * many);
-	ck_assert_uint_eq(count(LAN)->tx, 2 * few);
 	end();
 }
 END_TEST
@@ -521,7 +470,6 @@ static Suite *suite(void)
 	tcase_add_test(t, promotes);
 	tcase_add_test(t, vlan_goes);
 	tcase_add_test(t, injection_loses);
-	tcase_add_loop_test(t, injection_of_all, 0, 2);
 	tcase_add_test(t, carried);
 	suite_add_tcase(s, t);
 	return s;
