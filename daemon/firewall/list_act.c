@@ -124,7 +124,7 @@ static struct nft_chain *end_chain(const struct lc_list *l, const struct use *u,
 				   const struct pol_rule *p)
 {
 	static const uint8_t zero[16], ones[4] = { 0xff, 0xff, 0xff, 0xff };
-	const struct rec *rec = l->list->rec;
+	const struct rec *rec = l->rec;
 	char name[NAME_SIZE];
 	struct nft_chain *c;
 	struct nft_rule *r;
@@ -224,7 +224,7 @@ void lc_add_ends(const struct lc_list *l, struct use *u, const struct lc_ops *op
 						.key_type = NFT_T_MARK,
 						.key_size = 4,
 						.data_type = NFT_T_VERDICT,
-						.rec = l->list->rec });
+						.rec = l->rec });
 	for (size_t i = 0; i < l->list->n; i++) {
 		const struct pol_rule *p = l->list->rules[i];
 

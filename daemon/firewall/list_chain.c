@@ -19,12 +19,12 @@ bool lc_returns(const struct use *u)
 static struct nft_chain *part_chain(const struct lc_list *l, const char *name)
 {
 	return nft_chain_new(
-		&(struct nft_chain_spec){ .name = name, .rec = l->list->rec, .whole = true });
+		&(struct nft_chain_spec){ .name = name, .rec = l->rec, .whole = true });
 }
 
 struct nft_chain *lc_new_chain(const struct lc_list *l, const char *name)
 {
-	return nft_chain_new(&(struct nft_chain_spec){ .name = name, .rec = l->list->rec });
+	return nft_chain_new(&(struct nft_chain_spec){ .name = name, .rec = l->rec });
 }
 
 void lc_hold_chain(struct use *u, struct nft_chain *c)
@@ -129,7 +129,7 @@ static void rank_to(struct nft_rule *r, const struct lc_list *l, const struct pl
 
 static struct nft_rule *new_rule(const struct lc_list *l)
 {
-	return nft_rule_new(0, l->list->rec, NULL);
+	return nft_rule_new(0, l->rec, NULL);
 }
 
 /* Goes on with packets that may be in a box of E: to find that out costs less than E does. */
@@ -386,7 +386,7 @@ static void go_on(struct nft_chain *c, const struct lc_list *l, const char *next
 
 	if (!next)
 		return;
-	r = nft_rule_new(0, l->list->rec, NULL);
+	r = nft_rule_new(0, l->rec, NULL);
 	nft_goto(r, next);
 	nft_chain_add(c, r);
 }
@@ -428,7 +428,7 @@ static void cut_map(const struct lc_list *l, struct use *u, const struct place *
 						.key_type = lc_field_type(node->field, size),
 						.key_size = (uint8_t)size,
 						.data_type = NFT_T_VERDICT,
-						.rec = l->list->rec });
+						.rec = l->rec });
 	for (size_t i = 0; i < node->n; i++) {
 		lb_num hi = i + 1 < node->n ? node->from[i + 1] - 1 : max;
 		struct place q;
@@ -457,7 +457,7 @@ static void cut_rules(const struct lc_list *l, struct use *u, struct nft_chain *
 	lc_place_name(u->name, p, name);
 	if (node->fresh || !u->old || !lc_keep_set(&u->sets, &u->old->sets, &u->old_set_at, name))
 		cut_map(l, u, p, node, name);
-	r = nft_rule_new(0, l->list->rec, NULL);
+	r = nft_rule_new(0, l->rec, NULL);
 	load_field(r, l->list->family, p->class, node->field, REG(0));
 	nft_vmap(r, name, REG(0));
 	nft_chain_add(c, r);
@@ -596,7 +596,7 @@ void lc_block_rules(const struct lc_list *l, struct use *u, struct nft_chain *ch
 						.key_type = NFT_T_INET_PROTO,
 						.key_size = 1,
 						.data_type = NFT_T_VERDICT,
-						.rec = l->list->rec });
+						.rec = l->rec });
 	for (int c = 0; c < LB_CLASSES; c++) {
 		struct nft_data d = { .verdict = how, .chain = target };
 
@@ -615,7 +615,7 @@ void lc_block_rules(const struct lc_list *l, struct use *u, struct nft_chain *ch
 	}
 	lc_hold_set(&u->sets, name, s);
 	lc_add_shared(l, u, block);
-	r = nft_rule_new(0, l->list->rec, NULL);
+	r = nft_rule_new(0, l->rec, NULL);
 	nft_meta(r, NFT_META_L4PROTO, REG(0));
 	nft_vmap(r, name, REG(0));
 	nft_chain_add(chain, r);

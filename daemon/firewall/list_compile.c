@@ -180,6 +180,7 @@ struct lc_list *lc_compile(const struct pol_list *list, const char *key, struct 
 	struct lc_list *l = xcalloc(1, sizeof(*l));
 
 	l->list = list;
+	l->rec = list->rec ? rec_key_copy(list->rec) : NULL;
 	l->key = xstrdup(key);
 	make_prog(l, before);
 	for (size_t b = 0; b < l->prog->n_blocks; b++) {
@@ -222,6 +223,7 @@ struct lc_list *lc_free(struct lc_list *l)
 	}
 	free(l->uses);
 	lb_free(l->prog);
+	rec_unref(l->rec);
 	free(l->key);
 	free(l);
 	return NULL;

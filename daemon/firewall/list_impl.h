@@ -46,6 +46,9 @@ struct use {
 
 struct lc_list {
 	const struct pol_list *list;
+	/* The list's key alone: what is kept from commit to commit would keep all lines that the
+	 * list had when it was made. NULL: a list of ours. */
+	struct rec *rec;
 	char *key;
 	struct lb_prog *prog;
 	struct sets sets; /* tables and groups: of all uses */

@@ -206,7 +206,7 @@ static void add_table(struct lc_list *l, const struct place *p, bool fresh)
 				     .data_type = NFT_T4(NFT_T_MARK, NFT_T_MARK, NFT_T_MARK,
 							 NFT_T_MARK),
 				     .data_size = sizeof(struct lc_data),
-				     .rec = l->list->rec };
+				     .rec = l->rec };
 	char name[NAME_SIZE];
 	struct nft_set *s;
 
@@ -250,7 +250,7 @@ static void add_near(struct lc_list *l, const struct place *p)
 						.flags = NFT_SET_INTERVAL,
 						.key_type = lc_field_type(LB_DST, size),
 						.key_size = (uint8_t)size,
-						.rec = l->list->rec });
+						.rec = l->rec });
 	for (size_t i = 0; i < near.n; i++) {
 		lc_put_num(lo, near.v[i].lo, size);
 		lc_put_num(hi, near.v[i].hi, size);

@@ -7,6 +7,7 @@
 #include "../lib/list_gen.h"
 #include "../lib/netns.h"
 #include "../lib/nft_plane.h"
+#include "firewall/fw.h"
 #include "firewall/list_compile.h"
 #include "firewall/list_hits.h"
 #include "nft/nft_expr.h"
@@ -272,10 +273,14 @@ END_TEST
 
 /* Lists become others while those before live, as at a commit. */
 static struct lc_list *before[2];
+static struct rec *recs[2], *recs_before[2];
 
-static void become(const struct pol_list now[2])
+static void become(struct pol_list now[2])
 {
 	for (int f = 0; f < 2; f++) {
+		recs_before[f] = recs[f];
+		recs[f] = rec_new(f ? &acl6_type : &acl4_type);
+		now[f].rec = recs[f];
 		before[f] = compiled[f];
 		compiled[f] = lc_compile(&now[f], f ? "list6" : "list4", before[f]);
 	}
@@ -285,8 +290,12 @@ static void commit_and_compare(void)
 {
 	plane_apply(APPLY_COMMIT);
 	ck_assert_msg(!plane_res.n_errors, "%s", plane_res.text);
-	for (int f = 0; f < 2; f++)
+	for (int f = 0; f < 2; f++) {
 		before[f] = lc_free(before[f]);
+		/* What is kept of a list does not keep its lines. */
+		ck_assert(!recs_before[f] || recs_before[f]->refs == 1);
+		recs_before[f] = rec_unref(recs_before[f]);
+	}
 	compare();
 }
 
@@ -356,6 +365,8 @@ START_TEST(few_lines_other)
 		become(all);
 		commit_and_compare();
 	}
+	for (int f = 0; f < 2; f++)
+		recs[f] = rec_unref(recs[f]);
 }
 END_TEST
 
