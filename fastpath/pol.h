@@ -38,7 +38,8 @@ struct fp_pol_key {
 	uint8_t tcp_flags, dscp, ttl;
 	/* Judged again, long after its first packet, as with struct pol_past of the daemon: lines
 	 * that ask for DSCP, TTL, length or TCP flags count as not met; what is done with first
-	 * packets only (log, limits, helpers, SYN proxy) is over; a reject is a drop. */
+	 * packets only (log, limits, helpers, SYN proxy) is over; a pass class is a permit, a
+	 * reject a drop. */
 	bool past;
 	/* past: the policy that it was judged by last (NULL: not known, the same), and its ids
 	 * there: the line that admitted it is met when it asks for the same as then. */

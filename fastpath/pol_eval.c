@@ -177,12 +177,13 @@ static enum fp_pol_act class_act(const struct pol_at *at, uint32_t i, struct fp_
 {
 	const struct fastpol_class *c = &at->p->b.classes[i];
 
-	/* Answers of `pass` are judged by themselves. */
-	if (c->action == FASTPOL_PASS ||
-	    (!at->k->past && (c->log || c->action == FASTPOL_REJECT)) ||
+	/* Answers of `pass` are judged by themselves, but not those of a connection that lives:
+	 * it has its state, whatever class would let it in now. */
+	if ((!at->k->past &&
+	     (c->log || c->action == FASTPOL_PASS || c->action == FASTPOL_REJECT)) ||
 	    !pol_hit(st, at->p->b.n_rules + i))
 		return FP_POL_KERNEL;
-	if (c->action != FASTPOL_PERMIT)
+	if (c->action != FASTPOL_PERMIT && c->action != FASTPOL_PASS)
 		return drop(st, RTR_DROP_ZONE_DENY);
 	st->id[1] = c->id;
 	return FP_POL_PERMIT;

@@ -449,9 +449,7 @@ static void compare_past(const struct pol_packet *pkt, const char *conf)
 	p.past = &past;
 	policy_eval(k.pol, &p, &world, &v);
 	want = v.action == POL_PERMIT || v.action == POL_PASS ? FP_POL_PERMIT : FP_POL_DROP;
-	if (has_urpf(p.iif, p.family) ||
-	    (v.stage > POL_ST_ROUTE &&
-	     (has_urpf(v.oif, p.family) || why_zone(&v.step[POL_ST_ZONE]) == WHY_PASS)))
+	if (has_urpf(p.iif, p.family) || (v.stage > POL_ST_ROUTE && has_urpf(v.oif, p.family)))
 		want = FP_POL_KERNEL;
 	if (got != want)
 		puts(conf);
@@ -518,6 +516,41 @@ START_TEST(workers_judge_as_the_daemon)
 	ck_assert_uint_gt(k.n_past_ended, k.n_packets / 100);
 	ck_assert_uint_gt(k.n_permit, k.n_packets / 20);
 	ck_assert_uint_gt(k.n_drop, k.n_packets / 20);
+}
+END_TEST
+
+#define ZONES(action)                                                                              \
+	"zone security Z0\nzone security Z1\n"                                                     \
+	"policy-map type inspect P\n class type inspect class-default\n  " action "\n"             \
+	"zone-pair security Z0-Z1 source Z0 destination Z1\n service-policy type inspect P\n"      \
+	"interface e0\n zone-member security Z0\ninterface e1\n zone-member security Z1\n"
+
+/* A connection that lives stays when its first packet would pass now, also without state. */
+START_TEST(lives_on_by_pass)
+{
+	struct pol_packet p = { .family = AF_INET,
+				.proto = IPPROTO_TCP,
+				.tcp_flags = SYN,
+				.state = POL_NEW,
+				.ttl = 64,
+				.len = 40,
+				.iif = "e0",
+				.src = { .family = AF_INET, .b = { 10, 0, 0, 2 } },
+				.dst = { .family = AF_INET, .b = { 10, 1, 0, 2 } } };
+	struct fp_pol_key key = key_of(&p);
+	struct fp_pol_state was, st;
+
+	ck_assert(configure(ZONES("inspect")));
+	ck_assert_int_eq(judge(&p, &was), FP_POL_PERMIT);
+	ck_assert(configure(ZONES("pass")));
+	ck_assert_int_eq(judge(&p, &st), FP_POL_KERNEL);
+	key.past = true;
+	key.old = k.old_fp;
+	memcpy(key.old_id, was.id, sizeof(key.old_id));
+	ck_assert_int_eq(judge_by(k.fp, &key, &p, &st), FP_POL_PERMIT);
+	ck_assert(configure(ZONES("drop")));
+	key.old = k.old_fp;
+	ck_assert_int_eq(judge_by(k.fp, &key, &p, &st), FP_POL_DROP);
 }
 END_TEST
 
@@ -804,6 +837,7 @@ static Suite *suite(void)
 	tcase_set_timeout(t, 600);
 	tcase_add_checked_fixture(t, set_up, tear_down);
 	tcase_add_test(t, workers_judge_as_the_daemon);
+	tcase_add_test(t, lives_on_by_pass);
 	tcase_add_test(t, workers_translate_as_the_daemon);
 	tcase_add_test(t, mappings);
 	tcase_add_test(t, forward_keeps_the_pool);
