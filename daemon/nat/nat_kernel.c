@@ -102,6 +102,34 @@ static const struct shadow_route *find_route(const struct rtr_prefix *dst)
 	return NULL;
 }
 
+static bool is_alias_addr(const struct shadow_addr *a)
+{
+	return a->proto == nat_alias_proto();
+}
+
+static const struct shadow_addr *addr_on(const struct shadow_link *l, const struct rtr_addr *a)
+{
+	for (size_t i = 0; i < l->n_addrs; i++) {
+		if (!rtr_addr_cmp(&l->addrs[i].addr.addr, a))
+			return &l->addrs[i];
+	}
+	return NULL;
+}
+
+/* Some link still answers for it: the kernel has a local route of that, and takes no second one. */
+static bool is_answered(const struct rtr_prefix *dst)
+{
+	if (dst->len != rtr_family_bits(dst->addr.family))
+		return false;
+	for (const struct shadow_link *l = shadow_link_next(NULL); l; l = shadow_link_next(l)) {
+		const struct shadow_addr *a = addr_on(l, &dst->addr);
+
+		if (a && is_alias_addr(a))
+			return true;
+	}
+	return false;
+}
+
 static void want_route(struct plan *p, const struct rtr_prefix *dst, int lo, const struct rec *rec)
 {
 	const struct shadow_route *r = find_route(dst);
@@ -111,6 +139,9 @@ static void want_route(struct plan *p, const struct rtr_prefix *dst, int lo, con
 		shadow_route_mark(r, plan_mark);
 		return;
 	}
+	/* The next round takes it, when the alias is gone. */
+	if (is_answered(dst))
+		return;
 	plan_nl(p, local_route(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, dst, lo), rec, "take %s",
 		rtr_prefix_str(dst, text));
 }
@@ -149,20 +180,6 @@ struct aliases {
 	size_t n;
 	struct alias *v;
 };
-
-static bool is_alias_addr(const struct shadow_addr *a)
-{
-	return a->proto == nat_alias_proto();
-}
-
-static const struct shadow_addr *addr_on(const struct shadow_link *l, const struct rtr_addr *a)
-{
-	for (size_t i = 0; i < l->n_addrs; i++) {
-		if (!rtr_addr_cmp(&l->addrs[i].addr.addr, a))
-			return &l->addrs[i];
-	}
-	return NULL;
-}
 
 static struct nl_msg *alias_msg(int type, int flags, const struct shadow_link *l,
 				const struct rtr_addr *a)

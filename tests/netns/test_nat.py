@@ -224,6 +224,19 @@ def test_no_alias(net):
     assert ask(topo.isp, "tcp", "198.51.100.60", 7)[0] == "198.51.100.1"
 
 
+def test_global_network_comes_and_goes(routers):
+    """What was answered for on a link is taken as routed here, and the other way round."""
+    r1 = lab(routers, "ip nat inside source static 10.0.1.10 192.0.2.60",
+             "ipv6 nat inside source static 2001:db8:1::10 2001:db8:9::60").r1
+    nets = ["ip address 192.0.2.77/24 secondary", "ipv6 address 2001:db8:9::1/64"]
+    for linked in (True, False):
+        r1.config(["interface eth1", *((line if linked else f"no {line}") for line in nets)])
+        for ip, address in (("-4", "192.0.2.60"), ("-6", "2001:db8:9::60")):
+            assert (address in r1.ip(ip, "addr", "show", "dev", "eth1").stdout) == linked
+            routed = r1.ip(ip, "route", "show", "table", "local", "dev", "lo").stdout
+            assert (address in routed) != linked, routed
+
+
 def test_static_network(net):
     topo = net("ip nat inside source static network 10.0.1.0 198.51.100.64 /27",
                "ipv6 nat inside source static network 2001:db8:1:: 2001:db8:bad:: /64",
