@@ -141,8 +141,7 @@ static enum fp_pol_act list_stage(const struct pol_at *at, uint32_t list, unsign
 
 enum is { IS_NOT, IS, IS_KERNEL };
 
-/* What lines of a class do beside deciding, the kernel does not do either; but server names it
- * awaits, and helpers it gives. */
+/* A line limits and logs wherever it is asked, whatever that means for its class. */
 static enum is of_list(const struct pol_at *at, uint32_t list, struct fp_pol_state *st)
 {
 	const struct fastpol_rule *r;
@@ -154,7 +153,7 @@ static enum is of_list(const struct pol_at *at, uint32_t list, struct fp_pol_sta
 	if (i == FASTPOL_NONE)
 		return IS_NOT;
 	r = &at->p->b.rules[i];
-	if ((r->flags & (FASTPOL_R_NAME | FASTPOL_R_HELPER) && !at->k->past) || !pol_hit(st, i))
+	if ((r->flags && !at->k->past) || !pol_hit(st, i))
 		return IS_KERNEL;
 	return r->action == FASTPOL_PERMIT ? IS : IS_NOT;
 }

@@ -174,7 +174,16 @@ static bool urpf(void *arg, const struct pol_iface *i, const struct rtr_addr *sr
 	return true;
 }
 
-static const struct pol_world world = { .route = route, .urpf = urpf };
+/* As the zones see it. */
+static struct pol_packet routed;
+
+static void note_step(void *arg, enum pol_stage st, const struct pol_packet *p)
+{
+	if (st == POL_ST_ZONE)
+		routed = *p;
+}
+
+static const struct pol_world world = { .route = route, .urpf = urpf, .step = note_step };
 
 static struct fp_pol_key key_of(const struct pol_packet *p)
 {
@@ -222,6 +231,11 @@ static bool has_urpf(const char *name, uint8_t family)
 	return i && (family == AF_INET6 ? i->urpf6 : i->urpf4) != POL_URPF_OFF;
 }
 
+static bool has_effect(const struct pol_rule *r)
+{
+	return r->log || r->limit.rate || r->limit.conns || r->helper;
+}
+
 static enum why why_list(const struct pol_step *s)
 {
 	const struct pol_rule *r = s->rule;
@@ -230,11 +244,36 @@ static enum why why_list(const struct pol_step *s)
 		return NOT_KERNEL;
 	if (r->action == POL_REJECT)
 		return WHY_REJECT;
-	return r->log || r->limit.rate || r->limit.conns || r->helper ? WHY_EFFECT : NOT_KERNEL;
+	return has_effect(r) ? WHY_EFFECT : NOT_KERNEL;
 }
 
-static enum why why_zone(const struct pol_step *s)
+/* Did a line of the class that was asked, whatever it said, do more than to say it? */
+static bool class_has_effect(const struct pol_class *c)
 {
+	for (size_t i = 0; i < c->n_matches; i++) {
+		const struct pol_list *l = routed.family == AF_INET6 ? c->matches[i].list6
+								     : c->matches[i].list4;
+		const struct pol_rule *r = l ? pol_list_match(l, &routed) : NULL;
+
+		if (r && has_effect(r))
+			return true;
+		if ((r && r->action == POL_PERMIT) != c->match_all)
+			break;
+	}
+	return false;
+}
+
+static enum why why_zone(const struct pol_verdict *v)
+{
+	const struct pol_pair *pair = policy_pair(k.pol, v->zone_in, v->zone_out);
+	const struct pol_step *s = &v->step[POL_ST_ZONE];
+
+	for (size_t i = 0; s->ran && pair && i < pair->n_classes; i++) {
+		if (class_has_effect(&pair->classes[i]))
+			return WHY_EFFECT;
+		if (s->cls == &pair->classes[i])
+			break;
+	}
 	if (!s->ran || !s->cls)
 		return NOT_KERNEL;
 	if (s->cls->action == POL_PASS)
@@ -312,7 +351,7 @@ static enum why why_kernel(const struct pol_packet *p, const struct pol_verdict 
 		return w;
 	if (has_urpf(v->oif, p->family))
 		return WHY_URPF;
-	w = why_zone(&v->step[POL_ST_ZONE]);
+	w = why_zone(v);
 	if (!w)
 		w = why_list(&v->step[POL_ST_OUT]);
 	if (w || v->action != POL_PERMIT)
@@ -524,6 +563,42 @@ END_TEST
 	"policy-map type inspect P\n class type inspect class-default\n  " action "\n"             \
 	"zone-pair security Z0-Z1 source Z0 destination Z1\n service-policy type inspect P\n"      \
 	"interface e0\n zone-member security Z0\ninterface e1\n zone-member security Z1\n"
+
+/* A limit holds wherever the line lets a connection in. */
+START_TEST(class_lines_have_effects)
+{
+	static const char *const actions[] = { "permit", "deny" };
+	struct fp_pol_state st;
+	struct pol_packet p = { .family = AF_INET,
+				.proto = IPPROTO_UDP,
+				.state = POL_NEW,
+				.ttl = 64,
+				.len = 40,
+				.iif = "e0",
+				.src = { .family = AF_INET, .b = { 10, 0, 0, 2 } },
+				.dst = { .family = AF_INET, .b = { 10, 1, 0, 2 } } };
+	char conf[512];
+
+	for (unsigned i = 0; i < 3; i++) {
+		snprintf(conf, sizeof(conf),
+			 "ip access-list extended A\n %s udp any any%s\n"
+			 "class-map type inspect match-any C\n match access-group name A\n"
+			 "policy-map type inspect P\n class type inspect C\n  inspect\n"
+			 " class type inspect class-default\n  inspect\n"
+			 "zone security Z0\nzone security Z1\n"
+			 "zone-pair security Z source Z0 destination Z1\n"
+			 " service-policy type inspect P\n"
+			 "interface e0\n zone-member security Z0\n"
+			 "interface e1\n zone-member security Z1\n",
+			 actions[i == 2],
+			 i == 2 ? " log"
+			 : i    ? " limit-connections 2"
+				: "");
+		ck_assert(configure(conf));
+		ck_assert_int_eq(judge(&p, &st), i ? FP_POL_KERNEL : FP_POL_PERMIT);
+	}
+}
+END_TEST
 
 /* A connection that lives stays when its first packet would pass now, also without state. */
 START_TEST(lives_on_by_pass)
@@ -837,6 +912,7 @@ static Suite *suite(void)
 	tcase_set_timeout(t, 600);
 	tcase_add_checked_fixture(t, set_up, tear_down);
 	tcase_add_test(t, workers_judge_as_the_daemon);
+	tcase_add_test(t, class_lines_have_effects);
 	tcase_add_test(t, lives_on_by_pass);
 	tcase_add_test(t, workers_translate_as_the_daemon);
 	tcase_add_test(t, mappings);
