@@ -127,12 +127,16 @@ class Seen:
         """What names its flow at this place: family, protocol, addresses and ports; None without ports."""
         return (self.v, self.proto, self.src, self.dst, *map(self.get, self.sides())) if self.sides() else None
 
+    def left_open(self, at):
+        """Whether the checksum is the pseudo header's alone: the sender's kernel left the rest to its NIC."""
+        return self.get(at) == total(pseudo(self.v, self.src, self.dst, self.proto, len(self.data) - self.l4))
+
     def put_port(self, at, port):
         """Another port, with the checksum that goes with it (RFC 1624), if the packet has that much."""
         old, d = self.get(at), self.data
         struct.pack_into("!H", d, at, port)
         c = self.l4 + {TCP: 16, UDP: 6}.get(self.proto, 2)
-        if c + 2 <= len(d) and (self.proto != UDP or self.get(c)):
+        if c + 2 <= len(d) and (self.proto != UDP or self.get(c)) and not self.left_open(c):
             new = total(struct.pack("!HHH", 0xffff - self.get(c), 0xffff - old, port))
             struct.pack_into("!H", d, c, 0xffff - new)
             if self.proto == UDP and not self.get(c):
