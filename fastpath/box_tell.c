@@ -184,9 +184,7 @@ static void fill_flow(const struct fp_box *b, struct fastpath_flow *f, uint64_t 
 	f->inflight = flow_w0_inflight(word0);
 	f->in = ifindex_of(b, zone);
 	f->out = egress_of(b, egress);
-	f->idle_ms = (uint32_t)((uint64_t)MAX((int32_t)(fp_flow_now() - time), 0)
-				<< FLOW_TIME_SHIFT) /
-		     1000000;
+	f->idle_ms = fp_flow_ms((uint32_t)MAX((int32_t)(fp_flow_now() - time), 0));
 	f->packets = count >> FLOW_COUNT_BYTES_BITS;
 	f->bytes = count & ((1ull << FLOW_COUNT_BYTES_BITS) - 1);
 }

@@ -857,6 +857,11 @@ uint32_t fp_flow_now(void)
 			  FLOW_TIME_SHIFT);
 }
 
+uint32_t fp_flow_ms(uint32_t units)
+{
+	return (uint32_t)MIN(((uint64_t)units << FLOW_TIME_SHIFT) / NSEC_PER_MSEC, UINT32_MAX);
+}
+
 /* --- numbers --- */
 
 uint64_t fp_flow_stat(const struct fp_flow *t, enum fp_flow_stat which)

@@ -241,5 +241,7 @@ const char *fp_flow_stat_text(enum fp_flow_stat which);
 
 /* Now, in units of rtr/flow.h, by the clock that XDP uses. */
 uint32_t fp_flow_now(void);
+/* A time between two of them in milliseconds; 49 days at most. */
+uint32_t fp_flow_ms(uint32_t units);
 
 #endif

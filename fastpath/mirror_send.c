@@ -59,9 +59,7 @@ static void on_new(struct fp_mirror *m, const struct mirror_item *i, int error)
 	if (!error) {
 		m->stats.written++;
 		m->stats.held++;
-		m->stats.lag_ms = MAX(m->stats.lag_ms,
-				      (uint32_t)((uint64_t)(now - i->since) << FLOW_TIME_SHIFT) /
-					      1000000u);
+		m->stats.lag_ms = MAX(m->stats.lag_ms, fp_flow_ms(now - i->since));
 		return;
 	}
 	if (error == -EEXIST)

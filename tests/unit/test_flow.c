@@ -512,6 +512,21 @@ START_TEST(opening)
 }
 END_TEST
 
+/* 4.3 s are 2^32 ns: what is longer must not begin again. */
+START_TEST(milliseconds)
+{
+	static const uint32_t sec[] = { 0, 1, 4, 5, 20, 100, 7440 };
+
+	for (size_t i = 0; i < ARRAY_LEN(sec); i++) {
+		uint32_t ms = fp_flow_ms((uint32_t)(sec[i] * NSEC_PER_SEC >> FLOW_TIME_SHIFT));
+
+		ck_assert_uint_le(ms, sec[i] * 1000);
+		ck_assert_uint_ge(ms + 17, sec[i] * 1000);
+	}
+	ck_assert_uint_eq(fp_flow_ms(INT32_MAX), UINT32_MAX);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("flow");
@@ -529,6 +544,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(tc, refilled, 0, 2);
 	tcase_add_loop_test(tc, tcp_set, 0, 2);
 	tcase_add_test(tc, opening);
+	tcase_add_test(tc, milliseconds);
 	suite_add_tcase(s, tc);
 	return s;
 }
