@@ -39,23 +39,39 @@ static struct {
 
 /* ---- rows ---- */
 
+/* A line of a list counts on through all interfaces that its list is bound to in turn. */
+static bool of_interface(enum drop_at at)
+{
+	return at != DROP_AT_NFT;
+}
+
 static size_t bucket_of(const struct drop_id *id)
 {
 	uint64_t h = hash_bytes(id->where, strlen(id->where), (uint64_t)id->at << 16 | id->reason);
 
-	return (size_t)(hash_bytes(id->ifname, strlen(id->ifname), h) % BUCKETS);
+	if (of_interface(id->at))
+		h = hash_bytes(id->ifname, strlen(id->ifname), h);
+	return (size_t)(h % BUCKETS);
 }
 
 static struct drop_row **slot(const struct drop_id *id)
 {
 	struct drop_row **pp = &k.buckets[bucket_of(id)];
 
-	while (*pp &&
-	       ((*pp)->at != id->at || (*pp)->reason != id->reason ||
-		strcmp((*pp)->name, id->name) != 0 || strcmp((*pp)->ifname, id->ifname) != 0 ||
-		strcmp((*pp)->where, id->where) != 0))
+	while (*pp && ((*pp)->at != id->at || (*pp)->reason != id->reason ||
+		       strcmp((*pp)->name, id->name) != 0 ||
+		       (of_interface(id->at) && strcmp((*pp)->ifname, id->ifname) != 0) ||
+		       strcmp((*pp)->where, id->where) != 0))
 		pp = &(*pp)->next;
 	return pp;
+}
+
+/* More was counted: on several interfaces, where those shown so far were of another. */
+static void add_interface(struct drop_row *r, const char *ifname)
+{
+	if (!strcmp(r->ifname, ifname))
+		return;
+	rtr_strlcpy(r->ifname, drop_row_count(r) ? "" : ifname, sizeof(r->ifname));
 }
 
 void drops_put(const struct drop_id *id, uint64_t packets, uint64_t last_ns)
@@ -78,10 +94,14 @@ void drops_put(const struct drop_id *id, uint64_t packets, uint64_t last_ns)
 		else
 			r->at_tick[0] = r->at_tick[1] = packets;
 	} else if (packets != r->raw) {
+		/* To none: the counter went, or began again; nothing was dropped by that. */
+		if (packets) {
+			add_interface(r, id->ifname);
+			r->last_ns = rtr_now_ns();
+		}
 		if (packets < r->raw)
 			r->before += r->raw;
 		r->raw = packets;
-		r->last_ns = rtr_now_ns();
 	}
 	if (last_ns)
 		r->last_ns = last_ns;

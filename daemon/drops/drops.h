@@ -25,7 +25,7 @@ struct drop_id {
 	enum drop_at at;
 	enum rtr_drop reason; /* RTR_DROP_NONE: by `name` alone */
 	const char *name;     /* the kernel's; "" for reasons of ours */
-	const char *ifname;   /* "" none */
+	const char *ifname;   /* "" none. At DROP_AT_NFT: tells no rows apart */
 	const char *where;    /* place in the kernel, line of a list, CPU; "" */
 	bool traced;          /* by rtr-dropd */
 };

@@ -135,6 +135,51 @@ START_TEST(rows)
 }
 END_TEST
 
+static void put_line(const char *ifname, uint64_t n, uint64_t last_ns)
+{
+	drops_put(&(struct drop_id){ DROP_AT_NFT, RTR_DROP_ACL_DENY, "", ifname, "list T line 5",
+				     false },
+		  n, last_ns);
+}
+
+static size_t lines(const char *ifname)
+{
+	size_t n = 0;
+
+	for (const struct drop_row *r = drops_next(NULL); r; r = drops_next(r))
+		n += r->at == DROP_AT_NFT && !strcmp(r->ifname, ifname);
+	return n;
+}
+
+/* The list moves from interface to interface; its line counts on. */
+START_TEST(moved)
+{
+	put_line("eth0", 2, 1);
+	put_line("", 2, 1);
+	ck_assert_uint_eq(lines(""), 0);
+	ck_assert_uint_eq(count("eth0", "list T line 5"), 2);
+	put_line("eth1", 3, 1);
+	ck_assert_uint_eq(lines("eth0") + lines("eth1"), 0);
+	ck_assert_uint_eq(count("", "list T line 5"), 3);
+	drops_clear();
+	put_line("eth1", 7, 1);
+	ck_assert_uint_eq(lines("") + lines("eth0"), 0);
+	ck_assert_uint_eq(count("eth1", "list T line 5"), 4);
+}
+END_TEST
+
+/* A counter goes with its rules: that is no drop, and what it had counted stays. */
+START_TEST(counter_goes)
+{
+	put_line("", 4, 1000);
+	put_line("", 0, 0);
+	ck_assert_uint_eq(row("", "list T line 5")->last_ns, 1000);
+	put_line("", 1, 2000);
+	ck_assert_uint_eq(row("", "list T line 5")->last_ns, 2000);
+	ck_assert_uint_eq(count("", "list T line 5"), 5);
+}
+END_TEST
+
 static Suite *test_suite(void)
 {
 	Suite *s = suite_create("drops");
@@ -143,6 +188,8 @@ static Suite *test_suite(void)
 	tcase_add_test(t, meanings);
 	tcase_add_test(t, innocents);
 	tcase_add_test(t, rows);
+	tcase_add_test(t, moved);
+	tcase_add_test(t, counter_goes);
 	suite_add_tcase(s, t);
 	return s;
 }
