@@ -8,6 +8,7 @@
 #include "firewall/fw.h"
 #include "firewall/fw_log.h"
 #include "fastpath/fast_hits.h"
+#include "fastpath/fastpath.h"
 #include "firewall/list_hits.h"
 #include "iface/iface.h"
 #include "inspect/inspect.h"
@@ -579,6 +580,9 @@ static void print_drops(struct cmd_ctx *c, const json_t *doc)
 			   (long long)json_integer_value(json_object_get(j, "packets")),
 			   (long long)json_integer_value(json_object_get(j, "bytes")));
 	}
+	/* Its workers do not tell an end of a list in from one out, nor count bytes. */
+	if (fast_seen()->was_ready)
+		cmd_puts(c, "Of the kernel alone; what the fast plane dropped: show drops\n");
 }
 
 static void show_drops(struct cmd_ctx *c)

@@ -53,6 +53,7 @@ def test_who_decides(fast):
         # A line that drops counts packets, one that permits connections.
         assert n[10] == 1 and n[40] == 20 and n[20] >= 1 and n[30] >= 1 and n[60] == 0, n
         assert r1.json("show drops")
+    assert "what the fast plane dropped: show drops" in r1.cli("show firewall drops")
 
 
 def test_commit_ends(fast):
