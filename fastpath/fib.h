@@ -81,7 +81,6 @@ struct fib_key {
 	uint16_t sport, dport; /* host order */
 	uint8_t family;        /* AF_INET, AF_INET6 */
 	uint8_t proto;
-	uint8_t tos; /* as in the header, ECN bits included */
 };
 
 enum fib_res_flag {

@@ -73,7 +73,7 @@ void fc_rule_add(struct fibctl *c, const struct fib_msg_rule *r)
 static bool is_unconditional(const struct fib_rule *r)
 {
 	return r->action == FIB_RA_LOOKUP && !r->unmodelled && !r->never && !r->invert &&
-	       !r->src_len && !r->dst_len && !r->iif && !r->mark_mask && !r->tos && !r->proto &&
+	       !r->src_len && !r->dst_len && !r->iif && !r->mark_mask && !r->proto &&
 	       !(r->sport[0] | r->sport[1] | r->dport[0] | r->dport[1]) && !r->suppress_default;
 }
 
@@ -119,9 +119,9 @@ static void compile(struct fibctl *c, const struct fib_msg_rule *in, struct fib_
 		.src_len = in->src_len,
 		.dst_len = in->dst_len,
 		.invert = in->invert,
-		.unmodelled = in->unmodelled,
+		/* Packets of one flow may differ in it. */
+		.unmodelled = in->unmodelled || in->tos,
 		.suppress_default = in->suppress_default,
-		.tos = in->tos,
 		.proto = in->proto,
 		/* No forwarded packet has an egress yet when it is routed. */
 		.never = in->has_oif || (in->iif[0] && !l),

@@ -7,8 +7,6 @@
 #include <linux/rtnetlink.h>
 #include <string.h>
 
-#define RT_TOS_MASK 0x1c /* IPTOS_RT_MASK, which only the kernel has */
-
 static inline uint32_t bucket_of(uint32_t hash)
 {
 	/* Flow hashes may be weak in any of their bits. */
@@ -96,14 +94,11 @@ static bool is_vague(const struct fib_rule *r, uint32_t vrf)
 
 static bool selectors_match(const struct fib_rule *r, const struct fib_key *k, uint32_t vrf)
 {
-	/* IPv4 compares what RT_TOS leaves, IPv6 the DSCP. */
-	uint8_t tos = k->tos & (k->family == AF_INET ? RT_TOS_MASK : 0xfc);
-
 	return !r->never && iif_match(r, k, vrf) && !((r->mark ^ k->mark) & r->mark_mask) &&
 	       prefix_match(&k->src, &r->src, r->src_len) &&
-	       prefix_match(&k->dst, &r->dst, r->dst_len) && (!r->tos || r->tos == tos) &&
-	       (!r->proto || r->proto == k->proto) && port_match(k->sport, r->sport) &&
-	       port_match(k->dport, r->dport) && (r->action != FIB_RA_L3MDEV || vrf);
+	       prefix_match(&k->dst, &r->dst, r->dst_len) && (!r->proto || r->proto == k->proto) &&
+	       port_match(k->sport, r->sport) && port_match(k->dport, r->dport) &&
+	       (r->action != FIB_RA_L3MDEV || vrf);
 }
 
 static uint32_t table_lookup(const struct fib_table *t, const struct fib_key *k)

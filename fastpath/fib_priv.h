@@ -93,7 +93,7 @@ struct fib_rule {
 	uint8_t invert;
 	uint8_t unmodelled;       /* has a selector that we cannot test: a match is the kernel's */
 	uint8_t suppress_default; /* a default route does not count */
-	uint8_t tos, proto;
+	uint8_t proto;
 	uint8_t never; /* a selector that no forwarded packet meets: oif, or a link that is gone */
 	uint32_t iif;
 	uint32_t mark, mark_mask;

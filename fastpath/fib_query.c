@@ -271,9 +271,6 @@ static bool has_other_label(const union fib_ip *ip)
 	       (ip->b[0] == 0x20 && ip->b[1] == 0x01 && !ip->b[2] && !ip->b[3]);
 }
 
-#define TOS_CONTROL 0xc0 /* of an IPv4 error; the type of service is that of the packet */
-#define TOS_KEPT    0x1e
-
 /* IPv4 takes the address of the route's egress, IPv6 that of the interface by which the packet came
  * (icmp6_send), both the route's own first. */
 static bool error_source(const struct fib *f, const struct fib_key *about, const struct fib_path *p,
@@ -313,7 +310,6 @@ bool fib_icmp_way(const struct fib *f, const struct fib_key *about, union fib_ip
 	struct fib_key k = { .dst = about->src,
 			     .iif = 1,
 			     .hash = about->hash,
-			     .tos = v4 ? (about->tos & TOS_KEPT) | TOS_CONTROL : 0,
 			     .family = about->family,
 			     .proto = v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6 };
 	const struct fib_link *in = fib_link(f, about->iif);

@@ -13,8 +13,7 @@ static struct fib_key key_of(const struct fp_ask *a)
 			     .sport = ntohs(a->sport_be),
 			     .dport = ntohs(a->dport_be),
 			     .family = a->family,
-			     .proto = a->proto,
-			     .tos = a->tos };
+			     .proto = a->proto };
 
 	memcpy(k.src.b, a->src, size);
 	memcpy(k.dst.b, a->dst, size);

@@ -60,7 +60,7 @@ struct fp_ask {
 	unsigned ifindex; /* that it came in by */
 	const uint8_t *src, *dst;
 	uint16_t sport_be, dport_be; /* 0 without */
-	uint8_t proto, tos;
+	uint8_t proto;
 	bool translated; /* dst is not where the sender thinks: no redirect is due to him */
 };
 

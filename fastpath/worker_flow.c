@@ -127,8 +127,7 @@ static uint32_t way_back(struct fp_worker *w, const uint8_t *ip, const struct fp
 			      .dst = ip + (v6 ? 8 : 12),
 			      .sport_be = p->dport_be,
 			      .dport_be = p->sport_be,
-			      .proto = p->proto,
-			      .tos = p->tos };
+			      .proto = p->proto };
 	struct fp_answer answer = { 0 };
 
 	return w->conf.ops.route(w->conf.ops.ctx, &ask, &answer) == FP_WAY_SEND ? answer.adj : 0;

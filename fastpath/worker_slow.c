@@ -75,8 +75,7 @@ void fp_worker_ask(const struct fp_worker *w, unsigned s, const uint8_t *frame,
 				.dst = ip + (v6 ? 24 : 16),
 				.sport_be = ports ? p->sport_be : 0,
 				.dport_be = ports ? p->dport_be : 0,
-				.proto = p->proto,
-				.tos = p->tos };
+				.proto = p->proto };
 }
 
 bool fp_worker_adj(const struct fp_worker *w, uint32_t i, struct fp_adj *ret)

@@ -565,7 +565,7 @@ static bool first_way(struct fp_worker *w, unsigned s, unsigned i, const struct 
 /* Where the answers go, adjacency 0 if they cannot be forwarded now; false: only by the kernel, or
  * they would tell an address of inside. */
 static bool way_back(struct fp_worker *w, const struct fp_pol_key *k, const struct fp_pol_state *st,
-		     const struct fp_pkt *p, const struct fp_wport *out, uint32_t *ret)
+		     const struct fp_wport *out, uint32_t *ret)
 {
 	struct fp_ask ask = { .family = k->family,
 			      .ifindex = out->ifindex,
@@ -574,7 +574,6 @@ static bool way_back(struct fp_worker *w, const struct fp_pol_key *k, const stru
 			      .sport_be = st->dport_be,
 			      .dport_be = k->sport_be,
 			      .proto = k->proto,
-			      .tos = p->tos,
 			      .translated = k->mapped };
 	struct fp_pol_key answers = { .family = k->family,
 				      .proto = k->proto,
@@ -629,7 +628,7 @@ static int insert(struct fp_worker *w, unsigned s, const uint8_t *frame, const s
 		f.dir[0].key6 = fp_worker_key6(ip, p, w->port[s].zone);
 	f.dir[0].egress = flow_egress(way->adj, 0, 0);
 	f.dir[0].count = way->known ? 0 : FLOW_COUNT_ONE((uint64_t)k->len);
-	if (!way_back(w, k, st, p, way->out, ret_back))
+	if (!way_back(w, k, st, way->out, ret_back))
 		return -EPROTO;
 	f.dir[1].egress = flow_egress(*ret_back, 0, 0);
 	if (!fp_track_open(w->conf.track, frame, p, w->now_ns, &f, &born))

@@ -48,7 +48,6 @@ static inline void oracle_ask(int fd, const struct fib_key *k, struct oracle_way
 	r = mnl_nlmsg_put_extra_header(h, sizeof(*r));
 	r->rtm_family = k->family;
 	r->rtm_dst_len = r->rtm_src_len = (uint8_t)(n_ip * 8);
-	r->rtm_tos = k->tos;
 	mnl_attr_put(h, RTA_DST, n_ip, k->dst.b);
 	mnl_attr_put(h, RTA_SRC, n_ip, k->src.b);
 	mnl_attr_put_u32(h, RTA_IIF, k->iif);

@@ -686,6 +686,27 @@ START_TEST(vrf_rule_iif)
 }
 END_TEST
 
+/* A flow has one way, but its packets may have any type of service. */
+START_TEST(rule_tos)
+{
+	struct fibctl *c = world();
+	struct fib_msg_rule r = {
+		.family = AF_INET, .pref = 10, .tos = 0x10, .action = FR_ACT_BLACKHOLE
+	};
+
+	route(c, "20.0.0.0/8", { "10.0.0.2", 2, 0 });
+	route(c, "2001::/16", { "fd00::2", 2, 0 });
+	vrf_rules(c, &r);
+	ck_assert_uint_eq(look_from(c, 1, "20.0.0.1").reason, ELIG_RULE);
+	ck_assert_uint_eq(look_from(c, 1, "2001::1").verdict, FIB_V_FORWARD);
+	r.dst_len = 8;
+	r.dst.b[0] = 21;
+	vrf_rules(c, &r);
+	ck_assert_uint_eq(look_from(c, 1, "20.0.0.1").verdict, FIB_V_FORWARD);
+	fibctl_free(c);
+}
+END_TEST
+
 static enum fib_rpf_verdict rpf(const struct fibctl *c, uint32_t iif, uint32_t oif, const char *src)
 {
 	struct fib_key k = { .iif = iif, .family = AF_INET, .dst = { .b = { 20, 0, 0, 1 } } };
@@ -1029,6 +1050,7 @@ static Suite *suite(void)
 	tcase_add_test(t, vrf_tables);
 	tcase_add_test(t, vrf_leaks);
 	tcase_add_test(t, vrf_rule_iif);
+	tcase_add_test(t, rule_tos);
 	tcase_add_test(t, vrf_sources);
 	tcase_add_test(t, vrf_errors);
 	tcase_add_test(t, generations);

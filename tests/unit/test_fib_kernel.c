@@ -187,6 +187,8 @@ static void change_rule(struct world *w, bool v6)
 		fprintf(w->batch, " ipproto udp dport %u-%u", 100 + rnd(w, 4), 104 + rnd(w, 4));
 	if (rnd(w, 12) == 0)
 		fprintf(w->batch, " uidrange 0-0");
+	if (rnd(w, 12) == 0)
+		fprintf(w->batch, " tos 0x10");
 	switch (rnd(w, 8)) {
 	case 0:
 		fprintf(w->batch, " blackhole");
