@@ -6,6 +6,7 @@
 #include "kernel/shadow.h"
 #include "system/global.h"
 #include "txn/txn.h"
+#include "vrrp/vrrp.h"
 
 #include <arpa/inet.h>
 #include <stdlib.h>
@@ -83,9 +84,13 @@ static json_t *iface_doc(const struct iface *i)
 	const struct fast_port *p = port_named(iface_kernel_name(i->name));
 	const struct fastpath_event *st = p && p->heard ? &p->state : NULL;
 	bool fast = st && p->wanted && st->u.state.fast;
-	json_t *o = json_pack("{s:s,s:s,s:s,s:s}", "name", i->name, "configured",
-			      wishes[fast_wish(i)], "plane", fast ? "fast" : "kernel", "reason",
-			      reason_of(i, p));
+	char note[VRRP_VMAC_NOTE_SIZE] = "";
+	json_t *o;
+
+	if (fast)
+		vrrp_vmac_note(p->name, note);
+	o = json_pack("{s:s,s:s,s:s,s:s,s:s}", "name", i->name, "configured", wishes[fast_wish(i)],
+		      "plane", fast ? "fast" : "kernel", "reason", reason_of(i, p), "note", note);
 
 	if (iface_link(i->name))
 		fast_put_vrf(o, iface_link(i->name));
@@ -181,9 +186,10 @@ static json_t *count_doc(const struct fast_port *p)
 	put(o, "express", v[EXPRESS_V_SENT] + v[EXPRESS_V_SENT_ALONE]);
 	put(o, "to_worker", v[EXPRESS_V_WORKER_FLOW] + v[EXPRESS_V_WORKER_NEW]);
 	put(o, "to_kernel",
-	    v[EXPRESS_V_KERNEL_OFF] + v[EXPRESS_V_KERNEL_PLAIN] + v[EXPRESS_V_KERNEL_NEW] +
-		    v[EXPRESS_V_KERNEL_ROUTE] + v[EXPRESS_V_KERNEL_FLOW] +
+	    v[EXPRESS_V_KERNEL_OFF] + v[EXPRESS_V_KERNEL_PLAIN] + v[EXPRESS_V_KERNEL_MAC] +
+		    v[EXPRESS_V_KERNEL_NEW] + v[EXPRESS_V_KERNEL_ROUTE] + v[EXPRESS_V_KERNEL_FLOW] +
 		    v[EXPRESS_V_KERNEL_MIRROR] + v[EXPRESS_V_KERNEL_CT]);
+	put(o, "to_kernel_other_mac", v[EXPRESS_V_KERNEL_MAC]);
 	put(o, "unattended",
 	    v[EXPRESS_V_SENT_ALONE] + v[EXPRESS_V_KERNEL_NEW] + v[EXPRESS_V_KERNEL_MIRROR] +
 		    c->xdp.drop[RTR_DROP_NO_WORKER]);
@@ -388,7 +394,8 @@ static void print_ifaces(struct cmd_ctx *c, const json_t *list)
 				     : "-");
 		if (vrfs)
 			cmd_printf(c, "%-15s ", *fast_text(o, "vrf") ? fast_text(o, "vrf") : "-");
-		cmd_printf(c, "%s\n", fast_text(o, "reason"));
+		cmd_printf(c, "%s\n",
+			   *fast_text(o, "reason") ? fast_text(o, "reason") : fast_text(o, "note"));
 	}
 }
 
@@ -428,6 +435,9 @@ static void print_counts(struct cmd_ctx *c, const json_t *list)
 			   fast_text(o, "name"), fast_int(o, "express"), fast_int(o, "forwarded"),
 			   fast_int(o, "tx"), fast_int(o, "to_kernel"), fast_int(o, "punted"),
 			   fast_int(o, "dropped"));
+		if (fast_int(o, "to_kernel_other_mac"))
+			cmd_printf(c, "  to kernel: %-22s %lld\n", "other-mac",
+				   fast_int(o, "to_kernel_other_mac"));
 		json_object_foreach(json_object_get(o, "drops"), reason, n)
 			cmd_printf(c, "  dropped: %-24s %lld\n", reason,
 				   (long long)json_integer_value(n));

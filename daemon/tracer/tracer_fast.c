@@ -8,6 +8,7 @@
 #include "kernel/shadow.h"
 #include "rtr/drop.h"
 #include "tracer/tracer.h"
+#include "vrrp/vrrp.h"
 
 #include <arpa/inet.h>
 #include <stdlib.h>
@@ -138,18 +139,22 @@ void tracer_fast_compare(const struct pol_packet *p, const struct fastpath_trace
 	const struct shadow_link *out = shadow_link_by_index(t->out);
 	const char *differs = tracer_fast_differs(p, t, out ? out->name : NULL, r),
 		   *why = t->reason;
+	char note[VRRP_VMAC_NOTE_SIZE] = "";
 
+	/* Both answers are for a frame to the interface's own address. */
+	if (t->verdict != FASTPATH_LEAVES)
+		vrrp_vmac_note(p->iif, note);
 	if (t->verdict == FASTPATH_DROPS)
 		why = rtr_drop_text(t->drop);
 	else if (t->verdict == FASTPATH_FORWARDS)
 		why = t->known ? "its connection is there" : "its first packet";
 	json_object_set_new(doc, "fast_plane",
-			    json_pack("{s:s,s:s,s:s,s:s,s:s}", "verdict",
+			    json_pack("{s:s,s:s,s:s,s:s,s:s,s:s}", "verdict",
 				      t->verdict < ARRAY_LEN(verdicts) ? verdicts[t->verdict] : "?",
 				      "because", why, "output_interface",
 				      t->verdict == FASTPATH_FORWARDS && out
 					      ? iface_operator_name(out->name)
 					      : "none",
 				      "comparison", differs ? "DIFFER" : "AGREE", "reason",
-				      differs ? differs : ""));
+				      differs ? differs : "", "note", note));
 }

@@ -42,10 +42,13 @@ static void print_ruleset(struct cmd_ctx *c, const json_t *o)
 
 static void print_fast(struct cmd_ctx *c, const json_t *o)
 {
-	if (o)
-		cmd_printf(c, "fast-plane: %s (%s)\nComparison: %s%s%s\n", str(o, "verdict"),
-			   str(o, "because"), str(o, "comparison"), *str(o, "reason") ? ": " : "",
-			   str(o, "reason"));
+	if (!o)
+		return;
+	cmd_printf(c, "fast-plane: %s (%s)\nComparison: %s%s%s\n", str(o, "verdict"),
+		   str(o, "because"), str(o, "comparison"), *str(o, "reason") ? ": " : "",
+		   str(o, "reason"));
+	if (*str(o, "note"))
+		cmd_printf(c, "Note: %s\n", str(o, "note"));
 }
 
 static void print_transmit(struct cmd_ctx *c, const json_t *o)

@@ -137,6 +137,10 @@ typedef void vrrp_vmac_fn(const char *iface, const char *vmac, int ifindex, void
 void vrrp_foreach_vmac(const struct rec *root, vrrp_vmac_fn *fn, void *arg);
 struct shadow_link;
 struct shadow_addr;
+/* What keeps packets off the fast plane of an interface (the kernel's name) that is on it: the
+ * groups whose virtual MAC hosts use there. "": none. */
+#define VRRP_VMAC_NOTE_SIZE 96
+void vrrp_vmac_note(const char *ifname, char ret[VRRP_VMAC_NOTE_SIZE]);
 /* A macvlan that this instance made for a group: no interface of the operator's. */
 bool vrrp_is_vmac(const struct shadow_link *l);
 /* An address on that link that rtr-vrrpd set, which the shadow counts as another's. */

@@ -27,6 +27,39 @@ static bool flag_of(const json_t *o, const char *key)
 	return json_is_true(json_object_get(o, key));
 }
 
+/* Groups that the note names; a router with more of them on a link gets their number. */
+#define NOTE_GROUPS 6
+
+void vrrp_vmac_note(const char *ifname, char ret[VRRP_VMAC_NOTE_SIZE])
+{
+	const struct vrrp_wants *ws = vrrp_client_wants();
+	char names[NOTE_GROUPS * sizeof("255, ")] = "", more[24] = "";
+	bool seen[256] = { false };
+	unsigned n = 0;
+
+	*ret = '\0';
+	for (size_t i = 0; i < ws->n; i++) {
+		const struct vrrp_conf *g = &ws->v[i].conf;
+		struct vrrp_status st;
+		size_t len = strlen(names);
+
+		/* Both families have one number, and a deaf one uses the physical MAC. */
+		if (!*g->vmac || strcmp(g->ifname, ifname) != 0 || seen[g->vrid] ||
+		    (vrrp_client_status(g, &st) && st.mac_test == VRRP_MAC_DEAF))
+			continue;
+		seen[g->vrid] = true;
+		if (n++ < NOTE_GROUPS)
+			snprintf(names + len, sizeof(names) - len, "%s%u", len ? ", " : "",
+				 g->vrid);
+	}
+	if (!n)
+		return;
+	if (n > NOTE_GROUPS)
+		snprintf(more, sizeof(more), " and %u more", n - NOTE_GROUPS);
+	snprintf(ret, VRRP_VMAC_NOTE_SIZE, "VRRP %s%s: frames to %s go by the kernel", names, more,
+		 n > 1 ? "their virtual MACs" : "its virtual MAC");
+}
+
 /* Values of the shared memory are a stranger's: an address of no family prints as none. */
 static json_t *addr_json(const struct rtr_addr *a)
 {

@@ -103,7 +103,8 @@ int express(struct xdp_md *ctx)
 	if (data + ETH_HLEN + sizeof(struct iphdr) + sizeof(struct udphdr) > end)
 		return pass(&l, EXPRESS_V_KERNEL_PLAIN);
 	if ((to[0] ^ mac[0]) | (to[1] ^ mac[1]) | (to[2] ^ mac[2]))
-		return pass(&l, EXPRESS_V_KERNEL_PLAIN);
+		return pass(&l, *(const uint8_t *)data & 1 ? EXPRESS_V_KERNEL_PLAIN
+							   : EXPRESS_V_KERNEL_MAC);
 	if (to[6] == bpf_htons(ETH_P_IP))
 		return express4(&l);
 	if (to[6] == bpf_htons(ETH_P_IPV6))

@@ -15,7 +15,7 @@
 
 #include <stdint.h>
 
-#define EXPRESS_VERSION 6
+#define EXPRESS_VERSION 7
 
 /* What becomes of packets without a flow. Whether a worker lives its heartbeat tells, never this
  * word: who is dead cannot write it. */
@@ -116,6 +116,7 @@ struct express_claim {
 	X(WORKER_NEW, "to a worker: no flow")                                                      \
 	X(KERNEL_OFF, "to the kernel: fast plane is off")                                          \
 	X(KERNEL_PLAIN, "to the kernel: not IP, not for us, or malformed")                         \
+	X(KERNEL_MAC, "to the kernel: for another MAC address, such as VRRP's virtual one")        \
 	X(KERNEL_NEW, "to the kernel: no flow")                                                    \
 	X(KERNEL_ROUTE, "to the kernel: local, unreachable, or not by a fast interface")           \
 	X(KERNEL_FLOW, "to the kernel: flow is the kernel's")                                      \

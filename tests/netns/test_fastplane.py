@@ -74,6 +74,10 @@ def fast(routers):
     return topo
 
 
+def lan_gate_mac(r1):
+    return r1.ip_json("link", "show", "eth0")[0]["address"]
+
+
 def ip_forwarded(r1, dest):
     """Packets that the kernel forwarded."""
     if ":" in dest:
@@ -269,6 +273,41 @@ def test_fib(fast):
     wait_for(lambda: "IPsec" in r1.json(f"show dataplane fib {INTERNET}")["reason"], what="the policy to be seen")
     r1.ip("xfrm", "policy", "flush")
     wait_for(lambda: not r1.json(f"show dataplane fib {INTERNET}")["reason"], what="its end to be seen")
+
+
+def test_virtual_mac_of_vrrp(fast):
+    """Frames to it are forwarded by the kernel, which is said and counted; under the physical MAC they are not."""
+    r1, lan = fast.r1, fast.lan
+    gates = (("ipv4", INTERNET, "10.0.1.254", ""), ("ipv6", INTERNET6, "fe80::254", "address 2001:db8:1::254"))
+
+    def groups(mac):
+        r1.config(["interface eth0", *(line for af, _, gate, more in gates for line in (
+            f"vrrp 1 address-family {af}", f"address {gate} primary", *([more] if more else []), "timers advertise 100",
+            f"mac-address {mac}", "exit"))])
+        wait_for(lambda: {g["state"] for g in r1.json("show vrrp")} == {"MASTER"}, what="both groups to be master")
+
+    def by_gate(dest, gate):
+        family = ("-6",) if ":" in dest else ()
+        lan.ip(*family, "route", "replace", f"{dest}/{128 if family else 32}", "via", gate, "dev", "eth0")
+        wait_for(lambda: lan.ping(dest, count=1, timeout=1, check=False) == 1, what=f"the way by {gate}")
+
+    groups("virtual")
+    note = "VRRP 1: frames to its virtual MAC go by the kernel"
+    assert [i["note"] for i in r1.json("show dataplane interfaces")] == [note, ""]
+    assert planes(r1)["eth0"] == "fast" and note in r1.cli("show dataplane") and note in r1.cli("show dataplane eligibility")
+    for _, dest, gate, _ in gates:
+        by_gate(dest, gate)
+        before = counters(r1)["eth0"]["to_kernel_other_mac"]
+        lan.ping(dest, count=5)
+        assert counters(r1)["eth0"]["to_kernel_other_mac"] >= before + 5
+        flow = f"packet-tracer input eth0 udp {'2001:db8:1::10' if ':' in dest else LAN} 40000 {dest} 4000"
+        assert r1.json(flow)["fast_plane"]["note"] == note and f"Note: {note}" in r1.cli(flow)
+    assert "  to kernel: other-mac" in r1.cli("show dataplane")
+    groups("physical")
+    assert [i["note"] for i in r1.json("show dataplane interfaces")] == ["", ""] and "VRRP" not in r1.cli("show dataplane")
+    for _, dest, gate, _ in gates:
+        wait_for(lambda g=gate: lan.ip_json("neigh", "show", g)[0].get("lladdr") == lan_gate_mac(r1), what="hosts to hear of it")
+        by_workers(r1, lan, dest, 5)
 
 
 def test_neighbour_moves(fast):

@@ -226,7 +226,10 @@ static void no_flow_case(int which)
 	memcpy(mac, port_in.mac, 6);
 	port_in.mac[5] ^= 1;
 	port_set();
+	not_sent(&c, EXPRESS_V_KERNEL_MAC, -1);
+	c.data[0] ^= 1; /* to a group of stations, which is not another station */
 	not_sent(&c, EXPRESS_V_KERNEL_PLAIN, -1);
+	c.data[0] ^= 1;
 	memcpy(port_in.mac, mac, 6);
 	port_set();
 	sent_right(&c, 0, EXPRESS_V_SENT);

@@ -234,7 +234,7 @@ static void others_case(int which)
 	port_in.on = 1;
 	port_in.mac[5] ^= 1;
 	port_set();
-	becomes(&t, PORT_IN, EXPRESS_V_KERNEL_PLAIN, -1);
+	becomes(&t, PORT_IN, EXPRESS_V_KERNEL_MAC, -1);
 	port_in.mac[5] ^= 1;
 	port_set();
 }
