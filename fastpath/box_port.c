@@ -91,7 +91,7 @@ static int bind_queue(struct fp_box *b, struct fp_box_port *p, unsigned q, bool 
 			       .queue = (uint16_t)q,
 			       .slot = (uint8_t)slot_of(b, p),
 			       .ifindex = p->ifindex,
-			       .beat = fp_xdp_beat(b->xdp, p->xdp.xsk_base + q) };
+			       .xdp = fp_xdp_queue(b->xdp, p->xdp.xsk_base + q) };
 	int err;
 
 	memcpy(wp.mac, p->nic.mac, 6);

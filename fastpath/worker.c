@@ -133,6 +133,9 @@ int fp_worker_port_add(struct fp_worker *w, const struct fp_wport *port, uint32_
 	w->port[s] = *port;
 	w->port[s].used = true;
 	w->port[s].via = w->port[s].rx_via = (uint8_t)s;
+	if (port->xdp)
+		w->port[s].lost = __atomic_load_n(&port->xdp->sent, __ATOMIC_RELAXED) -
+				  port->xsk.rx.own;
 	fill(w, s, n);
 	fp_worker_list(w);
 	return 0;
@@ -246,10 +249,10 @@ unsigned fp_worker_pollfds(const struct fp_worker *w, struct pollfd *ret, unsign
 void fp_worker_beat(struct fp_worker *w, uint64_t now_ns)
 {
 	for (unsigned k = 0; k < w->n_active; k++) {
-		uint64_t *beat = w->port[w->active[k]].beat;
+		struct express_queue *q = w->port[w->active[k]].xdp;
 
-		if (beat)
-			__atomic_store_n(beat, now_ns, __ATOMIC_RELAXED);
+		if (q)
+			__atomic_store_n(&q->beat, now_ns, __ATOMIC_RELAXED);
 	}
 }
 
@@ -320,14 +323,16 @@ static void note_counted(struct fp_worker *w)
 	struct fp_burst *b = &w->burst;
 
 	for (uint64_t m = b->live4; m; m &= m - 1) {
-		const struct flow_hit4 *h = &b->hit4[__builtin_ctzll(m)];
+		unsigned k = (unsigned)__builtin_ctzll(m);
+		const struct flow_hit4 *h = &b->hit4[k];
 
-		fp_worker_flow_counted(w, h->word0, &h->own->word0);
+		fp_worker_flow_counted(w, b->idx4[k], h->word0, &h->own->word0);
 	}
 	for (uint64_t m = b->live6; m; m &= m - 1) {
-		const struct flow_hit6 *h = &b->hit6[__builtin_ctzll(m)];
+		unsigned k = (unsigned)__builtin_ctzll(m);
+		const struct flow_hit6 *h = &b->hit6[k];
 
-		fp_worker_flow_counted(w, h->word0, &h->own->word0);
+		fp_worker_flow_counted(w, b->idx6[k], h->word0, &h->own->word0);
 	}
 }
 
@@ -444,8 +449,14 @@ void fp_worker_burst(struct fp_worker *w, unsigned s)
 
 	fp_pipe_fetch(b);
 	c->rx += b->n;
-	for (unsigned i = 0; i < b->n; i++)
+	w->uncounted = 0;
+	for (unsigned i = 0; i < b->n; i++) {
+		uint8_t *mark = b->data[i] + EXPRESS_UNCOUNTED_AT;
+
 		c->rx_bytes += b->len[i];
+		w->uncounted |= (uint64_t)(*mark & EXPRESS_UNCOUNTED) << i;
+		*mark &= (uint8_t)~EXPRESS_UNCOUNTED;
+	}
 	memcpy(b->mac, p->mac, 6);
 	b->zone = p->zone;
 	if (p->partial)
@@ -458,6 +469,7 @@ static unsigned burst(struct fp_worker *w, unsigned s)
 	struct fp_wport *p = &w->port[s];
 	unsigned n = receive(w, s);
 
+	w->from = (uint8_t)s;
 	fp_worker_reap(w, &p->xsk);
 	fill(w, s, n);
 	if (!n)
@@ -482,7 +494,7 @@ static unsigned port_round(struct fp_worker *w, unsigned s)
 		return 0;
 	for (unsigned k = 0; k < w->n_active; k++)
 		fp_worker_flush(w, &w->port[w->active[k]]);
-	fp_worker_flow_left(w, !fp_ring_peek(&w->port[s].xsk.rx, 1));
+	fp_worker_flow_left(w, true);
 	return n;
 }
 

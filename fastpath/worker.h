@@ -136,9 +136,11 @@ struct fp_wport {
 	uint8_t via;    /* place of the port whose rings it sends by: its own, or its parent's */
 	uint8_t rx_via; /* likewise, that its last frames came by */
 	uint8_t mac[6];
-	uint32_t missing; /* frames that its fill ring shall get */
-	uint64_t *beat;   /* in the control map; NULL: none */
-	int prog_fd;      /* of the attached program, to inject by; 0: not possible */
+	uint32_t missing;          /* frames that its fill ring shall get */
+	struct express_queue *xdp; /* of the socket, in a map; NULL: none */
+	uint32_t lost;             /* of what XDP sent, never in the ring */
+	uint64_t busy_ns;          /* since when frames are on their way; 0: none is */
+	int prog_fd;               /* of the attached program, to inject by; 0: not possible */
 	struct fp_out out;
 	struct fp_xsk xsk;
 };

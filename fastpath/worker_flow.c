@@ -13,6 +13,8 @@
 #define KERNEL_UNITS (10 * NSEC_PER_SEC >> FLOW_TIME_SHIFT)
 /* A stream that never lets its count come down to zero is moved anyway (FASTPLANE 2). */
 #define FORCE_NS NSEC_PER_SEC
+/* Longer than a frame that XDP has sent may take to be in the ring: a poll of the driver. */
+#define LOST_NS (10 * NSEC_PER_MSEC)
 /* The zone of a reverse half that nobody looks for: both directions have a flow of their own. */
 #define ZONE_NONE 0x8000
 
@@ -93,16 +95,16 @@ bool fp_worker_flow_find(const struct fp_worker *w, unsigned s, const uint8_t *f
 	return true;
 }
 
-bool fp_worker_flow_fix(struct fp_worker *w, unsigned s, const uint8_t *frame,
-			const struct fp_pkt *p, uint32_t adj, uint8_t *ret_path)
+bool fp_worker_flow_fix(struct fp_worker *w, unsigned s, unsigned i, const struct fp_pkt *p,
+			uint32_t adj, uint8_t *ret_path)
 {
 	struct fp_wflow f;
 	uint32_t old, new;
 
-	if (!fp_worker_flow_find(w, s, frame, p, &f))
+	if (!fp_worker_flow_find(w, s, w->burst.data[i], p, &f))
 		return false;
 	*ret_path = flow_w0_path(f.word0);
-	fp_worker_flow_counted(w, f.word0, f.at);
+	fp_worker_flow_counted(w, i, f.word0, f.at);
 	old = __atomic_load_n(f.egress, __ATOMIC_RELAXED);
 	do {
 		new = (old & ~FLOW_EGRESS_ADJ_MASK) | adj;
@@ -135,10 +137,7 @@ static uint32_t way_back(struct fp_worker *w, const uint8_t *ip, const struct fp
 
 static void wait_promote(struct fp_worker *w, enum flow_family fam, uint64_t ref, unsigned s)
 {
-	const struct fp_ring *rx;
-
 	s = w->port[s].rx_via;
-	rx = &w->port[s].xsk.rx;
 	if (w->promote_head - w->promote_tail == PROMOTE_MAX) {
 		fp_flow_set_path(w->conf.fw, fam, ref, FLOW_P_EXPRESS, true);
 		w->stats.forced++;
@@ -147,7 +146,6 @@ static void wait_promote(struct fp_worker *w, enum flow_family fam, uint64_t ref
 	w->promote[w->promote_head++ % PROMOTE_MAX] = (struct promote){
 		.ref = ref,
 		.since_ns = w->now_ns,
-		.after = __atomic_load_n(rx->producer, __ATOMIC_ACQUIRE),
 		.fam = (uint8_t)fam,
 		.s = (uint8_t)s,
 	};
@@ -247,11 +245,11 @@ DEFINE_AGAIN(6)
 
 /* --- paths --- */
 
-void fp_worker_flow_counted(struct fp_worker *w, uint64_t word0, uint64_t *at)
+void fp_worker_flow_counted(struct fp_worker *w, unsigned i, uint64_t word0, uint64_t *at)
 {
-	if (!flow_w0_inflight(word0) || w->n_done == ARRAY_LEN(w->done))
+	if (w->uncounted >> i & 1 || !flow_w0_inflight(word0) || w->n_done == ARRAY_LEN(w->done))
 		return;
-	w->done[w->n_done++] = (struct fp_counted){ at, flow_w0_gen(word0) };
+	w->done[w->n_done++] = (struct fp_counted){ at, flow_w0_gen(word0), w->from };
 }
 
 /* Takes n of the count, all that is left at most; returns how many there were. */
@@ -288,19 +286,55 @@ void fp_worker_flow_leaves(struct fp_worker *w, const struct fp_counted *f)
 		uncount(f->word0, f->gen, 1);
 }
 
-/*
- * The burst has left. XDP counted most of its frames of known flows; one that it saw before the
- * flow was known takes a count that is another's, which is made good when the ring is empty: then
- * what is left is of frames that were lost on the way, or wait here.
- */
-void fp_worker_flow_left(struct fp_worker *w, bool ring_empty)
+/* What XDP has sent to the socket, as a position in its rx ring. */
+static uint32_t sent_to(const struct fp_wport *p)
+{
+	return p->xdp ? __atomic_load_n(&p->xdp->sent, __ATOMIC_ACQUIRE)
+		      : __atomic_load_n(p->xsk.rx.producer, __ATOMIC_ACQUIRE);
+}
+
+/* How much of it has not come out of the ring. */
+static int32_t on_the_way(const struct fp_wport *p)
+{
+	return (int32_t)(sent_to(p) - p->lost - p->xsk.rx.own);
+}
+
+/* Frames that do not arrive were lost: XDP does not see the ring that is full. A queue that is
+ * never empty for so long is no different, and some of its frames may be overtaken then. */
+static void look_for_lost(struct fp_worker *w, struct fp_wport *p)
+{
+	int32_t n = on_the_way(p);
+
+	if (n > 0 && !p->busy_ns)
+		p->busy_ns = w->now_ns;
+	if (n > 0 && (w->now_ns - p->busy_ns < LOST_NS || fp_ring_peek(&p->xsk.rx, 1)))
+		return;
+	p->lost += (uint32_t)n;
+	p->busy_ns = 0;
+}
+
+/* What is left of the count is of frames that were lost on the way, or wait here. */
+static void reconcile(struct fp_worker *w, const struct fp_counted *f)
+{
+	uint64_t old = __atomic_load_n(f->word0, __ATOMIC_ACQUIRE);
+	uint64_t left = flow_w0_inflight(old);
+
+	/* The count was read first: a frame of it that is on its way is among those sent. */
+	if (flow_w0_gen(old) != f->gen || !left || !w->port[f->from].used ||
+	    on_the_way(&w->port[f->from]) > 0 || fp_worker_parked(w, f->word0))
+		return;
+	w->stats.reconciled += __atomic_compare_exchange_n(f->word0, &old,
+							   old - left * FLOW_W0_INFLIGHT_ONE, false,
+							   __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+/* The burst has left. XDP counted those of their frames of which it knew the flow. */
+void fp_worker_flow_left(struct fp_worker *w, bool all)
 {
 	for (unsigned i = 0; i < w->n_done; i++)
 		uncount(w->done[i].word0, w->done[i].gen, 1);
-	for (unsigned i = 0; ring_empty && i < w->n_done; i++)
-		if (!fp_worker_parked(w, w->done[i].word0))
-			w->stats.reconciled += uncount(w->done[i].word0, w->done[i].gen,
-						       UINT32_MAX) > 0;
+	for (unsigned i = 0; all && i < w->n_done; i++)
+		reconcile(w, &w->done[i]);
 	w->n_done = 0;
 }
 
@@ -308,13 +342,15 @@ static bool ready(const struct fp_worker *w, const struct promote *c)
 {
 	const struct fp_wport *p = &w->port[c->s];
 
-	return !p->used || (int32_t)(p->xsk.rx.own - c->after) >= 0;
+	return !p->used || (int32_t)(p->lost + p->xsk.rx.own - c->after) >= 0;
 }
 
 void fp_worker_flow_promote(struct fp_worker *w)
 {
 	uint32_t n = w->promote_head - w->promote_tail;
 
+	for (unsigned k = 0; k < w->n_active; k++)
+		look_for_lost(w, &w->port[w->active[k]]);
 	for (unsigned k = 0; k < w->n_active; k++)
 		if (w->port[w->active[k]].xsk.tx_dirty)
 			return;
@@ -323,6 +359,13 @@ void fp_worker_flow_promote(struct fp_worker *w)
 		bool force = w->now_ns - c.since_ns > FORCE_NS;
 		int err;
 
+		/* XDP may have missed the flow in frames that it sends later than the flow is
+		 * there; by the end of the turn it has sent them. */
+		if (!c.settled && w->port[c.s].used) {
+			c.after = sent_to(&w->port[c.s]);
+			c.settled = true;
+			w->promote[w->promote_tail % PROMOTE_MAX] = c;
+		}
 		if (!force && !ready(w, &c))
 			break;
 		w->promote_tail++;

@@ -89,7 +89,7 @@ static bool is_ours(struct fp_worker *w, unsigned s, unsigned i)
 	if (!(p.flags & FP_F_FRAG_FIRST) || !fp_worker_find(w, s, frame, &p, &k))
 		return false;
 	if (fp_worker_was_counted(&p))
-		fp_worker_flow_counted(w, k.f.word0, k.f.half[0].word0);
+		fp_worker_flow_counted(w, i, k.f.word0, k.f.half[0].word0);
 	return flow_w0_path(k.f.word0) != FLOW_P_KERNEL;
 }
 

@@ -23,14 +23,17 @@ _Static_assert(FP_PLACES < 256, "a place");
 
 struct promote {
 	uint64_t ref, since_ns;
-	uint32_t after; /* position in the rx ring of the port */
+	uint32_t after; /* what XDP had sent to the socket, when `settled` */
 	uint8_t fam, s;
+	bool settled;
 };
 
-/* A direction of a flow that has frames counted in flight: word0 of the line, and its gen. */
+/* A direction of a flow that has frames counted in flight: word0 of the line, its gen, and the
+ * place of the socket that they came by. */
 struct fp_counted {
 	uint64_t *word0;
 	uint16_t gen;
+	uint8_t from;
 };
 
 /* A packet that waits for its neighbour. It is counted in flight for as long: what comes behind it
@@ -59,6 +62,8 @@ struct fp_worker {
 	struct fp_pol *pol;                  /* of this turn; NULL: none that needs connections */
 	struct fp_counted done[FP_DONE_MAX]; /* flows of the frames that leave, one entry a frame */
 	unsigned n_done;
+	uint8_t from;       /* place of the socket that the burst came by */
+	uint64_t uncounted; /* frames of the burst of which XDP knew no flow */
 	struct promote promote[PROMOTE_MAX];
 	uint32_t promote_head, promote_tail;
 	uint64_t age_ns;
@@ -134,8 +139,8 @@ void fp_worker_flow_new(struct fp_worker *w, unsigned s, const uint8_t *frame,
 			const struct fp_pkt *p, uint32_t adj, bool kernel);
 /* The flow of a packet that the pipeline left: its next packets go by this adjacency. True when
  * there is one; *ret_path its path. */
-bool fp_worker_flow_fix(struct fp_worker *w, unsigned s, const uint8_t *frame,
-			const struct fp_pkt *p, uint32_t adj, uint8_t *ret_path);
+bool fp_worker_flow_fix(struct fp_worker *w, unsigned s, unsigned i, const struct fp_pkt *p,
+			uint32_t adj, uint8_t *ret_path);
 /* Both directions go over to the express path, where their interfaces allow it. */
 void fp_worker_flow_express(struct fp_worker *w, enum flow_family fam, uint64_t ref, unsigned s,
 			    unsigned out);
@@ -149,10 +154,10 @@ void fp_worker_flow_again6(struct fp_worker *w, unsigned s, uint32_t port,
 bool fp_worker_has_key(const struct fp_pkt *p);
 struct flow_key4 fp_worker_key4(const uint8_t *ip, const struct fp_pkt *p, uint16_t zone);
 struct flow_key6 fp_worker_key6(const uint8_t *ip, const struct fp_pkt *p, uint16_t zone);
-void fp_worker_flow_left(struct fp_worker *w, bool ring_empty);
+void fp_worker_flow_left(struct fp_worker *w, bool all);
 void fp_worker_flow_promote(struct fp_worker *w);
 /* Remembers that a frame of this flow was counted, when it was. */
-void fp_worker_flow_counted(struct fp_worker *w, uint64_t word0, uint64_t *at);
+void fp_worker_flow_counted(struct fp_worker *w, unsigned i, uint64_t word0, uint64_t *at);
 /* A frame of the flow stays here, and leaves. */
 void fp_worker_flow_stays(const struct fp_counted *f);
 void fp_worker_flow_leaves(struct fp_worker *w, const struct fp_counted *f);

@@ -42,7 +42,7 @@ void fp_worker_park(struct fp_worker *w, unsigned s, unsigned i, const struct fp
 				 .len = w->burst.len[i],
 				 .s = s,
 				 .since_ns = since,
-				 .flow = { k->f.half[0].word0, flow_w0_gen(k->f.word0) } };
+				 .flow = { k->f.half[0].word0, flow_w0_gen(k->f.word0), w->from } };
 	fp_worker_flow_stays(&p->flow);
 }
 

@@ -151,7 +151,7 @@ static void route(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt *p)
 		to_kernel(w, s, i, p, out && !a.shaped ? FP_TK_BACK : FP_TK_EGRESS, true);
 		return;
 	}
-	known = fp_worker_flow_fix(w, s, frame, p, answer.adj, &path);
+	known = fp_worker_flow_fix(w, s, i, p, answer.adj, &path);
 	if (known && path == FLOW_P_KERNEL) {
 		to_kernel(w, s, i, p, FP_TK_FLOW, false);
 		return;

@@ -422,7 +422,7 @@ bool fp_worker_known(struct fp_worker *w, unsigned s, unsigned i, struct fp_pkt 
 	struct fp_adj a;
 
 	if (fp_worker_was_counted(p) && !w->park.since) /* who waits has his own count */
-		fp_worker_flow_counted(w, k->f.word0, k->f.half[0].word0);
+		fp_worker_flow_counted(w, i, k->f.word0, k->f.half[0].word0);
 	switch (flow_w0_path(k->f.word0)) {
 	case FLOW_P_KERNEL:
 		fp_worker_punt(w, s, i, FP_TK_FLOW);

@@ -24,7 +24,7 @@
 enum map {
 	M_CTL,
 	M_ADJ,
-	M_BEATS,
+	M_QUEUES,
 	M_COUNTS,
 	M_RECENT,
 	M_PORTS,
@@ -43,7 +43,8 @@ static const struct fp_bpf_map shapes[M__MAX] = {
 	[M_CTL] = { "express_ctl", BPF_MAP_TYPE_ARRAY, sizeof(struct express_ctl), 1,
 		    BPF_F_MMAPABLE },
 	[M_ADJ] = { "express_adj", BPF_MAP_TYPE_ARRAY, sizeof(struct fp_adj), 0, BPF_F_MMAPABLE },
-	[M_BEATS] = { "express_beats", BPF_MAP_TYPE_ARRAY, sizeof(uint64_t), 0, BPF_F_MMAPABLE },
+	[M_QUEUES] = { "express_queues", BPF_MAP_TYPE_ARRAY, sizeof(struct express_queue), 0,
+		       BPF_F_MMAPABLE },
 	[M_COUNTS] = { "express_counts", BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(struct express_count) },
 	[M_RECENT] = { "express_recent", BPF_MAP_TYPE_ARRAY, sizeof(struct express_recent) },
 	[M_PORTS] = { "express_ports", BPF_MAP_TYPE_DEVMAP, sizeof(uint32_t) },
@@ -107,7 +108,7 @@ static int map_setup(struct fp_xdp *x, enum map m)
 
 	if (m == M_ADJ)
 		shape.n = x->conf.n_adj;
-	else if (m == M_BEATS || m == M_XSKS)
+	else if (m == M_QUEUES || m == M_XSKS)
 		shape.n = x->conf.n_xsks;
 	else if (m == M_RECENT)
 		shape.n = (uint32_t)libbpf_num_possible_cpus();
@@ -293,9 +294,9 @@ bool fp_xdp_inject(const struct fp_xdp *x, uint32_t worker, void **ret_area,
 	return true;
 }
 
-uint64_t *fp_xdp_beat(struct fp_xdp *x, uint32_t xsk)
+struct express_queue *fp_xdp_queue(struct fp_xdp *x, uint32_t xsk)
 {
-	return xsk < x->conf.n_xsks ? (uint64_t *)x->base[M_BEATS] + xsk : NULL;
+	return xsk < x->conf.n_xsks ? (struct express_queue *)x->base[M_QUEUES] + xsk : NULL;
 }
 
 /* --- ports --- */

@@ -44,7 +44,7 @@ struct fp_xdp *fp_xdp_free(struct fp_xdp *x);
 
 struct express_ctl *fp_xdp_ctl(struct fp_xdp *x);
 /* CLOCK_MONOTONIC of the worker that serves a socket, in nanoseconds; workers write it. */
-uint64_t *fp_xdp_beat(struct fp_xdp *x, uint32_t xsk);
+struct express_queue *fp_xdp_queue(struct fp_xdp *x, uint32_t xsk);
 
 /* A policy that tracks connections: misses ask the kernel's table. -EOPNOTSUPP: this kernel has no
  * bpf_xdp_ct_lookup (before 5.18, or as a module whose types nobody opened for us): such a policy

@@ -27,7 +27,7 @@
 
 SHARED(express_ctl, BPF_MAP_TYPE_ARRAY, struct express_ctl, MMAPABLE);
 SHARED(express_adj, BPF_MAP_TYPE_ARRAY, struct fp_adj, MMAPABLE);
-SHARED(express_beats, BPF_MAP_TYPE_ARRAY, uint64_t, MMAPABLE);
+SHARED(express_queues, BPF_MAP_TYPE_ARRAY, struct express_queue, MMAPABLE);
 SHARED(express_counts, BPF_MAP_TYPE_PERCPU_ARRAY, struct express_count);
 SHARED(express_recent, BPF_MAP_TYPE_ARRAY, struct express_recent);
 SHARED(express_ports, BPF_MAP_TYPE_DEVMAP, uint32_t);
@@ -209,24 +209,28 @@ static __always_inline uint64_t clock_now(const struct lane *l)
 static __always_inline bool to_worker(const struct lane *l, uint64_t *word0)
 {
 	uint32_t queue = l->ctx->rx_queue_index, slot = IN(l, xsk_base) + queue;
-	const uint64_t *beat;
+	struct express_queue *q;
 
 	if (queue >= IN(l, n_queues) || LOAD(l->ctl->gone))
 		return false;
-	beat = bpf_map_lookup_elem(&express_beats, &slot);
+	q = bpf_map_lookup_elem(&express_queues, &slot);
 	/* Our clock may be a tick behind the worker's. */
-	if (!beat || (int64_t)(clock_now(l) - LOAD(*beat)) > EXPRESS_BEAT_MAX_NS)
+	if (!q || (int64_t)(clock_now(l) - LOAD(q->beat)) > EXPRESS_BEAT_MAX_NS)
 		return false;
 	if (word0) {
 		/* 16 bits must hold the frames of all rings; far below, something is wrong. */
 		if (flow_w0_inflight(LOAD(*word0)) >= 0x8000)
 			return false;
-		__sync_fetch_and_add(word0, FLOW_W0_INFLIGHT_ONE);
 	}
+	/* The poll of this queue is the only writer. */
+	*(volatile uint32_t *)&q->sent = q->sent + 1;
+	if (word0)
+		__sync_fetch_and_add(word0, FLOW_W0_INFLIGHT_ONE);
 	if (bpf_redirect_map(&express_xsks, slot, 0) == XDP_REDIRECT)
 		return true;
 	if (word0)
 		__sync_fetch_and_add(word0, -FLOW_W0_INFLIGHT_ONE);
+	*(volatile uint32_t *)&q->sent = q->sent - 1;
 	return false;
 }
 

@@ -183,9 +183,12 @@ static __always_inline bool is_nat6(const struct lane *l, const struct flow_key6
 
 static __always_inline int to_kernel_or_worker(const struct lane *l)
 {
+	uint8_t *data = l->data;
+
 	if (LOAD(l->ctl->mode) != EXPRESS_M_RUN || !to_worker(l, NULL))
 		return pass(l, EXPRESS_V_KERNEL_NEW);
 	l->count->verdict[EXPRESS_V_WORKER_NEW]++;
+	data[EXPRESS_UNCOUNTED_AT] |= EXPRESS_UNCOUNTED;
 	return XDP_REDIRECT;
 }
 

@@ -109,6 +109,19 @@ struct express_claim {
 /* A worker beats every 20 ms; a socket whose worker has not for so long gets nothing. */
 #define EXPRESS_BEAT_MAX_NS 50000000ll
 
+/* Of each socket. What XDP has sent there is in its ring when the driver's poll ends, not before:
+ * the ring alone does not tell whether frames are on their way. */
+struct express_queue {
+	uint64_t beat; /* wk:w XDP:r CLOCK_MONOTONIC */
+	uint32_t sent; /* XDP:w wk:r frames, counted before they are in flight of a flow */
+	uint32_t zero[13];
+};
+
+/* In the sender's MAC address, where no station has it set: XDP found no flow, and the frame is
+ * counted in flight of none. The worker takes it away. */
+#define EXPRESS_UNCOUNTED_AT 6
+#define EXPRESS_UNCOUNTED    1
+
 #define EXPRESS_VERDICTS(X)                                                                        \
 	X(SENT, "forwarded by XDP")                                                                \
 	X(SENT_ALONE, "forwarded by XDP for want of a worker")                                     \

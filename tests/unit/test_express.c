@@ -177,7 +177,7 @@ static void worker_case(int which)
 	worker_lives(true);
 	port_in.xsk_base = 0;
 	port_set();
-	*fp_xdp_beat(xdp, 0) = monotonic();
+	fp_xdp_queue(xdp, 0)->beat = monotonic();
 	sent_right(&c, 0, EXPRESS_V_SENT_ALONE);
 	ck_assert_uint_eq(flow_w0_inflight(*w0), 0);
 	/* What a commit or `clear` ended does not go on because nobody can free it. */

@@ -5,7 +5,7 @@
 /* While the worker lives. */
 static int beat_verdict(const struct box_frame *f)
 {
-	*fp_xdp_beat(xdp, 1) = monotonic();
+	fp_xdp_queue(xdp, 1)->beat = monotonic();
 	return box_frame_verdict(f);
 }
 

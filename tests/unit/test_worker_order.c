@@ -293,6 +293,131 @@ START_TEST(source_of_errors)
 }
 END_TEST
 
+/* What XDP has sent to the socket of the LAN. */
+static struct express_queue queue;
+
+/* Of XDP's frames those come whose poll is over: the mark says that XDP did not know the flow, a
+ * count that it did. */
+static void of_poll(unsigned n, bool known_to_xdp)
+{
+	struct tp t;
+
+	udp(&t, LAN);
+	t.b[t.l3 + (six ? 7 : 8)] = (uint8_t)n;
+	tp_fix_ip4(&t);
+	if (!known_to_xdp)
+		t.b[EXPRESS_UNCOUNTED_AT] |= EXPRESS_UNCOUNTED;
+	arrive(LAN, &t);
+}
+
+static void counted_by_xdp(unsigned n)
+{
+	queue.sent += n;
+	__atomic_fetch_add(line(LAN), n * FLOW_W0_INFLIGHT_ONE, __ATOMIC_RELAXED);
+}
+
+static void queue_begin(void)
+{
+	queue = (struct express_queue){ 0 };
+	fp_worker_port(w, LAN, 0)->xdp = &queue;
+}
+
+static void left_in_order(unsigned from, unsigned to)
+{
+	for (unsigned n = from; n < to; n++)
+		ck_assert_uint_eq(number(WAN), n);
+	ck_assert_uint_eq(number(WAN), 0);
+}
+
+/* A stream begins in the middle of a poll, whose frames are in the ring when it ends: the flow is
+ * not XDP's before they have left, of which some were counted and others not. */
+START_TEST(promoted_behind_poll)
+{
+	six = _i;
+	queue_begin();
+	/* The first one; four more of the next poll have found no flow either. */
+	queue.sent = 5;
+	of_poll(10, false);
+	turn();
+	left_in_order(10, 11);
+	ck_assert_uint_eq(path(LAN, 17), FLOW_P_WORKER);
+	counted_by_xdp(3);
+	for (unsigned n = 0; n < 5; n++) {
+		turn();
+		ck_assert_uint_eq(path(LAN, 17), FLOW_P_WORKER);
+	}
+	/* The poll ends. Those of another one are counted while these are looked at. */
+	for (unsigned n = 11; n < 18; n++)
+		of_poll(n, n >= 15);
+	counted_by_xdp(2);
+	turn();
+	left_in_order(11, 18);
+	ck_assert_uint_eq(inflight(LAN), 2);
+	ck_assert_uint_eq(path(LAN, 17), FLOW_P_WORKER);
+	of_poll(18, true);
+	of_poll(19, true);
+	turn();
+	left_in_order(18, 20);
+	ck_assert_uint_eq(inflight(LAN), 0);
+	ck_assert_uint_eq(path(LAN, 17), FLOW_P_EXPRESS);
+	ck_assert_uint_eq(fp_worker_stats(w)->reconciled, 0);
+	ck_assert_uint_eq(fp_worker_stats(w)->forced, 0);
+}
+END_TEST
+
+/* Of the count only what was lost is taken away, not what is on its way. */
+START_TEST(lost_or_late)
+{
+	six = _i;
+	queue_begin();
+	queue.sent = 1;
+	of_poll(10, false);
+	turn();
+	left_in_order(10, 11);
+	counted_by_xdp(3);
+	of_poll(11, true);
+	turn();
+	left_in_order(11, 12);
+	ck_assert_uint_eq(inflight(LAN), 2);
+	of_poll(12, true);
+	of_poll(13, true);
+	turn();
+	left_in_order(12, 14);
+	ck_assert_uint_eq(inflight(LAN), 0);
+	ck_assert_uint_eq(fp_worker_stats(w)->reconciled, 0);
+	/* Two of three found no room in the ring. */
+	counted_by_xdp(3);
+	of_poll(14, true);
+	turn();
+	ck_assert_uint_eq(inflight(LAN), 2);
+	now += 20 * NSEC_PER_MSEC;
+	turn();
+	counted_by_xdp(1);
+	of_poll(15, true);
+	turn();
+	left_in_order(14, 16);
+	ck_assert_uint_eq(inflight(LAN), 0);
+	ck_assert_uint_eq(fp_worker_stats(w)->reconciled, 1);
+	/* Late, and not lost. */
+	counted_by_xdp(2);
+	of_poll(16, true);
+	turn();
+	now += 20 * NSEC_PER_MSEC;
+	turn();
+	of_poll(17, true);
+	turn();
+	left_in_order(16, 18);
+	counted_by_xdp(2);
+	of_poll(18, true);
+	turn();
+	ck_assert_uint_eq(inflight(LAN), 1);
+	of_poll(19, true);
+	turn();
+	left_in_order(18, 20);
+	ck_assert_uint_eq(inflight(LAN), 0);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("worker_order");
@@ -305,6 +430,8 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, refusal_without_hops, 0, 2);
 	tcase_add_loop_test(t, error_without_room, 0, 2);
 	tcase_add_loop_test(t, promoted_again, 0, 2);
+	tcase_add_loop_test(t, promoted_behind_poll, 0, 2);
+	tcase_add_loop_test(t, lost_or_late, 0, 2);
 	tcase_add_loop_test(t, source_of_errors, 0, 2);
 	suite_add_tcase(s, t);
 	return s;
