@@ -66,6 +66,9 @@ struct check {
 /* `rec` (may be NULL) is the record at fault: its configuration line is printed with the text. */
 void check_error(struct check *c, const struct rec *rec, const char *fmt, ...) RTR_PRINTF(3, 4);
 void check_warn(struct check *c, const struct rec *rec, const char *fmt, ...) RTR_PRINTF(3, 4);
+/* An error: `rec`, of the new model, names a thing (fmt: "pool P") that is not there. Where the old
+ * model has `rec` as it is, the thing is being removed, and the text says what uses it. */
+void check_missing(struct check *c, const struct rec *rec, const char *fmt, ...) RTR_PRINTF(3, 4);
 
 /* ---- plan ---- */
 

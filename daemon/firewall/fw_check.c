@@ -136,12 +136,12 @@ static void check_refs(struct check *c, const struct ace *a)
 
 	for (size_t i = 0; i < ARRAY_LEN(groups); i++) {
 		if (groups[i] && !fw_named(c->new, &og_network_type, groups[i]))
-			check_error(c, &a->rec, "there is no object-group network %s", groups[i]);
+			check_missing(c, &a->rec, "object-group network %s", groups[i]);
 	}
 	if (a->service && !fw_named(c->new, &og_service_type, a->service))
-		check_error(c, &a->rec, "there is no object-group service %s", a->service);
+		check_missing(c, &a->rec, "object-group service %s", a->service);
 	if (a->time_range && !fw_named(c->new, &trange_type, a->time_range))
-		check_error(c, &a->rec, "there is no time-range %s", a->time_range);
+		check_missing(c, &a->rec, "time-range %s", a->time_range);
 }
 
 static void check_ace(struct check *c, const struct ace *a, uint8_t family)
@@ -237,10 +237,7 @@ static void check_nested(struct check *c, const struct sch_type *type, const str
 
 		recvec_foreach(nested, g) {
 			if (!fw_named(c->new, type, g->group))
-				check_error(c, &g->rec,
-					    "there is no object-group %s %s, used by %s", what,
-					    g->group,
-					    ((const struct og *)(const void *)v->v[i])->name);
+				check_missing(c, &g->rec, "object-group %s %s", what, g->group);
 		}
 	}
 }
@@ -298,11 +295,11 @@ static void check_pair(struct check *c, const struct zone_pair *p, const struct 
 	if (!missing)
 		missing = zone_error(c, p->destination);
 	if (missing)
-		check_error(c, &p->rec, "there is no zone security %s", missing);
+		check_missing(c, &p->rec, "zone security %s", missing);
 	if (!strcmp(p->source, p->destination))
 		check_error(c, &p->rec, "traffic within one zone passes");
 	if (p->policy && !fw_named(c->new, &pmap_type, p->policy))
-		check_error(c, &p->rec, "there is no policy-map type inspect %s", p->policy);
+		check_missing(c, &p->rec, "policy-map type inspect %s", p->policy);
 	recvec_foreach(all, o) {
 		if (o == p)
 			break;
@@ -334,8 +331,7 @@ static void check_class_map(struct check *c, const struct cmap *m)
 		const struct rec *v6 = fw_acl(c->new, AF_INET6, a->acl);
 
 		if (!v4 && !v6)
-			check_error(c, &a->rec, "there is no access list %s, used by class-map %s",
-				    a->acl, m->name);
+			check_missing(c, &a->rec, "access list %s", a->acl);
 		check_fragments(c, v4, "a class-map");
 		check_fragments(c, v6, "a class-map");
 	}
@@ -348,9 +344,7 @@ static void check_policy_map(struct check *c, const struct pmap *m)
 
 	recvec_foreach(v, k) {
 		if (strcmp(k->name, "class-default") && !fw_named(c->new, &cmap_type, k->name))
-			check_error(c, &k->rec,
-				    "there is no class-map type inspect %s, used by policy-map %s",
-				    k->name, m->name);
+			check_missing(c, &k->rec, "class-map type inspect %s", k->name);
 		if (!SCH_HAS(k, action) && !fw_named(c->old, &pmap_type, m->name))
 			check_warn(c, &k->rec, "a class without an action drops");
 		if (!strcmp(k->name, "class-default") && k_i + 1 < v->len)
@@ -377,10 +371,7 @@ static void check_zones(struct check *c)
 			check_error(c, &z->rec, "self is the box itself");
 		recvec_foreach(members, m) {
 			if (!fw_named(c->new, &og_interface_type, m->group))
-				check_error(
-					c, &m->rec,
-					"there is no object-group interface %s, used by zone %s",
-					m->group, z->name);
+				check_missing(c, &m->rec, "object-group interface %s", m->group);
 		}
 	}
 	recvec_foreach(pairs, p) {
@@ -438,8 +429,8 @@ static void check_bindings(struct check *c, const struct iface *i, const struct 
 		const struct rec *list = fw_acl(c->new, family, a->acl);
 
 		if (!list)
-			check_error(c, &a->rec, "there is no %s access list %s, used by %s",
-				    family == AF_INET6 ? "IPv6" : "IPv4", a->acl, i->name);
+			check_missing(c, &a->rec, "%s access list %s",
+				      family == AF_INET6 ? "IPv6" : "IPv4", a->acl);
 		check_fragments(c, list, i->name);
 	}
 }
@@ -467,8 +458,7 @@ static void check_ifaces(struct check *c)
 		const struct if_zone *z = (const void *)rec_only(&i->rec, &if_zone_type);
 
 		if (z && !fw_named(c->new, &zone_type, z->zone))
-			check_error(c, &z->rec, "there is no zone security %s, used by %s", z->zone,
-				    i->name);
+			check_missing(c, &z->rec, "zone security %s", z->zone);
 		/* Behind prerouting packets of a VRF come by the device of the VRF, which all its
 		 * interfaces share. */
 		if (z && i->vrf)

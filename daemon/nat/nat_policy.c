@@ -167,7 +167,7 @@ static const struct pol_list *list_find(const struct nat_lookup *look, uint8_t f
 	const struct pol_list *l = look->list(look->arg, family, name);
 
 	if (!l && c)
-		check_error(c, rec, "there is no access list %s", name);
+		check_missing(c, rec, "access list %s", name);
 	return l;
 }
 
@@ -177,7 +177,7 @@ static const struct nat_addrs *pool_need(const struct nat_family *f, const char 
 	const struct nat_addrs *a = pool_find(f, name);
 
 	if (!a && c)
-		check_error(c, rec, "there is no pool %s", name);
+		check_missing(c, rec, "pool %s", name);
 	return a;
 }
 

@@ -836,6 +836,48 @@ static void refused(const char *lines, const char *why)
 	rec_unref(empty);
 }
 
+/* What the lines made refuses to go by the line that removes it. */
+static void kept(const char *lines, const char *removal, const char *why)
+{
+	struct rec *before = rec_ref(ed.root), *old;
+	struct strbuf b = STRBUF_INIT;
+
+	type(lines);
+	old = rec_ref(ed.root);
+	editor_top(&ed);
+	type(removal);
+	ck_assert_uint_ge(txn_check(old, ed.root, TXN_CHECK_OFFLINE, &b), 1);
+	ck_assert_msg(strstr(strbuf_str(&b), why), "%s: %s", removal, strbuf_str(&b));
+	strbuf_fini(&b);
+	editor_top(&ed);
+	editor_rebase(&ed, before);
+	rec_unref(before);
+	rec_unref(old);
+}
+
+START_TEST(in_use)
+{
+	kept("ip access-list standard L\npermit any\nip nat pool P 10.9.9.1 10.9.9.2 prefix-length 24\n"
+	     "ip nat inside source list L pool P overload",
+	     "no ip nat pool P",
+	     "error: pool P is in use by `ip nat inside source list L pool P overload`: remove that line "
+	     "first\n");
+	kept("ip access-list standard L\npermit any\nip nat pool P 10.9.9.1 10.9.9.2 prefix-length 24\n"
+	     "ip nat inside source list L pool P overload",
+	     "no ip access-list standard L",
+	     "access list L is in use by `ip nat inside source list L pool P overload`: remove");
+	kept("zone security A\ninterface eth0\nzone-member security A", "no zone security A",
+	     "zone security A is in use by `zone-member security A` in `interface eth0`: remove");
+	kept("object-group network G\nhost 10.0.0.1\nip access-list extended T\n"
+	     "permit ip object-group G any",
+	     "no object-group network G", "object-group network G is in use by `10 permit ip");
+	/* What names another thing now is at fault itself. */
+	kept("zone security A\ninterface eth0\nzone-member security A",
+	     "interface eth0\nzone-member security B",
+	     "zone-member security B: there is no zone security B, used by interface eth0");
+}
+END_TEST
+
 #define ACL "ip access-list extended T\n"
 START_TEST(checks)
 {
@@ -878,13 +920,13 @@ START_TEST(checks)
 	refused(ACL "permit object-group NO any any", "no object-group service NO");
 	refused(ACL "permit ip any any time-range NO", "no time-range NO");
 	refused(ACL "ip access-list standard T", "of this name");
-	refused("interface eth0\nip access-group NO in", "NO, used by eth0");
-	refused("interface eth0\nipv6 traffic-filter NO in", "NO, used by eth0");
-	refused("interface eth0\nzone-member security NO", "NO, used by eth0");
+	refused("interface eth0\nip access-group NO in", "NO, used by interface eth0");
+	refused("interface eth0\nipv6 traffic-filter NO in", "NO, used by interface eth0");
+	refused("interface eth0\nzone-member security NO", "NO, used by interface eth0");
 	refused("object-group network A\ngroup-object B\nobject-group network B\ngroup-object A",
 		"in a circle");
 	refused("object-group service A\ngroup-object A", "in a circle");
-	refused("object-group network A\ngroup-object NO", "NO, used by A");
+	refused("object-group network A\ngroup-object NO", "NO, used by object-group network A");
 	refused("object-group network A\nrange 10.0.0.1 fd00::1", "one family");
 	refused("object-group service A\ngre eq 5", "ports need");
 	refused("zone security self", "the box itself");
@@ -897,9 +939,10 @@ START_TEST(checks)
 		"service-policy type inspect NO",
 		"no policy-map type inspect NO");
 	refused("class-map type inspect match-any C\nmatch access-group name NO",
-		"used by class-map C");
+		"used by class-map type inspect match-any C");
 	refused("class-map type inspect match-any C\nmatch protocol nonsense", "unknown protocol");
-	refused("policy-map type inspect P\nclass type inspect NO\ndrop", "used by policy-map P");
+	refused("policy-map type inspect P\nclass type inspect NO\ndrop",
+		"used by policy-map type inspect P");
 	refused("firewall syn-protection 203.0.113.98 port 81\n"
 		"ip nat inside source static tcp 10.9.9.9 80-82 203.0.113.98 80-82",
 		"cannot stand before");
@@ -916,7 +959,7 @@ START_TEST(checks)
 	refused("zone security A\nmember interface-group G\nobject-group interface G\n"
 		"interface eth0\nvrf definition RED\ninterface eth0\nvrf forwarding RED",
 		"eth0 is in VRF RED");
-	refused("zone security A\nmember interface-group NO", "NO, used by zone A");
+	refused("zone security A\nmember interface-group NO", "NO, used by zone security A");
 	refused("interface eth0\nip address 10.0.0.1/24\n"
 		"ip verify unicast source reachable-via feasible\nip route 0.0.0.0/0 10.0.0.9 250",
 		"allow-default");
@@ -987,6 +1030,7 @@ static Suite *suite(void)
 	tcase_add_test(t, hours);
 	tcase_add_test(t, sharing);
 	tcase_add_test(t, checks);
+	tcase_add_test(t, in_use);
 	tcase_add_test(t, server_names);
 	tcase_add_test(t, server_names_of_classes);
 	tcase_add_test(t, too_many_names);
