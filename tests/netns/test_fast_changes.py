@@ -176,8 +176,10 @@ def link(topo):
     sh("ip", "link", "add", "new", "netns", r1.netns, "numtxqueues", "4", "numrxqueues", "4", "type", "veth", "peer", "name",
        "eth0", "netns", wan.netns)
     r1.run("ethtool", "-L", "new", "rx", 2, "tx", 2)
-    r1.ip("link", "set", "new", "name", "eth1")
+    # Before it has the name that rtrd waits for: a veth learns that XDP can redirect to it when it comes up, and
+    # not of offloads that its peer is given later, while that is down.
     wan.run("ethtool", "-K", "eth0", *OFFLOADS)
+    r1.ip("link", "set", "new", "name", "eth1")
     port = wan.spec.ports[0]
     wan.ip_batch([*(f"addr add {a} dev eth0{' nodad' if ':' in a else ''}" for a in port.addrs), "link set eth0 up",
                   *(f"route add {prefix} via {hop}" for prefix, hop in wan.spec.routes)])
