@@ -139,7 +139,7 @@ struct shadow_link;
 struct shadow_addr;
 /* What keeps packets off the fast plane of an interface (the kernel's name) that is on it: the
  * groups whose virtual MAC hosts use there. "": none. */
-#define VRRP_VMAC_NOTE_SIZE 96
+#define VRRP_VMAC_NOTE_SIZE 128
 void vrrp_vmac_note(const char *ifname, char ret[VRRP_VMAC_NOTE_SIZE]);
 /* A macvlan that this instance made for a group: no interface of the operator's. */
 bool vrrp_is_vmac(const struct shadow_link *l);
