@@ -572,7 +572,7 @@ START_TEST(all_blocks)
 	struct want q = pooled("", 60001, "198.51.100.7", 53);
 	uint64_t ref[BLOCKS], extra, asked;
 	uint16_t port[BLOCKS];
-	char src[16];
+	char src[INET6_ADDRSTRLEN];
 
 	q.src = src;
 	setup("203.0.113.1", "203.0.113.1", 20000, 20000 + BLOCKS * SIZE - 1);
